@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import resource
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from checker.evaluation.augment import AUGMENTATIONS, background_rows
 from checker.evaluation.augment import augmented as augmentations
@@ -64,10 +66,17 @@ class Measured:
         return np.asarray(self.labels == WILD_FELINE)
 
 
-def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, augmented: bool = False) -> Measured:
+def measure(
+    photos: Sequence[LabelledPhoto],
+    classifier: Classifier,
+    *,
+    augmented: bool = False,
+    progress: tqdm[Any] | None = None,
+) -> Measured:
     """Run the model on the inputs of every photo.
 
     Args:
+        progress: a bar that counts the photos of several calls; None: this call has its own.
         augmented: also measure soft photos and photos pasted small into others: two and one per photo.
     Raises:
         UnusablePhotos: names a photo that can't be read.
@@ -79,8 +88,8 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, augmente
     if augmented:
         rows = background_rows([photo.label for photo in photos])
         backgrounds = [model_inputs(photos[row].read(), classifier.preprocessing) for row in rows]
-    info = classifier.model_info
-    with progress_bar(len(photos), f"{info.model}, {info.runtime} {info.precision}", "photos") as progress:
+    bar = photo_bar(len(photos), classifier) if progress is None else contextlib.nullcontext(progress)
+    with bar as counting:
         for start in range(0, len(photos), BATCH_PHOTOS):
             batch = photos[start : start + BATCH_PHOTOS]
             files = [photo.read() for photo in batch]
@@ -97,7 +106,7 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, augmente
             if augmented:
                 for row, pixels in enumerate(inputs, start):
                     made.run(classifier, augmentations(row, pixels, backgrounds))
-            progress.update(len(batch))
+            counting.update(len(batch))
     return Measured(
         names=tuple(photo.name for photo in photos),
         labels=np.array([photo.label for photo in photos]),
@@ -108,6 +117,12 @@ def measure(photos: Sequence[LabelledPhoto], classifier: Classifier, *, augmente
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         augmented=_augmented(made.evidence(), len(photos)) if augmented else None,
     )
+
+
+def photo_bar(photos: int, classifier: Classifier) -> tqdm[Any]:
+    """Return a bar for ``measure``."""
+    info = classifier.model_info
+    return progress_bar(photos, f"{info.model}, {info.runtime} {info.precision}", "photos")
 
 
 def _augmented(evidence: Evidence, photos: int) -> Augmented:

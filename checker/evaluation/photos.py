@@ -7,11 +7,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from checker.errors import CheckerError
-from checker.folder.walk import read
+from checker.folder.walk import DECODE_LIMITS, read
+from checker.isolation.limits import Limits
+from checker.pixels.isolated import IsolatedDecoder, isolated_decoder
 from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
 
@@ -130,6 +132,30 @@ def photo_file(path: str, name: str, label: str, kind: str | None) -> LabelledPh
             return hashlib.sha256(read(path)).hexdigest()
 
     return LabelledPhoto(printable(name), label, renditions, kind, source_sha256, path)
+
+
+@contextmanager
+def decoded_apart(
+    photos: Iterable[LabelledPhoto], limits: Limits = DECODE_LIMITS
+) -> Iterator[list[LabelledPhoto]]:
+    """Yield the photos with their files decoded in a child process, with limits for each of them.
+
+    Read them inside the block. Photos that are not read from files stay as they are.
+    """
+    with isolated_decoder(1, limits) as decoder:
+        yield [_decoded_by(decoder, photo) for photo in photos]
+
+
+def _decoded_by(decoder: IsolatedDecoder, photo: LabelledPhoto) -> LabelledPhoto:
+    path = photo.path
+    if path is None:
+        return photo
+
+    def renditions() -> Mapping[Rendition, bytes]:
+        with naming(printable(path)):
+            return decoder.renditions(read(path), fast=False)
+
+    return replace(photo, read=renditions)
 
 
 def renditions_sha256(renditions: Mapping[Rendition, bytes]) -> str:

@@ -14,7 +14,7 @@ from checker.isolation.child import Result
 from checker.isolation.fork_server import ForkServer
 from checker.isolation.limits import Limits
 from checker.isolation.pool import ChildPool, Reply
-from checker.pixels.decode import decode_each, model_inputs
+from checker.pixels.decode import decode, decode_each, model_inputs
 from checker.pixels.explained_photo import ExplainedPhoto, explained_photo
 from checker.pixels.facts import Facts, facts_of
 from checker.pixels.renditions import site_renditions
@@ -23,7 +23,8 @@ from models.catalogue import Preprocessing
 
 _INPUTS, _RENDITIONS = f"{__name__}:make_inputs", f"{__name__}:make_renditions"
 _EXPLAINED_PHOTO, _FACTS = f"{__name__}:make_explained_photo", f"{__name__}:make_facts"
-WORKS = (_INPUTS, _RENDITIONS, _EXPLAINED_PHOTO, _FACTS)
+_CENTRE = f"{__name__}:make_centre"
+WORKS = (_INPUTS, _RENDITIONS, _EXPLAINED_PHOTO, _FACTS, _CENTRE)
 """For ``ForkServer``."""
 
 
@@ -60,6 +61,19 @@ class IsolatedDecoder:
         if isinstance(result, CheckerError):
             raise result
         return dict(zip(Rendition, result.blobs, strict=True))
+
+    def centre(self, data: bytes, preprocessing: Preprocessing) -> Pixels:
+        """Do the work of ``decode``.
+
+        Raises:
+            UnreadableImage, DecodingFailed, DecoderUnavailable
+        """
+        (reply,) = self._pool.run(_CENTRE, dataclasses.asdict(preprocessing), [[data]])
+        result = _result(reply)
+        if isinstance(result, CheckerError):
+            raise result
+        side = preprocessing.input_px
+        return np.frombuffer(result.blobs[0], np.uint8).reshape(side, side, 3)
 
     def facts(self, photo: bytes) -> Facts:
         """Do the work of ``facts_of``.
@@ -118,6 +132,15 @@ def make_renditions(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Resu
     except UnreadableImage as error:
         return {"unreadable": str(error)}, []
     return {}, [renditions[rendition] for rendition in Rendition]
+
+
+def make_centre(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
+    """Make the centre square of a file; runs in a child."""
+    try:
+        pixels = decode(item[0], Preprocessing(**arguments))
+    except UnreadableImage as error:
+        return {"unreadable": str(error)}, []
+    return {}, [pixels.data.cast("B")]
 
 
 def make_facts(_arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:

@@ -19,8 +19,8 @@ from checker.evaluation.photos import printable
 from checker.evaluation.progress import progress_bar
 from checker.evaluation.statistics import recall
 from checker.evaluation.variants import NamedVariant
-from checker.folder.walk import read, walk
-from checker.pixels.decode import decode
+from checker.folder.walk import DECODE_LIMITS, read, walk
+from checker.pixels.isolated import IsolatedDecoder, isolated_decoder
 from checker.ports import Classifier
 from models.catalogue import CLASSES
 from scripts.command_line import CannotRun
@@ -74,10 +74,13 @@ def accuracy(photos: Sequence[ValidationPhoto], variant: NamedVariant) -> dict[s
     classifier = variant.load()
     info = classifier.model_info
     ranks: list[int] = []
-    with progress_bar(len(photos), f"{info.model}, {info.runtime} {info.precision}", "photos") as progress:
+    with (
+        isolated_decoder(1, DECODE_LIMITS) as decoder,
+        progress_bar(len(photos), f"{info.model}, {info.runtime} {info.precision}", "photos") as progress,
+    ):
         for start in range(0, len(photos), BATCH_PHOTOS):
             batch = photos[start : start + BATCH_PHOTOS]
-            logits = _logits(batch, classifier)
+            logits = _logits(batch, decoder, classifier)
             truth = np.array([photo.class_index for photo in batch])
             own = logits[np.arange(len(batch)), truth]
             ranks += (logits > own[:, np.newaxis]).sum(axis=1).tolist()
@@ -97,11 +100,13 @@ def accuracy(photos: Sequence[ValidationPhoto], variant: NamedVariant) -> dict[s
     }
 
 
-def _logits(batch: Sequence[ValidationPhoto], classifier: Classifier) -> npt.NDArray[np.float32]:
+def _logits(
+    batch: Sequence[ValidationPhoto], decoder: IsolatedDecoder, classifier: Classifier
+) -> npt.NDArray[np.float32]:
     pixels = []
     for photo in batch:
         try:
-            pixels.append(decode(read(photo.path), classifier.preprocessing))
+            pixels.append(decoder.centre(read(photo.path), classifier.preprocessing))
         except CheckerError as error:
             raise CannotRun(f"{printable(photo.path)}: {error}") from error
     # If a model classifies several parts of its input, the whole input comes first.

@@ -12,7 +12,7 @@ from catloader.server.object_store import shared_or_own_object_store
 from catloader.settings import Settings
 from catloader.wiring import build
 from checker.evaluation.data_sets.read import labelled_photos
-from checker.evaluation.photos import LabelledPhoto, UnusablePhotos, both_labels
+from checker.evaluation.photos import LabelledPhoto, UnusablePhotos, both_labels, decoded_apart
 
 
 @contextmanager
@@ -21,7 +21,8 @@ def open_photos(
 ) -> Iterator[list[LabelledPhoto]]:
     """Yield the photos of a folder or file, or of the site if ``data`` is ``database``, sorted by name.
 
-    For ``database`` the embedded object store runs during the block: read the photos inside it.
+    Read the photos inside the block: files are decoded in a child process with limits, and for ``database``
+    the embedded object store runs during it.
 
     Args:
         cat_classes: as ``labelled_photos`` takes it.
@@ -34,7 +35,8 @@ def open_photos(
             "run the plan, and give --from-run NAME"
         )
     if data != DATABASE:
-        yield labelled_photos(Path(data), cat_classes)
+        with decoded_apart(labelled_photos(Path(data), cat_classes)) as photos:
+            yield photos
         return
     prepare_data_dir(settings)
     with shared_or_own_object_store(settings) as with_s3:

@@ -20,7 +20,7 @@ from catloader.settings import Settings
 from catloader.wiring import build_object_store
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import Subject
-from checker.evaluation.photos import LabelledPhoto, describe, photo_file
+from checker.evaluation.photos import LabelledPhoto, decoded_apart, describe, photo_file
 from checker.pixels.facts import Facts
 from checker.values import Evidence
 from scripts.accuracy.scores.held_out import held_out_scores
@@ -81,7 +81,8 @@ def open_run_photos(plan: Plan, settings: Settings) -> Iterator[list[LabelledPho
     units = read_units(plan.folder / "manifest", range(plan.units))
     planned = [photo for _, photos in units for photo in photos]
     if plan.facts.source != TABLE:
-        yield [photo_file(photo.photo_key, *_label(photo)) for photo in planned]
+        with decoded_apart(photo_file(photo.photo_key, *_label(photo)) for photo in planned) as photos:
+            yield photos
         return
     with shared_or_own_object_store(settings) as with_s3:
         objects = build_object_store(with_s3)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.decision.profile import Profile, ProfileKey, find_profile
 from checker.decision.subject import Subject
 from checker.evaluation.examples import Examples
-from checker.evaluation.measure import Measured, measure
+from checker.evaluation.measure import Measured, measure, photo_bar
 from checker.evaluation.photos import LabelledPhoto, renditions_sha256
 from checker.evaluation.statistics import Doubles
 from checker.pixels.facts import Facts, facts_of
@@ -24,8 +27,8 @@ from scripts.accuracy.scores.cache import ScoreCache
 from scripts.accuracy.scores.held_out import held_out_scores, joined
 from scripts.accuracy.scores.scores import PhotoScore, Scores, described, labels_and_kinds
 
-CHUNK_PHOTOS = 256
-"""Photos between two writes to the cache; their activations are in memory."""
+CHUNK_PHOTOS = 32
+"""Photos between two writes to the cache: a killed run loses the work of seconds."""
 
 
 @dataclass(slots=True)
@@ -78,12 +81,13 @@ class Scorer:
         known = {i: score for i, photo in enumerate(photos) if (score := self._cached(photo)) is not None}
         missing = [i for i in range(len(photos)) if i not in known]
         parts = []
-        for start in range(0, len(missing), CHUNK_PHOTOS):
-            chunk = missing[start : start + CHUNK_PHOTOS]
-            scores, measured = self._measure([photos[i] for i in chunk])
-            known.update(zip(chunk, scores, strict=True))
-            if self._may_be_fitted_on(photos):  # otherwise the activations are not needed any more
-                parts.append(measured)
+        with photo_bar(len(missing), self.classifier) if missing else nullcontext() as progress:
+            for start in range(0, len(missing), CHUNK_PHOTOS):
+                chunk = missing[start : start + CHUNK_PHOTOS]
+                scores, measured = self._measure([photos[i] for i in chunk], progress)
+                known.update(zip(chunk, scores, strict=True))
+                if self._may_be_fitted_on(photos):  # otherwise the activations are not needed any more
+                    parts.append(measured)
         rows = [known[i] for i in range(len(photos))]
         data = described(photos, rows)
         labels, kinds = labels_and_kinds(photos)
@@ -105,10 +109,12 @@ class Scorer:
     def _cached(self, photo: LabelledPhoto) -> PhotoScore | None:
         return self.cache.get(photo.digest()) if self.resume else None
 
-    def _measure(self, photos: Sequence[LabelledPhoto]) -> tuple[list[PhotoScore], Measured]:
+    def _measure(
+        self, photos: Sequence[LabelledPhoto], progress: tqdm[Any] | None = None
+    ) -> tuple[list[PhotoScore], Measured]:
         readings = [_Reading(photo) for photo in photos]
         reading = [replace(photo, read=one.read) for photo, one in zip(photos, readings, strict=True)]
-        measured = measure(reading, self.classifier)
+        measured = measure(reading, self.classifier, progress=progress)
         rule = without_thresholds(self.subject, self.profile)
         scores = []
         for i, one in enumerate(readings):

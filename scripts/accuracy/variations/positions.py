@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
-from scripts.accuracy.variations.variations import Change, Variation
+from scripts.accuracy.variations.variations import Change, Ground, Variation
 
 
 class Place(NamedTuple):
@@ -42,8 +42,8 @@ def positions() -> list[Variation]:
 
 
 def _put(place: Place) -> Change:
-    def change(photo: Image.Image, _seed: int, ground: Image.Image) -> Image.Image:
-        frame = ImageOps.fit(ground, (place.width, place.height))
+    def change(photo: Image.Image, _seed: int, ground: Ground) -> Image.Image:
+        frame = ImageOps.fit(ground(), (place.width, place.height))
         frame.paste(ImageOps.fit(photo, (place.side, place.side)), (place.left, place.top))
         return frame
 

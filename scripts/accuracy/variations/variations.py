@@ -7,6 +7,7 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from PIL import Image
 
@@ -15,8 +16,10 @@ from checker.pixels.renditions import encode
 from checker.pixels.sizes import DEFAULT_SIZES
 from checker.values import Rendition
 
-Change = Callable[[Image.Image, int, Image.Image], Image.Image]
-"""(RGB photo, seed, another photo without a cat) -> RGB photo. The same seed gives the same photo."""
+Ground = Callable[[], Image.Image]
+"""Decodes another RGB photo, without a cat."""
+Change = Callable[[Image.Image, int, Ground], Image.Image]
+"""(RGB photo, seed, ground) -> RGB photo. The same seed gives the same photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def _varied(photo: LabelledPhoto, variation: Variation, ground: LabelledPhoto) -
         return hashlib.sha256(text.encode()).hexdigest()
 
     def renditions() -> Mapping[Rendition, bytes]:
-        changed = variation.change(_image(photo), int(photo.digest()[:8], 16), _image(ground))
+        changed = variation.change(_image(photo), int(photo.digest()[:8], 16), partial(_image, ground))
         encoded = encode(changed, DEFAULT_SIZES)
         return {Rendition.PHOTO: encoded.photo, Rendition.THUMBNAIL: encoded.thumbnail}
 

@@ -14,13 +14,16 @@ from checker.evaluation.photos import (
     NOT_CAT,
     LabelledPhoto,
     UnusablePhotos,
+    decoded_apart,
     describe,
     enough_of_both,
     renditions_sha256,
 )
+from checker.isolation.limits import Limits
 from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
 from tests.checker.evaluation.conftest import PHOTO
+from tests.support.bombs import encoded
 
 
 def test_a_name_that_is_not_utf_8_is_read_and_escaped(folder: Path) -> None:
@@ -43,6 +46,23 @@ def test_renditions_equal_those_that_the_site_stores(folder: Path) -> None:
     photo = labelled_photos(folder)[0]
     assert photo.read() == site_renditions(PHOTO.read_bytes(), fast=False)
     assert set(photo.read()) == set(Rendition)
+
+
+def test_files_are_decoded_in_a_child_with_limits(folder: Path) -> None:
+    (folder / "cat" / "b.png").write_bytes(encoded("PNG", (3000, 3000)))
+    photos = labelled_photos(folder)
+    with decoded_apart(photos, Limits(cpu_s=0.1)) as apart:
+        assert [photo.name for photo in apart] == ["cat/a.jpg", "cat/b.png", "not_cat/a.jpg"]
+        assert apart[0].read() == photos[0].read()
+        with pytest.raises(UnusablePhotos, match=r"cat/b\.png: Decoding this photo takes too long\.$"):
+            apart[1].read()
+        assert apart[2].read() == photos[2].read()
+
+
+def test_photos_that_are_no_files_are_read_as_before() -> None:
+    stored = LabelledPhoto("1", CAT, dict)
+    with decoded_apart([stored]) as apart:
+        assert apart == [stored]
 
 
 def test_too_few_photos_are_refused_with_their_numbers() -> None:

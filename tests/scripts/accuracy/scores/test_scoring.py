@@ -20,10 +20,9 @@ from checker.ports import Classifier
 from checker.values import Rendition, Verdict
 from models.catalogue import class_names
 from scripts.accuracy.rules import rules
-from scripts.accuracy.scores import scoring
 from scripts.accuracy.scores.cache import CODE
 from scripts.accuracy.scores.held_out import joined
-from scripts.accuracy.scores.scoring import Scorer
+from scripts.accuracy.scores.scoring import CHUNK_PHOTOS, Scorer
 from tests.support.photo_sets import OWN_PHOTOS
 
 HOUSE_CAT = SUBJECTS["house_cat"]
@@ -82,17 +81,21 @@ def test_a_second_report_measures_nothing(classifier: Classifier, tmp_path: Path
 
 
 def test_an_interrupted_run_resumes_even_after_an_incomplete_line(
-    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classifier: Classifier, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(scoring, "CHUNK_PHOTOS", 2)
-    broken = replace(PHOTOS[4], read=unreadable)
+    """The run ends at the photo after the first write; its last line is cut, as by a full disk."""
+    photos = [
+        replace(PHOTOS[number % len(PHOTOS)], source_sha256=partial(str, number))
+        for number in range(CHUNK_PHOTOS + 1)
+    ]
+    assert CHUNK_PHOTOS <= 32
     with pytest.raises(AssertionError, match="read again"):
-        scorer(classifier, tmp_path).score([*PHOTOS[:4], broken])
+        scorer(classifier, tmp_path).score([*photos[:-1], replace(photos[-1], read=unreadable)])
     (cache,) = tmp_path.iterdir()
-    cache.write_bytes(cache.read_bytes()[:-9])  # killed while it wrote the fourth score
-    scores = scorer(classifier, tmp_path).score([*unread(PHOTOS[:3]), *PHOTOS[3:]])
-    assert scores.names == [photo.name for photo in PHOTOS]
-    again = scorer(classifier, tmp_path).score(unread(PHOTOS))
+    cache.write_bytes(cache.read_bytes()[:-9])
+    scores = scorer(classifier, tmp_path).score([*unread(photos[:-2]), *photos[-2:]])
+    assert scores.names == [photo.name for photo in photos]
+    again = scorer(classifier, tmp_path).score(unread(photos))
     assert again.rows == scores.rows
 
 
