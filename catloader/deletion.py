@@ -33,6 +33,7 @@ class DeletionWorker:
     Args:
         expire: deletes the rows of photos whose time in the bin is over; returns their number.
         expire_partial: deletes expired partial uploads; returns their number.
+        end_impossible_waits: as ``store.db.future_times``'; returns their number.
     """
 
     def __init__(
@@ -43,10 +44,12 @@ class DeletionWorker:
         sweep_s: float,
         expire: Callable[[], int] = lambda: 0,
         expire_partial: Callable[[], int] = lambda: 0,
+        end_impossible_waits: Callable[[], int] = lambda: 0,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self._ledger, self._objects, self._sweep_s, self._clock = ledger, objects, sweep_s, now
         self._expire, self._expire_partial = expire, expire_partial
+        self._end_impossible_waits = end_impossible_waits
         self._log_limits = LogLimits()
         self._requested, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="deletion", daemon=True)
@@ -119,6 +122,8 @@ class DeletionWorker:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
+                if ended := self._end_impossible_waits():
+                    logger.warning("the clock was wrong; due now instead of much later: %d rows", ended)
                 if partial := self._expire_partial():
                     logger.info("deleted %d partial upload%s", partial, "" if partial == 1 else "s")
                 if expired := self._expire():

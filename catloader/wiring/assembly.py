@@ -43,6 +43,7 @@ from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.checks.rechecks import Rechecks
 from catloader.store.db.checks.switches import Switches
 from catloader.store.db.engine import for_checks, for_requests
+from catloader.store.db.future_times import end_impossible_waits
 from catloader.store.db.notifications import can_notify, notify
 from catloader.store.db.photos.album import Album
 from catloader.store.db.photos.bin import Bin
@@ -137,6 +138,7 @@ def build(
         sweep_s=settings.sweep_s,
         expire=bin.expire,
         expire_partial=partial(partial_uploads.expire, sessions.with_access),
+        end_impossible_waits=partial(end_impossible_waits, engine),
     )
     decoders = build_decoders(settings)
     service = (

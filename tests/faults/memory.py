@@ -2,8 +2,9 @@
 
     python -m tests.faults.memory [FORMAT ...]
 
-Starts a site without a checker, and adds up the memory shares (PSS) of the supervisor, the web process, the
-fork server and its children. Shows the idle, the highest and the last value of each format.
+Starts a site and a worker that checks its photos, and adds up the memory shares (PSS) of each with its child
+processes: supervisor, web process, decoders; worker, decoders. Shows the idle, the highest and the last value
+of the site and the highest of the worker for each format.
 """
 
 from __future__ import annotations
@@ -61,16 +62,16 @@ class Meter:
     """Measures the memory of a process and its descendants continuously."""
 
     def __init__(self, pid: int) -> None:
-        self._site = psutil.Process(pid)
+        self._process = psutil.Process(pid)
         self.highest_bytes = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
     def now_bytes(self) -> int:
-        """Add up the processes of the site, except the object store."""
+        """Add up the processes, except the object store."""
         total = 0
-        for process in [self._site, *self._site.children(recursive=True)]:
+        for process in [self._process, *self._process.children(recursive=True)]:
             try:
                 if process.name() != "weed":
                     total += _pss_bytes(process.pid)
@@ -95,8 +96,8 @@ def _pss_bytes(pid: int) -> int:
 
 
 @contextmanager
-def site() -> Iterator[tuple[int, str]]:
-    """Run a site; yield its process id and its address."""
+def site() -> Iterator[tuple[int, int, str]]:
+    """Run a site and a worker; yield their process ids and the site's address."""
     with tempfile.TemporaryDirectory(prefix="memory-") as folder:
         port = free_port()
         environ = {
@@ -107,13 +108,21 @@ def site() -> Iterator[tuple[int, str]]:
             "DATABASE_URL": "",
             "CATLOADER_REGISTER_RATE": "1000 per minute",
         }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "catloader", "serve"], env=environ, stderr=subprocess.DEVNULL
-        )
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "catloader", command],
+                env=environ,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for command in ("serve", "worker")
+        ]
         try:
-            yield process.pid, f"http://127.0.0.1:{port}"
+            serving, working = processes
+            yield serving.pid, working.pid, f"http://127.0.0.1:{port}"
         finally:
-            end(process)
+            for process in reversed(processes):
+                end(process)
 
 
 def upload(visitor: Visitor, data: bytes) -> int:
@@ -132,7 +141,7 @@ def upload(visitor: Visitor, data: bytes) -> int:
 
 def main() -> int:
     formats = [name.upper() for name in sys.argv[1:]] or list(FORMATS)
-    with site() as (pid, url), ThreadPoolExecutor(_TOGETHER) as threads:
+    with site() as (pid, worker_pid, url), ThreadPoolExecutor(_TOGETHER) as threads:
         visitors = [Visitor(url) for _ in range(_TOGETHER)]
         for number, visitor in enumerate(visitors):
             visitor.wait_until_ready()
@@ -141,16 +150,18 @@ def main() -> int:
         time.sleep(_SETTLE_S)
         for name in formats:
             data = photo(name)
-            meter = Meter(pid)
+            meter, of_worker = Meter(pid), Meter(worker_pid)
             idle_bytes, began_s = meter.now_bytes(), time.monotonic()
             refusals = sum(threads.map(upload, visitors, [data] * _TOGETHER))
             seconds = time.monotonic() - began_s
             time.sleep(_SETTLE_S)
             last_bytes = meter.now_bytes()
             meter.close()
+            of_worker.close()
             sys.stdout.write(
                 f"{name:11} {len(data) / 2**20:5.1f} MB  idle {idle_bytes / 2**20:4.0f}  "
-                f"highest {meter.highest_bytes / 2**20:5.0f}  after {last_bytes / 2**20:4.0f} MB  "
+                f"highest {meter.highest_bytes / 2**20:5.0f}  after {last_bytes / 2**20:4.0f} MB, "
+                f"worker {of_worker.highest_bytes / 2**20:4.0f} MB  "
                 f"{seconds:5.1f} s, {refusals} refused and tried again\n"
             )
             sys.stdout.flush()

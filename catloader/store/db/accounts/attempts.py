@@ -84,7 +84,7 @@ def _count(connection: Connection, rates: Rates, now_s: float) -> int:
         return wait_s
     for key, times in counted.items():
         longest_s = max(rate.window_s for rate in rates[key])
-        kept = [time for time in times if time > now_s - longest_s]
+        kept = [time for time in times if abs(time - now_s) < longest_s]
         values = {"times": [*kept, now_s], "until": _time(now_s + longest_s)}
         connection.execute(update(attempts).where(attempts.c.key == key).values(values))
     _delete_expired(connection, now_s)
@@ -101,7 +101,8 @@ def _wait_s(times: Sequence[float], rates: Sequence[Rate], now_s: float) -> int:
     """Return the seconds until all rates allow one more; 0: now."""
     waits = [0]
     for rate in rates:
-        inside = sorted(time for time in times if time > now_s - rate.window_s)
+        # Of the future: another process's clock is ahead. Those far ahead were counted by a wrong clock.
+        inside = sorted(time for time in times if abs(time - now_s) < rate.window_s)
         if len(inside) >= rate.count:
             waits.append(math.ceil(inside[-rate.count] + rate.window_s - now_s))
     return max(waits)
