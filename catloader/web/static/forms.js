@@ -48,7 +48,7 @@ function select(shown) {
   else getSelection().selectAllChildren(shown);
 }
 
-for (const shown of document.querySelectorAll("[data-copy]")) {
+for (const shown of document.querySelectorAll("code.secret, input[readonly], .recovery-codes")) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "button quiet small copy";
