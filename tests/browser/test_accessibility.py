@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, StorageState, expect
 
+from catloader.store.db.accounts.api_tokens import ApiTokens
 from catloader.store.db.accounts.identities import Identities
+from catloader.store.db.accounts.passkeys import Passkeys
 from catloader.store.db.checks.measured_profiles import MeasuredProfiles
 from catloader.store.db.checks.model_choices import ModelChoices, ShadowReport
 from catloader.store.db.engine import make_engine, utcnow
@@ -126,7 +128,7 @@ def session(browser: Browser, site: Site, photos: Path) -> StorageState:
 
 
 def _work_of_staff(site: Site) -> None:
-    """Fill the lists of staff (a shadow run, a measurement, an audit, a takedown), and link the account."""
+    """Fill the lists of staff (a shadow run, a measurement, an audit, a takedown) and of the account."""
     engine, now = make_engine(site.database), utcnow()
     counts = dict.fromkeys(("compared", "towards_cat", "away", "become_wrong", "become_right"), 1)
     flips, flip = {"cat -> unsure": 1}, [1, "cat", 0.9, "unsure", 0.4, None]
@@ -140,6 +142,9 @@ def _work_of_staff(site: Site) -> None:
     for status in ("failed", "checking"):  # long badges
         add_photos(engine, 1, status=status, owner_id=2, lease_until=now + timedelta(days=1))
     assert Takedowns(engine).take_down(shown, 2, "Not a photo of yours.", now)
+    name = "The program on the shelf that checks what the camera at the door sees"
+    ApiTokens(engine, most=1).add("token", 2, name, ["check"], now=now, expires_at=None)
+    Passkeys(engine).add(2, "credential", b"key", 0, name=name[:60], now=now)
     assert Identities(engine).link(2, _ISSUER, "17", now, by_owner=True)
     engine.dispose()
 
