@@ -33,11 +33,6 @@ class Places:
         self._at_work = 0
         self._of_owner: Counter[int] = Counter()
 
-    @property
-    def taken_count(self) -> int:
-        with self._changed:
-            return self._of_owner.total()
-
     @contextmanager
     def taken(self, owner_id: int) -> Iterator[None]:
         """Wait for a slot and hold it.

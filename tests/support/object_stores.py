@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from catloader.demo.client import free_port
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 
@@ -36,6 +37,11 @@ def store_of(server: EmbeddedS3, buckets: tuple[str, str] = BUCKETS, **others: A
     store = store_at(server.endpoint_url, buckets, keys, **others)
     store.ensure_buckets()
     return store
+
+
+def delete_object(store: ObjectStore, kind: ObjectKind, key: str) -> None:
+    """Delete one object, which may be gone already."""
+    assert store.delete_many(store.bucket_of(kind), [key]) == {}
 
 
 def empty_buckets(store: ObjectStore) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -189,11 +189,6 @@ class ObjectStore:
         except NotFound:
             return False
         return True
-
-    def delete(self, kind: ObjectKind, key: str) -> None:
-        """Delete the object; it is not an error if it is gone already."""
-        with suppress(NotFound), self._request("delete", key):
-            self._client.delete_object(Bucket=self._buckets[kind], Key=key)
 
     def bucket_of(self, kind: ObjectKind) -> str:
         return self._buckets[kind]

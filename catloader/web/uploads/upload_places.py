@@ -43,11 +43,6 @@ class UploadPlaces:
         self._changed = threading.Condition()
         self._refused_at: deque[float] = deque(maxlen=max(self._crowd, _MOST_SPREAD_S))
 
-    @property
-    def waiting_count(self) -> int:
-        with self._changed:
-            return self._waiting
-
     def take(self) -> None:
         """Take a place, after the uploads that wait already.
 

@@ -30,6 +30,7 @@ from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.catloader.backup.conftest import stored
 from tests.support.commands import Run
+from tests.support.object_stores import delete_object
 from tests.support.refusing_store import refusing_store
 from tests.support.rows import add_photos, new_photo
 
@@ -141,7 +142,7 @@ def test_photos_deleted_meanwhile_are_reported_and_have_no_row(
         def get(self, kind: ObjectKind, key: str) -> bytes:
             with writing(engine) as connection:
                 connection.execute(delete(photos).where(photos.c.id == gone))
-            objects.delete(ObjectKind.THUMBNAIL, keys[ObjectKind.THUMBNAIL])
+            delete_object(objects, ObjectKind.THUMBNAIL, keys[ObjectKind.THUMBNAIL])
             return objects.get(kind, key)
 
     folder = BackupFolder(tmp_path / "backup")
@@ -159,7 +160,7 @@ def test_lost_and_altered_objects_are_an_error_that_names_the_photos(
     altered, its = stored(engine, objects)
     explained, explanation = stored(engine, objects, explained=True)
     objects.put(ObjectKind.PHOTO, its[ObjectKind.PHOTO], b"other bytes")
-    objects.delete(ObjectKind.EXPLANATION, explanation[ObjectKind.EXPLANATION])
+    delete_object(objects, ObjectKind.EXPLANATION, explanation[ObjectKind.EXPLANATION])
     result = run("backup", tmp_path / "backup")
     assert result.exit_code == 1
     assert "2 photos of 3 accounts are in" in result.output

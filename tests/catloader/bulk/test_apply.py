@@ -19,6 +19,7 @@ from tests.support.bombs import slow_tiff
 from tests.support.copies import Copy, copy_of, fill_from
 from tests.support.fakes import photo
 from tests.support.inverted_profile import inverted_profile
+from tests.support.object_stores import delete_object
 
 _FIRST = 4
 
@@ -106,7 +107,7 @@ def test_photo_that_defeats_its_decoder_is_one_row_and_a_missing_one_keeps_its_v
     for id in (slow, missing):
         _set(site, id, status="cat", checked_at=utcnow())
     ((key,),) = site.rows(select(photos.c.photo_key).where(photos.c.id == missing))
-    build_object_store(site.settings).delete(ObjectKind.PHOTO, key)
+    delete_object(build_object_store(site.settings), ObjectKind.PHOTO, key)
     before = _statuses(site)
     site.type("bulk", "plan", "trouble")
     site.type("bulk", "run", "trouble", CATLOADER_DECODE_CPU_S="1")

@@ -20,6 +20,7 @@ from checker.errors import CheckerError, ObjectMissing, StoreUnavailable
 from checker.pipeline import check_batch
 from checker.values import Claim, Rendition
 from tests.catloader.checks.conftest import PHOTOS, CheckedSite, jpeg
+from tests.support.object_stores import delete_object
 from tests.support.rows import delete_photo
 
 
@@ -111,7 +112,7 @@ def test_an_unreadable_photo_stays_unreadable(site: CheckedSite) -> None:
 
 def test_a_missing_object_is_a_difference_and_a_deleted_photo_is_not(site: CheckedSite) -> None:
     missing, deleted = site.ids[:2]
-    site.objects.delete(ObjectKind.PHOTO, site.row(missing).photo_key)
+    delete_object(site.objects, ObjectKind.PHOTO, site.row(missing).photo_key)
 
     class DeletedMeanwhile:
         def get(self, claim: Claim, rendition: Rendition) -> bytes:

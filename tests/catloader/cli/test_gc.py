@@ -23,7 +23,7 @@ from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.commands import Run
-from tests.support.object_stores import store_of
+from tests.support.object_stores import delete_object, store_of
 from tests.support.rows import add_photos, new_photo, some_user
 
 
@@ -50,7 +50,7 @@ def test_gc_finds_and_deletes_orphans_and_reports_missing_objects(
 ) -> None:
     whole, kept = _stored(engine, objects)
     broken, lost = _stored(engine, objects)
-    objects.delete(ObjectKind.THUMBNAIL, lost[ObjectKind.THUMBNAIL])
+    delete_object(objects, ObjectKind.THUMBNAIL, lost[ObjectKind.THUMBNAIL])
     orphans = {kind: _key() for kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL)}
     uploading = replace(new_photo(some_user(engine).id), photo_key=_key(), thumbnail_key=_key())
     Photos(engine).reserve(uploading)

@@ -24,7 +24,7 @@ from checker.pipeline import LoadedModel
 from checker.ports import ImageSource
 from checker.service import CheckerService
 from checker.values import INPUTS_PER_PHOTO, Claim, Rendition
-from tests.support.object_stores import store_away
+from tests.support.object_stores import delete_object, store_away
 from tests.support.preparing import prepare_here
 from tests.support.rows import some_user
 
@@ -136,7 +136,7 @@ def test_unwritable_verdict_affects_no_other_photo(
 
 def test_bad_objects_affect_no_other_photo(site: Site) -> None:
     site.objects.put(ObjectKind.PHOTO, site.key(1), b"not a photo")
-    site.objects.delete(ObjectKind.PHOTO, site.key(2))
+    delete_object(site.objects, ObjectKind.PHOTO, site.key(2))
     assert site.service().drain() == len(PHOTOS) - 2
     statuses = site.statuses()
     assert statuses[0] == Status.CAT

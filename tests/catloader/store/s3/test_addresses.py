@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from catloader.store.kinds import ObjectKind
-from tests.support.object_stores import store_at
+from tests.support.object_stores import delete_object, store_at
 
 
 class _Server(BaseHTTPRequestHandler):
@@ -58,7 +58,7 @@ def test_requests_use_paths_below_the_address(
         store = store_at(f"http://{name}:{server.server_port}{path}")
         store.put(ObjectKind.PHOTO, "a.jpg", b"")
         store.get(ObjectKind.PHOTO, "a.jpg")
-        store.delete(ObjectKind.PHOTO, "a.jpg")
+        delete_object(store, ObjectKind.PHOTO, "a.jpg")
         assert f"http://{name}:{server.server_port}{prefix}/photos/a.jpg?" in store.url(
             ObjectKind.PHOTO, "a.jpg", 60
         )

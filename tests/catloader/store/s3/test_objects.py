@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +24,7 @@ from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker import errors as checker_errors
 from checker.values import Claim, Rendition
+from tests.support.object_stores import delete_object
 
 _PHOTO = bytes(range(256)) * 4000  # 1 MB: several chunks
 
@@ -70,13 +72,13 @@ def test_missing_object_is_not_found_and_its_deletion_is_not_an_error(objects: O
         with pytest.raises(NotFound):
             read(ObjectKind.PHOTO, "none.jpg")
     assert objects.exists(ObjectKind.PHOTO, "none.jpg") is False
-    objects.delete(ObjectKind.PHOTO, "none.jpg")
+    delete_object(objects, ObjectKind.PHOTO, "none.jpg")
 
 
 def test_deleted_object_does_not_exist(objects: ObjectStore) -> None:
     objects.put(ObjectKind.PHOTO, "a.jpg", b"1")
     for _ in range(2):
-        objects.delete(ObjectKind.PHOTO, "a.jpg")
+        delete_object(objects, ObjectKind.PHOTO, "a.jpg")
         assert not objects.exists(ObjectKind.PHOTO, "a.jpg")
 
 
@@ -128,6 +130,7 @@ def test_wrong_keys_are_a_refusal_not_a_missing_object(s3_server: EmbeddedS3) ->
     for use in _every_use(store):
         with pytest.raises(StoreUnavailable, match="refused"):
             use()
+    assert "refused" in store.delete_many(store.photos_bucket, ["a"])["a"]
 
 
 def test_missing_bucket_is_a_refusal_not_a_missing_object(s3_server: EmbeddedS3) -> None:
@@ -143,13 +146,14 @@ def _every_use(store: ObjectStore) -> list[Callable[[], object]]:
         lambda: store.get(ObjectKind.PHOTO, "a"),
         lambda: store.open(ObjectKind.PHOTO, "a"),
         lambda: store.exists(ObjectKind.PHOTO, "a"),
-        lambda: store.delete(ObjectKind.PHOTO, "a"),
     ]
 
 
 def test_error_names_an_unreachable_server_and_the_reason() -> None:
     address = f"http://127.0.0.1:{free_port()}"
-    for use in _every_use(_store(address.replace("//", "//user:secret@") + "/")):
+    store = _store(address.replace("//", "//user:secret@") + "/")
+    deletion: Callable[[], object] = partial(store.delete_many, store.photos_bucket, ["a"])
+    for use in [*_every_use(store), deletion]:
         with pytest.raises(StoreUnavailable) as raised:
             use()
         assert str(raised.value) == f"The object store at {address} did not answer: connection refused."

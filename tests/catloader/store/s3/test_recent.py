@@ -10,6 +10,7 @@ from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.store.s3.recent import RecentRenditions
 from checker.errors import ObjectMissing
 from checker.values import Claim, Rendition
+from tests.support.object_stores import delete_object
 
 
 class Clock:
@@ -81,9 +82,7 @@ def test_source_returns_what_was_just_put_without_a_request_and_fetches_it_the_n
     claim = Claim(1, "token", "photo.jpg", "thumbnail.jpg", 1)
     store.put(ObjectKind.PHOTO, "photo.jpg", b"photo")
     store.put(ObjectKind.THUMBNAIL, "thumbnail.jpg", b"thumbnail")
-    store.delete(
-        ObjectKind.PHOTO, "photo.jpg"
-    )  # without the source's knowledge, so that a request would fail
+    delete_object(store, ObjectKind.PHOTO, "photo.jpg")  # so that a request would fail
     source = S3ImageSource(store)
     assert source.get(claim, Rendition.PHOTO) == b"photo"
     with pytest.raises(ObjectMissing):

@@ -16,6 +16,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.values import Verdict
+from tests.support.object_stores import delete_object
 from tests.support.site import PASSWORD, Person, check, running_site, services_of
 
 _FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -132,7 +133,7 @@ def test_the_export_contains_every_photo_and_its_verdicts(app: Flask, anna: Pers
     eve = Person(app, "eve@example.org")
     foreign = eve.upload_one()
     keys = {photo.id: photo.photo_key for photo in anna.photos}
-    services_of(app).objects.delete(ObjectKind.PHOTO, keys[lost])
+    delete_object(services_of(app).objects, ObjectKind.PHOTO, keys[lost])
     with anna.get("/account/export") as answer:
         content = answer.data
     assert (answer.status_code, answer.mimetype) == (200, "application/zip")

@@ -41,6 +41,7 @@ from checker.pixels.explained_photo import ExplainedPhoto
 from checker.values import Verdict
 from models.catalogue import resolve
 from models.digest import verify
+from tests.support.object_stores import delete_object
 from tests.support.processes import alive, command_of, kill
 from tests.support.site import PASSWORD, Person, check, services_of
 
@@ -174,7 +175,7 @@ def test_explanation_is_made_once_and_deleted_with_the_photo(
 
     # A restored backup may lack the object.
     objects = services_of(own_app).objects
-    objects.delete(ObjectKind.EXPLANATION, str(key))
+    delete_object(objects, ObjectKind.EXPLANATION, str(key))
     answer = owner.get(f"/photos/{photo}/explanation.jpg")
     assert answer.status_code == 200
     services_of(own_app).deletion.work_off()

@@ -50,7 +50,7 @@ def test_one_upload_per_place_waits_until_it_is_free(clock: _Clock) -> None:
     places.take()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(places.take)
-        while places.waiting_count == 0:
+        while places._waiting == 0:
             time.sleep(0.01)
         assert _refused(places) == 5  # as many wait as may
         places.leave()
