@@ -13,10 +13,10 @@ from catloader.bulk.keep import keep_of, task_of
 from catloader.bulk.kept_columns import kept_columns
 from catloader.bulk.local import Done, run_local
 from catloader.bulk.manifest import PlannedPhoto, write_manifest
-from catloader.bulk.objects import bucket_and_prefix, listed
+from catloader.bulk.objects import bucket_and_prefix, listed, listed_files
 from catloader.bulk.plan import BulkError, Facts, Plan
 from catloader.bulk.ray_engine import run_ray
-from catloader.bulk.sources import TABLE, make_pool, source_of
+from catloader.bulk.sources import FILES, TABLE, make_pool, source_of
 from catloader.settings import Settings
 from catloader.store.db.checks.bulk import BulkTable
 from catloader.store.db.checks.rechecks import RecheckFilter
@@ -57,6 +57,11 @@ def plan_of_prefix(settings: Settings, folder: Path, model: str, address: str, u
     """Make a plan of the objects below ``s3://bucket/prefix``, which are listed once."""
     bucket, prefix = bucket_and_prefix(address)
     return make_plan(folder, listed(settings, bucket, prefix), model, unit_rows, bucket)
+
+
+def plan_of_folder(folder: Path, model: str, photos: str, unit_rows: int) -> Plan:
+    """Make a plan of the photos in and below the folder ``photos``, which are listed once."""
+    return make_plan(folder, listed_files(photos), model, unit_rows, FILES)
 
 
 def make_plan(folder: Path, photos: Iterable[PlannedPhoto], model: str, unit_rows: int, source: str) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.bulk.plan import BulkError
@@ -12,7 +13,8 @@ from catloader.settings import Settings
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.refusals import for_checker
 from catloader.wiring import build_object_store
-from checker.folder.walk import read
+from checker.evaluation.photos import printable
+from checker.folder.walk import read, walk
 from checker.pixels.isolated import IsolatedDecoder
 from checker.values import Claim, Rendition
 
@@ -38,6 +40,23 @@ def listed(settings: Settings, bucket: str, prefix: str) -> Iterator[PlannedPhot
                 yield PlannedPhoto(number, entry.key, "", None, None, entry.size_bytes, None, None, None)
 
 
+def listed_files(folder: str) -> Iterator[PlannedPhoto]:
+    """Yield the photos in and below a folder, as ``python -m checker`` finds them, by their absolute paths.
+
+    Raises:
+        BulkError: there is no such folder, a folder below it can't be read, or a path can't be planned.
+    """
+    if not Path(folder).is_dir():
+        raise BulkError(f"{folder} is neither a folder nor an address such as s3://bucket/prefix.")
+    for number, file in enumerate(walk([str(Path(folder).absolute())]), 1):
+        if file.error is not None:
+            raise BulkError(f"{printable(file.path)}: {file.error}")
+        if file.path != printable(file.path):
+            raise BulkError(f"{printable(file.path)}: a plan can't hold a name that is not UTF-8.")
+        size_bytes = Path(file.path).lstat().st_size
+        yield PlannedPhoto(number, file.path, "", None, None, size_bytes, None, None, None)
+
+
 class LooseObjects:
     """Implements ``checker.ports.ImageSource``: makes both renditions of a file, as the site stores them.
 
@@ -60,10 +79,10 @@ class LooseObjects:
 
 
 class LooseFiles:
-    """Implements ``checker.ports.ImageSource``: makes both renditions of a file as calibration does."""
+    """As ``LooseObjects``, from files by their paths."""
 
-    def __init__(self, decode: IsolatedDecoder) -> None:
-        self._renditions = _Renditions(partial(decode.renditions, fast=False))
+    def __init__(self, decode: IsolatedDecoder, *, fast: bool) -> None:
+        self._renditions = _Renditions(partial(decode.renditions, fast=fast))
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
         return self._renditions.get(claim.photo_key, rendition, read)

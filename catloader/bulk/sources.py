@@ -25,7 +25,7 @@ def source_of(
     if source == TABLE:
         return S3ImageSource(objects)
     if source == FILES:
-        return LooseFiles(decode)
+        return LooseFiles(decode, fast=task is None)
     return LooseObjects(settings, source, decode, fast=task is None)
 
 

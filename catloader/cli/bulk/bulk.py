@@ -48,7 +48,12 @@ def _plan_of(settings: Settings, name: str) -> Plan:
 )
 @click.option("--status", metavar="STATUS", callback=chosen_status, help="Only photos with this status.")
 @since_option
-@click.option("--from", "address", metavar="S3://BUCKET/PREFIX", help="Check these, not the site's photos.")
+@click.option(
+    "--from",
+    "address",
+    metavar="S3://BUCKET/PREFIX|FOLDER",
+    help="Check the objects or files below it, not the site's photos.",
+)
 @click.option(
     "--labelled",
     metavar="DATA",
@@ -84,10 +89,10 @@ def plan(
     """Write the plan NAME of photos to check.
 
     The plan has the finished photos that meet all given conditions, except those that a person has decided;
-    or the objects of --from; or the photos of --labelled.
+    or those of --from; or the photos of --labelled.
     NAME is a folder below `bulk` in the data folder, or a path if it has a slash.
     """
-    from catloader.bulk.commands import plan_of_prefix, plan_of_table
+    from catloader.bulk.commands import plan_of_folder, plan_of_prefix, plan_of_table
     from catloader.bulk.manifest import parquet
     from catloader.checks.promotion import resolve_model
     from catloader.store.db.checks.bulk import BulkTable
@@ -104,6 +109,8 @@ def plan(
             made = plan_of_labelled(
                 services, folder, entry.name, labelled, unit_rows=rows, augmentations=augmentations
             )
+        elif address and "://" not in address:
+            made = plan_of_folder(folder, entry.name, address, unit_rows or UNIT_ROWS)
         elif address:
             made = plan_of_prefix(services.settings, folder, entry.name, address, unit_rows or UNIT_ROWS)
         else:

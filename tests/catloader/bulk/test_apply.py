@@ -138,3 +138,20 @@ def test_objects_of_a_prefix_are_checked_without_the_site(site: BulkSite, tmp_pa
     verdicts = {row["key"]: row["verdict"] for row in csv.DictReader(path.read_text().splitlines())}
     right = _statuses(site)  # photos 0 and 1 are also the first two of the site
     assert verdicts == {"'=in/a.jpg": right[1], "'=in/deep/b.jpg": right[2], "'=in/text.txt": "unreadable"}
+
+
+def test_files_of_a_folder_are_checked_without_the_site(site: BulkSite, tmp_path: Path) -> None:
+    loose, plan, path = tmp_path / "loose", tmp_path / "plan", tmp_path / "loose.csv"
+    for number, name in enumerate(("a.jpg", "deep/b.jpg", "broken.jpg", "text.txt")):
+        (loose / name).parent.mkdir(parents=True, exist_ok=True)
+        (loose / name).write_bytes(photo(number) if number < 2 else b"no photo")
+    assert site.type("bulk", "plan", str(plan), "--from", str(loose)).output.startswith("3 photos")
+    site.type("bulk", "run", str(plan))
+    site.type("bulk", "flips", str(plan), "--csv", str(path))
+    rows = csv.DictReader(path.read_text().splitlines())
+    right = _statuses(site)  # photos 0 and 1 are also the first two of the site
+    assert {row["key"]: row["verdict"] for row in rows} == {
+        f"{loose}/a.jpg": right[1],
+        f"{loose}/deep/b.jpg": right[2],
+        f"{loose}/broken.jpg": "unreadable",
+    }
