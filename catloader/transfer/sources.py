@@ -13,7 +13,7 @@ from catloader.errors import CatLoaderError, NotFound
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from checker.errors import UnreadableImage
-from checker.folder.walk import EXTENSIONS, read, walk
+from checker.folder.walk import EXTENSIONS, WalkedFile, read, walk
 
 
 class SourceError(CatLoaderError):
@@ -54,14 +54,25 @@ class FolderSource:
         if not self._folder.is_dir():
             raise SourceError(f"There is no folder {self._folder}.")
         for file in walk([str(self._folder)], on_skip):
-            if file.error is not None:
-                raise SourceError(f"{file.path} can't be read: {file.error}")
-            try:
-                facts = Path(file.path).stat()
-            except OSError as error:
-                raise SourceError(f"{file.path} can't be read: {error.strerror}.") from error
+            yield _source_file(file)
+
+
+def _source_file(file: WalkedFile) -> SourceFile:
+    """Return the file; one that can't be looked at is refused when it is read, and the others go on."""
+    reason = file.error
+    if reason is None:
+        try:
+            facts = Path(file.path).stat()
+        except OSError as error:  # a link to nothing, for instance
+            reason = f"{error.strerror}."
+        else:
             version = f"{facts.st_size}-{facts.st_mtime_ns}"
-            yield SourceFile(file.path, version, partial(_read, file.path))
+            return SourceFile(file.path, version, partial(_read, file.path))
+    return SourceFile(file.path, "", partial(_refuse, f"It can't be read: {reason}"))
+
+
+def _refuse(reason: str) -> bytes:
+    raise SourceError(reason)
 
 
 def _read(path: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -79,6 +80,24 @@ def test_import_stores_each_photo_once_and_reports_why_others_were_left_out(
     assert again.exit_code == 0
     assert "4  the owner has it already\n" in again.output
     assert _stored(engine, anna) == 2
+
+
+def test_files_that_can_not_be_read_do_not_end_an_import(
+    engine: Engine, run: Run, anna: User, folder: Path
+) -> None:
+    (folder / "dangling.jpg").symlink_to("nothing.jpg")
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "empty.jpg").touch()
+    (folder / "below/up").symlink_to("..")
+    (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(jpeg((0, 200, 0)))
+    result = run("import", folder, "--owner", _EMAIL)
+    assert result.exit_code == 1
+    assert "3  imported\n" in result.output, result.output
+    assert "5  refused\n" in result.output, result.output
+    assert f"  {folder}/dangling.jpg: It can't be read: No such file or directory.\n" in result.output
+    assert f"  {folder}/loop.jpg: It can't be read: Too many levels of symbolic links.\n" in result.output
+    assert _stored(engine, anna) == 3
 
 
 def test_interrupted_import_resumes_without_reading_finished_files(
