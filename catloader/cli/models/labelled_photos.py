@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from catloader.checks.reviewed_photos import DATABASE, reviewed_photos
-from catloader.server.data_dir import prepare_data_dir
-from catloader.server.object_store import shared_or_own_object_store
+from catloader.cli.context import services_of
 from catloader.settings import Settings
-from catloader.wiring import build
 from checker.evaluation.data_sets.read import labelled_photos
 from checker.evaluation.photos import LabelledPhoto, UnusablePhotos, both_labels, decoded_apart
 
@@ -38,10 +36,5 @@ def open_photos(
         with decoded_apart(labelled_photos(Path(data), cat_classes)) as photos:
             yield photos
         return
-    prepare_data_dir(settings)
-    with shared_or_own_object_store(settings) as with_s3:
-        services = build(with_s3, checker=False)
-        try:
-            yield both_labels(reviewed_photos(services.photos, services.objects), data)
-        finally:
-            services.close()
+    with services_of(settings) as services:
+        yield both_labels(reviewed_photos(services.photos, services.objects), data)

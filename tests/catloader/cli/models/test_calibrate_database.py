@@ -119,6 +119,13 @@ def test_reviewed_photos_make_a_profile_and_the_site_uses_it(tmp_path: Path) -> 
     assert rule.profile.made["data"]["counts"] == {"cat": OF_EACH, "not_cat": OF_EACH}
 
 
+def test_a_site_that_never_started_has_no_photos_and_is_told_so_in_one_sentence(tmp_path: Path) -> None:
+    refused = CliRunner().invoke(main, COMMAND, env=environ(tmp_path), catch_exceptions=False)
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("Error: database: photos of both labels are needed, cat and not_cat")
+    assert refused.stderr.count("\n") == 1
+
+
 def test_missing_packages_are_named_with_the_command_that_installs_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
