@@ -29,10 +29,14 @@ def wait_for_signal() -> None:
     would not notice it.
     """
     receiver, sender = socket.socketpair()
-    sender.setblocking(False)
-    signal.set_wakeup_fd(sender.fileno())
-    while True:
-        receiver.recv(1)
+    with receiver, sender:
+        sender.setblocking(False)
+        signal.set_wakeup_fd(sender.fileno())
+        try:
+            while True:
+                receiver.recv(1)
+        finally:
+            signal.set_wakeup_fd(-1)
 
 
 def _end(*_: object) -> None:

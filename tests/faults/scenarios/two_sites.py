@@ -77,7 +77,8 @@ def _note_answers(figures: Figures, ledger: Ledger, at_most: int) -> None:
     answers = dict(ledger.answers)
     for status in (201, 503):
         answers.pop(status, None)
-    died = answers.pop(502, 0) + answers.pop(504, 0)
+    # 0: the site died in the middle of its answer, so the proxy can only close the connection.
+    died = sum(answers.pop(status, 0) for status in (0, 502, 504))
     figures.counts["uploads that died with a site"] = died
     if died > at_most:
         figures.broken.append(f"{died} uploads died, with at most {at_most} under way")
