@@ -56,6 +56,7 @@ def read_onnx(path: Path) -> OnnxModel:
     without_telemetry()
     try:
         openvino = importlib.import_module("openvino")
+        frontend = importlib.import_module("openvino.frontend")
         passes = importlib.import_module("openvino.passes")
     except ImportError as error:
         raise WeightsRefused(
@@ -63,11 +64,23 @@ def read_onnx(path: Path) -> OnnxModel:
             "`pip install 'catloader[openvino]'` installs it."
         ) from error
     try:
-        model = openvino.Core().read_model(path)
+        # Not read_model: it also tries the readers of other formats, whose libraries write to stderr.
+        reader = frontend.FrontEndManager().load_by_framework("onnx")
+        model = reader.convert(reader.load(str(path)))
+        if not model.outputs:
+            raise ValueError("an empty graph")
         folding = passes.Manager()
         folding.register_pass(passes.ConstantFolding())
         folding.run_passes(model)
-    except (RuntimeError, ValueError) as error:
+    except (
+        frontend.GeneralFailure,
+        frontend.InitializationFailure,
+        frontend.NotImplementedFailure,
+        frontend.OpConversionFailure,
+        frontend.OpValidationFailure,
+        RuntimeError,
+        ValueError,
+    ) as error:
         raise WeightsRefused(
             f"{path.name} is damaged, is not an ONNX model, or lacks the external file with its weights."
         ) from error

@@ -135,7 +135,9 @@ def test_other_architectures_and_other_classes_are_refused(source: Path) -> None
     )
 
 
-def test_damaged_files_are_refused(state: State, source: Path) -> None:
+def test_damaged_files_are_refused_without_messages_of_other_readers(
+    state: State, source: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     ResNetWriter(state, merged=True).write(source)
     data = source.read_bytes()
     for broken in (data[: len(data) // 2], data[:200], b"\x08\x08", b"\x08 text\n"):
@@ -144,6 +146,7 @@ def test_damaged_files_are_refused(state: State, source: Path) -> None:
     refused(linear(source, 1000, claimed=2**29), "is damaged")  # 6 GB, of which 12 kB exist
     source.write_text("a text")
     refused(source, "has an unsupported format")
+    assert capfd.readouterr().err == ""
 
 
 def test_a_manifest_that_cannot_be_read_hides_its_model(tmp_path: Path) -> None:
