@@ -73,7 +73,7 @@ def run_ray(
         BulkError: says which machine failed, and why.
     """
     ray = import_ray()
-    _start(ray, address, settings)
+    start_ray(ray, address, settings)
     checker, node = ray.remote(UnitChecker), ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
 
     def make(place: Place) -> Any:
@@ -112,7 +112,12 @@ def places(nodes: Iterable[dict[str, Any]], *, with_gpus: bool) -> list[Place]:
     return made
 
 
-def _start(ray: Any, address: str, settings: Settings) -> None:
+def start_ray(ray: Any, address: str, settings: Settings) -> None:
+    """Connect to the cluster at this address, or start one on this machine.
+
+    Raises:
+        BulkError: there is none, or it did not start.
+    """
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address:
@@ -124,5 +129,6 @@ def _start(ray: Any, address: str, settings: Settings) -> None:
                 object_store_memory=_OBJECT_STORE_BYTES,
                 **options,
             )
-    except (ConnectionError, OSError, ValueError) as error:
-        raise BulkError(f"No Ray at {address or 'this machine'}: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # Ray raises plain ones, as when its start takes too long
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BulkError(f"No Ray at {address or 'this machine'}: {reason}") from error

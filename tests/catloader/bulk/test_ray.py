@@ -11,10 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
-from catloader.bulk.plan import Plan
-from catloader.bulk.ray_engine import places
+from catloader.bulk.plan import BulkError, Plan
+from catloader.bulk.ray_engine import places, start_ray
 from catloader.bulk.ray_fleet import Place
 from catloader.demo.client import free_port
+from catloader.settings import Settings
 from scripts.bulk.requests import CountedRequests
 from tests.catloader.bulk.conftest import MANY, BulkSite, results, wait_for_results
 from tests.support.environ import environ_without_settings
@@ -130,6 +131,20 @@ def test_failure_of_a_worker_process_is_one_sentence_in_the_driver(site: BulkSit
     assert sentence.startswith("The object store at http://127.0.0.1:")
     assert "did not answer" in sentence
     assert "Traceback" not in done.stderr
+
+
+class _SlowRay:
+    """Ray on a machine that is too busy to start it."""
+
+    def init(self, **options: Any) -> None:
+        raise Exception(f"The current node timed out during startup.\nOptions: {options}")
+
+
+def test_ray_that_starts_too_slowly_is_one_sentence() -> None:
+    with pytest.raises(
+        BulkError, match=r"^No Ray at this machine: The current node timed out during startup.$"
+    ):
+        start_ray(_SlowRay(), "", Settings())
 
 
 def _node(name: str, *, alive: bool = True, **resources: float) -> dict[str, Any]:
