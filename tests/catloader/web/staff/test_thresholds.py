@@ -93,6 +93,7 @@ def test_thresholds_are_measured_shown_applied_and_rolled_back(
     assert verdicts[lost][1] in ("unsure", "not_cat")
     page = administrator.get(_PATH).text
     assert f"{new.cat_at:.3f} and up: cat" in page
+    assert "Most cats would not be found." not in page
     assert f"<tr><td>{lost}</td><td>Cat</td>" in page
     assert services_of(app).measured_profiles.choice() is None, "applied without being asked"
 
@@ -114,6 +115,16 @@ def test_thresholds_are_measured_shown_applied_and_rolled_back(
     ]
     assert soft is not None
     assert administrator.post(f"{_PATH}/{job.id + 1}/apply", page=_PATH).status_code == 404
+
+
+def test_thresholds_from_contradictory_decisions_come_with_a_warning(
+    app: Flask, engine: Engine, administrator: Person, base: Profile
+) -> None:
+    _decided(engine, base, list(np.linspace(0.1, 0.9, 120)), "cat", "cat")
+    _decided(engine, base, list(np.linspace(0.1, 0.9, 120)), "not_cat", "not_cat")
+    administrator.post(f"{_PATH}/measure", page=_PATH)
+    assert _ended(app).error is None
+    assert "Most cats would not be found." in administrator.get(_PATH).text
 
 
 def test_too_few_decisions_are_refused_in_a_sentence_with_the_number(
