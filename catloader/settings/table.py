@@ -49,6 +49,10 @@ Dispatch = Literal["thread", "internal", "external", "celery", "off"]
 _NO_SECRET = SecretStr("")
 
 
+_LARGEST = 2**50
+"""Of whole numbers without a bound of their own: databases and limits of processes take 63 bits at most."""
+
+
 def _setting(
     env: str, default: Any, section: str, doc: str, *, default_text: str = "", **bounds: float
 ) -> Any:
@@ -57,6 +61,8 @@ def _setting(
     facts = {"env": env, "section": section, "default_text": default_text}
     if isinstance(default, float):
         bounds["allow_inf_nan"] = False
+    if isinstance(default, int) and not isinstance(default, bool):
+        bounds.setdefault("le", _LARGEST)
     return Field(description=doc, json_schema_extra=facts, **made, **bounds)  # type: ignore[call-overload]
 
 

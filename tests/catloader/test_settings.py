@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from catloader.errors import SettingError
-from catloader.settings import Settings, kept_secret, variables
+from catloader.settings import Settings, Variable, kept_secret, variables
 from catloader.wiring import build_object_store
 from tests.support import refusing
 
@@ -100,7 +100,7 @@ def test_changes_are_validated_and_do_not_affect_the_original() -> None:
         ("CATLOADER_PORT", "http", "a whole number"),
         ("CATLOADER_PORT", "0", "1 to 65535"),
         ("CATLOADER_PORT", "65536", "1 to 65535"),
-        ("CATLOADER_MAX_FILES", "0", "at least 1"),
+        ("CATLOADER_MAX_FILES", "0", "a whole number from 1 to 1125899906842624"),
         ("CATCHECK_LEASE_S", "soon", "a number"),
         ("CATCHECK_LEASE_S", "nan", "0.1 to 86400.0"),
         ("CATCHECK_LEASE_S", "inf", "0.1 to 86400.0"),
@@ -430,3 +430,13 @@ def test_a_temporary_folder_that_does_not_exist_is_a_warning(caplog: pytest.LogC
     assert caplog.messages == [
         "TMPDIR is '/nonexistent', which is not a folder; another temporary folder is used."
     ]
+
+
+@pytest.mark.parametrize(
+    "variable", [one for one in variables() if "whole number" in one.accepts], ids=lambda one: one.name
+)
+def test_numbers_that_no_database_takes_are_refused(variable: Variable) -> None:
+    with pytest.raises(
+        SettingError, match=f"^{variable.name} is '{10**30}'; it must be a whole number from "
+    ):
+        Settings.from_environment({variable.name: str(10**30)})
