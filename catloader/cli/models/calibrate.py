@@ -57,7 +57,7 @@ def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
 )
 @click.option("--fit-head", is_flag=True, help="Also fit a linear probe; needs photos like yours.")
 @click.option(
-    "--penalty", type=click.FloatRange(min=0, min_open=True), help="L2 penalty of the probe.  [default: 30]"
+    "--penalty", type=click.FloatRange(min=0, min_open=True), help="L2 penalty of the probe.  [default: 150]"
 )
 @_folder("--out", help="Folder for the profile.  [default: where the site looks for its own]")
 @click.option("--shipped", is_flag=True, help="Write to models/profiles instead.")

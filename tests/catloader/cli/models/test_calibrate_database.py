@@ -24,10 +24,16 @@ from catloader.settings import Settings
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
 from catloader.wiring import Services, build, load_classifier_and_rule
+from checker.evaluation.fit import FEATURE_PENALTY
 
 ROOT = Path(__file__).resolve().parents[4]
 OF_EACH = 50
 VARIANT = ("--runtime", "openvino", "--precision", "int8")  # the fastest one
+
+
+def test_help_tells_the_penalty_that_is_used() -> None:
+    told = CliRunner().invoke(main, ["models", "calibrate", "--help"]).output
+    assert f"[default: {FEATURE_PENALTY:g}]" in " ".join(told.split())
 
 
 def crops(name: str, seed: int) -> list[bytes]:
