@@ -186,7 +186,13 @@ def status(settings: Settings, name: str) -> None:
 @pass_settings
 def cancel(settings: Settings, name: str) -> None:
     """Stop the process that runs the plan NAME after its current units."""
-    _plan_of(settings, name).cancel()
+    from catloader.bulk.plan import BulkError
+
+    plan = _plan_of(settings, name)
+    if not plan.is_running:
+        raise BulkError(f"Nothing to cancel: {state_of(plan)}")
+    plan.cancel()
+    click.echo(f"The plan {name} stops after its current units; `catloader bulk resume {name}` goes on.")
 
 
 @bulk.command()

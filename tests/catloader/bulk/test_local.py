@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import select
 
 from catloader.bulk.commands import run
 from catloader.bulk.plan import BulkError, Plan
+from catloader.cli import main
 from catloader.store.db.schema import check_log, photos
 from catloader.wiring import build
 from tests.catloader.bulk.conftest import MANY, BulkSite, results
@@ -78,11 +80,21 @@ def test_a_cancelled_run_stops_and_resumes_later(site: BulkSite) -> None:
     for _ in run(services, plan):
         with pytest.raises(BulkError, match="running already"):
             next(run(services, plan))
-        site.type("bulk", "cancel", "stop")
+        said = site.type("bulk", "cancel", "stop").output
+        assert said == "The plan stop stops after its current units; `catloader bulk resume stop` goes on.\n"
     assert plan.done() == 1
     assert "cancelled" in site.type("bulk", "status", "stop").output
     assert sum(1 for _ in run(services, plan)) == MANY / UNIT - 1
     services.close()
+
+
+def test_a_plan_that_is_not_running_cannot_be_cancelled(site: BulkSite) -> None:
+    site.type("bulk", "plan", "idle")
+    refused = CliRunner().invoke(main, ["bulk", "cancel", "idle"], env=site.environ)
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("Error: Nothing to cancel: 0 of 1 unit done, ")
+    assert refused.stderr.endswith(": not running.\n")
+    assert not Plan(site.folder / "bulk/idle").cancelled
 
 
 def test_another_model_cannot_continue_a_plan(site: BulkSite) -> None:
