@@ -178,6 +178,12 @@ def _webhook_secrets(secrets: SecretStr) -> SecretStr:
     return secrets
 
 
+def _bearer_token(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]*", secret.get_secret_value()):  # no header of a request could hold it
+        raise ValueError("it must consist of ASCII characters without spaces")
+    return secret
+
+
 def _rate(text: str) -> str:
     try:
         parse_many(text)
@@ -228,6 +234,7 @@ DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 BrokerAddress = Annotated[SecretStr, AfterValidator(_broker_address)]
 IssuerAddress = Annotated[str, AfterValidator(_issuer)]
 WebhookAddress = Annotated[SecretStr, AfterValidator(_webhook_address)]
+BearerToken = Annotated[SecretStr, AfterValidator(_bearer_token)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 WebhookSecrets = Annotated[SecretStr, AfterValidator(_webhook_secrets)]
 AttemptRate = Annotated[str, AfterValidator(_rate)]

@@ -18,6 +18,7 @@ from catloader.errors import SettingError
 from catloader.logs import LogFormat
 from catloader.settings.kinds import (
     AttemptRate,
+    BearerToken,
     BrokerAddress,
     BucketName,
     DatabaseAddress,
@@ -85,7 +86,7 @@ class Settings(BaseSettings):
     stalled_s: float = _setting("CATLOADER_STALLED_S", 60.0, "Site", "A connection without progress for this long in the middle of a request or answer is closed.", ge=0.1, le=86_400.0)
     head_s: float = _setting("CATLOADER_HEAD_S", 20.0, "Site", "Time limit for the head of a request, after which the connection is closed.", ge=0.1, le=86_400.0)
     body_bytes_per_s: float = _setting("CATLOADER_BODY_BYTES_PER_S", 1000.0, "Site", "Lowest average rate of a request's body after the first `CATLOADER_STALLED_S`; slower ones are closed.", ge=1.0)
-    metrics_token: SecretStr = _setting("CATLOADER_METRICS_TOKEN", _NO_SECRET, "Site", "Token for `/metrics`, which requests send as `Authorization: Bearer TOKEN`. Empty: the page is off.")
+    metrics_token: BearerToken = _setting("CATLOADER_METRICS_TOKEN", _NO_SECRET, "Site", "Token for `/metrics`, which requests send as `Authorization: Bearer TOKEN`. Empty: the page is off.")
     log_format: LogFormat = _setting("CATLOADER_LOG_FORMAT", "text", "Site", "Format of the log, on standard error and output: `text`, or `json` with an object on each line.")
     access_log: bool = _setting("CATLOADER_ACCESS_LOG", False, "Site", "Log each request: address, method, path without query, status, bytes, duration, the request's id and those of its photos.")
     secret_key: SecretStr = _setting("CATLOADER_SECRET_KEY", _NO_SECRET, "Site", "Key that signs forms and messages to visitors. Empty: created at the first start and stored in the data folder.")
