@@ -50,7 +50,7 @@ Dispatch = Literal["thread", "internal", "external", "celery", "off"]
 _NO_SECRET = SecretStr("")
 
 
-_LARGEST = 2**50
+_LARGEST = 2**62
 """Of whole numbers without a bound of their own: databases and limits of processes take 63 bits at most."""
 
 

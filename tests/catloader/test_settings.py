@@ -100,7 +100,7 @@ def test_changes_are_validated_and_do_not_affect_the_original() -> None:
         ("CATLOADER_PORT", "http", "a whole number"),
         ("CATLOADER_PORT", "0", "1 to 65535"),
         ("CATLOADER_PORT", "65536", "1 to 65535"),
-        ("CATLOADER_MAX_FILES", "0", "a whole number from 1 to 1125899906842624"),
+        ("CATLOADER_MAX_FILES", "0", "a whole number from 1 to 4611686018427387904"),
         ("CATCHECK_LEASE_S", "soon", "a number"),
         ("CATCHECK_LEASE_S", "nan", "0.1 to 86400.0"),
         ("CATCHECK_LEASE_S", "inf", "0.1 to 86400.0"),
