@@ -39,12 +39,6 @@ class TooManyPixels(BadImage):
     status = 413
 
 
-class TooFewPixels(BadImage):
-    """The photo is smaller than any model or person can recognise something in."""
-
-    status = 422
-
-
 class TooManyFiles(CatLoaderError):
     """The request has more files than the limit; those within it are accepted."""
 

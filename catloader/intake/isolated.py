@@ -32,7 +32,6 @@ _REFUSALS = {
     for leaf in (
         errors.NotAnImage,
         errors.BrokenImage,
-        errors.TooFewPixels,
         errors.TooManyBytes,
         errors.TooManyPixels,
         errors.UploadsBusy,

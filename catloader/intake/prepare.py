@@ -66,8 +66,6 @@ OF_DECODERS = (
         "This TIFF stores its colours in a way that can't be read here. Save it as JPEG and try again."
     ),
 )
-MIN_EDGE_PX = 8
-"""Shorter sides are those of tracking pixels and placeholders: no photo has them."""
 _DECODER_MODULES = re.compile(r"PIL\.|pillow_heif")
 
 
@@ -213,13 +211,6 @@ def _opened(data: bytes, source_format: str, limits: Limits) -> ImageFile.ImageF
     decoder = _DECODERS[source_format]
     image = decoder(io.BytesIO(data))
     _check_size(image, limits)
-    if min(image.size) < MIN_EDGE_PX:
-        raise errors.TooFewPixels(
-            "This photo has %(width)d × %(height)d pixels. It needs at least %(least)d on each side.",
-            width=image.width,
-            height=image.height,
-            least=MIN_EDGE_PX,
-        )
     if source_format == "PNG":
         image.verify()  # every chunk's checksum up to the last; load() alone stops at the pixels
         image = decoder(io.BytesIO(data))

@@ -63,21 +63,6 @@ def test_photo_above_the_pixel_limit_is_refused(format: str) -> None:
     assert str(error) == "This photo has 0.0768 megapixels; the limit is 0.0767."
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_photo_below_eight_pixels_is_refused(format: str) -> None:
-    prepare(encoded(format, (20, 8)), limits=LIMITS)
-    for size in ((20, 7), (7, 20)):
-        error = refusal(encoded(format, size))
-        assert type(error) is errors.TooFewPixels
-        width, height = size
-        assert str(error) == f"This photo has {width} × {height} pixels. It needs at least 8 on each side."
-
-
-def test_narrow_panorama_is_accepted() -> None:
-    """Decoders scale a large JPEG down: its own size counts, not that of what they give."""
-    assert prepare(encoded("JPEG", (8000, 8)), limits=LIMITS).height_px == 3
-
-
 def test_pixels_are_counted_before_decoding() -> None:
     """30 000 x 30 000 from a few bytes: 2.7 GB decoded. The broken pixels are never read."""
     error = refusal(png(30_000, 30_000, chunk(b"IDAT", b"broken")))
