@@ -179,8 +179,8 @@ def _webhook_secrets(secrets: SecretStr) -> SecretStr:
 
 
 def _bearer_token(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]*", secret.get_secret_value()):  # no header of a request could hold it
-        raise ValueError("it must consist of ASCII characters without spaces")
+    if not re.fullmatch(r"[ -~]*", secret.get_secret_value()):  # no header of a request could hold it
+        raise ValueError("it must be one line of ASCII characters")
     return secret
 
 

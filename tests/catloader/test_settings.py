@@ -142,7 +142,7 @@ def test_wrong_value_is_refused_with_name_value_and_accepted_values(name: str, v
         ({"CATCHECK_BROKER_URL": "rediss://:secret@h/zero"}, "CATCHECK_BROKER_URL.* must be a number"),
         ({"CATCHECK_BROKER_URL": "redis://h/0?password=secret"}, "CATCHECK_BROKER_URL.* ssl_ca_certs"),
         ({"AWS_ENDPOINT_URL_S3": "http://s3"}, "AWS_ACCESS_KEY_ID"),
-        ({"CATLOADER_METRICS_TOKEN": "two\nsecrets"}, "CATLOADER_METRICS_TOKEN.*without spaces"),
+        ({"CATLOADER_METRICS_TOKEN": "two\nsecrets"}, "CATLOADER_METRICS_TOKEN.*one line"),
         ({"CATLOADER_METRICS_TOKEN": "geheim\u00e4"}, "CATLOADER_METRICS_TOKEN.*ASCII"),
         ({"DATABASE_URL": "mysql://u:secret@h/d"}, "DATABASE_URL"),
         ({"DATABASE_URL": "postgresql://u:secret@h:port/d"}, "DATABASE_URL.* must be a number"),
