@@ -56,10 +56,7 @@ class IsolatedDecoder:
         Raises:
             UnreadableImage, DecodingFailed, DecoderUnavailable
         """
-        (reply,) = self._pool.run(_RENDITIONS, {"fast": fast}, [[data]])
-        result = _result(reply)
-        if isinstance(result, CheckerError):
-            raise result
+        result = self._ask(_RENDITIONS, {"fast": fast}, data)
         return dict(zip(Rendition, result.blobs, strict=True))
 
     def centre(self, data: bytes, preprocessing: Preprocessing) -> Pixels:
@@ -68,10 +65,7 @@ class IsolatedDecoder:
         Raises:
             UnreadableImage, DecodingFailed, DecoderUnavailable
         """
-        (reply,) = self._pool.run(_CENTRE, dataclasses.asdict(preprocessing), [[data]])
-        result = _result(reply)
-        if isinstance(result, CheckerError):
-            raise result
+        result = self._ask(_CENTRE, dataclasses.asdict(preprocessing), data)
         side = preprocessing.input_px
         return np.frombuffer(result.blobs[0], np.uint8).reshape(side, side, 3)
 
@@ -81,10 +75,7 @@ class IsolatedDecoder:
         Raises:
             DecodingFailed, DecoderUnavailable
         """
-        (reply,) = self._pool.run(_FACTS, {}, [[photo]])
-        if isinstance(reply, CheckerError):
-            raise reply
-        return Facts(**reply.result)
+        return Facts(**self._ask(_FACTS, {}, photo).result)
 
     def explained_photo(self, data: bytes, preprocessing: Preprocessing) -> ExplainedPhoto:
         """Do the work of ``explained_photo``.
@@ -92,15 +83,20 @@ class IsolatedDecoder:
         Raises:
             UnreadableImage, DecodingFailed, DecoderUnavailable
         """
-        (reply,) = self._pool.run(_EXPLAINED_PHOTO, dataclasses.asdict(preprocessing), [[data]])
-        result = _result(reply)
-        if isinstance(result, CheckerError):
-            raise result
+        result = self._ask(_EXPLAINED_PHOTO, dataclasses.asdict(preprocessing), data)
         photo, squares = (
             np.frombuffer(blob, np.uint8).reshape(shape)
             for blob, shape in zip(result.blobs, result.result["shapes"], strict=True)
         )
         return ExplainedPhoto(photo, squares)
+
+    def _ask(self, work: str, arguments: Mapping[str, Any], data: bytes) -> Reply:
+        """Let a child do this work on one photo; raise what it finds wrong."""
+        (reply,) = self._pool.run(work, arguments, [[data]])
+        result = _result(reply)
+        if isinstance(result, CheckerError):
+            raise result
+        return result
 
 
 @contextmanager

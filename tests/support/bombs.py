@@ -6,8 +6,9 @@ import io
 import struct
 import zlib
 
-import pillow_heif
 from PIL import Image
+
+from tests.support.hostile import drawing
 
 FORMATS = ("JPEG", "PNG", "GIF", "WebP", "AVIF", "HEIC", "TIFF", "BMP")
 # A deflate block with dynamic codes and without data; it ends at a byte boundary, so any number may follow.
@@ -59,13 +60,7 @@ def slow_tiff(strips: int = 20_000, blocks: int = 2_000) -> bytes:
 
 
 def encoded(format: str, size: tuple[int, int] = (320, 240), **options: object) -> bytes:
-    noise = Image.effect_noise(size, 60).convert("RGB")
-    out = io.BytesIO()
-    if format == "HEIC":
-        pillow_heif.from_pillow(noise).save(out, **options)
-    else:
-        noise.save(out, format, **options)
-    return out.getvalue()
+    return drawing.encoded(Image.effect_noise(size, 60).convert("RGB"), format, **options)
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from catloader.cli import main
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from tests.support.object_stores import stores
 
 Run = Callable[..., Result]
 
@@ -22,12 +23,7 @@ def run(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: P
     settings = {
         "CATLOADER_DATA_DIR": str(tmp_path / "data"),
         "CATLOADER_MIN_FREE_BYTES": "0",
-        "DATABASE_URL": engine.url.render_as_string(hide_password=False),
-        "AWS_ENDPOINT_URL_S3": s3_server.endpoint_url,
-        "AWS_ACCESS_KEY_ID": s3_server.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": s3_server.secret_access_key,
-        "CATLOADER_PHOTOS_BUCKET": objects.photos_bucket,
-        "CATLOADER_THUMBNAILS_BUCKET": objects.thumbnails_bucket,
+        **stores(engine, s3_server, objects),
     }
 
     def run(*words: object, **others: str) -> Result:

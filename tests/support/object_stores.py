@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import Engine
+
 from catloader.demo.client import free_port
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
@@ -67,3 +69,15 @@ def settings_of(server: EmbeddedS3, store: ObjectStore) -> dict[str, object]:
 def store_away(buckets: tuple[str, str] = BUCKETS) -> ObjectStore:
     """Make a store on a port without a server."""
     return store_at(f"http://127.0.0.1:{free_port()}", buckets)
+
+
+def stores(engine: Engine, server: EmbeddedS3, objects: ObjectStore) -> dict[str, str]:
+    """Return the settings, by variable, of a program that uses this database and these buckets."""
+    return {
+        "DATABASE_URL": engine.url.render_as_string(hide_password=False),
+        "AWS_ENDPOINT_URL_S3": server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": server.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
+        "CATLOADER_PHOTOS_BUCKET": objects.photos_bucket,
+        "CATLOADER_THUMBNAILS_BUCKET": objects.thumbnails_bucket,
+    }

@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from sqlalchemy import Engine
 
 from catloader.demo.client import free_port, until
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
 from tests.support.environ import environ_without_settings
 from tests.support.processes import end
 from tests.support.serving import plain_session
@@ -66,15 +63,3 @@ def working(folder: Path, **settings: object) -> Iterator[Worker]:
         yield worker
     finally:
         end(worker.process)
-
-
-def stores(engine: Engine, server: EmbeddedS3, objects: ObjectStore) -> dict[str, object]:
-    """Return the settings of a worker of this database and these buckets."""
-    return {
-        "DATABASE_URL": engine.url.render_as_string(hide_password=False),
-        "AWS_ENDPOINT_URL_S3": server.endpoint_url,
-        "AWS_ACCESS_KEY_ID": server.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
-        "CATLOADER_PHOTOS_BUCKET": objects.photos_bucket,
-        "CATLOADER_THUMBNAILS_BUCKET": objects.thumbnails_bucket,
-    }

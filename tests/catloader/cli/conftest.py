@@ -21,6 +21,7 @@ from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.commands import run
 from tests.support.copies import Copy, copy_of, fill_from
+from tests.support.object_stores import stores
 from tests.support.preparing import prepare_here
 
 __all__ = ["run"]
@@ -58,14 +59,7 @@ def copies() -> dict[str, Copy]:
 @pytest.fixture
 def where(engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore) -> dict[str, str]:
     """The settings of database and object store."""
-    return {
-        "DATABASE_URL": engine.url.render_as_string(hide_password=False),
-        "AWS_ENDPOINT_URL_S3": s3_server.endpoint_url,
-        "AWS_ACCESS_KEY_ID": s3_server.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": s3_server.secret_access_key,
-        "CATLOADER_PHOTOS_BUCKET": objects.photos_bucket,
-        "CATLOADER_THUMBNAILS_BUCKET": objects.thumbnails_bucket,
-    }
+    return stores(engine, s3_server, objects)
 
 
 @pytest.fixture

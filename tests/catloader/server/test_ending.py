@@ -16,7 +16,8 @@ from catloader.store.db.schema import photos
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.machine import busy_factor
-from tests.support.worker import stores, working
+from tests.support.object_stores import stores
+from tests.support.worker import working
 
 pytestmark = pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
 

@@ -16,8 +16,9 @@ from catloader.demo.client import until
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.environ import environ_without_settings
+from tests.support.object_stores import stores
 from tests.support.rows import add_photos
-from tests.support.worker import stores, working
+from tests.support.worker import working
 
 _TOKEN = "a token of the operator"
 
