@@ -8,6 +8,7 @@ import zlib
 
 from PIL import Image
 
+from tests.support.heif_items import HeifItems
 from tests.support.hostile import drawing
 
 FORMATS = ("JPEG", "PNG", "GIF", "WebP", "AVIF", "HEIC", "TIFF", "BMP")
@@ -93,6 +94,14 @@ def jpeg_of_scans() -> bytes:  # more than a minute, from 0.6 MB
     return data[:-2] + last_scan * 3000 + data[-2:]
 
 
+def jpeg_of_arithmetic_scans_of_four_colours() -> bytes:  # 15 s, from 0.6 kB
+    colours = bytes([1, 0, 2, 0, 3, 0, 4, 0])
+    header = struct.pack(">BHHB", 8, 8000, 8000, 4) + bytes([1, 17, 0, 2, 17, 0, 3, 17, 0, 4, 17, 0])
+    parts = [(0xDB, b"\0" + b"\1" * 64), (0xCA, header), *[(0xDA, b"\4" + colours + bytes(3))] * 31]
+    segments = (struct.pack(">BBH", 0xFF, name, 2 + len(content)) + content for name, content in parts)
+    return b"\xff\xd8" + b"".join(segments) + b"\xff\xd9"
+
+
 def png_of_chunks() -> bytes:  # 14 s
     return png(1, 1, chunk(b"teSt", b"") * 2_000_000, chunk(b"IDAT", zlib.compress(bytes(4))))
 
@@ -136,7 +145,53 @@ def jpeg_of_exif_in_many_segments() -> bytes:  # 5 s
     return data[:2] + segment * 380 + data[2:]
 
 
+def heic_of_rotations() -> bytes:  # more than a minute, from 2 kB
+    items = HeifItems(512)
+    items.grid([items.tile] * 15**2, 7680, turns=250)
+    return items.file()
+
+
+def heic_of_copies() -> bytes:  # more than a minute, from 11 kB
+    items = HeifItems(512)
+    last = items.grid([items.tile] * 15**2, 7680)
+    for _ in range(100):
+        last = items.copy(last, 7680)
+    return items.file()
+
+
+def heic_of_grids_in_a_grid() -> bytes:  # 1 s; 16 times as long with tiles of a quarter the side
+    items = HeifItems(64)
+    part = items.grid([items.tile] * 11**2, 704)
+    items.grid([part] * 11**2, 7744)
+    return items.file()
+
+
+def _jpeg_of_segments(marker: int, content: bytes) -> bytes:
+    data = encoded("JPEG")
+    segment = struct.pack(">BBH", 0xFF, marker, 2 + len(content)) + content
+    return data[:2] + segment * 380 + data[2:]
+
+
+def jpeg_of_tables() -> bytes:  # 2 s
+    return _jpeg_of_segments(0xDB, (b"\0" + b"\1" * 64) * 1000)
+
+
+def jpeg_of_frame_headers() -> bytes:  # 4 s and 800 MB
+    return _jpeg_of_segments(0xC0, b"\x08\0\x40\0\x40\3" + b"\1\x11\0" * 21_000)
+
+
+def jpeg_of_photoshop_resources() -> bytes:  # 2 s
+    return _jpeg_of_segments(0xED, b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\0" * 5_000)
+
+
 SLOW = (
+    jpeg_of_arithmetic_scans_of_four_colours,
+    jpeg_of_tables,
+    jpeg_of_frame_headers,
+    jpeg_of_photoshop_resources,
+    heic_of_rotations,
+    heic_of_copies,
+    heic_of_grids_in_a_grid,
     jpeg_of_exif_in_many_segments,
     tiff_of_strips_on_one_blob,
     jpeg_of_markers,

@@ -29,10 +29,10 @@ def with_properties(
         first: boxes that lie before all others and belong to no item.
         colour: False removes the photo's own colour.
     """
-    at, meta = next((at, content) for at, name, content in _boxes(data) if name == b"meta")
+    at, meta = next((at, content) for at, name, content in boxes(data) if name == b"meta")
     parts = b"".join(
         box(name, _properties(content, added, first, colour=colour) if name == b"iprp" else content)
-        for _, name, content in _boxes(meta[4:])
+        for _, name, content in boxes(meta[4:])
     )
     return data[: at + 4] + b"free" + data[at + 8 :] + box(b"meta", meta[:4] + parts)
 
@@ -58,9 +58,9 @@ def crop(width: int, height: int, right: int, down: int) -> Property:
 def _properties(
     iprp: bytes, added: tuple[Property, ...], first: tuple[Property, ...], *, colour: bool
 ) -> bytes:
-    ipco, ipma = (content for _, _, content in _boxes(iprp))
+    ipco, ipma = (content for _, _, content in boxes(iprp))
     before = b"".join(box(*one) for one in first)
-    old = list(_boxes(ipco))
+    old = list(boxes(ipco))
     kept = [
         ipma[place] + len(first)
         for place in range(11, 11 + ipma[10])
@@ -72,11 +72,11 @@ def _properties(
     ]
     numbers = bytes([*kept, *own])
     changed = ipma[:10] + bytes([len(numbers)]) + numbers + ipma[11 + ipma[10] :]
-    boxes = before + ipco + b"".join(box(*one) for one in added)
-    return box(b"ipco", boxes) + box(b"ipma", _NO_LARGE_IDS) + box(b"ipma", changed)
+    content = before + ipco + b"".join(box(*one) for one in added)
+    return box(b"ipco", content) + box(b"ipma", _NO_LARGE_IDS) + box(b"ipma", changed)
 
 
-def _boxes(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+def boxes(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield position, name and content."""
     at = 0
     while at < len(data):

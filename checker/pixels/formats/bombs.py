@@ -10,6 +10,7 @@ import re
 import struct
 
 from checker.errors import TakesTooLong
+from checker.pixels.formats.heif_steps import decoding_steps
 from checker.pixels.formats.repair import repaired
 from checker.pixels.formats.sniff import sniff
 from checker.pixels.formats.tiff import Layout
@@ -17,15 +18,20 @@ from checker.pixels.formats.tiff import Layout
 # Markers, chunks, sub-blocks, strips: this many take half a second. 25 MB of PNG in 8 KB chunks are 3 200.
 _MAX_PARTS = 2**16
 _MAX_JUNK_BYTES = 2**20
-# Every scan of a progressive JPEG visits every coefficient; this is 1.3 s. Encoders write about 10 scans.
+# Every scan of a progressive JPEG visits every coefficient of its colours; this is 1.3 s, with arithmetic
+# coding 3 s. Encoders write about 10 scans, 15 times a colour.
 _MAX_SCANNED_PIXELS = 2 * 10**9
 # Run-length BMPs are decoded in Python, byte by byte: two seconds at most.
 _MAX_RLE_BMP_PIXELS = _MAX_RLE_BMP_BYTES = 4 * 10**6
+
+# A phone's photo of 48 megapixels has 192 tiles and is turned once: 576. This is 4 s at most.
+_MAX_DECODING_STEPS = 2**11
 
 # In coded data 0xff is followed by 0 or a restart marker; a run of 0xff is padding.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _SOF = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _EOI, _SOS = 0xD9, 0xDA
+_MAX_COLOURS = 4
 _BARE_MARKERS = {0x01, 0xD8, _EOI}
 _TIFF_STRIP_TAGS = {273, 279, 324, 325}
 _TIFF_STRIP_BYTES, _TIFF_COMPRESSION, _UNCOMPRESSED = {279, 325}, 259, 1
@@ -36,6 +42,11 @@ _MAX_STRIP_BYTES_SHARE = 2
 # maker notes, are 2 MB in 30 parts.
 _MAX_EXIF_COPIED_BYTES = 2**28
 _APP1, _EXIF = 0xE1, b"Exif\0\0"
+# Pillow reads these in Python, table by table: 0.1 s. Ordinary files have less than a kilobyte of tables, and
+# fewer than a hundred resources of Photoshop.
+_TABLES = {0xC4, 0xDB}
+_MAX_TABLE_BYTES = 2**20
+_APP13, _RESOURCE, _MAX_RESOURCES = 0xED, b"8BIM", 2**16
 
 
 def screened(data: bytes, max_pixels: int) -> bytes:
@@ -70,12 +81,14 @@ def takes_too_long(data: bytes) -> bool:
             return _tiff(data)
         case "BMP":
             return _bmp(data)
-    return False  # WebP, AVIF and HEIC are read by C libraries that count for themselves
+        case "HEIC" | "AVIF":
+            return decoding_steps(data) > _MAX_DECODING_STEPS
+    return False  # WebP is read by a C library that counts for itself
 
 
 def _jpeg(data: bytes) -> bool:
     position, parts, junk, scans, pixels = 2, 0, 0, 0, 0
-    exif = copied = 0
+    exif = copied = tables = resources = 0
     while match := _JPEG_MARKER.search(data, position):
         marker = data[match.start() + 1]
         if not scans:
@@ -87,15 +100,22 @@ def _jpeg(data: bytes) -> bool:
         if marker in _SOF:
             height, width = struct.unpack_from(">HH", data.ljust(position + 7, b"\0"), position + 3)
             pixels = max(pixels, width * height)
-        scans += marker == _SOS
+        if marker == _SOS:
+            scans += min(max(1, data[position + 2] if position + 2 < len(data) else 1), _MAX_COLOURS)
         length = max(2, int.from_bytes(data[position : position + 2], "big"))
         if marker == _APP1 and data.startswith(_EXIF, position + 2):
             exif += length
             copied += exif
+        if marker in _TABLES or marker in _SOF:
+            tables += length
+        if marker == _APP13:
+            resources += data.count(_RESOURCE, position, position + length)
         if (
             parts > _MAX_PARTS
             or junk > _MAX_JUNK_BYTES
             or copied > _MAX_EXIF_COPIED_BYTES
+            or tables > _MAX_TABLE_BYTES
+            or resources > _MAX_RESOURCES
             or scans * pixels > _MAX_SCANNED_PIXELS
         ):
             return True

@@ -18,9 +18,7 @@ _OPENED: dict[Format, set[bytes]] = {
 """Brands that the decoder of each format accepts in front."""
 _MAX_BRANDS_BYTES = 1024
 _MAX_BOXES = 2**16
-_MAX_LISTS = 4
-"""Of properties: one for each size of item ids and of numbers."""
-_FULL_BYTES = 4
+FULL_BYTES = 4
 """Version and flags of a "full box"."""
 
 Box = tuple[bytes, int, int]
@@ -36,7 +34,7 @@ def heif_format(data: bytes) -> Format | None:
     brands = {major} | compatible
     if not (brands & (_AVIF_BRANDS | _HEIC_BRANDS) or major in _NEUTRAL_BRANDS):
         return None  # a video
-    codecs = _item_types(data) & {b"av01", b"hvc1"}
+    codecs = set(item_types(data).values()) & {b"av01", b"hvc1"}
     if len(codecs) == 1:
         return "AVIF" if b"av01" in codecs else "HEIC"
     is_avif = major in _AVIF_BRANDS or (major not in _HEIC_BRANDS and bool(brands & _AVIF_BRANDS))
@@ -60,58 +58,80 @@ def properties_of_photo(data: bytes) -> list[tuple[bytes, bytes]]:
     Empty for a broken file, which is left for the decoder to refuse.
     """
     try:
-        meta = _children(data, _child(data, (b"", 0, len(data)), b"meta"), _FULL_BYTES)
-        by_name = {box[0]: box for box in meta}
-        _, at, _ = by_name[b"pitm"]
-        (primary,) = struct.unpack_from(">I" if data[at] else ">H", data, at + _FULL_BYTES)
-        iprp = by_name[b"iprp"]
-        boxes = list(_children(data, _child(data, iprp, b"ipco")))
-        lists = [box for box in _children(data, iprp) if box[0] == b"ipma"][:_MAX_LISTS]
-        numbers = [number for box in lists for number in _numbers(data, box, primary)]
+        primary, boxes = primary_item(data), property_boxes(data)
+        numbers = [n for item, numbers in property_numbers(data) if item == primary for n in numbers]
         return [(name, data[start:end]) for name, start, end in (boxes[n - 1] for n in numbers if n)]
     except (struct.error, LookupError):
         return []
 
 
-def _numbers(data: bytes, box: Box, item: int) -> list[int]:
-    """Return the numbers, from 1, of an item's properties."""
-    _, at, _ = box
+def primary_item(data: bytes) -> int:
+    """Return the id of the item that is the photo.
+
+    Raises:
+        LookupError, struct.error: the file is broken; so do the next two functions.
+    """
+    _, at, _ = meta_box(data, b"pitm")
+    (primary,) = struct.unpack_from(">I" if data[at] else ">H", data, at + FULL_BYTES)
+    return int(primary)
+
+
+def property_boxes(data: bytes) -> list[Box]:
+    """Return the properties that items share; an item's numbers count them from 1."""
+    return list(children(data, _child(data, meta_box(data, b"iprp"), b"ipco")))
+
+
+def property_numbers(data: bytes) -> Iterator[tuple[int, list[int]]]:
+    """Yield the ids of items and the numbers of their properties."""
+    for name, at, _ in children(data, meta_box(data, b"iprp")):
+        if name == b"ipma":
+            yield from _numbers_from(data, at)
+
+
+def _numbers_from(data: bytes, at: int) -> Iterator[tuple[int, list[int]]]:
     id_code = ">I" if data[at] else ">H"
     number_code, number_mask = (">H", 0x7FFF) if data[at + 3] & 1 else (">B", 0x7F)
-    (items,) = struct.unpack_from(">I", data, at + _FULL_BYTES)
-    at += _FULL_BYTES + 4
+    (items,) = struct.unpack_from(">I", data, at + FULL_BYTES)
+    at += FULL_BYTES + 4
+    size_bytes = struct.calcsize(number_code)
     for _ in range(min(items, _MAX_BOXES)):
-        (item_id,) = struct.unpack_from(id_code, data, at)
+        (item,) = struct.unpack_from(id_code, data, at)
         at += struct.calcsize(id_code)
         count, at = data[at], at + 1
-        size_bytes = struct.calcsize(number_code)
-        if item_id == item:
-            places = range(at, at + count * size_bytes, size_bytes)
-            return [struct.unpack_from(number_code, data, place)[0] & number_mask for place in places]
+        places = range(at, at + count * size_bytes, size_bytes)
+        yield item, [struct.unpack_from(number_code, data, place)[0] & number_mask for place in places]
         at += count * size_bytes
-    return []
 
 
-def _item_types(data: bytes) -> set[bytes]:
+def item_types(data: bytes) -> dict[int, bytes]:
+    """Return the type of each item by its id; those of a broken file as far as they can be read."""
+    types: dict[int, bytes] = {}
     try:
-        meta = _child(data, (b"", 0, len(data)), b"meta")
-        iinf = _child(data, meta, b"iinf", _FULL_BYTES)
-        entries = _children(data, iinf, _FULL_BYTES + (4 if data[iinf[1]] else 2))
-        # Version 2 has item ids of 2 bytes, version 3 of 4; 2 bytes of protection follow.
-        types = (at + _FULL_BYTES + (6 if data[at] > 2 else 4) for _, at, _ in entries)
-        return {data[at : at + 4] for at in types}
+        iinf = meta_box(data, b"iinf")
+        for _, at, _ in children(data, iinf, FULL_BYTES + (4 if data[iinf[1]] else 2)):
+            # Version 2 has ids of 2 bytes, version 3 of 4; 2 bytes of protection follow.
+            id_code = ">I" if data[at] > 2 else ">H"
+            (item,) = struct.unpack_from(id_code, data, at + FULL_BYTES)
+            place = at + FULL_BYTES + struct.calcsize(id_code) + 2
+            types[item] = data[place : place + 4]
     except (struct.error, LookupError):
-        return set()
+        pass
+    return types
+
+
+def meta_box(data: bytes, name: bytes) -> Box:
+    """Return a box of the file's description. Raises LookupError if there is none."""
+    return _child(data, _child(data, (b"", 0, len(data)), b"meta"), name, FULL_BYTES)
 
 
 def _child(data: bytes, parent: Box, name: bytes, skipped: int = 0) -> Box:
-    for box in _children(data, parent, skipped):
+    for box in children(data, parent, skipped):
         if box[0] == name:
             return box
     raise LookupError(name)
 
 
-def _children(data: bytes, parent: Box, skipped: int = 0) -> Iterator[Box]:
+def children(data: bytes, parent: Box, skipped: int = 0) -> Iterator[Box]:
     """Yield the boxes in the content of another, after ``skipped`` bytes of its own."""
     _, start, end = parent
     start += skipped

@@ -13,6 +13,7 @@ from checker.errors import TakesTooLong
 from checker.pixels.formats.bombs import takes_too_long
 from checker.pixels.renditions import site_renditions
 from tests.support.bombs import FORMATS, SLOW, encoded, slow_tiff, tiff_of_strips
+from tests.support.heif_items import HeifItems
 
 
 @pytest.mark.timeout(10)
@@ -56,6 +57,22 @@ def test_compressed_tiffs_pass(compression: str) -> None:
     image = Image.effect_noise((600, 400), 60).convert("1" if compression == "group4" else "RGB")
     image.save(out, "TIFF", compression=compression)
     assert not takes_too_long(out.getvalue())
+
+
+def test_a_heic_of_many_tiles_that_is_turned_once_passes() -> None:
+    items = HeifItems(64)
+    items.opacity_of(items.grid([items.tile] * 16, 256), items.tile)
+    items.grid([items.tile] * 31**2, 31 * 64, turns=1)
+    assert not takes_too_long(items.file())
+
+
+def test_opacity_counts_as_the_photo_does() -> None:
+    items = HeifItems(64)
+    opacity = items.grid([items.tile] * 50**2, 3200)
+    photo = items.grid([items.tile] * 4, 128)
+    assert not takes_too_long(items.file())
+    items.opacity_of(photo, opacity)
+    assert takes_too_long(items.file())
 
 
 def test_files_of_ordinary_encoders_pass() -> None:
