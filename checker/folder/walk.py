@@ -43,9 +43,12 @@ BATCHES_AHEAD = 4
 """Micro-batches in hand per worker, so that one slow photo does not leave the others without work."""
 
 _OF_SYSTEMS = frozenset(
-    {"$recycle.bin", "system volume information", "__macosx", "lost+found", "@eadir", "#recycle", "#snapshot"}
-)
-"""Folders of Windows, macOS, Linux and Synology with deleted photos and previews, in lower case."""
+    {
+        "$recycle.bin", "recycler", "system volume information", "__macosx", "network trash folder",
+        "lost+found", "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot",
+    }
+)  # fmt: skip
+"""Folders of Windows, macOS, Linux, Synology and QNAP with deleted photos and previews, in lower case."""
 
 _SORTED_AT_ONCE = 4096
 # A pipe without a writer must not block, and a terminal must not become the controlling one.

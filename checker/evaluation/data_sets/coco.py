@@ -50,16 +50,26 @@ def from_coco(path: Path, cat_classes: frozenset[str]) -> list[LabelledPhoto]:
     return [photo_file(file, name, *_label(of, cat_classes)) for file, (name, of) in photos.items()]
 
 
-def _parsed(content: Any) -> tuple[dict[Any, str], Mapping[Any, list[Any]], list[str]]:
+def _parsed(content: Any) -> tuple[dict[str, str], Mapping[str, list[Any]], list[str]]:
     """Return the photos' names by ID, the categories shown by each, and the names of all categories."""
-    categories = {entry["id"]: entry for entry in content["categories"]}
-    names = {entry["id"]: str(entry["file_name"]) for entry in content["images"]}
-    shown: dict[Any, list[Any]] = defaultdict(list)
+    categories = {_id(entry["id"]): entry for entry in content["categories"]}
+    names: dict[str, str] = {}
+    for entry in content["images"]:
+        name = str(entry["file_name"])
+        if names.setdefault(_id(entry["id"]), name) != name:
+            raise LookupError(f"two images have the id {entry['id']!r}")
+    shown: dict[str, list[Any]] = defaultdict(list)
     for entry in content["annotations"]:
-        if entry["category_id"] not in categories:
+        category = categories.get(_id(entry["category_id"]))
+        if category is None:
             raise LookupError(f"category {entry['category_id']!r} has no name")
-        shown[entry["image_id"]].append(categories[entry["category_id"]])
+        shown[_id(entry["image_id"])].append(category)
     return names, shown, [str(category["name"]) for category in categories.values()]
+
+
+def _id(value: Any) -> str:
+    """Return an id as text: some programs write the same number as 1, 1.0 and "1"."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _label(categories: list[Any], cat_classes: frozenset[str]) -> tuple[str, str | None]:
@@ -72,7 +82,7 @@ def _label(categories: list[Any], cat_classes: frozenset[str]) -> tuple[str, str
     return NOT_CAT, OTHER_ANIMAL if animal else THING
 
 
-def _photos_folder(path: Path, names: Mapping[Any, str]) -> tuple[FileNames, Path]:
+def _photos_folder(path: Path, names: Mapping[str, str]) -> tuple[FileNames, Path]:
     """Find the folder of the photos: the first place that has the first of them."""
     first = next(iter(names.values()), None)
     if first is None:

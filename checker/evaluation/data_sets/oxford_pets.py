@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from checker.evaluation.data_sets.file_names import FileNames
 from checker.evaluation.data_sets.kinds import DOG
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos, photo_file
 
-_LIST, _SPLITS = "list.txt", ("trainval.txt", "test.txt")
+_LIST, _SPLITS = "annotations/list.txt", ("annotations/trainval.txt", "annotations/test.txt")
 _SPECIES: dict[str, tuple[str, str | None]] = {"1": (CAT, None), "2": (NOT_CAT, DOG)}
 
 
 def pet_lists_in(folder: Path) -> list[Path]:
     """Return the list of all photos of a folder; the lists of its splits where there is none."""
-    annotations = folder / "annotations"
-    whole = annotations / _LIST
-    return (
-        [whole] if whole.is_file() else [path for name in _SPLITS if (path := annotations / name).is_file()]
-    )
+    files = FileNames(folder)
+    whole = files.find(_LIST)
+    lists = [whole] if whole else [path for name in _SPLITS if (path := files.find(name))]
+    return [Path(path) for path in lists]
 
 
 def from_pet_lists(paths: Iterable[Path]) -> list[LabelledPhoto]:
@@ -50,20 +50,25 @@ def _rows(path: Path) -> Iterator[tuple[int, LabelledPhoto]]:
         raise UnusablePhotos(f"{path} cannot be read as a list of pets: it is not text") from error
     except OSError as error:
         raise UnusablePhotos(f"{path} cannot be read: {error.strerror}") from error
-    images = next(
-        (place for place in (path.parent.parent / "images", path.parent / "images") if place.is_dir()), None
-    )
-    if images is None:
-        raise UnusablePhotos(f"{path}: there is no folder images next to it or next to its folder")
+    files = _photos_beside(path)
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, *numbers = line.split()
         if len(numbers) != 3 or numbers[1] not in _SPECIES:
             raise UnusablePhotos(
                 f"{path}, line {number}: not a name, a class, a species (1 or 2) and a breed: {line!r}"
             )
-        file = images / f"{name}.jpg"
-        if not file.is_file():
-            raise UnusablePhotos(f"{path}, line {number}: there is no photo {file}")
-        yield number, photo_file(str(file), file.name, *_SPECIES[numbers[1]])
+        photo = f"{name}.jpg"
+        file = files.find(photo)
+        if file is None:
+            raise UnusablePhotos(f"{path}, line {number}: there is no photo {photo} in the folder images")
+        yield number, photo_file(file, photo, *_SPECIES[numbers[1]])
+
+
+def _photos_beside(path: Path) -> FileNames:
+    for above in (path.parent.parent, path.parent):
+        for entry in sorted(above.iterdir()):
+            if entry.name.lower() == "images" and entry.is_dir():
+                return FileNames(entry)
+    raise UnusablePhotos(f"{path}: there is no folder images next to it or next to its folder")

@@ -25,8 +25,8 @@ _STATED_SEPARATOR = "sep="
 """Begins the line that Excel needs before the header if the separator is not the one of its language."""
 _SHOWN = 60
 """Characters of a wrong first line in the sentence about it."""
-_HEADER_BYTES = 4096
-"""Of a line of another program's table, which may have any size."""
+_START_BYTES = 8192
+"""Of another program's table, which may have any size; enough for a header, and for lines above it."""
 _ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -89,14 +89,18 @@ def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
         yield path, photo_file(path, name, known, normalised(kind) or None)
 
 
-def _decoded(table: bytes) -> str:
-    """Decode a table from the encoding that its first bytes tell, else from UTF-8 or that of Windows."""
-    for mark, encoding in _ENCODINGS.items():
-        if table.startswith(mark):
-            return table.decode(encoding)
+def _decoded(table: bytes, *, is_whole: bool = True) -> str:
+    """Decode a table from the encoding that its first bytes tell, else from UTF-8 or that of Windows.
+
+    Args:
+        is_whole: False: the last character may be cut off.
+    """
+    encoding = next((name for mark, name in _ENCODINGS.items() if table.startswith(mark)), None)
     try:
-        return table.decode("utf-8")
+        return codecs.getincrementaldecoder(encoding or "utf-8")().decode(table, final=is_whole)
     except UnicodeDecodeError:
+        if encoding is not None:
+            raise
         return table.decode("cp1252")
 
 
@@ -124,7 +128,7 @@ def _reader(text: str) -> tuple[csv.DictReader[str], int]:
 def _has_columns(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            start = file.readline(_HEADER_BYTES) + file.readline(_HEADER_BYTES)
-        return set(_reader(_decoded(start))[0].fieldnames or ()) >= _COLUMNS
+            start = _decoded(file.read(_START_BYTES), is_whole=False)
+        return set(_reader(start)[0].fieldnames or ()) >= _COLUMNS
     except (OSError, UnicodeDecodeError, csv.Error):
         return False

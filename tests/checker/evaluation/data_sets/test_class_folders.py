@@ -35,7 +35,16 @@ def test_hidden_files_and_folders_are_left_out(folder: Path, hidden: str) -> Non
 
 
 def test_folders_made_by_operating_systems_are_not_classes(folder: Path) -> None:
-    for name in ("$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found"):
+    for name in (
+        "$RECYCLE.BIN",
+        "RECYCLER",
+        "System Volume Information",
+        "__MACOSX",
+        "Network Trash Folder",
+        "lost+found",
+        "@Recycle",
+        "@Recently-Snapshot",
+    ):
         (folder / name).mkdir()
         (folder / name / "d.jpg").write_bytes(b"")
     assert names(folder) == [("cat/a.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]

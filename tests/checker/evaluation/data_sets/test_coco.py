@@ -71,6 +71,10 @@ def test_a_photo_with_a_cat_among_others_is_a_cat_and_the_rest_has_kinds(coco: P
         ),
         ({"images": [{"id": 0}]}, "cannot be read as COCO annotations: .*'file_name'"),
         ({"images": []}, "names no photos"),
+        (
+            {"images": [{"id": 1, "file_name": "1.jpg"}, {"id": 1, "file_name": "2.jpg"}]},
+            "two images have the id 1",
+        ),
         ({"images": [{"id": 1, "file_name": "gone.jpg"}]}, r"its photo gone\.jpg is not in .*val2017"),
         ({"images": [{"id": 0, "file_name": "1.jpg"}, {"id": 9, "file_name": "9.jpg"}]}, "there is no photo"),
     ],
@@ -101,6 +105,13 @@ def test_words_as_ids_and_paths_from_windows_are_read_as_camera_traps_have_them(
     images = [{"id": "a-1", "file_name": "val2017\\1.jpg"}, {"id": "a-2", "file_name": "val2017\\2.jpg"}]
     write(coco, {"images": images, "annotations": [{"image_id": "a-1", "category_id": 17}]})
     assert [photo.label for photo in labelled_photos(coco)] == ["cat", "not_cat"]
+
+
+@pytest.mark.parametrize("form", [str, float], ids=["text", "float"])
+def test_the_same_id_may_be_written_as_a_number_and_as_text(coco: Path, form: Any) -> None:
+    boxes = [{"image_id": form(0), "category_id": form(17)}, {"image_id": 1, "category_id": 18}]
+    write(coco, {"annotations": boxes})
+    assert [photo.label for photo in labelled_photos(coco)][:2] == ["cat", "not_cat"]
 
 
 def test_a_category_that_is_missing_is_named(coco: Path) -> None:

@@ -84,6 +84,20 @@ def test_a_table_is_read_in_every_usual_encoding(folder: Path, encoding: str) ->
     assert names(folder) == [("cat/K\u00e4tzchen.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "cp1252"])
+def test_a_further_table_is_recognised_in_every_encoding_and_below_empty_lines(
+    folder: Path, encoding: str
+) -> None:
+    name = ("\u00e4" if encoding == "cp1252" else "\U0001f408") * 60 + ".jpg"
+    (folder / "cat" / "a.jpg").rename(folder / "cat" / name)
+    (folder / "labels.csv").write_text("file,label\nnot_cat/a.jpg,not_cat\n")
+    mark = "\ufeff" if encoding.startswith("utf-16") else ""
+    for space in ("", " "):  # the first 8 KB, which are looked at, may end within a character
+        rows = f"{mark}\r\n\r\n\r\n{space}file\tlabel\r\n" + f"cat/{name}\tcat\r\n" * 100
+        (folder / "pets.csv").write_bytes(rows.encode(encoding))
+        assert names(folder) == [(f"cat/{name}", CAT), ("not_cat/a.jpg", NOT_CAT)]
+
+
 @pytest.mark.parametrize("name", ["LABELS.CSV", "photos.tsv"])
 def test_tables_are_recognised_by_their_endings(folder: Path, name: str) -> None:
     (folder / name).write_text("file\tlabel\ncat/a.jpg\tnot_cat\nnot_cat/a.jpg\tcat\n")
