@@ -17,7 +17,7 @@ import click
 
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
-from checker.exits import INTERRUPTED, READER_GONE, drop_output
+from checker.exits import INTERRUPTED, READER_GONE, drop_output, open_standard_streams
 from models.errors import ModelsError
 
 COULD_NOT_RUN = 2
@@ -33,15 +33,17 @@ class CannotRun(Exception):
 def report_errors(main: Callable[_P, int]) -> Callable[_P, int]:
     """Print a known error as one line on stderr and exit with code 2; other errors keep their traceback.
 
-    Ctrl-C gives a line and the code 130; a closed reader of the output (``| head``) only the code 141.
+    Ctrl-C gives a line and the code 130; a closed reader of the output (``| head``) only the code 141. The
+    standard streams are opened as ``open_standard_streams`` does.
     """
 
     @functools.wraps(main)
     def reporting(*args: _P.args, **kwargs: _P.kwargs) -> int:
         name = Path(sys.argv[0]).stem
+        open_standard_streams()
         try:
             code = main(*args, **kwargs)
-            sys.stdout.flush()  # while a closed reader can still be told from an error
+            print(end="", flush=True)  # while a closed reader can still be told from an error
             return code
         except (CannotRun, CatLoaderError, CheckerError, ModelsError) as error:
             print(f"{name}: {error}", file=sys.stderr)

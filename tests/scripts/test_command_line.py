@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +76,21 @@ def test_a_closed_reader_and_a_full_disk_end_the_script_quietly() -> None:
         done = subprocess.run([sys.executable, "-c", PRINTS], cwd=ROOT, stdout=full, stderr=-1, check=False)
     assert done.returncode == 2
     assert done.stderr == b"some_script: the output cannot be read or written: No space left on device\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_that_the_output_cannot_hold_are_escaped(encoding: str) -> None:
+    program = SCRIPT.format(r"print('written to caf\udce9/\u2192.json')")
+    environ = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environ, capture_output=True, check=False)
+    arrow = b"\xe2\x86\x92" if encoding == "utf-8" else b"\\u2192"
+    assert (done.returncode, done.stdout) == (0, b"written to caf\\udce9/" + arrow + b".json\n")
+
+
+def test_a_script_without_output_streams_ends_as_others() -> None:
+    program = f"{sys.executable} -c {shlex.quote(PRINTS)} >&- 2>&-"
+    assert subprocess.run(["sh", "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
 def test_a_file_that_cannot_be_written_is_refused_and_no_empty_one_is_left(tmp_path: Path) -> None:
