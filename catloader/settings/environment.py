@@ -28,6 +28,8 @@ _SERVICE_NAME = re.compile(
 _MAX_SECRET = 64 * 1024
 _MISSPELT_PREFIX = re.compile("CAT", re.IGNORECASE)
 _SERVICE_ADDRESS = re.compile("(tcp|udp|sctp)://")
+_OF_AWS = {"AWS_ENDPOINT_URL": "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION": "AWS_REGION"}
+"""Variables of Amazon's programs that have no effect here -> the settings that have."""
 
 
 def read(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
@@ -72,6 +74,8 @@ class _Environment(PydanticBaseSettingsSource):
         raw = self._environ.get(variable.name, "")
         # A folder's name may end with a space, but a carriage return comes from a file written on Windows.
         raw = raw.strip("\r\n") if field.annotation is Path and not raw.isspace() else raw.strip()
+        if not _is_text(raw):
+            raise SettingError(f"{variable.name} is not UTF-8 text.")
         if variable.name.endswith("_PORT") and _SERVICE_ADDRESS.match(raw):
             logger.warning(
                 "%s is %r, which Kubernetes sets for a service of that name; the default %s is used.",
@@ -109,6 +113,15 @@ class _Environment(PydanticBaseSettingsSource):
         return {name: value for name, value in values.items() if value}
 
 
+def _is_text(value: str) -> bool:
+    """Return False for bytes that are not UTF-8: most drivers take none, and fail without a sentence."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _refusal(error: ValidationError) -> SettingError:
     """Translate pydantic's first error into one sentence."""
     complaint = error.errors(include_url=False)[0]
@@ -120,6 +133,11 @@ def _refusal(error: ValidationError) -> SettingError:
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
+    for other, setting in _OF_AWS.items():
+        # A region alone is of other programs on this machine: the embedded store has none.
+        matters = setting == "AWS_ENDPOINT_URL_S3" or environ.get("AWS_ENDPOINT_URL_S3")
+        if matters and environ.get(other) and not environ.get(setting):
+            yield f"{other} has no effect; the setting is {setting}."
     known = {name: _PREFIX.sub("", name) for one in variables() for name in one.names}
     for name in sorted(environ):
         if name in known or _from_kubernetes(name, environ[name]):

@@ -16,22 +16,24 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from catloader.errors import SettingError
 from catloader.logs import LogFormat
+from catloader.settings.addresses import (
+    BrokerAddress,
+    DatabaseAddress,
+    HttpAddress,
+    IssuerAddress,
+    StoreAddress,
+    WebhookAddress,
+)
 from catloader.settings.kinds import (
     AttemptRate,
     BearerToken,
-    BrokerAddress,
     BucketName,
-    DatabaseAddress,
     EmailAddress,
     Folder,
     HostName,
     HostNames,
-    HttpAddress,
-    IssuerAddress,
     ListenAddress,
     RegionName,
-    StoreAddress,
-    WebhookAddress,
     WebhookSecret,
     WebhookSecrets,
 )
@@ -141,7 +143,7 @@ class Settings(BaseSettings):
     bin_days: float = _setting("CATLOADER_BIN_DAYS", 30.0, "Storage", "Time for which a deleted photo can be restored from the bin; 0: it is deleted at once. Deleting an account deletes everything at once.", ge=0.0, le=3650.0)
     database_url: DatabaseAddress = _setting("DATABASE_URL", _NO_SECRET, "Storage", "`postgresql://user:password@host/name` or `sqlite:///file`. Empty: SQLite in the data folder. In user name and password write `%` as `%25` and `?` as `%3F`; or leave the password out and set `PGPASSWORD`, which needs no encoding.")
     s3_endpoint_url: StoreAddress = _setting("AWS_ENDPOINT_URL_S3", "", "Storage", "Address of an S3 server. Empty: the embedded SeaweedFS is started and used.")
-    s3_access_key_id: SecretStr = _setting("AWS_ACCESS_KEY_ID", _NO_SECRET, "Storage", "Access key of the S3 server; the embedded one creates its own.")
+    s3_access_key_id: BearerToken = _setting("AWS_ACCESS_KEY_ID", _NO_SECRET, "Storage", "Access key of the S3 server; the embedded one creates its own.")
     s3_secret_access_key: SecretStr = _setting("AWS_SECRET_ACCESS_KEY", _NO_SECRET, "Storage", "Secret of the access key.")
     s3_region: RegionName = _setting("AWS_REGION", "us-east-1", "Storage", "Region of the S3 server.")
     s3_photos_bucket: BucketName = _setting("CATLOADER_PHOTOS_BUCKET", "catloader-photos", "Storage", "Private bucket of the photos; created if missing.")

@@ -117,6 +117,8 @@ def test_changes_are_validated_and_do_not_affect_the_original() -> None:
         ("CATCHECKER_URL", "127.0.0.1:8001", "http://127.0.0.1:9000"),
         ("CATCHECKER_URL", "http://a b:8001", "http://127.0.0.1:9000"),
         ("AWS_ENDPOINT_URL_S3", "http://s3:9000/?region=x", "not contain ? or #"),
+        ("AWS_ENDPOINT_URL_S3", "http://s3:9000?", "not contain ? or #"),
+        ("AWS_ENDPOINT_URL_S3", "http://s3:9000#", "not contain ? or #"),
         ("AWS_REGION", "Frankfurt (Main)", "us-east-1"),
         ("AWS_REGION", "-eu", "us-east-1"),
         ("CATLOADER_PHOTOS_BUCKET", "my photos", "my-photos"),
@@ -165,6 +167,21 @@ def test_wrong_value_is_refused_with_name_value_and_accepted_values(name: str, v
         ({"DATABASE_URL": "sqlite:///file?isolation_level=secret"}, "isolation_level has a value"),
         ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL.*it must name a file"),
         ({"DATABASE_URL": "sqlite:///file:cats?mode=memory&uri=true"}, "DATABASE_URL.*it must name a file"),
+        ({"DATABASE_URL": "sqlite:///file:cats?mode=%6Demory&uri=true"}, "DATABASE_URL.*it must name a file"),
+        ({"DATABASE_URL": "sqlite:///file:?uri=true"}, "DATABASE_URL.* must be sqlite:///file:NAME"),
+        (
+            {"DATABASE_URL": "sqlite:///cats.db?mode=ro&uri=true"},
+            "DATABASE_URL.* must be sqlite:///file:NAME",
+        ),
+        ({"DATABASE_URL": "sqlite:///file?timeout=5&timeout=6"}, "DATABASE_URL.*each of its options once"),
+        ({"DATABASE_URL": "postgresql://u:secret%00@h:5433/d"}, "DATABASE_URL.*must be one line of text"),
+        ({"DATABASE_URL": "postgresql://u:secret@h/\udcff"}, "DATABASE_URL is not UTF-8 text"),
+        ({"DATABASE_URL": f"postgresql://u:secret@{'h' * 64}/d"}, "DATABASE_URL.*a very long part"),
+        ({"DATABASE_URL": "postgresql://u:secret@a..b/d"}, "DATABASE_URL.*an empty or a very long part"),
+        ({"AWS_ENDPOINT_URL_S3": f"http://{'s3.' * 100}org"}, "AWS_ENDPOINT_URL_S3.*host name is too long"),
+        ({"CATCHECKER_URL": "http://checker..example.org"}, "CATCHECKER_URL.*has an empty"),
+        ({"AWS_SECRET_ACCESS_KEY": "secret\udcff"}, "AWS_SECRET_ACCESS_KEY is not UTF-8 text"),
+        ({"AWS_ACCESS_KEY_ID": "two\nsecrets"}, "AWS_ACCESS_KEY_ID.*one line"),
         ({"CATLOADER_DATA_DIR": "/tmp/\udcff"}, "CATLOADER_DATA_DIR.*UTF-8"),
         ({"AWS_ENDPOINT_URL_S3": "http://me:p@/secret@s3:9000"}, "AWS_ENDPOINT_URL_S3"),
         ({"AWS_ENDPOINT_URL_S3": "http://me:secret@s3:9000"}, "not contain a user name or a password"),
@@ -335,6 +352,26 @@ def test_unknown_setting_is_one_warning_with_the_nearest_name(
 ) -> None:
     assert Settings.from_environment({name: "1", "AWS_PROFILE": "x"}) == Settings()
     assert caplog.messages == [f"Unknown setting {name} ({hint})"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "setting"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://s3"}, "AWS_ENDPOINT_URL_S3"),
+        ({"AWS_DEFAULT_REGION": "eu-central-1", "AWS_ENDPOINT_URL_S3": "http://s3"}, "AWS_REGION"),
+    ],
+)
+def test_a_variable_of_amazons_programs_without_effect_is_one_warning(
+    environ: dict[str, str], setting: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+    Settings.from_environment({**environ, **keys})
+    assert caplog.messages == [f"{next(iter(environ))} has no effect; the setting is {setting}."]
+    caplog.clear()
+    value = {"AWS_ENDPOINT_URL_S3": "http://s3", "AWS_REGION": "eu-central-1"}[setting]
+    Settings.from_environment({**environ, **keys, setting: value})
+    Settings.from_environment({"AWS_DEFAULT_REGION": "eu-central-1"})
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("name", ["CATALINA_HOME", "CATALOG_PORT", "CATEGORY", "CAT", "LOADER_PORT"])
