@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from catloader.backup.folder import BackupFolder, Manifest, digest_of, write_file
-from catloader.errors import NotFound, StoreUnavailable
-from catloader.store.db.engine import Engine, utcnow
+from catloader.errors import BackupRefused, NotFound, StoreUnavailable
+from catloader.store.db.engine import Engine, database_name, utcnow
 from catloader.store.db.migrate import revisions
 from catloader.store.db.object_names import ObjectNames
 from catloader.store.db.snapshot import PhotoObjects, Snapshot, take
@@ -64,7 +64,8 @@ def save(
     without all its objects leaves the snapshot, so there is no row without them.
 
     Args:
-        prune: remove objects that nothing references any more, however many there are.
+        prune: remove objects that nothing references any more, however many there are, and replace a backup
+            of another site.
         progress: called with the numbers of finished photos and of all.
 
     Raises:
@@ -76,6 +77,12 @@ def save(
         database, sums = state / "catloader.sqlite3", state / "SHA256SUMS"
         take(engine, database)
         snapshot = Snapshot(database)
+        if not prune and not snapshot.is_of_the_site_of(folder.path / before.state / database.name):
+            shutil.rmtree(state)
+            raise BackupRefused(
+                f"{folder.path} is the backup of another site: the database {database_name(engine)} has none "
+                "of its accounts. It was left as it is; name another folder, or add --prune to replace it."
+            )
         snapshot.empty_ledger()
         _copy_objects(
             folder,

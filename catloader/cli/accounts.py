@@ -136,7 +136,13 @@ def ls(settings: Settings) -> None:
     from catloader.store.db.photos.photos import Photos
 
     with migrated_database(settings) as engine:
-        accounts, photos = Users(engine).all(), Photos(engine).count_by_owner()
+        users = Users(engine)
+        accounts, photos = users.all(), Photos(engine).count_by_owner()
+    if not accounts:
+        click.echo(
+            f"There is no account in the database {users.database}; `catloader user create` makes one."
+        )
+        return
     click.echo(f"{'ID':>6}  {'ROLE':<8}  {'SINCE':<10}  LAST LOG-IN  {'PHOTOS':>7}  E-MAIL")
     for account in accounts:
         role = "admin" if account.is_admin else "reviewer" if account.is_reviewer else "user"
@@ -163,7 +169,7 @@ def account_of(users: Users, email: str) -> User:
     """
     account = users.by_email(email)
     if account is None:
-        raise NotFound(f"There is no account {email}.")
+        raise NotFound(f"There is no account {email} in the database {users.database}.")
     return account
 
 

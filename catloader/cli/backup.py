@@ -25,7 +25,11 @@ _folder = click.argument("folder", metavar="DIR", type=FolderPath())
 
 @click.command()
 @_folder
-@click.option("--prune", is_flag=True, help="Remove what the site deleted, even if it is more than half.")
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Remove what the site deleted, even if it is more than half, or all accounts.",
+)
 @pass_settings
 def backup(settings: Settings, folder: Path, prune: bool) -> None:
     """Back up the site into a folder.

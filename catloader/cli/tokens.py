@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from catloader.cli.accounts import account_of
 from catloader.cli.context import pass_settings
 from catloader.cli.options import NUMBER
 from catloader.errors import NotFound
@@ -77,7 +78,4 @@ def _account(settings: Settings, email: str) -> Iterator[tuple[User, ApiTokens]]
     from catloader.store.db.accounts.users import Users
 
     with migrated_database(settings) as engine:
-        user = Users(engine).by_email(email)
-        if user is None:
-            raise NotFound(f"There is no account {email}.")
-        yield user, ApiTokens(engine, most=settings.max_api_tokens)
+        yield account_of(Users(engine), email), ApiTokens(engine, most=settings.max_api_tokens)

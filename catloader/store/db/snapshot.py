@@ -122,6 +122,24 @@ class Snapshot:
                 for row in rows
             ]
 
+    def is_of_the_site_of(self, former: Path) -> bool:
+        """Return False if the former snapshot has accounts, and none of them is in this one.
+
+        A former snapshot that can't be read is of any site: the new one replaces it.
+        """
+        query = (
+            "SELECT count(*), count(present.id) FROM users LEFT JOIN this.users AS present "
+            "ON present.id = users.id AND present.created_at = users.created_at"
+        )
+        unchanged = f"{former.resolve().as_uri()}?mode=ro&immutable=1"  # its digest is in its list
+        try:
+            with closing(sqlite3.connect(unchanged, uri=True)) as connection:
+                connection.execute("ATTACH DATABASE ? AS this", (str(self._path),))
+                accounts, present = connection.execute(query).fetchone()
+        except sqlite3.Error:
+            return True
+        return bool(present or not accounts)
+
     def keys(self, kind: ObjectKind, prefix: str) -> set[str]:
         """Return the keys of a kind that begin with ``prefix``."""
         column = _COLUMNS[kind]

@@ -285,6 +285,24 @@ def test_most_of_a_backup_is_not_removed_by_accident(
     assert "101 objects of deleted photos removed" in run("backup", backup, "--prune").output
 
 
+def test_the_backup_of_another_site_is_not_replaced_by_accident(
+    engine: Engine, objects: ObjectStore, run: Run, empty_url: str, tmp_path: Path
+) -> None:
+    """A command that was started in another folder, or without the settings, would do this."""
+    stored(engine, objects)
+    backup, other = tmp_path / "backup", {"DATABASE_URL": empty_url}
+    run("backup", backup)
+    before = {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()}
+    run("db", "migrate", **other)
+    refused = run("backup", backup, **other)
+    assert refused.exit_code == 1
+    assert f"Error: {backup} is the backup of another site: the database " in refused.output
+    assert refused.output.count("\n") == 1
+    assert {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()} == before
+    assert [path.name for path in backup.glob("state-*")] == [BackupFolder(backup).manifest().state]
+    assert "0 photos of 0 accounts are in" in run("backup", backup, "--prune", **other).output
+
+
 def test_full_disk_leaves_the_last_backup_intact(
     engine: Engine, objects: ObjectStore, run: Run, *, small_disk: Path, empty_url: str, tmp_path: Path
 ) -> None:

@@ -191,7 +191,17 @@ def test_accounts_are_created_listed_and_changed(typed: Run, tmp_path: Path) -> 
     assert re.fullmatch(r" +2  reviewer  \d{4}-\d\d-\d\d  - +1  bo@example\.org", bo)
     assert heading.index("E-MAIL") == ann.index("ann@") == bo.index("bo@")
     missing = typed("user", "promote", "di@example.org")
-    assert (missing.exit_code, missing.output) == (1, "Error: There is no account di@example.org.\n")
+    database = f"sqlite:///{tmp_path}/catloader.sqlite3"
+    assert missing.exit_code == 1
+    assert missing.output == f"Error: There is no account di@example.org in the database {database}.\n"
+
+
+def test_a_list_without_accounts_names_the_database(typed: Run, tmp_path: Path) -> None:
+    """A command that was started in another folder makes a data folder there."""
+    assert typed("user", "ls").output == (
+        f"There is no account in the database sqlite:///{tmp_path}/catloader.sqlite3; "
+        "`catloader user create` makes one.\n"
+    )
 
 
 def test_migrate_names_the_database(typed: Run, tmp_path: Path) -> None:

@@ -35,4 +35,6 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
 
 def test_tokens_need_an_account(tmp_path: Path) -> None:
     refused = _run(tmp_path, "tokens", "list", "cy@example.org")
-    assert (refused.exit_code, refused.output) == (1, "Error: There is no account cy@example.org.\n")
+    database = f"sqlite:///{tmp_path}/catloader.sqlite3"
+    assert refused.exit_code == 1
+    assert refused.output == f"Error: There is no account cy@example.org in the database {database}.\n"

@@ -14,7 +14,7 @@ from PIL import Image
 from sqlalchemy import Engine, select, update
 
 from catloader.store.db.accounts.users import User, Users
-from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.engine import database_name, reading, utcnow, writing
 from catloader.store.db.photos.exports import Exports
 from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
@@ -136,11 +136,14 @@ def test_import_reads_from_the_object_store(
     assert _stored(engine, anna) == 3
 
 
-def test_import_refuses_in_one_sentence(run: Run, anna: User, objects: ObjectStore, tmp_path: Path) -> None:
+def test_import_refuses_in_one_sentence(
+    engine: Engine, run: Run, anna: User, objects: ObjectStore, tmp_path: Path
+) -> None:
     at, empty = objects.address, tmp_path / "empty"
+    nobody = f"There is no account nobody@example.org in the database {database_name(engine)}."
     empty.mkdir()
     for source, owner, sentence in (
-        (tmp_path, "nobody@example.org", "There is no account nobody@example.org."),
+        (tmp_path, "nobody@example.org", nobody),
         (tmp_path / "missing", _EMAIL, f"There is no folder {tmp_path}/missing."),
         (
             "s3://no-such-bucket/x",

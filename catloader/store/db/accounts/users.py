@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from catloader.errors import EmailTaken, NotFound
 from catloader.store.db.accounts.ended_sessions import end_sessions
 from catloader.store.db.accounts.receipts import enter
-from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.engine import database_name, reading, utcnow, writing
 from catloader.store.db.photos.photo_rows import delete_photos
 from catloader.store.db.schema import one_time_links, photos, users
 from catloader.store.db.staff.audit_log import record
@@ -60,6 +60,11 @@ class Users:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    @property
+    def database(self) -> str:
+        """The database's address without password, for messages."""
+        return database_name(self._engine)
 
     def create(self, email: str, password_hash: str, now: datetime, *, is_admin: bool = False) -> User:
         """Add an account.
