@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,17 @@ def test_containers_have_limits_no_privileges_and_existing_commands(workload: di
             or re.findall(r"python -m catloader ([a-z ]+[a-z])", container["command"][2])[0].split()
         )
         _assert_command([word for word in words if "/" not in word])
+
+
+def test_the_systemd_unit_starts_an_existing_command_in_its_folder() -> None:
+    (unit,) = re.findall(
+        r"```\n(\[Unit\]\n.*?)```", (_ROOT / "docs/operations.md").read_text("utf-8"), re.DOTALL
+    )
+    service = ConfigParser()
+    service.read_string(unit)
+    program, *words = service["Service"]["ExecStart"].split()
+    assert program == service["Service"]["WorkingDirectory"] + "/.venv/bin/catloader"
+    _assert_command(words)
 
 
 @pytest.mark.parametrize("name", ["web", "worker"])

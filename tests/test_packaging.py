@@ -131,6 +131,12 @@ def test_quick_start_is_locked_without_development_tools() -> None:
     assert not {"pytest", "mypy", "matplotlib", "scikit-learn", "nncf"} & locked
 
 
+def test_operations_lists_every_extra() -> None:
+    operations = (ROOT / "docs/operations.md").read_text("utf-8")
+    listed = re.findall(r"^\| `catloader\[(.+?)\]` \|", operations, re.MULTILINE)
+    assert sorted(listed) == sorted(EXTRAS)
+
+
 @pytest.mark.parametrize("file", LOCK_FILES)
 def test_lock_file_has_a_hash_for_each_package_and_names_no_index(file: str) -> None:
     text = (ROOT / file).read_text("utf-8")

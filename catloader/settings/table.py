@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     # fmt: off
-    data_dir: Folder = _setting("CATLOADER_DATA_DIR", Path("data"), "Site", "Folder of all persistent data: the SQLite database, the embedded S3, keys, profiles measured here.")
+    data_dir: Folder = _setting("CATLOADER_DATA_DIR", Path("data"), "Site", "Folder of all persistent data: the SQLite database, the embedded S3, keys, profiles measured here. `data`: in the folder in which the command is started.")
     host: ListenAddress = _setting("CATLOADER_HOST", "127.0.0.1", "Site", "Address to listen on; `0.0.0.0` for all IPv4 addresses, `::` for IPv4 and IPv6.")
     port: int = _setting("CATLOADER_PORT", 8000, "Site", "TCP port of the site.", ge=1, le=65535)
     web_processes: int = _setting("CATLOADER_WEB_PROCESSES", 1, "Site", "Web processes. Each loads the model when `CATCHECK_DISPATCH=thread` or `internal`: about 400 MB each.", ge=1, le=64)
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     trusted_hosts: HostNames = _setting("CATLOADER_TRUSTED_HOSTS", "", "Site", "Host names under which the site may be called, separated by commas; `.example.org` includes all subdomains. Empty: any. This machine's own addresses are always allowed.")
     hsts_s: int = _setting("CATLOADER_HSTS_S", 31_536_000, "Site", "Time for which browsers that used https must keep using https (`Strict-Transport-Security`); 0: the header is not sent.", ge=0)
     public_url: HttpAddress = _setting("CATLOADER_PUBLIC_URL", "", "Site", "Address under which people reach the site, as in `https://cats.example.org`: for links in mails, and the redirect from a log-in provider.")
-    min_free_bytes: int = _setting("CATLOADER_MIN_FREE_BYTES", 200 * 2**20, "Site", "With less free disk space than this in the data folder, the site does not start and accepts no uploads.", ge=0)
+    min_free_bytes: int = _setting("CATLOADER_MIN_FREE_BYTES", 200 * 2**20, "Site", "With less free disk space than this in the data folder, the site does not start and accepts no uploads; with less in the temporary folder it accepts none either.", ge=0)
 
     session_idle_days: float = _setting("CATLOADER_SESSION_IDLE_DAYS", 14.0, "Accounts", "A log-in ends after this time without a page view.", ge=0.01, le=3650.0)
     session_days: float = _setting("CATLOADER_SESSION_DAYS", 90.0, "Accounts", "A log-in ends after this time in any case.", ge=0.01, le=3650.0)
@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     mail_rate: AttemptRate = _setting("CATLOADER_MAIL_RATE", "3 per 15 minutes; 10 per day", "Mail", "Mails that may be requested for one address; `CATLOADER_REGISTER_RATE` limits those requested from one network.")
 
     max_file_bytes: int = _setting("CATLOADER_MAX_FILE_BYTES", 25 * 2**20, "Uploads", "Largest file accepted.", ge=1)
-    max_files: int = _setting("CATLOADER_MAX_FILES", 100, "Uploads", "Maximum number of files in one request. A request may write `max_files x max_file_bytes` to the temporary folder.", ge=1)
+    max_files: int = _setting("CATLOADER_MAX_FILES", 100, "Uploads", "Maximum number of files in one request. A request may write as many times `CATLOADER_MAX_FILE_BYTES` to the temporary folder.", ge=1)
     partial_uploads_bytes: int = _setting("CATLOADER_PARTIAL_UPLOADS_BYTES", 2 * 2**30, "Uploads", "Space in the data folder for incomplete uploads, counted by the sizes of the complete files, at least 64 KiB each. Uploads without progress for a minute make room for new ones, those with the fewest received bytes first; if there are none, new ones get 503 and `Retry-After`.", ge=0)
     partial_uploads_user_bytes: int = _setting("CATLOADER_PARTIAL_UPLOADS_USER_BYTES", 250 * 2**20, "Uploads", "The same for one account; one file always fits. Uploads without progress for a minute make room for new ones.", ge=0)
     partial_uploads_hours: float = _setting("CATLOADER_PARTIAL_UPLOADS_HOURS", 12.0, "Uploads", "An interrupted upload can be resumed for this long after its last byte.", ge=0.01, le=24.0)
@@ -134,11 +134,11 @@ class Settings(BaseSettings):
     max_edge_px: int = _setting("CATLOADER_MAX_EDGE_PX", DEFAULT_SIZES.max_edge_px, "Uploads", "Longest edge of the stored photo; larger photos are scaled down.", ge=64)
     thumbnail_px: int = _setting("CATLOADER_THUMBNAIL_PX", DEFAULT_SIZES.thumbnail_px, "Uploads", "Side of the square thumbnail.", ge=32, le=2048)
     jpeg_quality: int = _setting("CATLOADER_JPEG_QUALITY", DEFAULT_SIZES.jpeg_quality, "Uploads", "JPEG quality of the stored photo and thumbnail.", ge=40, le=98)
-    decode_slots: int = _setting("CATLOADER_DECODE_SLOTS", 2, "Uploads", "Child processes of one web process that decode uploads. Memory: at most `slots x decode_memory_bytes`; a photo takes 3 to 12 bytes a pixel, WebP up to 19. At most half of them, but at least one, decode photos of more than 12.5 megapixels at the same time.", ge=1, le=64)
-    decode_queue: int = _setting("CATLOADER_DECODE_QUEUE", 4, "Uploads", "Uploads of one web process that may wait for such a child, with at most half of all places for one user; others get 503 and `Retry-After`. The number is reduced if it would leave no request thread for pages. Memory: at most `(slots + queue) x max_file_bytes`.", ge=0, le=256)
+    decode_slots: int = _setting("CATLOADER_DECODE_SLOTS", 2, "Uploads", "Child processes of one web process that decode uploads. Memory: at most `CATLOADER_DECODE_MEMORY_BYTES` for each; a photo takes 3 to 12 bytes a pixel, WebP up to 19. At most half of them, but at least one, decode photos of more than 12.5 megapixels at the same time.", ge=1, le=64)
+    decode_queue: int = _setting("CATLOADER_DECODE_QUEUE", 4, "Uploads", "Uploads of one web process that may wait for such a child, with at most half of all places for one user; others get 503 and `Retry-After`. The number is reduced if it would leave no request thread for pages. Memory: at most `CATLOADER_MAX_FILE_BYTES` for each of them and of the children.", ge=0, le=256)
     decode_cpu_s: float = _setting("CATLOADER_DECODE_CPU_S", DEFAULT_LIMITS.cpu_s, "Uploads", "Processor time for one photo, for its upload and for each check; a photo that takes longer is refused, or unreadable.", ge=0.1, le=600)
     decode_wall_s: float = _setting("CATLOADER_DECODE_WALL_S", DEFAULT_LIMITS.wall_s, "Uploads", "Elapsed time for one photo, for its upload and for each check, on a machine that may be busy.", ge=0.1, le=600)
-    decode_memory_bytes: int = _setting("CATLOADER_DECODE_MEMORY_BYTES", DEFAULT_LIMITS.memory_bytes, "Uploads", "Memory for one photo, for its upload and for each check; the largest photos need about `max_pixels x 19`.", ge=2**26)
+    decode_memory_bytes: int = _setting("CATLOADER_DECODE_MEMORY_BYTES", DEFAULT_LIMITS.memory_bytes, "Uploads", "Memory for one photo, for its upload and for each check; the largest photos need about 19 times `CATLOADER_MAX_PIXELS`.", ge=2**26)
 
     bin_days: float = _setting("CATLOADER_BIN_DAYS", 30.0, "Storage", "Time for which a deleted photo can be restored from the bin; 0: it is deleted at once. Deleting an account deletes everything at once.", ge=0.0, le=3650.0)
     database_url: DatabaseAddress = _setting("DATABASE_URL", _NO_SECRET, "Storage", "`postgresql://user:password@host/name` or `sqlite:///file`. Empty: SQLite in the data folder. In user name and password write `%` as `%25` and `?` as `%3F`; or leave the password out and set `PGPASSWORD`, which needs no encoding.")
@@ -172,7 +172,7 @@ class Settings(BaseSettings):
 
     dispatch: Dispatch = _setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `celery` (a Celery task on the broker of `CATCHECK_BROKER_URL` wakes every `catloader worker`), `off` (only `catloader worker` and `catloader check run` check). On PostgreSQL every way also wakes the workers of other machines.")
     checker_url: HttpAddress = _setting("CATCHECKER_URL", "", "Wake-ups", "Address of the stand-alone Cat Checker, as in `http://127.0.0.1:8001`.")
-    checker_port: int = _setting("CATCHECKER_PORT", 8001, "Wake-ups", "TCP port of `catloader checker serve`.", ge=1, le=65535)
+    checker_port: int = _setting("CATCHECKER_PORT", 8001, "Wake-ups", "TCP port of `catloader checker serve`, on the address of `CATLOADER_HOST`.", ge=1, le=65535)
     broker_url: BrokerAddress = _setting("CATCHECK_BROKER_URL", _NO_SECRET, "Wake-ups", "Broker of `CATCHECK_DISPATCH=celery`: `redis://:password@host:6379/0` (also Valkey; `rediss` with TLS) or `amqp://user:password@host//` (RabbitMQ; `amqps` with TLS). Needs `pip install 'catloader[celery]'`.")
     get_wake_ups: OffOrOn = _setting("CATCHECK_GET_WAKE_UPS", "off", "Wake-ups", "`on`: anyone who opens `/checkcatimages` or `/checkcatimages-api` wakes the checker, as in the first version of this site. Needed only for programs that can only send GET.")
     webhook_secret: WebhookSecret = _setting("CATCHECK_WEBHOOK_SECRET", _NO_SECRET, "Wake-ups", "Secret shared by site and checker, `whsec_` + base64. Empty: created at the first start and stored in the data folder.")
