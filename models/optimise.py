@@ -13,7 +13,6 @@ import fcntl
 import hashlib
 import importlib.metadata
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from models.openvino_ir import (
 from models.openvino_ir import verify as verify_files
 from models.quantise import SETTINGS, quantise
 from models.recipes import read_recipe, recipes, tensors_of
+from models.temporary import temporary_folder
 
 MIN_CALIBRATION_PHOTOS = 50
 """With fewer, the ranges of the activations depend on chance; 300 are plenty."""
@@ -166,8 +166,8 @@ def _save(write: Callable[[Path], None], manifest: Manifest) -> Manifest:
     folder = manifest.path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as draft:
-            xml = Path(draft) / manifest.path.name
+        with temporary_folder(".making-", folder) as draft:
+            xml = draft / manifest.path.name
             write(xml)
             manifest = dataclasses.replace(
                 manifest, xml_sha256=sha256_of(xml), bin_sha256=sha256_of(xml.with_suffix(".bin"))

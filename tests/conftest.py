@@ -20,7 +20,7 @@ from catloader.store.db.schema import metadata
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.evaluation.photos import UnusablePhotos
-from tests.support import hostile, postgres, processor, weights
+from tests.support import hostile, postgres, processor, run_folder, weights
 from tests.support.hostile import HostileCorpus
 from tests.support.object_stores import empty_buckets, store_of
 from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
@@ -28,7 +28,6 @@ from tests.support.signals import restore_for_children
 
 pytest_plugins = [
     "tests.support.collection",
-    "tests.support.run_folder",
     "tests.support.second_tries",
     "tests.support.slow",
 ]
@@ -51,8 +50,9 @@ def require(condition: object, reason: str) -> None:
         pytest.skip(reason)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     restore_for_children()
+    run_folder.make(config)
     try:
         chosen_photos(os.environ)
     except UnusablePhotos as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from catloader.store.db.engine import Engine
 from catloader.store.db.snapshot import PhotoObjects, Snapshot, refuse_unknown, refuse_used
 from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.store.s3.objects import ObjectStore
+from models.temporary import temporary_folder
 
 _AT_ONCE = 8
 
@@ -59,8 +59,8 @@ def restore(
     sums, result = folder.sums(manifest), Restored(manifest)
     _compare(folder, manifest, sums)
     state = folder.path / manifest.state
-    with tempfile.TemporaryDirectory(dir=data_dir, prefix=".restore-") as name:
-        copy = Path(name) / "catloader.sqlite3"
+    with temporary_folder(".restore-", data_dir) as draft:
+        copy = draft / "catloader.sqlite3"
         shutil.copyfile(state / copy.name, copy)
         snapshot = Snapshot(copy)
         try:

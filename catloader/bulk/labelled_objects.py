@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
 from catloader.bulk.labelled import files
 from catloader.bulk.manifest import PlannedPhoto
@@ -21,6 +20,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.wiring import build_object_store
 from checker.evaluation.data_sets.read import labelled_photos
 from checker.evaluation.photos import UnusablePhotos
+from models.temporary import temporary_folder
 
 _TABLES = (".csv", ".tsv")
 _READ = (*_TABLES, ".txt", ".json")
@@ -46,8 +46,9 @@ def labelled_objects(settings: Settings, address: str) -> tuple[str, list[Planne
     table = place.name if place.suffix.lower() in _TABLES else ""
     start = prefix.rstrip("/").removesuffix(table).rstrip("/")
     start = f"{start}/" if start else ""
-    with TemporaryDirectory(prefix="catloader-outline-") as name:
-        outline = Path(name).resolve()
+    with temporary_folder("catloader-outline-") as folder:
+        outline = folder.resolve() / "outline"
+        outline.mkdir()
         _draw(outline, settings.with_changes(s3_photos_bucket=bucket), bucket, start)
         try:
             photos = labelled_photos(outline / table)

@@ -6,11 +6,9 @@ each result.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 import click
@@ -21,6 +19,7 @@ from catloader.demo.temporary_site import temporary_site
 from catloader.settings import Settings
 from catloader.store.db.checks.check_log import CheckLog, CheckRecord
 from catloader.wiring import build_engine
+from models.temporary import temporary_folder
 
 _TOP_LABELS = 3
 _COLUMNS = "{:<30} {:<10} {:>5} {:>5}  {:<10} {}"
@@ -49,16 +48,16 @@ def demo() -> int:
     Raises:
         CatLoaderError: the demo could not run.
     """
-    with tempfile.TemporaryDirectory(prefix="catloader-demo-") as name:
-        photos_folder = Path(name) / "photos"
+    with temporary_folder("catloader-demo-") as folder:
+        photos_folder = folder / "photos"
         photos_folder.mkdir()
         photos = demo_photos(photos_folder)
-        with temporary_site(Path(name)) as site:
+        with temporary_site(folder) as site:
             visitor = Visitor(site.url, site.must_run)
             visitor.wait_until_ready()
             visitor.register()
             click.echo(_HEAD)
-            rows = _upload(photos, visitor, Settings(data_dir=Path(name)))
+            rows = _upload(photos, visitor, Settings(data_dir=folder))
     return _summary(rows)
 
 

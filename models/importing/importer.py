@@ -14,7 +14,6 @@ import importlib.metadata
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from models.importing.compare import difference, example_pixels
 from models.importing.formats import Format, format_of
 from models.importing.recognise import Candidate
 from models.openvino_ir import sha256_of
+from models.temporary import temporary_folder
 from models.tensor_file import canonical, canonical_sha256
 
 
@@ -165,8 +165,8 @@ def _placed(entry: Entry, weights_dir: Path) -> Iterator[Path]:
     target = weights_dir / entry.file
     try:
         weights_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=weights_dir, prefix=".importing-") as folder:
-            part = Path(folder) / entry.file
+        with temporary_folder(".importing-", weights_dir) as folder:
+            part = folder / entry.file
             yield part
             verify(entry, part)
             with part.open("rb") as file:

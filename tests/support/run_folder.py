@@ -4,30 +4,48 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from catloader.store.s3.seaweedfs import remove_abandoned_sockets
+from models.temporary import remove_abandoned, temporary_folder
+
 VARIABLE = "CATCHECK_TEST_RUN"
-"""Names the folder; the first process sets it for its children, and removes the folder at its end."""
+"""Names the folder; the first process sets it for its children, and removes the folder at its end.
+
+The next run removes that of a run that was killed.
+"""
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def make(config: pytest.Config) -> None:
+    """Make the folder, in the first process of the run."""
     if VARIABLE not in os.environ:
-        os.environ[VARIABLE] = folder = tempfile.mkdtemp(prefix="catloader-test-run-")
-        config.add_cleanup(lambda: _remove(folder))
+        stack = ExitStack()
+        folder = stack.enter_context(temporary_folder("catloader-test-run-"))
+        folder.chmod(0o711)  # PostgreSQL does not run as root
+        os.environ[VARIABLE] = str(folder)
+        config.add_cleanup(stack.close)
+        stack.callback(_remove_traces)
 
 
-def _remove(folder: str) -> None:
+def _remove_traces() -> None:
+    """Remove what sites that tests killed have left, and no later start has removed."""
     del os.environ[VARIABLE]
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_abandoned("catloader-metrics-")
+    remove_abandoned_sockets()
 
 
 def path() -> Path:
     return Path(os.environ[VARIABLE])
+
+
+def parent() -> Path | None:
+    """Return the folder for further temporary folders; None outside of a test run."""
+    return path() if VARIABLE in os.environ else None
 
 
 def made_once(name: str, make: Callable[[Path], None]) -> Path:

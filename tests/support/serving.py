@@ -23,6 +23,7 @@ import requests
 from catloader.demo.client import Visitor, free_port
 from catloader.store.db.engine import make_engine
 from catloader.store.db.migrate import migrate
+from tests.support import run_folder
 from tests.support.environ import environ_without_settings
 from tests.support.processes import alive, command_of, end
 from tests.support.site import PASSWORD
@@ -113,8 +114,8 @@ def add_tables(folder: Path) -> None:
 @cache
 def _tables() -> Path:
     """Make a database with all tables, once: making them takes a third of a second of a core."""
-    folder = Path(tempfile.mkdtemp(prefix="tables-"))
-    atexit.register(shutil.rmtree, folder)
+    folder = Path(tempfile.mkdtemp(prefix="tables-", dir=run_folder.parent()))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     engine = make_engine(folder / _DATABASE)
     migrate(engine)
     engine.dispose()

@@ -60,6 +60,7 @@ class EmbeddedS3:
         """
         self._weed = seaweedfs.find_program()
         seaweedfs.refuse_unusable_machine()
+        seaweedfs.remove_abandoned_sockets()
         try:
             (self._dir / "log").mkdir(mode=0o700, parents=True, exist_ok=True)
             self._dir.chmod(0o700)

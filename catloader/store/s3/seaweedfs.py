@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import os
 import re
@@ -165,6 +166,27 @@ def remove_sockets(ports: Mapping[str, int]) -> None:
         for name in (f"{part}-{port}", f"{part}-grpc-{port + _GRPC_OFFSET}"):
             with contextlib.suppress(OSError):
                 (_SOCKETS / f"seaweedfs-{name}.sock").unlink(missing_ok=True)
+
+
+def remove_abandoned_sockets(folder: Path = _SOCKETS) -> None:
+    """Remove the sockets of servers that were killed, also of data folders that are never used again.
+
+    Nothing listens on such a socket. The port in its name is free too, unlike that of a server which has
+    just begun to start.
+    """
+    for path in folder.glob("seaweedfs-*.sock"):
+        port = re.search(r"-(\d{4,5})\.sock$", path.name)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            if port is None or path.stat().st_uid != os.geteuid():
+                continue
+            refused = probe.connect_ex(str(path)) == errno.ECONNREFUSED
+            if refused and _is_closed(int(port[1])):
+                path.unlink()
+
+
+def _is_closed(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
 
 
 def write_to_disk(folder: Path) -> None:

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from catloader.demo.client import until
 from tests.support.accounts_site import accounts_site
+from tests.support.processes import until_gone
 from tests.support.serving import Serving, form_token, plain_session, registered, serving
 from tests.support.site import jpeg, services_of
 
@@ -156,6 +157,22 @@ def test_a_stopped_site_leaves_no_files(tmp_path: Path) -> None:
         assert list(temporary.glob("catloader-metrics-*"))
         assert site.stop() == 0
     assert list(temporary.glob("catloader-metrics-*")) == []
+
+
+@pytest.mark.slow
+def test_the_next_start_removes_the_files_of_a_killed_site(tmp_path: Path) -> None:
+    temporary, folders = tmp_path / "temporary", list[list[Path]]()
+    temporary.mkdir()
+    for _ in range(2):
+        with serving(tmp_path, CATLOADER_METRICS_TOKEN=_TOKEN, TMPDIR=temporary) as site:
+            folders.append(list(temporary.glob("catloader-metrics-*")))
+            processes = site.web_processes()
+            site.process.kill()
+            site.process.wait()
+            until_gone(processes)
+    (first,), (second,) = folders
+    assert first != second
+    assert list(temporary.glob("catloader-metrics-*")) == [second]
 
 
 def test_without_a_token_there_is_no_such_page(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -25,7 +26,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from tests.support.machine import busy_factor
 from tests.support.object_stores import store_of
-from tests.support.processes import command_of
+from tests.support.processes import command_of, until_gone
 
 _ROOT = Path(__file__).parents[4]
 _SITE = """
@@ -189,9 +190,8 @@ def _status(url: str) -> int:
         return 0
 
 
-def test_server_dies_with_a_killed_parent_and_the_next_start_works(
-    tmp_path: Path, started: Callable[[], EmbeddedS3]
-) -> None:
+def _started_by_a_site(folder: Path) -> tuple[subprocess.Popen[str], str]:
+    """Start a server in a process of its own; return the process and the server's address."""
     # An empty HOME, and a proxy that must not be used.
     environment = {
         "PATH": os.environ["PATH"],
@@ -200,14 +200,20 @@ def test_server_dies_with_a_killed_parent_and_the_next_start_works(
         "HTTP_PROXY": "http://[::1]:1",
     }
     site = subprocess.Popen(
-        [sys.executable, "-c", _SITE, str(tmp_path)],
+        [sys.executable, "-c", _SITE, str(folder)],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert site.stdout
-    endpoint_url = site.stdout.readline().strip()
+    return site, site.stdout.readline().strip()
+
+
+def test_server_dies_with_a_killed_parent_and_the_next_start_works(
+    tmp_path: Path, started: Callable[[], EmbeddedS3]
+) -> None:
+    site, endpoint_url = _started_by_a_site(tmp_path)
     (weed,) = seaweedfs_processes(tmp_path, site.pid)
     assert os.getsid(weed.pid) != os.getsid(site.pid)  # Ctrl-C in a terminal reaches only the site
     site.send_signal(signal.SIGKILL)
@@ -216,6 +222,22 @@ def test_server_dies_with_a_killed_parent_and_the_next_start_works(
     assert server.endpoint_url == endpoint_url
     assert [other.pid for other in seaweedfs_processes(tmp_path)] != [weed.pid]
     assert len(seaweedfs_processes(tmp_path)) == 1
+
+
+def test_a_start_removes_the_sockets_of_killed_servers_of_other_folders(
+    tmp_path: Path, started: Callable[[], EmbeddedS3]
+) -> None:
+    site, _ = _started_by_a_site(tmp_path / "other")
+    servers = seaweedfs_processes(tmp_path / "other", site.pid)
+    ports = json.loads((tmp_path / "other" / "s3" / "ports.json").read_text())
+    own = re.compile(rf"seaweedfs-\w+-({'|'.join(map(str, ports.values()))})\.sock")
+    assert any(own.match(name) for name in _sockets())
+    site.kill()
+    site.communicate()
+    until_gone(servers)
+    assert any(own.match(name) for name in _sockets())
+    started()
+    assert not any(own.match(name) for name in _sockets())
 
 
 def test_server_listens_and_connects_on_loopback_only(running: tuple[Path, EmbeddedS3]) -> None:

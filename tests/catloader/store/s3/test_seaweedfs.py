@@ -49,6 +49,26 @@ def test_a_missing_loopback_interface_is_named_at_once() -> None:
     )
 
 
+def test_only_sockets_without_a_server_are_removed(tmp_path: Path) -> None:
+    port = next(iter(seaweedfs.choose_ports().values()))
+    names = "abandoned", "listening", "starting", "other"
+    paths = {name: tmp_path / f"seaweedfs-{name}-{port + place}.sock" for place, name in enumerate(names)}
+    paths["other"] = tmp_path / "other.sock"
+    with (
+        socket.socket(socket.AF_UNIX) as abandoned,
+        socket.socket(socket.AF_UNIX) as listening,
+        socket.socket(socket.AF_UNIX) as starting,
+        socket.create_server(("127.0.0.1", port + 2)),
+    ):
+        for name, one in (("abandoned", abandoned), ("listening", listening), ("starting", starting)):
+            one.bind(str(paths[name]))
+        abandoned.close()
+        listening.listen()
+        paths["other"].write_text("")
+        seaweedfs.remove_abandoned_sockets(tmp_path)
+    assert {name for name, path in paths.items() if path.exists()} == {"listening", "starting", "other"}
+
+
 def test_a_missing_folder_of_sockets_is_named(tmp_path: Path) -> None:
     seaweedfs.refuse_unusable_machine(tmp_path)
     with pytest.raises(StartupError, match=r"missing for its sockets.*: No such file or directory.$"):
