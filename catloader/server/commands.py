@@ -25,7 +25,11 @@ from catloader.server.data_dir import (
 )
 from catloader.server.database import migrate_database, wait_for_migrated_database
 from catloader.server.listener import listening
-from catloader.server.object_store import own_object_store, wait_for_site_object_store
+from catloader.server.object_store import (
+    own_object_store,
+    refuse_missing_rights,
+    wait_for_site_object_store,
+)
 from catloader.settings import Settings
 from catloader.wiring import Services, build
 
@@ -55,6 +59,7 @@ def serve(settings: Settings) -> int:
         migrate_database(settings)
         pages = _import_pages()
         with own_object_store(settings) as with_s3, _metrics_folder(settings) as metrics:
+            refuse_missing_rights(settings)  # while the pages are imported, which takes longer
             pages.join()
 
             def make() -> tuple[Flask, Services]:

@@ -16,6 +16,7 @@ from catloader.server.data_dir import POLL_S, store_note, try_lock
 from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.errors import NoAnswer
+from catloader.store.s3.probes import Probes
 from catloader.wiring import build_object_store
 from checker.log_limit import LogLimit
 
@@ -94,6 +95,19 @@ def wait_for_site_object_store(settings: Settings) -> Iterator[Settings]:
             logged = True
         time.sleep(POLL_S)
     yield site_store
+
+
+def refuse_missing_rights(settings: Settings) -> None:
+    """Store, read and delete a small object in each bucket of a configured S3 server.
+
+    Raises:
+        StartupError: the keys lack a right without which every upload or every deletion would fail.
+        NoAnswer: the server can't be reached.
+    """
+    if settings.embedded_s3:
+        return
+    if sentence := Probes(build_object_store(settings)).missing_right():
+        raise StartupError(f"{sentence} `catloader doctor` tests every right that the site needs.")
 
 
 def _site_object_store(settings: Settings) -> Settings | None:

@@ -1,4 +1,4 @@
-"""Probe each capability of an S3 server that the site needs, for ``catloader doctor``."""
+"""Probe each capability of an S3 server that the site needs: all for ``doctor``, rights for a start."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ _REASONS = {
     "IllegalLocationConstraintException": "the server is in another region; set AWS_REGION",
     "PermanentRedirect": "the bucket is in another region; set AWS_REGION and its AWS_ENDPOINT_URL_S3",
     "301": "the bucket is in another region; set AWS_REGION and its AWS_ENDPOINT_URL_S3",
+}
+_RIGHTS = {
+    "list": "s3:ListBucket",
+    "put": "s3:PutObject",
+    "get": "s3:GetObject",
+    "delete": "s3:DeleteObject",
 }
 _NOT_MADE = "It is missing; the next start makes it, for which the keys need the right s3:CreateBucket."
 _DENIED = ("AccessDenied", "403")
@@ -88,6 +94,26 @@ class Probes:
         if present:
             yield from self._objects()
 
+    def missing_right(self) -> str:
+        """Return a sentence on the first right that an upload or a deletion needs and the keys lack.
+
+        Empty: there is none, or the server fails for a reason that may pass.
+
+        Raises:
+            NoAnswer: the server can't be reached.
+        """
+        requests = dict(self._requests())
+        for bucket in self._buckets:
+            for name in ("delete", "put", "get"):  # what can't be deleted is not put
+                if requests[name](bucket).code in _DENIED:
+                    break
+            else:
+                name = ""
+            requests["delete"](bucket)
+            if name:
+                return _denied(_RIGHTS[name], f"on the bucket {bucket}")
+        return ""
+
     def _bucket(self, bucket: str) -> Finding:
         name = f"bucket {bucket}"
         code = self._ask(self._client.head_bucket, bucket).code
@@ -99,13 +125,11 @@ class Probes:
         return Finding(name, not code, _failed(code) if code else "It is there, addressed by path.")
 
     def _objects(self) -> Iterator[Finding]:
-        right = {"list": "s3:ListBucket", "put": "s3:PutObject", "get": "s3:GetObject"}
-        right["delete"] = "s3:DeleteObject"
         stored = True
         for name, ask in self._requests():
             if name == "get" and not stored:
                 continue
-            finding = self._for_each_bucket(name, right[name], ask)
+            finding = self._for_each_bucket(name, _RIGHTS[name], ask)
             stored = bool(finding.works) if name == "put" else stored
             yield finding
         code = self._ask(

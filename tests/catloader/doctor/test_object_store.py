@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +16,16 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import SecretStr
 
+from catloader.demo.client import free_port
 from catloader.doctor.object_store import rows
 from catloader.doctor.rows import Row
+from catloader.errors import StartupError
+from catloader.server.object_store import refuse_missing_rights
 from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.session import make_session
+from catloader.wiring import build_object_store
+from tests.support.environ import environ_without_settings
 from tests.support.object_stores import store_at
 
 _RIGHTS = {
@@ -155,17 +162,65 @@ class _Proxy(BaseHTTPRequestHandler):
         return
 
 
+class _WithoutPut(_Proxy):
+    """Refuses to store objects, as a server does whose keys may not."""
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b"<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
 @contextmanager
-def _other_clock(server: EmbeddedS3) -> Iterator[str]:
+def _forwarding(server: EmbeddedS3, handler: type[_Proxy]) -> Iterator[str]:
     _Proxy.to = server.endpoint_url.removeprefix("http://")
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Proxy) as proxy:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as proxy:
         threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
         yield f"http://127.0.0.1:{proxy.server_port}"
         proxy.shutdown()
 
 
+@pytest.mark.parametrize("key", ["admin", "list"])
+def test_a_start_with_every_right_leaves_no_object(server: EmbeddedS3, key: str) -> None:
+    settings = _settings(server.endpoint_url, key)
+    refuse_missing_rights(settings)
+    objects = build_object_store(_settings(server.endpoint_url))
+    assert [list(page) for page in objects.pages(objects.photos_bucket)] in ([], [[]])
+
+
+def test_a_start_names_the_right_that_is_missing(server: EmbeddedS3) -> None:
+    for key, right in (("get", "s3:GetObject"), ("put", "s3:DeleteObject")):
+        with pytest.raises(StartupError, match=f"lack the right {right} on the bucket catloader-photos"):
+            refuse_missing_rights(_settings(server.endpoint_url, key))
+    with _forwarding(server, _WithoutPut) as url, pytest.raises(StartupError, match="s3:PutObject"):
+        refuse_missing_rights(_settings(url))
+
+
+@pytest.mark.slow
+def test_a_site_whose_keys_may_only_read_does_not_start(server: EmbeddedS3, tmp_path: Path) -> None:
+    environ = environ_without_settings(
+        CATLOADER_DATA_DIR=tmp_path,
+        CATLOADER_PORT=free_port(),
+        CATLOADER_MIN_FREE_BYTES=0,
+        AWS_ENDPOINT_URL_S3=server.endpoint_url,
+        AWS_ACCESS_KEY_ID="put",
+        AWS_SECRET_ACCESS_KEY="secret",
+        CATCHECK_DISPATCH="off",
+    )
+    command = [sys.executable, "-m", "catloader", "serve"]
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "Starting CatLoader ...\n")
+    assert ended.stderr == (
+        "Error: The keys lack the right s3:DeleteObject on the bucket catloader-photos. "
+        "`catloader doctor` tests every right that the site needs.\n"
+    )
+
+
 def test_a_wrong_clock_is_a_failed_row(server: EmbeddedS3) -> None:
-    with _other_clock(server) as url:
+    with _forwarding(server, _Proxy) as url:
         failed = _failed(list(rows(_settings(url))))
     assert list(failed) == ["S3 clock"]
     assert "ahead of" in failed["S3 clock"]
