@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from standardwebhooks.webhooks import Webhook
 
+from catloader.errors import StoreUnavailable
 from catloader.settings import Settings
 from catloader.store.db.engine import Engine, utcnow
 from catloader.store.db.webhooks.deliveries import Delivery, WebhookDeliveries
@@ -106,6 +107,9 @@ class WebhookSender:
                     self._ledger.forget_old()
                 rounds += 1
                 self.work_off()
+            except StoreUnavailable as error:
+                if (suffix := self._log_limits.suffix(error.cause)) is not None:
+                    logger.warning("webhooks wait: %s%s", error, suffix)
             except Exception:  # the top of a thread, which must go on
                 logger.exception("webhooks could not be delivered; retrying later")
             self._closing.wait(self._poll_s)

@@ -44,6 +44,8 @@ Threads of waiting requests are not available to others; pages hardly ever write
 _JOURNAL_BUSY_S = 3.0
 _BUSY_OPTION = "catloader_busy_s"
 _READ_ONLY = "catloader_read_only"
+_READ_ONLY_SERVER = "25006"
+"""PostgreSQL's code of the error."""
 _REPEATABLE = "catloader_repeatable"
 _HAS_LOG = "catloader_has_write_ahead_log"
 _PRAGMAS = "catloader_pragmas"
@@ -225,6 +227,8 @@ def _translated(engine: Engine) -> Iterator[None]:
         # SQLite reports an error in the SQL with the same class as a full disk or a lock held too long.
         mistake = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
         away = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+        # A standby after a failover, or a server that its provider made read-only because the disk is full.
+        away = away or getattr(error.orig, "sqlstate", None) == _READ_ONLY_SERVER
         if mistake or not away:
             raise
         raise StoreUnavailable(_no_answer(engine, str(error.orig))) from error

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DatabaseError
 
 from catloader.errors import StartupError
 from catloader.store.db.engine import database_name, reading, writing
+from catloader.store.db.time_limits import lift_time_limits
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -79,6 +80,7 @@ def _newest() -> str:
 def _upgrade(engine: Engine) -> None:
     # One transaction holds the lock throughout, so the second process finds nothing left to do.
     with writing(engine) as connection:
+        lift_time_limits(connection)
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         if not _is_newest(connection):

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 _CHANNEL = "catloader_photos_waiting"
 _SEND = text(f"SELECT pg_notify('{_CHANNEL}', :word)")
+_STAY = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+"""An operator's limit on idle sessions (PostgreSQL 14) would end every wait for a notification."""
 _PROBE_S = 30.0
 """A connection without a notification for this long is tested: a router may have dropped it."""
 _ECHO_S = 5.0
@@ -122,6 +124,7 @@ class Listener:
         try:
             connection.rollback()  # the transaction of the pool's own test
             connection.autocommit = True
+            connection.execute(_STAY)
             connection.execute(f"LISTEN {_CHANNEL}")
             self._wake()
             with selectors.DefaultSelector() as selector:

@@ -19,6 +19,7 @@ from catloader.store.db.engine import database_name, make_engine, reading, writi
 from catloader.store.db.migrate import known_revisions, migrate, revisions
 from catloader.store.db.paging import pages
 from catloader.store.db.schema import deletions, metadata, photos, users
+from catloader.store.db.time_limits import lift_time_limits
 from catloader.store.kinds import ObjectKind, StoredObject
 
 _ROWS_AT_ONCE = 1000
@@ -66,6 +67,7 @@ def take(engine: Engine, path: Path) -> None:
         migrate(copy)
         one_state = engine.execution_options(isolation_level="REPEATABLE READ")
         with reading(one_state) as source, writing(copy) as target_connection:
+            lift_time_limits(source)
             _copy_rows(source, target_connection)
     finally:
         copy.dispose()
@@ -165,6 +167,7 @@ class Snapshot:
         """
         with reading(self._engine) as source, writing(target) as connection:
             _refuse_used(connection, database_name(target))
+            lift_time_limits(connection)
             for table in reversed(metadata.sorted_tables):  # such as the attempts of visitors
                 connection.execute(delete(table))
             _copy_rows(source, connection)

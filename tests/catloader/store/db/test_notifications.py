@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.notifications import Listener, can_notify, notify
@@ -43,6 +43,18 @@ def test_a_notification_wakes_the_listeners_of_another_engine(server: Engine, ot
     assert wake_ups.wait_for_next()
     listener.close()
     assert other.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_a_limit_on_idle_sessions_ends_no_listener(postgres_url: str) -> None:
+    url = make_url(postgres_url).update_query_dict({"options": "-c idle_session_timeout=200"})
+    engine = make_engine(url.render_as_string(hide_password=False))
+    wake_ups = WakeUpCounter()
+    listener = Listener(engine, wake_ups, retry_s=0.1)
+    listener.start()
+    assert wake_ups.wait_for_next()
+    assert not wake_ups.wait_for_next(timeout_s=1.0), "it has connected again"
+    listener.close()
+    engine.dispose()
 
 
 def test_a_broken_connection_is_reconnected(server: Engine, other: Engine) -> None:

@@ -1,0 +1,106 @@
+"""Time limits that an operator sets for the site in PostgreSQL, and a server that takes no writes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, func, insert, select, text
+
+from catloader.demo.client import until
+from catloader.errors import StoreUnavailable
+from catloader.store.db.engine import make_engine, reading, writing
+from catloader.store.db.migrate import _MIGRATION_LOCK, migrate, revisions
+from catloader.store.db.schema import users, webhook_ids
+from catloader.store.db.snapshot import take
+
+pytestmark = pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
+
+_WAITS = (
+    "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory' "
+    "AND clock_timestamp() - query_start > interval '0.5 s'"
+)
+
+
+def change_settings(url: str, change: str) -> None:
+    """Change the settings of a database for new connections."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET {change}")
+
+
+@pytest.mark.parametrize("limit", ["statement_timeout = 200", "lock_timeout = 200"])
+def test_a_statement_that_takes_too_long_is_unavailable(empty_url: str, limit: str) -> None:
+    engine, row = make_engine(empty_url), {"id": "wait", "seen_at": datetime.now(UTC)}
+    migrate(engine)
+    change_settings(empty_url, limit)
+    limited = make_engine(empty_url)
+    with writing(engine) as connection:
+        connection.execute(insert(webhook_ids).values(row))
+        with pytest.raises(StoreUnavailable, match="canceling statement"), writing(limited) as other:
+            other.execute(insert(webhook_ids).values(row))
+        with reading(limited) as other:  # the same connection
+            assert other.execute(select(webhook_ids)).all() == []
+    engine.dispose()
+    limited.dispose()
+
+
+def test_a_read_only_server_is_unavailable_for_writing(empty_url: str) -> None:
+    """A standby after a failover, or a provider's answer to a full disk."""
+    engine = make_engine(empty_url)
+    migrate(engine)
+    engine.dispose()
+    change_settings(empty_url, "default_transaction_read_only = on")
+    with pytest.raises(StoreUnavailable, match="read-only transaction"), writing(engine) as connection:
+        connection.execute(webhook_ids.delete())
+    with reading(engine) as connection:
+        assert connection.execute(select(webhook_ids)).all() == []
+    engine.dispose()
+
+
+def test_a_migration_may_take_longer(empty_url: str) -> None:
+    engine, url = make_engine(empty_url), empty_url.replace("+psycopg", "")
+    with psycopg.connect(url, autocommit=True) as other, ThreadPoolExecutor(1) as pool:
+        change_settings(empty_url, "statement_timeout = 100")
+        other.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
+        migrating = pool.submit(migrate, engine)
+        for _ in until(60, "The migration does not wait"):
+            if migrating.done() or other.execute(_WAITS).fetchone():
+                break
+        other.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
+        migrating.result()
+    current, newest = revisions(engine)
+    assert current == newest
+    with reading(engine) as connection:
+        assert connection.execute(text("SHOW statement_timeout")).scalar() == "100ms"
+    engine.dispose()
+
+
+def test_a_backup_may_take_longer(empty_url: str, tmp_path: Path) -> None:
+    engine = make_engine(empty_url)
+    migrate(engine)
+    rows = [
+        {"email": f"{number}@example.org", "password_hash": "x" * 200, "created_at": datetime.now(UTC)}
+        for number in range(3000)
+    ]
+    with writing(engine) as connection:
+        connection.execute(insert(users), rows)
+        # Reading an account takes a millisecond from now on: three seconds for all of them.
+        connection.execute(text("ALTER TABLE users RENAME TO stored_users"))
+        connection.execute(
+            text("CREATE VIEW users AS SELECT * FROM stored_users WHERE pg_sleep(0.001) IS NOT NULL")
+        )
+    engine.dispose()
+    change_settings(empty_url, "statement_timeout = 500")
+    take(engine, tmp_path / "copy.sqlite3")
+    copy = make_engine(tmp_path / "copy.sqlite3")
+    assert _count(copy) == len(rows)
+    copy.dispose()
+    engine.dispose()
+
+
+def _count(engine: Engine) -> int:
+    with reading(engine) as connection:
+        return int(connection.execute(select(func.count()).select_from(users)).scalar_one())
