@@ -15,7 +15,7 @@ from catloader.metrics import metrics_folder
 from catloader.server.announce import announcement, log_to_stderr, stopped
 from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary_folder
 from catloader.server.database import migrate_database, wait_for_migrated_database
-from catloader.server.ending import wait_for_signal
+from catloader.server.ending import end_at_once, wait_for_signal
 from catloader.server.object_store import shared_or_own_object_store, wait_for_site_object_store
 from catloader.server.probes import answering_probes
 from catloader.settings import Settings
@@ -40,7 +40,7 @@ def check_once(settings: Settings) -> int:
 
 
 def work(settings: Settings) -> None:
-    """Check photos as they come, in a process of its own, until SIGINT or SIGTERM."""
+    """Check photos as they come, in a process of its own, until SIGINT or SIGTERM; ends the process."""
     log_to_stderr(settings)
     prepare_data_dir(settings)
     refuse_missing_temporary_folder()
@@ -60,7 +60,9 @@ def work(settings: Settings) -> None:
                 resume_full_collections()
                 wait_for_signal()
     except KeyboardInterrupt:
-        stopped(0)
+        end_at_once(stopped(0))
+    except SystemExit as stop:  # SIGTERM
+        end_at_once(int(stop.code or 0))
 
 
 @contextmanager

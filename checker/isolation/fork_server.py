@@ -121,9 +121,15 @@ class ForkServer:
                 return None
 
     def close(self) -> None:
-        """End the server and its children; calls in progress get ``DecoderUnavailable``."""
+        """End the server and its children; calls in progress get ``DecoderUnavailable``.
+
+        Waits for no answer of the server, which may still import the decoders.
+        """
+        self._closed = True
+        if (control := self._control) is not None:
+            with contextlib.suppress(OSError):  # another thread has closed it
+                control.shutdown(socket.SHUT_RDWR)  # ends a wait for an answer, which holds the lock
         with self._lock:
-            self._closed = True
             self._stop()
 
     def _ensure_running(self) -> socket.socket:

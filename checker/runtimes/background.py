@@ -11,7 +11,8 @@ from pathlib import Path
 
 from checker.child_python import python_path
 
-_END_S = 5.0
+_END_S = 1.0
+"""A child that is killed then leaves files, which the next one removes (``models.temporary``)."""
 
 
 def can_optimise(precision: str) -> bool:
@@ -59,7 +60,7 @@ class BackgroundTask:
         return lines[-1] if lines else "the process for it was stopped"
 
     def close(self) -> None:
-        """End the child, done or not, within seconds; files that are not complete are removed."""
+        """End the child, done or not, within a second or so; it removes its unfinished files."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         try:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from checker.errors import (
 from checker.isolation.fork_server import ForkServer
 from checker.isolation.limits import Limits
 from checker.isolation.pool import ChildPool, Reply
+from tests.support.machine import busy_factor
 from tests.support.processes import alive, command_of, until_gone
 
 DO, ECHO = "tests.checker.isolation.deeds:do", "tests.checker.isolation.deeds:echo"
@@ -279,6 +281,25 @@ def test_children_end_with_their_caller() -> None:
     finally:
         with suppress(psutil.NoSuchProcess):
             child.kill()
+
+
+def test_closing_waits_for_no_server_that_still_imports_the_decoders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    (tmp_path / "slow_decoder.py").write_text(f"open({str(gate)!r}).read()\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    server = ForkServer(["slow_decoder:work"], LIMITS.memory_bytes)
+    with ThreadPoolExecutor(1) as pool:
+        forking = pool.submit(server.fork)
+        with gate.open("w"):  # waits until the server reads
+            begun_s = time.monotonic()
+            server.close()
+            took_s = time.monotonic() - begun_s
+        with pytest.raises(DecoderUnavailable, match="is stopping"):
+            forking.result()
+    assert took_s < 5 * busy_factor()
 
 
 def test_closed_server_decodes_nothing() -> None:
