@@ -1,8 +1,9 @@
-"""A full disk is 507 and one line in the log, wherever the operating system reports it."""
+"""A full or nearly full disk is 507 and one line in the log, wherever it is noticed."""
 
 from __future__ import annotations
 
 import errno
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,16 +15,52 @@ from catloader.store.db.migrate import migrate
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.web.accounts.sessions import without_login
-from tests.support.site import running_site
+from catloader.web.http import cookies
+from tests.support.site import Person, jpeg, running_site, services_of
+from tests.support.tus import Tus
 
 
 @pytest.fixture
-def app(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
+def sites(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[tuple[Flask, Flask]]:
+    """Return a site, and another process of it that finds too little room on the disk."""
     engine = make_engine(tmp_path / "test.sqlite3")
     migrate(engine)
-    with running_site(engine, s3_server, objects, tmp_path) as app:
-        yield app
+    with (
+        running_site(engine, s3_server, objects, tmp_path) as app,
+        running_site(engine, s3_server, objects, tmp_path, min_free_bytes=2**60) as full,
+    ):
+        yield app, full
     engine.dispose()
+
+
+@pytest.fixture
+def app(sites: tuple[Flask, Flask]) -> Flask:
+    return sites[0]
+
+
+def test_a_nearly_full_disk_takes_no_photo_no_change_and_no_piece(sites: tuple[Flask, Flask]) -> None:
+    app, full = sites
+    anna, late = Person(app, "anna@example.org"), Person(full)
+    photo = jpeg(size=(400, 300))
+    id = anna.upload_one(photo)
+    begun = Tus(anna).begin(len(photo), photo[:100]).headers["Location"]
+    before = services_of(app).photos.by_id(id)
+    session = anna.client.get_cookie(cookies.SESSION)
+    assert session
+    late.client.set_cookie(cookies.SESSION, session.value)
+    answers = {
+        "upload": late.upload(("a.jpg", photo)),
+        "begin": Tus(late).begin(len(photo)),
+        "go on": Tus(late).patch(begun, 100, photo[100:200]),
+        "replace": late.post(
+            f"/photos/{id}/replace", {"photo": (io.BytesIO(photo), "b.jpg")}, page=f"/photos/{id}"
+        ),
+        "square": late.post(f"/photos/{id}/square", {"left": "0", "top": "0", "side": "100"}),
+    }
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(answers, 507)
+    assert services_of(app).photos.by_id(id) == before
+    assert Tus(anna).send("HEAD", begun).headers["Upload-Offset"] == "100"
+    assert late.get(f"/photos/{id}").status_code == 200
 
 
 @pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EDQUOT, 507), (errno.EIO, 500)])
