@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 
 import scripts  # noqa: F401 - first: finds the packages without an installation
 from checker.evaluation.provenance import ROOT
+from scripts.chromium import chromium
 from scripts.command_line import report_errors, require
 
 STATIC = ROOT / "catloader/web/static"
@@ -16,19 +15,14 @@ SIZES_PX = (192, 512)
 _DRAWING_SHARE = 0.62
 """Phones crop icons to circles or rounded shapes, none of which cuts into the middle."""
 _PAPER = "#faf8f5"
-_FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --no-first-run"
 
 
 @report_errors
 def main(argv: list[str] | None = None) -> int:
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
     require("playwright")
-    from playwright.sync_api import sync_playwright
-
-    chromium = os.environ.get("CATLOADER_TEST_CHROMIUM") or shutil.which("chromium")
     drawing = (STATIC / "favicon.svg").read_text("utf-8")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS.split())
+    with chromium() as browser:
         for size in SIZES_PX:
             page = browser.new_page(viewport={"width": size, "height": size})
             page.set_content(
@@ -38,7 +32,6 @@ def main(argv: list[str] | None = None) -> int:
             path = STATIC / f"icon-{size}.png"
             page.screenshot(path=path)
             print(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes")
-        browser.close()
     return 0
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import secrets
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from catloader.demo.client import Visitor
 from catloader.demo.temporary_site import temporary_site
 from catloader.languages import ENGLISH, LANGUAGES
 from checker.evaluation.provenance import ROOT
+from scripts.chromium import chromium
 from scripts.command_line import report_errors, require
 
 if TYPE_CHECKING:
@@ -52,26 +51,20 @@ SHOTS = {
     "my-photos-phone.png": Shot(_PHONE, "light"),
     "photo-phone-dark.png": Shot(_PHONE, "dark", "Chelsea"),
 }
-_FLAGS = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
-    "--no-first-run"
-)
 
 
 def take_screenshots(target: Path, language: str) -> list[Path]:
     """Start a site, upload ``PHOTOS``, wait for verdicts, and write ``SHOTS`` as PNGs with few colours."""
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import expect
 
-    chromium = os.environ.get("CATLOADER_TEST_CHROMIUM") or shutil.which("chromium")
     target.mkdir(parents=True, exist_ok=True)
     written = []
     with (
         tempfile.TemporaryDirectory() as folder,
         temporary_site(Path(folder)) as site,
-        sync_playwright() as playwright,
+        chromium() as browser,
     ):
         Visitor(site.url, site.must_run).wait_until_ready()
-        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS.split())
         page = _window(browser, site.url, language, SHOTS["my-photos.png"])
         _upload_all(page, Path(folder))
         page.goto("/photos")
@@ -86,7 +79,6 @@ def take_screenshots(target: Path, language: str) -> list[Path]:
             path = target / name
             path.write_bytes(_small_png(shown.screenshot(animations="disabled")))
             written.append(path)
-        browser.close()
     return written
 
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 from skimage import data
 
+from scripts.chromium import MISSING, chromium, program
 from tests.conftest import require
 from tests.support.accessibility import is_local
 from tests.support.browser import Site
 from tests.support.proxies import HOST
 
-_FLAGS = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
-    "--no-first-run --use-fake-device-for-media-stream=device-count=2 --use-fake-ui-for-media-stream"
-)
+_CAMERAS = ("--use-fake-device-for-media-stream=device-count=2", "--use-fake-ui-for-media-stream")
 _START_S = 60
 expect.set_options(timeout=60_000)  # ms; a machine that also runs other tests is slow
 
@@ -37,14 +33,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = os.environ.get("CATLOADER_TEST_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    require(program, "no Chromium: install Debian's chromium, or set CATLOADER_TEST_CHROMIUM")
-    flags = [*_FLAGS.split(), f"--host-resolver-rules=MAP {HOST} 127.0.0.1"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=flags)
+    require(program(), MISSING)
+    with chromium(*_CAMERAS, f"--host-resolver-rules=MAP {HOST} 127.0.0.1") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from scripts.chromium import chromium
 from tests.support.browser import Site, register
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.many_photos import choose_many, many_photos, span_of_cuts, stored_captions
 from tests.support.mobile_link import Line, MobileLink, leave_network, mobile_link
 
 _LONGEST_MS = 1_800_000
-_FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --no-first-run"
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,8 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="mobile-") as name,
         Site(Path(name)).running() as site,
         mobile_link(up, down, seed=7) as link,
-        sync_playwright() as playwright,
+        chromium() as browser,
     ):
-        program = os.environ.get("CATLOADER_TEST_CHROMIUM") or shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=program, args=_FLAGS.split())
         files = many_photos(Path(name), asked.photos)
         line = CuttingProxy(
             int(site.url.rpartition(":")[2]),
@@ -68,7 +64,6 @@ def main() -> int:
         with line.running():
             page = browser.new_page(base_url=line.url, viewport={"width": 360, "height": 780})
             figures = _upload(page, files, line, link, asked.screenshot)
-            browser.close()
     sys.stdout.write(json.dumps(asdict(figures), indent=2) + "\n")
     return 0 if figures.in_order and figures.cuts == asked.cuts else 1
 

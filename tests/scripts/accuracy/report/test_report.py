@@ -6,7 +6,6 @@ import base64
 import csv
 import io
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Literal
 
 import pytest
 import skimage
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from checker.evaluation.intervals import wilson
 from checker.evaluation.photos import LabelledPhoto
@@ -23,6 +22,7 @@ from scripts.accuracy.report.charts import LEAST_ERRORS, fewest_errors
 from scripts.accuracy.report.report import report
 from scripts.accuracy.report.text import table
 from scripts.accuracy.report.threshold_panel import KEPT, SHOWN
+from scripts.chromium import MISSING, chromium, program
 from tests.conftest import require
 from tests.scripts.accuracy.made_up import compared, result_of
 
@@ -81,15 +81,9 @@ def test_the_table_of_all_photos_is_in_the_page() -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    require(chromium, "chromium is not installed")
-    flags = (
-        "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --no-first-run"
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags.split())
+    require(program(), MISSING)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
