@@ -65,6 +65,9 @@ OF_DECODERS = (
     gettext_noop(
         "This TIFF stores its colours in a way that can't be read here. Save it as JPEG and try again."
     ),
+    gettext_noop(
+        "This JPEG has a rare coding that can't be read here. Save it as an ordinary JPEG and try again."
+    ),
 )
 _DECODER_MODULES = re.compile(r"PIL\.|pillow_heif")
 

@@ -25,6 +25,10 @@ except ImportError:
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _SOF = frozenset({0xC0, 0xC1, 0xC2})
 _SOS, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+_UNREAD_FRAMES = frozenset({0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
+"""Hierarchical, lossless in arithmetic coding, and JPEG-LS."""
+_CANNOT = "This JPEG has a rare coding that can't be read here. Save it as an ordinary JPEG and try again."
 _ALL_COEFFICIENTS = 2**64 - 1
 _SHORTEST = {b"\xe0JFIF": 7, b"\xe2ICC_PROFILE\0": 14, b"\xeeAdobe": 12}
 """Marker and name of a segment -> fewest bytes of its content; decoders ignore shorter ones or fail."""
@@ -47,7 +51,7 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
       frame that is smaller than the photo.
 
     Raises:
-        UnreadableImage: a raw photo, or samples that nothing here reads.
+        UnreadableImage: a raw photo, or samples or a coding that nothing here reads.
     """
     if is_raw(data):
         raise UnreadableImage(RAW_PHOTO)
@@ -58,12 +62,27 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
     if data.startswith(b"BM"):
         return with_known_masks(data, max_pixels)
     if data.startswith(b"\xff\xd8"):
+        _refuse_rare_coding(data)
         data = _without_short_segments(data)
         coded = _without_padding(data)
         return coded + _END_OF_IMAGE if _has_all_but_its_end(coded, max_pixels) else data
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _with_clear_canvas(_with_its_size(data))
     return with_known_brand(data)
+
+
+def _refuse_rare_coding(jpeg: bytes) -> None:
+    position = 2
+    for _ in range(_MAX_SEGMENTS):
+        start = jpeg[position : position + 5].ljust(5, b"\0")
+        start_byte, kind, size, bits = struct.unpack(">BBHB", start)
+        if start_byte != 0xFF or kind == _SOS or size < 2:
+            return
+        if kind in _FRAMES:
+            if kind in _UNREAD_FRAMES or bits != 8:
+                raise UnreadableImage(_CANNOT)
+            return
+        position += 2 + size
 
 
 def _without_short_segments(data: bytes) -> bytes:

@@ -14,6 +14,8 @@ import pytest
 import skimage.data
 from PIL import Image, PngImagePlugin
 
+from catloader.errors import NotAnImage
+from catloader.intake.prepare import Limits, prepare
 from checker.errors import UnreadableImage
 from checker.pixels.formats import repair
 from checker.pixels.formats.opening import MAX_PIXELS
@@ -228,6 +230,23 @@ def test_jpeg_segment_that_is_too_short_is_ignored(content: tuple[int, bytes]) -
     extended = data[:2] + segment(0xFE, b"before") + segment(*content) + data[2:]
     assert photo(extended) == photo(data)
     assert photo(extended[:-2]) == photo(data)
+
+
+@pytest.mark.parametrize(
+    ("frame", "bits"),
+    [(0xC1, 12), (0xC3, 16), (0xC5, 8), (0xCB, 8), (0xF7, 8)],
+    ids=lambda value: f"{value:x}",
+)
+def test_a_jpeg_in_a_coding_that_nothing_here_reads_is_not_called_damaged(frame: int, bits: int) -> None:
+    data = encoded("JPEG")
+    start = data.index(b"\xff\xc0")
+    rare = (
+        data[:start] + bytes([0xFF, frame]) + data[start + 2 : start + 4] + bytes([bits]) + data[start + 5 :]
+    )
+    with pytest.raises(UnreadableImage, match=r"^This JPEG has a rare coding .* Save it as"):
+        photo(rare)
+    with pytest.raises(NotAnImage, match=r"^This JPEG has a rare coding"):
+        prepare(rare, limits=Limits(2**20, 10**6, 2560, 320, 88))
 
 
 def test_the_reason_of_a_decoder_is_one_line() -> None:
