@@ -64,10 +64,10 @@ def decide(id: int) -> Response:
 
 @blueprint.post("/undo")
 def undo() -> Response:
-    reviewer = current_user()
-    id = services().reviews.undo(reviewer.id, utcnow())
-    if id is None:
-        flash(gettext("There is no decision of yours that can be undone."))
+    reviewer, seen = current_user(), request.form.get("decision", type=int)
+    id = services().reviews.undo(reviewer.id, utcnow(), seen)
+    if id is None:  # there is none, or the page is older than another undoing
+        flash(gettext("This decision can't be undone any more. Nothing was changed."))
         return redirect(url_for(".queue"), 303)
     logger.info("reviewer %d undid the decision on photo %d", reviewer.id, id)
     flash(gettext("Your last decision was undone."))

@@ -184,16 +184,16 @@ class Reviews:
             row = connection.execute(query.order_by(reviews.c.id.desc()).limit(1)).one_or_none()
         return Review(**row._mapping) if row else None
 
-    def undo(self, reviewer_id: int, now: datetime) -> int | None:
+    def undo(self, reviewer_id: int, now: datetime, review_id: int | None = None) -> int | None:
         """Undo the decision of ``last_of``, restoring verdict and appeal; return the photo's id.
 
-        Another call undoes the decision before.
-
+        Args:
+            review_id: only if this is still the one; None: whichever it is.
         Raises:
             NotFound: the reviewer's account was deleted meanwhile.
         """
         last = self.last_of(reviewer_id)
-        if last is None:
+        if last is None or review_id not in (None, last.id):
             return None
         before = Status.PENDING if last.status_before == Status.CHECKING else last.status_before
         with writing(self._engine) as connection:

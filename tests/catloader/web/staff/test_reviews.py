@@ -95,10 +95,15 @@ def test_skip_and_undo_keep_the_order_of_the_queue(app: Flask, anna: Person, rit
     assert f"/review/{ids[2]}/decide" in rita.get(skip).text  # the first one stays skipped
     again = rita.post(f"/review/{ids[1]}/decide", {"verdict": "cat"}, page="/review")
     assert "Nothing was changed." in rita.get(again.location).text
-    undone = rita.post("/review/undo", page="/review")
+    (named,) = re.findall('name="decision" value="([0-9]+)"', rita.get("/review").text)
+    undone = rita.post("/review/undo", {"decision": named}, page="/review")
     assert undone.location == f"/review/{ids[1]}"
     assert f"/review/{ids[1]}/decide" in rita.get(undone.location).text
     assert [photo.human_verdict for photo in anna.photos] == [None] * 3
+    rita.post(f"/review/{ids[0]}/decide", {"verdict": "cat"}, page="/review")
+    stale = rita.post("/review/undo", {"decision": named}, page="/review")  # the button of an old page
+    assert "This decision can&#39;t be undone any more." in rita.get(stale.location).text
+    assert [photo.human_verdict for photo in anna.photos].count("cat") == 1
     assert "Go to the first photo" in rita.get("/review?after=u2147483647").text
     for nonsense in ("a99999999999", "x1", "u", "٣"):
         assert rita.get(f"/review?after={nonsense}").status_code == 200

@@ -100,7 +100,9 @@ def test_decisions_are_undone_one_after_another(engine: Engine, reviews: Reviews
     reviewer, other = some_user(engine).id, some_user(engine).id
     for photo in (first, second, third):
         assert reviews.decide(photo, reviewer, "cat", "", _NOW)
-    assert reviews.undo(reviewer, _NOW) == third
+    shown = [review.id for photo in (second, third) for review in reviews.of_photo(photo)]
+    assert [reviews.undo(reviewer, _NOW, id) for id in shown] == [None, third]  # only the last one
+    assert reviews.undo(reviewer, _NOW, shown[-1]) is None  # sent twice
     assert reviews.decide(third, other, "not_cat", "", _NOW)  # whose decision it is now
     assert reviews.undo(reviewer, _NOW) == second
     assert reviews.undo(reviewer, _NOW) == first
