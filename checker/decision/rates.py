@@ -38,7 +38,9 @@ def rates_at(profile: Profile, cat_at: float) -> MeasuredRates | None:
 
     None: the profile has no such threshold, because it was set by hand.
     """
+    # Soft photos may have been measured for lower rates than sharp ones.
+    lowest = min((point.target for point in profile.cat), default=math.inf)
     for point in (*profile.cat, *profile.soft):
-        if math.isclose(point.threshold, cat_at, rel_tol=1e-9):
+        if point.target >= lowest and math.isclose(point.threshold, cat_at, rel_tol=1e-9):
             return rates_within(profile, point.target)
     return None
