@@ -51,14 +51,15 @@ def _webhook_secret(secret: SecretStr) -> SecretStr:
 
 
 def _webhook_secrets(secrets: SecretStr) -> SecretStr:
-    for secret in secrets.get_secret_value().split():
+    text = secrets.get_secret_value()
+    for secret in text.split() or [text]:  # blanks alone are refused, too: nothing would be signed
         _webhook_secret(SecretStr(secret))
     return secrets
 
 
 def _bearer_token(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[ -~]*", secret.get_secret_value()):  # no header of a request could hold it
-        raise ValueError("it must be one line of ASCII characters")
+    if not re.fullmatch(r"([ -~]*[!-~])?", secret.get_secret_value()):  # no header of a request could hold it
+        raise ValueError("it must be one line of ASCII characters, the last of them not a space")
     return secret
 
 

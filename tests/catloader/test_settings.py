@@ -305,6 +305,15 @@ def test_secret_file_loses_one_line_break_and_nothing_else(tmp_path: Path) -> No
         assert settings.secret_key.get_secret_value() == value
 
 
+def test_metrics_token_with_a_space_at_its_end_is_refused(tmp_path: Path) -> None:
+    """Headers lose it, so that no request could have the token."""
+    file = tmp_path / "secret"
+    for text in ("a token \n", " \n"):
+        file.write_text(text)
+        with pytest.raises(SettingError, match=r"CATLOADER_METRICS_TOKEN.* the last of them not a space"):
+            Settings.from_environment({"CATLOADER_METRICS_TOKEN_FILE": str(file)})
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -233,8 +233,9 @@ def test_several_processes_send_each_message_once(engine: Engine, receiver: Rece
 def test_messages_are_signed_with_the_old_and_the_new_secret(engine: Engine, receiver: Receiver) -> None:
     new = new_secret()
     assert Settings(webhook_signing_secret=SecretStr(f"{new} {_SECRET}"))
-    with pytest.raises(ValueError, match="must be whsec_ followed by base64"):
-        Settings(webhook_signing_secret=SecretStr(f"{new} whsec_*"))
+    for wrong in (f"{new} whsec_*", " "):  # a file may hold a blank, and without secrets nothing is signed
+        with pytest.raises(ValueError, match="must be whsec_ followed by base64"):
+            Settings(webhook_signing_secret=SecretStr(wrong))
     WebhookDeliveries(engine).begin()
     (photo,) = add_photos(engine, 1)
     _verdicts(engine, photo, "cat")
