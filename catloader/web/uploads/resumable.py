@@ -27,6 +27,7 @@ from catloader.intake.partial_file import FileFacts, OpenUpload, length_of, uplo
 from catloader.intake.prepare import shown_limit
 from catloader.intake.square import square_of_text
 from catloader.intake.upload import Refused, Uploaded, refuse_full_disk
+from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.upload_keys import UploadKey
 from catloader.texts import clean_text
 from catloader.web.accounts.sessions import current_user, without_login
@@ -171,7 +172,7 @@ def _finished(upload: OpenUpload) -> Response:
 def _photo_of(id: str) -> int | None:
     """Return the photo that was made of the user's upload; None: it is under way, or there is none."""
     length_of(id)
-    return services().upload_keys.photo_with(current_user().id, _key(id))
+    return services().upload_keys.photo_with(current_user().id, _key(id), utcnow())
 
 
 def _key(id: str) -> str:

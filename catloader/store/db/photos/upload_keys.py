@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select
 
 from catloader.errors import KeyReused
 from catloader.store.db.engine import reading
@@ -38,9 +38,7 @@ class UploadKeys:
             KeyReused: it was uploaded from other bytes.
         """
         query = select(upload_keys.c.photo_id.label("photo_id"), upload_keys.c.body_sha256).where(
-            upload_keys.c.user_id == user_id,
-            upload_keys.c.key_sha256 == _digest(key.key),
-            upload_keys.c.created_at >= now - _KEPT,  # older ones are deleted by the next upload
+            _is_used(user_id, key.key, now)
         )
         with reading(self._engine) as connection:
             row = connection.execute(query).one_or_none()
@@ -48,11 +46,9 @@ class UploadKeys:
             raise KeyReused("This Idempotency-Key was used for another file. Each file needs its own.")
         return row.photo_id if row else None
 
-    def photo_with(self, user_id: int, key: str) -> int | None:
-        """Return the photo that was uploaded with this key, from whatever bytes."""
-        query = select(upload_keys.c.photo_id).where(
-            upload_keys.c.user_id == user_id, upload_keys.c.key_sha256 == _digest(key)
-        )
+    def photo_with(self, user_id: int, key: str, now: datetime) -> int | None:
+        """Return the photo that was uploaded with this key within a day, from whatever bytes."""
+        query = select(upload_keys.c.photo_id).where(_is_used(user_id, key, now))
         with reading(self._engine) as connection:
             return connection.execute(query).scalar()
 
@@ -67,6 +63,12 @@ def add_key(connection: Connection, user_id: int, key: UploadKey, photo_id: int,
     connection.execute(delete(upload_keys).where(old))
     row = {"user_id": user_id, "key_sha256": _digest(key.key), "body_sha256": key.body_sha256}
     connection.execute(insert(upload_keys).values(**row, photo_id=photo_id, created_at=now))
+
+
+def _is_used(user_id: int, key: str, now: datetime) -> ColumnElement[bool]:
+    """Return the condition of an account's key; older ones are deleted by the next upload."""
+    is_key = (upload_keys.c.user_id == user_id) & (upload_keys.c.key_sha256 == _digest(key))
+    return is_key & (upload_keys.c.created_at >= now - _KEPT)
 
 
 def _digest(key: str) -> str:

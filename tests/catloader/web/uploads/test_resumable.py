@@ -6,15 +6,18 @@ import io
 import threading
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from PIL import Image
+from sqlalchemy import Engine, select, update
 
 from catloader.errors import UploadsBusy
-from catloader.store.db.engine import utcnow
+from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.schema import upload_keys
 from catloader.web.uploads.admission import RULES
 from tests.support.programs import Program, assert_problem, token_of
 from tests.support.site import PASSWORD, Person, jpeg, services_of
@@ -72,6 +75,18 @@ def test_a_repeated_last_piece_gives_the_same_photo(anna: Person, tus: Tus) -> N
     ):
         assert (again.headers["Photo-Id"], again.headers["Upload-Offset"]) == (photo, str(len(PHOTO)))
     assert [str(one.id) for one in anna.photos] == [photo]
+
+
+def test_a_key_is_free_for_another_file_after_a_day(engine: Engine, anna: Person, tus: Tus) -> None:
+    first = tus.begin(len(PHOTO), PHOTO, key=_KEY).headers
+    with writing(engine) as connection:
+        (made_at,) = connection.execute(select(upload_keys.c.created_at)).one()
+        connection.execute(update(upload_keys).values(created_at=made_at - timedelta(days=1, seconds=1)))
+    assert tus.send("HEAD", first["Location"]).status_code == 404
+    other = jpeg((1, 2, 3), size=(400, 300)).ljust(len(PHOTO), b"\0")
+    assert len(other) == len(PHOTO)
+    assert tus.begin(len(other), other, key=_KEY).headers["Photo-Id"] != first["Photo-Id"]
+    assert len({photo.sha256 for photo in anna.photos}) == 2
 
 
 def test_a_process_that_died_after_storing_leaves_one_photo(anna: Person, tus: Tus) -> None:
