@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import weakref
 from collections import deque
+from contextlib import suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from urllib.parse import quote, urlsplit
@@ -93,6 +94,7 @@ class DirectClient:
             connection.request(method, path, io.BytesIO(data) if data else None, sent)
             answer = _plain(connection.getresponse())
         except TimeoutError as error:
+            _close_all(self._idle)  # a firewall drops idle connections silently, and all of them
             raise ReadTimeoutError(endpoint_url=f"http://{self._host}") from error
         except (OSError, HTTPException):
             pass
@@ -135,5 +137,6 @@ def _plain(answer: HTTPResponse) -> tuple[bytes, HTTPResponse] | None:
 
 
 def _close_all(connections: deque[HTTPConnection]) -> None:
-    while connections:
-        connections.pop().close()
+    with suppress(IndexError):  # other threads take connections meanwhile
+        while True:
+            connections.pop().close()

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -163,6 +164,29 @@ def test_kept_connection_that_the_server_has_closed_is_left_to_the_client() -> N
         assert client.get("bucket", "key") == b"photo"
         assert server.closed.acquire(timeout=30)
         assert [client.get("bucket", "key") for _ in range(2)] == [None, b"photo"]
+
+
+def test_after_a_silent_connection_others_of_its_time_are_not_used() -> None:
+    """A firewall drops idle connections without telling either side."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = _client(f"http://127.0.0.1:{listener.getsockname()[1]}", wait_s=0.1)
+        with ThreadPoolExecutor(2) as pool:
+            got = [pool.submit(client.get, "bucket", "key") for _ in range(2)]
+            connections = [listener.accept()[0] for _ in got]
+            for connection in connections:
+                connection.recv(65536)
+                connection.sendall(_PLAIN)
+            assert [one.result(30) for one in got] == [b"photo"] * 2
+            with pytest.raises(ReadTimeoutError):
+                client.get("bucket", "key")
+            again = pool.submit(client.get, "bucket", "key")
+            listener.settimeout(10)
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(_PLAIN)
+                assert again.result(30) == b"photo"
+        for connection in connections:
+            connection.close()
 
 
 def test_silent_server_is_waited_for_only_so_long() -> None:
