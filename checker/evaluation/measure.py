@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import resource
 import time
 from collections.abc import Sequence
@@ -16,12 +15,12 @@ from tqdm import tqdm
 
 from checker.evaluation.augment import AUGMENTATIONS, background_rows
 from checker.evaluation.augment import augmented as augmentations
-from checker.evaluation.photos import CAT, WILD_FELINE, LabelledPhoto, describe, naming
+from checker.evaluation.photos import CAT, WILD_FELINE, LabelledPhoto, describe, naming, renditions_sha256
 from checker.evaluation.progress import progress_bar
 from checker.pixels.decode import model_inputs
 from checker.pixels.detail import is_soft
 from checker.ports import Classifier
-from checker.values import Activations, Evidence, Pixels, Rendition
+from checker.values import Activations, Evidence, Pixels
 
 BATCH_PHOTOS = 4
 Strings = npt.NDArray[np.str_]
@@ -93,9 +92,7 @@ def measure(
         for start in range(0, len(photos), BATCH_PHOTOS):
             batch = photos[start : start + BATCH_PHOTOS]
             files = [photo.read() for photo in batch]
-            digests += [
-                hashlib.sha256(b"".join(file[one] for one in Rendition)).hexdigest() for file in files
-            ]
+            digests += map(renditions_sha256, files)
             started_s = time.perf_counter()
             inputs: list[Pixels] = []
             for photo, file in zip(batch, files, strict=True):

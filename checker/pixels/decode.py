@@ -51,15 +51,17 @@ def keep_memory(workers: int) -> None:
     Image.core.set_blocks_max(2 * workers)  # type: ignore[attr-defined]  # documented, and not in the stub
 
 
-def decode(data: bytes, preprocessing: Preprocessing) -> Pixels:
+def decode(data: bytes, preprocessing: Preprocessing, *, is_stored: bool = True) -> Pixels:
     """Turn an encoded photo into one model input: the centre square, as torchvision crops it.
 
+    Args:
+        is_stored: as ``open_image`` takes it.
     Returns:
         uint8 ``(input_px, input_px, 3)``, RGB, contiguous.
     Raises:
         UnreadableImage: as ``open_image`` does.
     """
-    return np.asarray(decode_squares(data, preprocessing, centre_square)[0])
+    return np.asarray(decode_squares(data, preprocessing, centre_square, is_stored=is_stored)[0])
 
 
 def model_inputs(renditions: Mapping[Rendition, bytes], preprocessing: Preprocessing) -> Pixels:
@@ -97,20 +99,24 @@ def decode_each(
             yield Unexpected(f"The decoder failed on this photo ({type(error).__name__}).")
 
 
-def decode_squares(data: bytes, preprocessing: Preprocessing, layout: Layout) -> Pixels:
+def decode_squares(
+    data: bytes, preprocessing: Preprocessing, layout: Layout, *, is_stored: bool = True
+) -> Pixels:
     """Turn an encoded photo into the model inputs that ``layout`` places, upright as a person sees them.
 
     JPEGs are decoded at the smallest DCT scale that still gives ``_DRAFT_FACTOR`` times the resized size: in
     photos no pixel differs by more than 8/255 from a full decode. Transparency lies on white; colour
     profiles are ignored, since renditions have none. Thread-safe.
 
+    Args:
+        is_stored: as ``open_image`` takes it.
     Returns:
         uint8 ``(squares, input_px, input_px, 3)``, RGB, contiguous.
     Raises:
         UnreadableImage: as ``open_image`` does.
     """
     side = preprocessing.input_px
-    with open_image(data) as image:
+    with open_image(data, is_stored=is_stored) as image:
         pixels, frame = _decoded(data, image, preprocessing, layout)
     part = Part.of(frame, side)
     offsets = [(left - part.left, top - part.top) for left, top in frame.corners]

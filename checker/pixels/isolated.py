@@ -60,7 +60,7 @@ class IsolatedDecoder:
         return dict(zip(Rendition, result.blobs, strict=True))
 
     def centre(self, data: bytes, preprocessing: Preprocessing) -> Pixels:
-        """Do the work of ``decode``.
+        """Do the work of ``decode`` on a file from elsewhere.
 
         Raises:
             UnreadableImage, DecodingFailed, DecoderUnavailable
@@ -133,7 +133,7 @@ def make_renditions(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Resu
 def make_centre(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
     """Make the centre square of a file; runs in a child."""
     try:
-        pixels = decode(item[0], Preprocessing(**arguments))
+        pixels = decode(item[0], Preprocessing(**arguments), is_stored=False)
     except UnreadableImage as error:
         return {"unreadable": str(error)}, []
     return {}, [pixels.data.cast("B")]

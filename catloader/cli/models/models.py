@@ -161,14 +161,16 @@ def optimise(settings: Settings, name: str, precision: str, photos: Path | None)
 
 def _calibration_pixels(entry: Entry, folder: Path) -> Iterator[Pixels]:
     """Yield photos from all over the folder, at the model's input size; name unreadable ones on stderr."""
-    from checker.errors import UnreadableImage
-    from checker.folder.walk import read, walk
-    from checker.pixels.decode import decode
+    from checker.errors import DecodingFailed, UnreadableImage
+    from checker.folder.walk import DECODE_LIMITS, read, walk
+    from checker.pixels.isolated import isolated_decoder
 
     files = list(walk([str(folder)]))
     # The first ones would all be of one kind if there is a folder for each kind.
-    for file in files[:: max(1, len(files) // _CALIBRATION_PHOTOS)][:_CALIBRATION_PHOTOS]:
-        try:
-            yield decode(read(file.path), entry.preprocessing)
-        except UnreadableImage as error:
-            click.echo(f"{file.path}: {error}", err=True)
+    chosen = files[:: max(1, len(files) // _CALIBRATION_PHOTOS)][:_CALIBRATION_PHOTOS]
+    with isolated_decoder(1, DECODE_LIMITS) as decoder:
+        for file in chosen:
+            try:
+                yield decoder.centre(read(file.path), entry.preprocessing)
+            except (UnreadableImage, DecodingFailed) as error:
+                click.echo(f"{file.path}: {error}", err=True)

@@ -12,6 +12,7 @@ from click.testing import Result
 from checker.runtimes.processor import cpu_flags, instruction_sets
 from models import openvino_ir
 from models.catalogue import entry_named
+from tests.support.bombs import slow_tiff
 
 Run = Callable[..., Result]
 
@@ -36,6 +37,15 @@ def test_list_names_the_measured_variants(typed: Run, tmp_path: Path) -> None:
     (weights / entry_named("resnet50").file).write_bytes(b"not these")
     refused = next(line for line in typed("models", "ls").output.splitlines() if " resnet50 " in line)
     assert "refused: " in refused and "truncated, altered, or another file" in refused
+
+
+def test_optimise_refuses_photos_that_keep_a_decoder_busy(typed: Run, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/slow.tif").write_bytes(slow_tiff(strips=200, blocks=20))
+    arguments = ("efficientnet_lite0", "--precision", "int8", "--photos", tmp_path / "photos")
+    shown = typed("models", "optimise", *arguments)
+    assert f"{tmp_path}/photos/slow.tif: Decoding this photo takes too long.\n" in shown.output
+    assert shown.exit_code == 1  # there are no others
 
 
 def test_verify_shows_and_checks_every_digest(typed: Run, tmp_path: Path) -> None:
