@@ -64,11 +64,11 @@ def _source_file(file: WalkedFile) -> SourceFile:
         try:
             facts = Path(file.path).stat()
         except OSError as error:  # a link to nothing, for instance
-            reason = f"{error.strerror}."
+            reason = f"It can't be read: {error.strerror}."
         else:
             version = f"{facts.st_size}-{facts.st_mtime_ns}"
             return SourceFile(file.path, version, partial(_read, file.path))
-    return SourceFile(file.path, "", partial(_refuse, f"It can't be read: {reason}"))
+    return SourceFile(file.path, "", partial(_refuse, reason))
 
 
 def _refuse(reason: str) -> bytes:

@@ -8,19 +8,23 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from sqlalchemy import Engine, select, update
 
+from catloader.settings import Settings
 from catloader.store.db.accounts.users import User, Users
 from catloader.store.db.engine import database_name, reading, utcnow, writing
 from catloader.store.db.photos.exports import Exports
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
+from catloader.transfer.importing import Importer, Result
 from catloader.transfer.journal import Journal
-from catloader.transfer.sources import FolderSource
+from catloader.transfer.sources import FolderSource, SourceError
 from tests.support.commands import Run
 from tests.support.site import jpeg
 
@@ -98,6 +102,39 @@ def test_files_that_can_not_be_read_do_not_end_an_import(
     assert f"  {folder}/dangling.jpg: It can't be read: No such file or directory.\n" in result.output
     assert f"  {folder}/loop.jpg: It can't be read: Too many levels of symbolic links.\n" in result.output
     assert _stored(engine, anna) == 3
+
+
+def test_a_folder_that_can_not_be_read_is_refused_in_one_sentence(folder: Path) -> None:
+    (folder / ".first").touch()
+    files = FolderSource(folder).files(lambda _: shutil.rmtree(folder / "below", ignore_errors=True))
+    (refused,) = (file for file in files if file.name == str(folder / "below"))
+    with pytest.raises(SourceError, match=r"^The folder can't be read: No such file or directory\.$"):
+        refused.read()
+
+
+def test_a_resumed_import_tries_refused_files_again(
+    engine: Engine, objects: ObjectStore, anna: User, tmp_path: Path
+) -> None:
+    """Their reason may be gone without a change of the file, as a missing permission."""
+    unused: Any = None
+    importer = Importer(
+        Settings(data_dir=tmp_path),
+        anna.id,
+        prepare=unused,
+        photos=Photos(engine),
+        objects=objects,
+        dispatcher=unused,
+        known=set(),
+    )
+    source = FolderSource(tmp_path / "pipes")
+    (tmp_path / "pipes").mkdir()
+    os.mkfifo(tmp_path / "pipes/a.jpg")
+    journal = Journal(tmp_path / "imports", "pipes", anna.id, resume=False)
+    assert [one.result for one in importer.run(source, journal, at_once=1)] == [Result.REFUSED]
+    journal.close()
+    again = Journal(tmp_path / "imports", "pipes", anna.id, resume=True)
+    assert not any(map(again.has, source.files(lambda _: None)))
+    again.close()
 
 
 def test_interrupted_import_resumes_without_reading_finished_files(
