@@ -40,6 +40,13 @@ class FolderPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+def not_empty(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    """Refuse an empty argument: an unset variable must not mean all accounts or all photos."""
+    if text == "":
+        raise click.BadParameter("it is empty.")
+    return text
+
+
 def utf8(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
     """Refuse an argument that is not UTF-8: it has half characters, which can't be sent or stored."""
     try:
@@ -67,7 +74,7 @@ def chosen_status(_context: click.Context, _parameter: click.Parameter, text: st
 
 
 NUMBER = click.IntRange(1, 10**9)
-"""A number of rows; larger ones than a database's integer are bugs of the caller."""
+"""A number or an ID of rows; a database's integer takes no larger ones."""
 
 since_option = click.option(
     "--since",

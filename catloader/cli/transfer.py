@@ -11,7 +11,7 @@ import click
 
 from catloader.cli.accounts import account_of
 from catloader.cli.context import pass_settings, services_of
-from catloader.cli.options import FolderPath
+from catloader.cli.options import FolderPath, not_empty
 from catloader.logs import counted
 from catloader.settings import Settings
 from catloader.transfer.sources import Source
@@ -86,7 +86,7 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=FolderPath())
-@click.option("--owner", metavar="EMAIL", help="Only this account's photos.")
+@click.option("--owner", metavar="EMAIL", callback=not_empty, help="Only this account's photos.")
 @pass_settings
 def export(settings: Settings, folder: Path, owner: str | None) -> None:
     """Export photos and their verdicts into a folder.

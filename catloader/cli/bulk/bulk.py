@@ -13,7 +13,7 @@ from catloader.cli.bulk.labelled import UNIT_ROWS as LABELLED_UNIT_ROWS
 from catloader.cli.bulk.labelled import plan_of_labelled, size_of_results
 from catloader.cli.bulk.run import UNIT_ROWS, folder_of, run_and_tell, state_of
 from catloader.cli.context import pass_settings, services_of
-from catloader.cli.options import chosen_digest, chosen_status, since_option
+from catloader.cli.options import chosen_digest, chosen_status, not_empty, since_option
 from catloader.logs import counted
 from catloader.settings import Settings
 from checker.cores import available_cores
@@ -52,11 +52,13 @@ def _plan_of(settings: Settings, name: str) -> Plan:
     "--from",
     "address",
     metavar="S3://BUCKET/PREFIX|FOLDER",
+    callback=not_empty,
     help="Check the objects or files below it, not the site's photos.",
 )
 @click.option(
     "--labelled",
     metavar="DATA",
+    callback=not_empty,
     help="Check these labelled photos; DATA is that of `models calibrate`, or s3://BUCKET/PREFIX with "
     "the same layout. The run also keeps what `models calibrate --from-run` reads.",
 )
@@ -99,8 +101,9 @@ def plan(
     from catloader.store.db.checks.rechecks import RecheckFilter
 
     parquet()
-    if labelled and (address or model_digest or status or since):
-        raise click.UsageError("--labelled names all photos of the plan; leave out the other conditions.")
+    named = "--labelled" if labelled else "--from" if address else ""
+    if named and any((model_digest, status, since, labelled and address)):
+        raise click.UsageError(f"{named} names all photos of the plan; leave out the other conditions.")
     entry, _ = resolve_model(settings.with_changes(model=model) if model else settings)
     folder = folder_of(settings, name)
     with services_of(settings) as services:
