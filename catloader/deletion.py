@@ -33,7 +33,7 @@ class DeletionWorker:
     Args:
         expire: deletes the rows of photos whose time in the bin is over; returns their number.
         expire_partial: deletes expired partial uploads; returns their number.
-        end_impossible_waits: as ``store.db.future_times``'; returns their number.
+        end_impossible_waits: makes rows due that only a wrong clock made wait; returns their number.
     """
 
     def __init__(

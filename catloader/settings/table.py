@@ -165,7 +165,7 @@ class Settings(BaseSettings):
     max_false_negative_rate: float = _setting("CATCHECK_MAX_FALSE_NEGATIVE_RATE", 0.01, "Checking", "Share of cats that may be called not_cat; scores between the two thresholds are `unsure`.", ge=0.0001, le=0.5)
     workers: int = _setting("CATCHECK_WORKERS", 0, "Checking", "Threads that fetch, decode and classify; 0: one for each core.", ge=0, le=256)
     batch_photos: int = _setting("CATCHECK_BATCH_PHOTOS", 4, "Checking", "Photos in one micro-batch (each has three inputs: its two ends and the thumbnail). Larger batches are slower on CPUs.", ge=1, le=256)
-    lease_s: float = _setting("CATCHECK_LEASE_S", 30.0, "Checking", "Time for which a claimed photo is reserved for its checker, which renews the lease three times in this time. If a checker dies, others get its photos after this time.", ge=0.1, le=86_400.0)
+    lease_s: float = _setting("CATCHECK_LEASE_S", 30.0, "Checking", "Time for which a claimed photo is reserved for its checker, which renews the lease three times in this time. If a checker dies, others get its photos after this time, and up to 10 s later while they have a backlog.", ge=0.1, le=86_400.0)
     probe_port: int = _setting("CATCHECK_PROBE_PORT", 0, "Checking", "TCP port at which `catloader worker` answers `/livez`, `/readyz` and `/metrics`, on the address of `CATLOADER_HOST`; 0: none.", ge=0, le=65535)
     max_attempts: int = _setting("CATCHECK_MAX_ATTEMPTS", 5, "Checking", "Attempts before a photo is `failed`.", ge=1, le=100)
     backoff_s: float = _setting("CATCHECK_BACKOFF_S", 5.0, "Checking", "Wait before the second attempt; doubles each time, up to an hour.", ge=0.0, le=86_400.0)

@@ -58,9 +58,8 @@ def temporary_database(server_url: str, folder: Path, name: str) -> Iterator[str
         return
     url = _postgresql(server_url)
     server = create_engine(url, connect_args={"connect_timeout": 5})
-    server = server.execution_options(
-        isolation_level="AUTOCOMMIT"
-    )  # databases can't be made in a transaction
+    # Databases can't be made in a transaction.
+    server = server.execution_options(isolation_level="AUTOCOMMIT")
     try:
         _create(server, database)
         try:
