@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
 from tests.conftest import require
 
+_OFFSET = "clock-offset"
 # The monotonic clocks are unchanged, as on a machine whose time of day is wrong.
 _SOURCE = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
-static long offset_s(void) { return atol(getenv("CLOCK_OFFSET_S")); }
+static long offset_s(void) {
+    static volatile long *shared = 0;
+    if (!shared) {
+        int file = open(getenv("CLOCK_OFFSET"), O_RDONLY);
+        void *mapped = mmap(0, sizeof(long), PROT_READ, MAP_SHARED, file, 0);
+        if (mapped == MAP_FAILED) abort();
+        shared = mapped;
+    }
+    return *shared;
+}
 int clock_gettime(clockid_t clock, struct timespec *time) {
     int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
     int result = real(clock, time);
@@ -32,11 +45,18 @@ int gettimeofday(struct timeval *time, void *zone) {
 
 
 def skewed_environ(folder: Path, offset_s: int) -> dict[str, str]:
-    """Return the variables that advance a process's clock by ``offset_s`` seconds."""
+    """Return the variables that advance a process's clock by ``offset_s`` seconds; see ``set_offset``."""
     compiler = shutil.which("cc")
     require(compiler, "no C compiler")
     assert compiler
     source, library = folder / "clock.c", folder / "clock.so"
     source.write_text(_SOURCE)
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    return {"LD_PRELOAD": str(library), "CLOCK_OFFSET_S": str(offset_s)}
+    set_offset(folder, offset_s)
+    return {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(folder / _OFFSET)}
+
+
+def set_offset(folder: Path, offset_s: int) -> None:
+    """Set the clocks of the running processes that were started with ``skewed_environ`` of this folder."""
+    with (folder / _OFFSET).open("r+b" if (folder / _OFFSET).exists() else "wb") as file:
+        file.write(struct.pack("l", offset_s))

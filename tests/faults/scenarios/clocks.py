@@ -1,4 +1,4 @@
-"""Sites and checkers with a wrong clock, and others with a right clock, on one PostgreSQL."""
+"""Sites and checkers with a wrong clock, from their start or set later, and others, on one PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from tests.faults.harness.audit import Figures, audit, wait_until_checked
 from tests.faults.harness.client import Ledger, Person
 from tests.faults.harness.stage import Stage
 from tests.support.postgres import server
-from tests.support.skewed_clock import skewed_environ
+from tests.support.skewed_clock import set_offset, skewed_environ
 
 _OFFSETS_S = (840, -840, 125)
 _REFUSED_S = (3600, -3600)
 """S3 refuses a signature that is off by 15 minutes: such a process has to report it."""
+_SET_S = (125, -125, 3600, -3600)
+_ACCEPTED_S = 900
+"""S3 accepts signatures that are off by at most this."""
 _SAYS = "this machine's clock is 60 minutes"
 _AT_ONCE_S = 20.0
 """A check takes a second; one that a wrong clock postponed would wait for minutes."""
@@ -44,6 +47,30 @@ def set_clocks_wrong(folder: Path, store: EmbeddedS3, *, photos: int) -> Figures
             if stage.log.count(_SAYS) == said:
                 figures.broken.append(f"a checker does not say that its clock is {offset_s} s ahead")
             _upload(stage, ledger, figures, photos, f"another checker's clock is {offset_s} s ahead")
+        return audit(stage, ledger, figures)
+
+
+def set_clock_of_running_site(folder: Path, store: EmbeddedS3, *, photos: int) -> Figures:
+    """Set the clock of a running site and its checker wrong, and right again, between uploads."""
+    figures, ledger = Figures(counts={"clocks": len(_SET_S)}), Ledger()
+    clock = _environ(folder, 0)
+    with (
+        server() as postgres,
+        Stage(
+            folder, store, DATABASE_URL=postgres.url, CATCHECK_DISPATCH="thread", CATCHECK_WORKERS=1
+        ) as stage,
+    ):
+        stage.serve(**clock)
+        before = Person(stage.url, ledger)  # its session, and the form of its page
+        before.upload_all(photos)
+        for offset_s in _SET_S:
+            set_offset(folder / "clock0", offset_s)
+            answers = {before.upload() for _ in range(photos)}
+            if answers != ({503} if abs(offset_s) > _ACCEPTED_S else {201}):
+                figures.broken.append(f"answers to uploads while the clock is {offset_s} s ahead: {answers}")
+            set_offset(folder / "clock0", 0)
+            _upload(stage, ledger, figures, photos, f"the clock was {offset_s} s ahead")
+            before.upload_all(1)
         return audit(stage, ledger, figures)
 
 

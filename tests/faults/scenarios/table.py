@@ -12,7 +12,7 @@ from catloader.store.s3.embedded import EmbeddedS3
 from tests.faults.harness.audit import Figures
 from tests.faults.harness.points import UPLOAD_POINTS
 from tests.faults.scenarios.checker_kills import kill_checker, kill_decoders
-from tests.faults.scenarios.clocks import set_clocks_wrong
+from tests.faults.scenarios.clocks import set_clock_of_running_site, set_clocks_wrong
 from tests.faults.scenarios.databases import lock_sqlite, restart_postgres
 from tests.faults.scenarios.deletions import delete_account
 from tests.faults.scenarios.full_disks import fill_disks
@@ -105,5 +105,6 @@ SCENARIOS = (
         {"photos": 15, "kills": 4},
     ),
     Scenario("clocks wrong", set_clocks_wrong, {"photos": 20}, None, True),
+    Scenario("clock of a running site set", set_clock_of_running_site, {"photos": 20}, {"photos": 2}, True),
     Scenario("SIGTERM under load", terminate, {"times": 50}, {"times": 1}),
 )
