@@ -21,6 +21,7 @@ from tests.support.environ import environ_without_settings
 Run = Callable[..., Result]
 
 _HUGE = "9" * 23
+_RANGE, _NO_NAME = "is not in the range", "can't be the name of a plan"
 _SENT = ("upload", "photo.jpg", "--server", "http://127.0.0.1:1")
 
 
@@ -34,37 +35,39 @@ def _account(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_account")
 @pytest.mark.parametrize(
-    "words",
+    ("words", "reason"),
     [
-        ("tokens", "revoke", "ada@example.org", _HUGE),
-        ("webhooks", "ls", "--limit", _HUGE),
-        ("webhooks", "redeliver", "verdict-999999"),
-        ("webhooks", "redeliver", f"verdict-{_HUGE}"),
-        ("gc", "--older-than", _HUGE),
-        ("check", "verify", "--sample", _HUGE),
-        ("check", "recheck", "--status", "cat", "--limit", _HUGE),
-        ("check", "recheck", "--since", "0001-01-01T00:00+14:00"),
-        ("check", "recheck", "--since", "9999-12-31T23:59-14:00"),
-        ("import", "", "--owner", "ada@example.org"),
-        ("export", ""),
-        ("export", "folder", "--owner", ""),
-        ("backup", ""),
-        ("restore", ""),
-        ("bulk", "plan", ""),
-        ("bulk", "plan", "\udcff"),
-        ("bulk", "plan", "a" * 300),
-        ("bulk", "plan", "/proc/x/y"),
-        ("bulk", "plan", "p", "--from", ""),
-        ("bulk", "plan", "p", "--labelled", ""),
-        ("bulk", "plan", "p", "--from", ".", "--status", "cat"),
-        ("bulk", "run", ""),
+        (("tokens", "revoke", "ada@example.org", _HUGE), _RANGE),
+        (("webhooks", "ls", "--limit", _HUGE), _RANGE),
+        (("webhooks", "redeliver", "verdict-999999"), "not in the ledger"),
+        (("webhooks", "redeliver", f"verdict-{_HUGE}"), "not in the ledger"),
+        (("gc", "--older-than", _HUGE), _RANGE),
+        (("check", "verify", "--sample", _HUGE), _RANGE),
+        (("check", "recheck", "--status", "cat", "--limit", _HUGE), _RANGE),
+        (("check", "recheck", "--since", "0001-01-01T00:00+14:00"), "is not an ISO time"),
+        (("check", "recheck", "--since", "9999-12-31T23:59-14:00"), "is not an ISO time"),
+        (("import", "", "--owner", "ada@example.org"), "It is empty"),
+        (("export", ""), "It is empty"),
+        (("export", "folder", "--owner", ""), "'--owner': it is empty"),
+        (("backup", ""), "It is empty"),
+        (("restore", ""), "It is empty"),
+        (("bulk", "plan", ""), _NO_NAME),
+        (("bulk", "plan", "\udcff"), _NO_NAME),
+        (("bulk", "plan", "a" * 300), "can't be used: File name too long"),
+        (("bulk", "plan", "/proc/x/y"), "can't be used: "),
+        (("bulk", "plan", "p", "--from", ""), "'--from': it is empty"),
+        (("bulk", "plan", "p", "--labelled", ""), "'--labelled': it is empty"),
+        (("bulk", "plan", "p", "--from", ".", "--status", "cat"), "--from names all photos of the plan"),
+        (("bulk", "run", ""), _NO_NAME),
     ],
-    ids=lambda words: ascii(" ".join(words))[:60],
+    ids=lambda part: ascii(" ".join(part))[:60] if isinstance(part, tuple) else "",
 )
-def test_values_out_of_range_are_one_sentence(words: tuple[str, ...], typed: Run) -> None:
+def test_values_out_of_range_are_one_sentence(words: tuple[str, ...], reason: str, typed: Run) -> None:
     result = typed(*words)
     assert result.exit_code in (1, 2)
-    assert result.output.splitlines()[-1].startswith("Error: ")
+    (sentence,) = (line for line in result.output.splitlines() if line.startswith("Error: "))
+    assert result.output.endswith(f"{sentence}\n")
+    assert reason in sentence
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"one\ntwo\n", "t\u20ac".encode()])
