@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from catloader.client import Client, RequestFailed
-from tests.support.browser import PASSWORD, Site, log_in, log_out, register
+from tests.support.browser import PASSWORD, Site, copied, log_in, log_out, register
 from tests.support.site import jpeg
 
 
@@ -21,6 +21,7 @@ def test_a_token_is_made_used_and_revoked(page: Page, site: Site) -> None:
     page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_role("button", name="Make a token").click()
     token = page.locator("code.secret").inner_text()
+    assert copied(page) == token
     client = Client(site.url, token)
     photo = client.upload(jpeg())
     page.goto("/photos")

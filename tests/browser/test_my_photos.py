@@ -71,15 +71,20 @@ def test_a_verdict_that_arrives_leaves_alone_what_its_owner_types(
     page.get_by_label("Caption").fill("My cup")
     page.get_by_role("heading", level=1).click()  # the field loses the focus and keeps its text
     site.check()
-    expect(page.locator("#verdict .badge.no")).to_be_visible()
+    expect(page.get_by_role("button", name="Ask a reviewer")).to_be_visible()  # after the badge has changed
     expect(page.get_by_label("Caption")).to_have_value("My cup")
     page.get_by_role("button", name="Save caption").click()
     expect(page.locator("figcaption")).to_have_text("My cup")
-    page.get_by_role("button", name="Check again").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Check again").click()
     page.get_by_text("Edit caption").click()
+    page.get_by_role("button", name="Publish").focus()
+    page.locator("#details").evaluate("part => part.className += ' before'")
     site.check()
     expect(page.locator("#verdict .badge.no")).to_be_visible()
+    expect(page.locator("#details.before")).to_have_count(0)  # replaced, and open as before
     expect(page.get_by_role("button", name="Save caption")).to_be_visible()
+    expect(page.get_by_role("button", name="Publish")).to_be_focused()
 
 
 def test_printed_photos_have_legible_badges_and_no_controls(page: Page, site: Site, photos: Path) -> None:

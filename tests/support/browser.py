@@ -204,6 +204,16 @@ def press(page: Page, key: str) -> None:
     page.keyboard.press(key)
 
 
+def copied(page: Page) -> str:
+    """Press the button that copies a link or a secret; return what the clipboard holds afterwards."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("button.copy").click()
+    expect(page.locator("button.copy")).to_have_text("Copied")
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert isinstance(text, str)
+    return text
+
+
 def width_px(img: Locator) -> int:
     """Return the width of the file behind an image: ``naturalWidth`` is divided by its density."""
     width = img.evaluate(

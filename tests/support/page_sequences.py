@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from catloader.store.db.accounts.one_time_links import OneTimeLinks
 from catloader.store.db.engine import make_engine, utcnow
-from tests.support.browser import PASSWORD, Site, register, submit_without_scripts
+from tests.support.browser import PASSWORD, Site, copied, register, submit_without_scripts
 from tests.support.site import jpeg
 
 
@@ -52,7 +52,8 @@ def pages_of_user(page: Page, site: Site) -> Iterator[tuple[Page, str]]:
     page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_role("button", name="Set up the second factor").click()
     page.locator(".recovery-codes").wait_for()
-    code = page.locator(".recovery-codes code").first.inner_text()
+    codes = page.locator(".recovery-codes code").all_inner_texts()
+    assert copied(page).split() == codes
     yield page, "recovery codes"
     page.goto("/account")
     with page.expect_navigation():
@@ -63,7 +64,7 @@ def pages_of_user(page: Page, site: Site) -> Iterator[tuple[Page, str]]:
     page.get_by_role("main").get_by_role("button", name="Log in").click()
     page.get_by_label("Code").wait_for()
     yield page, "GET /login/second-step"
-    page.get_by_label("Code").fill(code)
+    page.get_by_label("Code").fill(codes[0])
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="My photos")).to_be_visible()
     page.goto("/account")
