@@ -128,9 +128,8 @@ def test_reading_changes_no_row(app: Flask, engine: Engine) -> None:
         for role in ("visitor", "other", "owner", "reviewer", "admin")
     }
     token = token_of(app, people.owner)
-    for role in {
-        role for _, role in targets
-    }:  # the time of the last use of a session is written once a minute
+    # The time of the last use of sessions and tokens is written every five minutes.
+    for role in {role for _, role in targets}:
         getattr(people, role).get("/photos")
     Program(app, token).get("/api/v1/photos")
     before = _rows(engine)

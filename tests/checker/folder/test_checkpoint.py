@@ -92,6 +92,7 @@ def test_a_name_that_is_not_utf_8_is_recognised_by_its_bytes(tmp_path: Path) -> 
         ),
         (json_line(row("a.jpg")) + json_line(row("b.jpg", subject="dog")), "subject dog"),
         (json_line(row("a.jpg", cat_at=0.8)), r"cat from 0\.8, .* this run would use .* cat from 0\.4"),
+        (json_line(row("a.jpg", not_cat_below=0.1)), r"below 0\.1\), and this run would use .* below 0\.02"),
         ("notes without a line end", "line 1, is not a line of --json"),
         (json_line(row("a.jpg")) + '{"a": 1}', "line 2, is not a line of --json"),
     ],

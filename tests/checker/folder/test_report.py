@@ -47,6 +47,9 @@ def test_fields_of_a_row_describe_file_and_decision(
         "fp32",
         "cpu",
     )
+    assert (cat["cat_at"], cat["not_cat_below"]) == tuple(
+        pytest.approx(one, abs=1e-6) for one in (rule.thresholds.cat_at, rule.thresholds.not_cat_below)
+    )
     assert 0.5 < cat["score"] <= 1
     assert cat["ms"] > 0
     confidences = [label["confidence"] for label in cat["labels"]]
