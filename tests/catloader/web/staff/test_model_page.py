@@ -52,6 +52,33 @@ def test_the_page_shows_the_rates_of_the_profile_that_decided_last(app: Flask, a
     ]
 
 
+def test_the_page_tells_a_checker_that_made_no_decision_yet_from_the_one_that_did(
+    engine: Engine,
+    s3_server: EmbeddedS3,
+    objects: ObjectStore,
+    app: Flask,
+    *,
+    administrator: Person,
+    tmp_path: Path,
+) -> None:
+    administrator.upload_one()
+    check(app, Verdict.CAT)
+    assert "The checker of this process uses" not in administrator.get("/admin/models").text
+    settings = {"model": "efficientnet_lite0", "dispatch": "thread"}
+    with running_site(engine, s3_server, objects, tmp_path, **settings) as newer:
+        checker = services_of(newer).checker
+        assert checker
+        checker.start()
+        assert checker.ready.wait(120)
+        state = checker.state()
+        other = Person(newer, "second@example.org")
+        services_of(newer).users.grant(other.id, "admin")
+        page = other.get("/admin/models").text
+        used = f"{state['model']} ({state['runtime']} {state['precision']})"
+        assert f"The checker of this process uses {used}. Another one made the latest decision:" in page
+        assert "torch fp32 on cpu" in page
+
+
 def test_promotion_and_rollback_of_a_model_are_recorded(app: Flask, administrator: Person) -> None:
     path = "/admin/models"
     assert administrator.post(f"{path}/rollback", page=path).status_code == 400
