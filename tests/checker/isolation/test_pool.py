@@ -27,7 +27,7 @@ from checker.errors import (
 )
 from checker.isolation.fork_server import ForkServer
 from checker.isolation.limits import Limits
-from checker.isolation.pool import ChildPool, Reply
+from checker.isolation.pool import _ITEMS_OF_A_CHILD, ChildPool, Reply
 from tests.support.machine import busy_factor
 from tests.support.processes import alive, command_of, until_gone
 
@@ -224,6 +224,15 @@ def test_child_that_holds_too_much_memory_is_replaced(pool: ChildPool) -> None:
     assert pid_of(pool) == pid
     done(pool, "hold 220 MB")
     assert pid_of(pool) != pid
+
+
+def test_child_is_replaced_after_many_photos(pool: ChildPool) -> None:
+    """What a decoder has leaked or overwritten ends with its process."""
+    first = pid_of(pool)
+    replies = done(pool, *["nothing"] * _ITEMS_OF_A_CHILD)
+    assert {reply.result["pid"] for reply in replies if isinstance(reply, Reply)} == {first}
+    assert len(replies) == _ITEMS_OF_A_CHILD
+    assert pid_of(pool) != first
 
 
 def test_number_of_working_children_is_bounded(server: ForkServer) -> None:
