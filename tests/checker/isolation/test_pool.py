@@ -227,7 +227,7 @@ def test_child_that_holds_too_much_memory_is_replaced(pool: ChildPool) -> None:
 
 
 def test_child_is_replaced_after_many_photos(pool: ChildPool) -> None:
-    """What a decoder has leaked or overwritten ends with its process."""
+    """Leaks of a decoder end with its process."""
     first = pid_of(pool)
     replies = done(pool, *["nothing"] * _ITEMS_OF_A_CHILD)
     assert {reply.result["pid"] for reply in replies if isinstance(reply, Reply)} == {first}
