@@ -102,6 +102,18 @@ def jpeg_of_arithmetic_scans_of_four_colours() -> bytes:  # 15 s, from 0.6 kB
     return b"\xff\xd8" + b"".join(segments) + b"\xff\xd9"
 
 
+def tiff_of_arithmetic_scans() -> bytes:  # 13 s, from 1.6 kB
+    header = struct.pack(">BHHB", 8, 8000, 8000, 3) + bytes([1, 17, 0, 2, 17, 0, 3, 17, 0])
+    scan = b"\3" + bytes([1, 0, 2, 0, 3, 0]) + bytes(3)
+    parts = [(0xDB, b"\0" + b"\1" * 64), (0xCA, header), *[(0xDA, scan)] * 99]
+    segments = (struct.pack(">BBH", 0xFF, name, 2 + len(content)) + content for name, content in parts)
+    jpeg = b"\xff\xd8" + b"".join(segments) + b"\xff\xd9"
+    fields = [(256, 4, 1, 8000), (257, 4, 1, 8000), (258, 3, 1, 8), (259, 3, 1, 7), (262, 3, 1, 6)]
+    fields += [(273, 4, 1, 8), (277, 3, 1, 3), (278, 4, 1, 8000), (279, 4, 1, len(jpeg))]
+    directory = struct.pack("<H", len(fields)) + b"".join(struct.pack("<HHII", *field) for field in fields)
+    return struct.pack("<2sHI", b"II", 42, 8 + len(jpeg)) + jpeg + directory + bytes(4)
+
+
 def png_of_chunks() -> bytes:  # 14 s
     return png(1, 1, chunk(b"teSt", b"") * 2_000_000, chunk(b"IDAT", zlib.compress(bytes(4))))
 
@@ -185,6 +197,7 @@ def jpeg_of_photoshop_resources() -> bytes:  # 2 s
 
 
 SLOW = (
+    tiff_of_arithmetic_scans,
     jpeg_of_arithmetic_scans_of_four_colours,
     jpeg_of_tables,
     jpeg_of_frame_headers,

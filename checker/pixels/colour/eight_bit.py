@@ -24,12 +24,26 @@ def to_eight_bit(values: Samples, white: float | None = None) -> Pixels:
         white: the sample value of white, if the format states it.
     """
     if white is None:
-        white = _white(values.dtype, float(np.nanmax(values, initial=0, where=np.isfinite(values))))
+        white = _white(values.dtype, _brightest(values))
+    levels: Pixels | None = None
+    if values.dtype.kind == "u" and values.dtype.itemsize <= 2:  # a quarter of the time
+        levels = _scaled(np.arange(2 ** (8 * values.dtype.itemsize)), white)
     result = np.empty(values.shape, np.uint8)
     for row in range(0, len(values), _ROWS):  # in bands: floats take four times the memory of the image
-        band = np.nan_to_num(values[row : row + _ROWS].astype(np.float32), posinf=white)
-        result[row : row + _ROWS] = np.clip(band, 0, white) * (255 / white) + 0.5
+        band = values[row : row + _ROWS]
+        result[row : row + _ROWS] = _scaled(band, white) if levels is None else levels[band]
     return result
+
+
+def _brightest(values: Samples) -> float:
+    if values.dtype.kind in "ui":
+        return float(values.max(initial=0))
+    return float(np.nanmax(values, initial=0, where=np.isfinite(values)))
+
+
+def _scaled(values: Samples, white: float) -> Pixels:
+    numbers = np.nan_to_num(values.astype(np.float32), posinf=white)
+    return np.asarray(np.clip(numbers, 0, white) * (255 / white) + 0.5, dtype=np.uint8)
 
 
 def alpha_to_eight_bit(values: Samples, opaque: float | None = None) -> Pixels:

@@ -35,6 +35,9 @@ _MAX_COLOURS = 4
 _BARE_MARKERS = {0x01, 0xD8, _EOI}
 _TIFF_STRIP_TAGS = {273, 279, 324, 325}
 _TIFF_STRIP_BYTES, _TIFF_COMPRESSION, _UNCOMPRESSED = {279, 325}, 259, 1
+_TIFF_SIZE, _TIFF_STRIPS, _JPEG_COMPRESSIONS = {256, 257}, {273, 324}, {6, 7}
+# libtiff stops at the hundredth scan of a strip: 13 s for 64 megapixels.
+_JPEG_SCAN = re.compile(rb"\xff\xda..([\x01-\x04])", re.DOTALL)
 _TIFF_INTEGERS = {3: "H", 4: "I", 13: "I", 16: "Q"}
 # Strips may share their bytes, as equal tiles do; all on one blob are decoded thousands of times.
 _MAX_STRIP_BYTES_SHARE = 2
@@ -149,7 +152,7 @@ def _gif(data: bytes) -> bool:
 def _tiff(data: bytes) -> bool:
     """Count the strips of the first directory, and their bytes: no later one is decoded."""
     layout = Layout.of(data)
-    strip_bytes, is_compressed = 0, False
+    strip_bytes, strips, pixels, compression = 0, 1, 1, _UNCOMPRESSED
     try:
         count, entries, _ = layout.directory(data, layout.offset_at(data, layout.link_at))
         if count > _MAX_PARTS:
@@ -160,10 +163,18 @@ def _tiff(data: bytes) -> bool:
             if tag in _TIFF_STRIP_BYTES:
                 strip_bytes += _sum(data, layout, kind, values, field)
             if tag == _TIFF_COMPRESSION:
-                is_compressed = _sum(data, layout, kind, values, field) != _UNCOMPRESSED
+                compression = _sum(data, layout, kind, values, field)
+            if tag in _TIFF_STRIPS:
+                strips = max(1, values)
+            if tag in _TIFF_SIZE and values == 1:
+                pixels *= _sum(data, layout, kind, values, field)
     except struct.error:
         return False
-    return is_compressed and strip_bytes > _MAX_STRIP_BYTES_SHARE * len(data)
+    if compression in _JPEG_COMPRESSIONS:
+        scans = sum(scan[1][0] for scan in _JPEG_SCAN.finditer(data))
+        if scans * pixels > _MAX_SCANNED_PIXELS * strips:
+            return True
+    return compression != _UNCOMPRESSED and strip_bytes > _MAX_STRIP_BYTES_SHARE * len(data)
 
 
 def _sum(data: bytes, layout: Layout, kind: int, values: int, field: bytes) -> int:

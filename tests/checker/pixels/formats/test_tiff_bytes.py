@@ -14,6 +14,7 @@ from PIL import Image
 
 from catloader.errors import NotAnImage
 from catloader.intake.prepare import Limits, prepare
+from checker.pixels.formats.tiff_samples import with_plain_samples
 from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
 
@@ -134,6 +135,13 @@ def test_floats_are_read_with_their_predictor(codec: str, kind: str) -> None:
         assert_shown(data, COLOUR)
         data = compressed_tiff((GREY[..., :1] / 255).astype(kind), codec, predictor=predictor, order=order)
         assert_shown(data, GREY)
+
+
+def test_more_bytes_than_pillows_limit_of_pixels_are_read() -> None:
+    out = io.BytesIO()
+    Image.new("F", (6800, 6800), 0.5).save(out, "TIFF", compression="tiff_adobe_deflate")
+    with Image.open(io.BytesIO(with_plain_samples(out.getvalue(), 64_000_000))) as image:
+        assert (image.mode, image.size, image.getpixel((0, 0))) == ("L", (6800, 6800), 128)
 
 
 def test_a_broken_strip_is_refused() -> None:

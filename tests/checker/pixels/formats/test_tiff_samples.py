@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 
 from catloader.errors import BrokenImage, NotAnImage
 from catloader.intake.prepare import Limits, prepare
+from checker.errors import UnreadableImage
 from checker.pixels.formats.tiff_samples import with_plain_samples
 from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
@@ -193,6 +194,24 @@ def test_few_bits_of_colour_are_read(bits: int) -> None:
     step = 255 / (2**bits - 1)
     for pixels in stored(packed_tiff(COLOUR, bits)):
         assert np.abs(pixels - COLOUR).mean() < step / 3 + 2
+
+
+def test_packed_colours_that_would_take_seconds_are_refused() -> None:
+    side = 6_700
+    strip = zlib.compress(bytes(side * (side * 36 // 8)))
+    tags = [
+        (256, 4, 1, side),
+        (257, 4, 1, side),
+        (258, 3, 3, 134),
+        (259, 3, 1, 8),
+        (262, 3, 1, 2),
+        (273, 4, 1, 140),
+    ]
+    tags += [(277, 3, 1, 3), (278, 4, 1, side), (279, 4, 1, len(strip)), (284, 3, 1, 1)]
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    data = struct.pack("<2sHI", b"II", 42, 8) + directory + struct.pack("<3H", 12, 12, 12) + strip
+    with pytest.raises(UnreadableImage, match=r"^This TIFF stores its colours in a way"):
+        with_plain_samples(data, 64_000_000)
 
 
 def test_a_palette_of_65536_colours_is_read() -> None:
