@@ -68,6 +68,12 @@ def test_folder_in_place_of_a_file_is_named(settings: Settings, name: str) -> No
         prepare_data_dir(settings)
 
 
+def test_a_nearly_full_disk_is_refused_with_both_numbers(settings: Settings) -> None:
+    sentence = rf"{settings.data_dir} has \d+ MiB free; at least {2**40} MiB are needed"
+    with pytest.raises(StartupError, match=sentence):
+        prepare_data_dir(settings.with_changes(min_free_bytes=2**60))
+
+
 def test_second_site_on_the_folder_is_refused_until_the_first_ends(settings: Settings) -> None:
     refused = pytest.raises(StartupError, match="Another CatLoader runs")
     with exclusive_data_dir(settings), refused, exclusive_data_dir(settings):
