@@ -118,6 +118,16 @@ def _new_file(_context: click.Context, _parameter: click.Parameter, path: Path |
     return path
 
 
+def _new_results(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse to replace what is no JSON, such as the first photo where the file's name was forgotten."""
+    path = _new_file(context, parameter, path)
+    if path is not None and path.is_file():
+        with path.open("rb") as file:
+            if file.read(1) not in (b"", b"{"):
+                raise click.BadParameter(f"{path} is not a file of results: choose another name.")
+    return path
+
+
 def _png(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
     if path.suffix.lower() != ".png":
         raise click.BadParameter(f"{path} does not end in .png, the format that is written.")
@@ -204,7 +214,7 @@ class _Command(click.Command):
 @click.option(
     "--megadetector",
     type=click.Path(path_type=Path),
-    callback=_new_file,
+    callback=_new_results,
     metavar="FILE",
     help="Write FILE in MegaDetector's batch format at the end, for Timelapse.",
 )
@@ -231,4 +241,7 @@ def _check(weights_dir: Path | None, **options: Any) -> CheckOptions:
 @_common
 def _explain(weights_dir: Path | None, **options: Any) -> ExplainOptions:
     """Draw a heat map over a photo: the evidence for the subject."""
+    photo, output = Path(options["photo"]), options["output"]
+    if photo.exists() and output.exists() and photo.samefile(output):
+        raise click.UsageError("The PNG would replace the photo: choose another name.")
     return ExplainOptions(weights_dir=weights_dir or default_weights_dir(), **options)

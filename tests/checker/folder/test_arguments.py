@@ -43,6 +43,19 @@ def test_wrong_arguments_are_refused(
     assert message in stderr
 
 
+def test_no_option_replaces_a_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo, results = tmp_path / "a.png", tmp_path / "results.json"
+    photo.write_bytes(b"\x89PNG")
+    results.write_text('{"images": []}')
+    link = tmp_path / "link.png"
+    link.symlink_to(photo)
+    assert parse(["explain", str(photo), "-o", str(link)]) == USAGE
+    assert "The PNG would replace the photo: choose another name." in capsys.readouterr().err
+    assert parse(["--megadetector", str(photo), str(photo)]) == USAGE  # the file's name was forgotten
+    assert f"{photo} is not a file of results: choose another name." in capsys.readouterr().err
+    assert isinstance(parse(["--megadetector", str(results), str(photo)]), CheckOptions)
+
+
 def test_arguments_become_options(tmp_path: Path) -> None:
     check = parse(
         ["a", "--json", "b\udce9", "--profiles", str(tmp_path), "--profiles", "/", "--workers", "3"]

@@ -70,6 +70,7 @@ def test_a_tree_deeper_than_pythons_stack_is_walked(tmp_path: Path) -> None:
         subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # shutil.rmtree recurses, and fails
 
 
+@pytest.mark.slow
 def test_the_listing_of_a_large_folder_is_not_kept_in_memory(tmp_path: Path) -> None:
     for number in range(20_000):
         os.close(os.open(tmp_path / f"{number}.jpg", os.O_CREAT | os.O_WRONLY))
