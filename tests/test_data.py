@@ -52,6 +52,7 @@ def test_the_variable_names_the_photos(tmp_path: Path) -> None:
         chosen_photos({VARIABLE: str(tmp_path / "missing")})
 
 
+@pytest.mark.slow
 def test_missing_named_photos_are_an_error_and_the_header_names_the_set(tmp_path: Path) -> None:
     def collected(folder: Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", __file__]
@@ -70,6 +71,7 @@ def test_missing_named_photos_are_an_error_and_the_header_names_the_set(tmp_path
     )
 
 
+@pytest.mark.slow
 def test_hostile_files_are_of_every_category() -> None:
     corpus = generated_corpus()
     counts = Counter(file.category for file in corpus.files)

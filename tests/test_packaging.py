@@ -45,6 +45,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
         yield archive
 
 
+@pytest.mark.slow
 def test_wheel_has_every_file_of_the_packages(wheel: zipfile.ZipFile) -> None:
     expected = {
         path.relative_to(ROOT).as_posix()
@@ -115,6 +116,7 @@ def test_every_named_package_is_locked_within_its_bounds() -> None:
         assert pins[name] in requirement.specifier, f"{name}: run `make lock`"
 
 
+@pytest.mark.slow
 def test_locked_packages_need_no_others() -> None:
     """scripts/install installs the lock files as they are, without resolving requirements."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"]
@@ -173,6 +175,7 @@ def _imported(*folders: str) -> dict[str, str]:
     return {name: path for name, path in found.items() if name != "catloader"}
 
 
+@pytest.mark.slow
 def test_every_import_of_the_packages_is_named() -> None:
     imported = _imported(*PACKAGES)
     assert {name: path for name, path in imported.items() if name not in NAMED_FOR_USERS} == {}

@@ -36,6 +36,7 @@ def _docstrings(folder: str) -> Iterator[tuple[str, str]]:
                     yield f"{path.relative_to(_ROOT)}:{statement.lineno}", text.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["catloader", "checker", "models", "scripts", "tests"])
 def test_docstrings_do_not_open_with_a_question_word(folder: str) -> None:
     docstrings = list(_docstrings(folder))
@@ -44,6 +45,7 @@ def test_docstrings_do_not_open_with_a_question_word(folder: str) -> None:
     assert offenders == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["catloader", "checker", "models", "scripts", "tests", "docs"])
 def test_replaced_words_do_not_come_back(folder: str) -> None:
     paths = [path for suffix in ("py", "html", "js", "md") for path in (_ROOT / folder).rglob(f"*.{suffix}")]
@@ -56,6 +58,7 @@ def test_replaced_words_do_not_come_back(folder: str) -> None:
     assert offenders == []
 
 
+@pytest.mark.slow
 def test_denials_of_a_noun_use_not() -> None:
     """Write "this is not a number": "this is no number" is a translation. "There is no number" is English."""
     denied = re.compile(
@@ -129,6 +132,7 @@ def _markdown() -> Iterator[Path]:
         yield from (_ROOT / folder).rglob("*.md")
 
 
+@pytest.mark.slow
 def test_code_calls_a_photo_a_photo() -> None:
     """In Python and JavaScript an ``image`` is what Pillow or the browser has decoded."""
     code = [path for suffix in ("py", "js", "html", "css") for path in _code(suffix)]

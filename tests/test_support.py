@@ -59,6 +59,7 @@ def test_only_vnni_adds_up_bytes_exactly(environment: dict[str, str], has: set[s
     assert processor.adds_up_bytes_exactly(environment, has) == exactly
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", processor.KINDS, ids=processor.KIND_NAMES)
 def test_the_runtimes_obey_the_limit_to_avx2(environment: dict[str, str]) -> None:
     code = (
@@ -88,6 +89,7 @@ def _with_second_tries(tests: Path, *options: str) -> subprocess.CompletedProces
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("failures", "status"), [(0, 0), (3, 0), (4, 1)])
 def test_a_run_fails_if_more_than_a_few_tests_need_a_second_try(
     tmp_path: Path, failures: int, status: int

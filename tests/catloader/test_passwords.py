@@ -46,6 +46,7 @@ def test_sentences_and_random_ones_are_accepted(password: str) -> None:
     assert passwords.matches(passwords.hash_password(password), password)
 
 
+@pytest.mark.slow
 def test_no_password_takes_long_to_evaluate() -> None:
     """Characters that each stand for letters in several ways, as zxcvbn reads them, in 50 mixtures."""
     signs = "4@8({[<369!1|705$+%2"

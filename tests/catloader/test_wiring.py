@@ -59,6 +59,7 @@ def test_only_the_settings_read_the_environment() -> None:
     assert readers - hand_on == {"catloader/settings/table.py"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("modules", "unused"),
     [

@@ -22,6 +22,7 @@ print(json.dumps({"full": during, "young": counted.count(0), "as before": gc.get
 """
 
 
+@pytest.mark.slow
 def test_no_full_collection_during_the_imports_and_the_usual_ones_afterwards() -> None:
     run = subprocess.run([sys.executable, "-c", _COUNT], capture_output=True, text=True, check=True)
     counted = json.loads(run.stdout)

@@ -50,6 +50,7 @@ def test_outcome_contains_what_a_replay_needs(source: FaultySource) -> None:
     assert (middle.error, middle.unreadable, middle.retryable) == (None, False, False)
 
 
+@pytest.mark.slow
 def test_photo_gets_the_same_bits_alone_and_among_64_with_bad_ones(lite0: Classifier) -> None:
     source, claims = FaultySource(), [claim_of(number) for number in range(64)]
     for number in range(64):

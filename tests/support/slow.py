@@ -1,7 +1,8 @@
 """Mark tests as ``slow`` for `make test-fast`, and put the longest ones first.
 
 Slow are those that start servers, browsers or sites, make models, or measure: those found here, and those
-that carry the marker, in files whose other tests start nothing. With the longest ones first, processes that
+that carry the marker, in files whose other tests start nothing. Others carry it because they take two seconds
+of a processor or more. With the longest ones first, processes that
 share the tests finish at the same time, with short ones.
 """
 

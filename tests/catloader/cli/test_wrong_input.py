@@ -33,6 +33,7 @@ def _account(tmp_path: Path) -> None:
     engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_account")
 @pytest.mark.parametrize(
     ("words", "reason"),
@@ -88,6 +89,7 @@ def test_caption_that_is_not_utf8_is_refused(typed: Run, tmp_path: Path) -> None
     assert "'--caption': it is not UTF-8." in result.output
 
 
+@pytest.mark.slow
 def test_names_that_are_not_utf8_are_printed_with_escapes(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("catloader_x")
     missing, folder = os.fsencode(tmp_path) + b"/\xff.jpg", os.fsencode(tmp_path) + b"/\xff"

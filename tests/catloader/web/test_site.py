@@ -181,6 +181,7 @@ def test_wake_up_endpoint_exists_only_for_internal_dispatch(
         assert internal.test_client().post(WAKE_UP_PATH, data=body, headers=signed).status_code == 401
 
 
+@pytest.mark.slow
 def test_site_responds_before_torch_is_loaded() -> None:
     code = "import sys, catloader, catloader.web; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -22,6 +22,7 @@ def first() -> Measured:
     return measure(PHOTOS, StubClassifier(), augmented=True)
 
 
+@pytest.mark.slow
 def test_each_photo_has_two_soft_augmentations_and_a_pasted_one_and_every_run_has_the_same(
     first: Measured,
 ) -> None:

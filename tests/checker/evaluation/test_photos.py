@@ -48,6 +48,7 @@ def test_renditions_equal_those_that_the_site_stores(folder: Path) -> None:
     assert set(photo.read()) == set(Rendition)
 
 
+@pytest.mark.slow
 def test_files_are_decoded_in_a_child_with_limits(folder: Path) -> None:
     (folder / "cat" / "b.png").write_bytes(encoded("PNG", (3000, 3000)))
     photos = labelled_photos(folder)

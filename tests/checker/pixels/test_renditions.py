@@ -76,6 +76,7 @@ def test_rotated_photo_gives_an_upright_thumbnail(orientation: int) -> None:
     assert thumbnail[180:300].mean() > 235
 
 
+@pytest.mark.slow
 def test_the_preview_in_a_heic_does_not_stand_for_the_photo() -> None:
     """Cameras add previews of 1620 px; what they show may differ from an edited photo."""
     out = io.BytesIO()

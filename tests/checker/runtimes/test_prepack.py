@@ -11,6 +11,7 @@ from checker.runtimes.prepack import pack
 from models.build import architecture, fold_batch_norms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18", "resnet50"])
 @pytest.mark.parametrize("inputs", [1, 2, 5])
 def test_packing_replaces_every_convolution_and_keeps_the_outputs(name: str, inputs: int) -> None:

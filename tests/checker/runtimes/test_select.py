@@ -115,6 +115,7 @@ def test_without_profiles_torch_fp32_runs_uncalibrated(request_: RuntimeRequest)
     assert selected(request_) == ("torch", "fp32", False)
 
 
+@pytest.mark.slow
 def test_auto_selects_the_fastest_measured_variant(request_: RuntimeRequest) -> None:
     write_profile(request_, "torch", "fp32")
     assert selected(request_) == ("torch", "fp32", True)

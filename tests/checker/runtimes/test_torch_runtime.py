@@ -47,6 +47,7 @@ def random_resnet18(folder: Path, *, broken: bool = False) -> tuple[Entry, Path]
     return replace(entry_named("resnet18"), sha256=hashlib.sha256(path.read_bytes()).hexdigest()), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18"])
 def test_every_batch_size_gives_the_same_bits(
@@ -134,6 +135,7 @@ def test_a_gpu_agrees_with_the_cpu(precision: str, inputs: Pixels) -> None:
     assert np.abs(classifier.run(inputs).logits - expected).max() < 0.3
 
 
+@pytest.mark.slow
 def test_a_gpu_gets_few_sizes_of_batches(inputs: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each new size costs seconds there. Here the CPU runs the same batches."""
     passes: list[int] = []

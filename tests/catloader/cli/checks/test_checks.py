@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import skimage
 from click.testing import Result
 from sqlalchemy import Engine, select
@@ -17,6 +18,7 @@ from tests.catloader.cli.results import broken_profile, one_line, statuses
 Run = Callable[..., Result]
 
 
+@pytest.mark.slow
 def test_files_are_checked_with_the_settings_of_the_site(typed: Run, tmp_path: Path) -> None:
     cat = str(Path(skimage.__file__).parent / "data" / "chelsea.png")
     done = typed(

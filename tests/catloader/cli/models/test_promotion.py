@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 from catloader.checks.promotion import model_in_force
@@ -16,6 +17,7 @@ from tests.catloader.cli.results import broken_profile, one_line
 Run = Callable[..., Result]
 
 
+@pytest.mark.slow
 def test_promote_and_rollback(typed: Run, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, weights_dir=tmp_path / "weights")
     assert "none to return to" in one_line(typed("models", "rollback"))

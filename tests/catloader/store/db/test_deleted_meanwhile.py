@@ -201,6 +201,7 @@ def _name(function: Callable[..., object]) -> str:
     return function.__name__.strip("_")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("actor", "delete"),
     [

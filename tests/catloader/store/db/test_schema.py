@@ -215,6 +215,7 @@ def test_ledger_rows_name_either_a_kind_or_a_bucket(engine: Engine, where: dict[
         connection.execute(insert(deletions).values(key="k", not_before=datetime.now(UTC), **where))
 
 
+@pytest.mark.slow
 def test_concurrent_migrations_from_any_folder_succeed_silently(empty_url: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     started = [

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
 from catloader.demo.client import free_port
@@ -25,6 +26,7 @@ _MUCH = "100000 per minute"
 _WITHIN_MS = 5
 
 
+@pytest.mark.slow
 def test_wrong_passwords_cost_the_same_work_for_every_kind_of_account(tmp_path: Path) -> None:
     with accounts_site(tmp_path, password_rate=_MUCH, login_rate=_MUCH) as app:
         services, now = services_of(app), utcnow()
@@ -73,6 +75,7 @@ def test_sign_ups_cost_the_same_work_for_registered_e_mails_and_new_ones(tmp_pat
         )
 
 
+@pytest.mark.slow
 def test_the_request_for_a_mailed_link_does_the_same_for_every_address(tmp_path: Path) -> None:
     """Another thread looks up the account and sends the mail; here it waits until the requests have ended."""
     port = free_port()

@@ -333,6 +333,7 @@ def test_explaining_process_decodes_nothing(
     assert not explainer.busy
 
 
+@pytest.mark.slow
 def test_explanation_beyond_the_memory_limit_is_abandoned() -> None:
     entry, weights = resolve("efficientnet_lite0", Path("models/weights"))
     basis = DecisionBasis(entry, weights, load_subject("house_cat"), Head()).to_json()

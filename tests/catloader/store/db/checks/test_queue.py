@@ -335,6 +335,7 @@ def _python(code: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_many_processes_and_threads_claim_every_photo_once(engine: Engine) -> None:
     ids = add_photos(engine, 500)
     url = engine.url.render_as_string(hide_password=False)
