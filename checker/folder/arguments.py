@@ -119,7 +119,7 @@ def _new_file(_context: click.Context, _parameter: click.Parameter, path: Path |
 
 
 def _new_results(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse to replace what is no JSON, such as the first photo where the file's name was forgotten."""
+    """Refuse to replace what is not JSON, such as the first photo where the file's name was forgotten."""
     path = _new_file(context, parameter, path)
     if path is not None and path.is_file():
         with path.open("rb") as file:
