@@ -66,7 +66,9 @@ def set_clock_of_running_site(folder: Path, store: EmbeddedS3, *, photos: int) -
         for offset_s in _SET_S:
             set_offset(folder / "clock0", offset_s)
             answers = {before.upload() for _ in range(photos)}
-            if answers != ({503} if abs(offset_s) > _ACCEPTED_S else {201}):
+            expected = 503 if abs(offset_s) > _ACCEPTED_S else 201
+            # By its clock the connection may have been idle for an hour: then the site ends it without an answer.
+            if expected not in answers or answers - {expected, 0}:
                 figures.broken.append(f"answers to uploads while the clock is {offset_s} s ahead: {answers}")
             set_offset(folder / "clock0", 0)
             _upload(stage, ledger, figures, photos, f"the clock was {offset_s} s ahead")
