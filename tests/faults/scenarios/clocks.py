@@ -67,7 +67,7 @@ def set_clock_of_running_site(folder: Path, store: EmbeddedS3, *, photos: int) -
             set_offset(folder / "clock0", offset_s)
             answers = {before.upload() for _ in range(photos)}
             expected = 503 if abs(offset_s) > _ACCEPTED_S else 201
-            # By its clock the connection may have been idle for an hour: then the site ends it without an answer.
+            # By the site's clock the connection may have been idle for an hour: then it is ended.
             if expected not in answers or answers - {expected, 0}:
                 figures.broken.append(f"answers to uploads while the clock is {offset_s} s ahead: {answers}")
             set_offset(folder / "clock0", 0)
