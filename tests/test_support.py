@@ -119,6 +119,19 @@ def test_a_test_that_fails_twice_fails_the_run(tmp_path: Path) -> None:
     assert "1 failed, 1 rerun" in done.stdout
 
 
+@pytest.mark.slow
+def test_second_tries_delay_no_test(tmp_path: Path) -> None:
+    tests = tmp_path / "test_connection.py"
+    tests.write_text(
+        "import socket\n"
+        "def test_it(pytestconfig):\n"
+        "    connection = pytestconfig.failures_db.sock\n"
+        "    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)\n"
+    )
+    done = _with_second_tries(tests, "-p", "xdist", "-n", "1")
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_lossy_listener_makes_the_sender_repeat_segments_and_gets_every_byte() -> None:
     sent_bytes, received = 4_000_000, bytearray()
     with lossy_listener(0.01) as listener, socket.create_connection(listener.getsockname()) as sender:

@@ -6,11 +6,22 @@ its first failure is printed in full, the closing line counts it, and more than 
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from _pytest.terminal import TerminalReporter
 
 LIMIT = 3
 """Tests that may need a second try in one run of several thousand."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    # With xdist, pytest-rerunfailures asks the main process about each test in two small messages. The system
+    # holds the second one back until the first is acknowledged: 40 ms for each test.
+    connection = getattr(getattr(config, "failures_db", None), "sock", None)
+    if isinstance(connection, socket.socket):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 @pytest.hookimpl(tryfirst=True)
