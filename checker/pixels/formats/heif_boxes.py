@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Literal
 
 Format = Literal["AVIF", "HEIC"]
@@ -82,25 +83,25 @@ def property_boxes(data: bytes) -> list[Box]:
 
 
 def property_numbers(data: bytes) -> Iterator[tuple[int, list[int]]]:
-    """Yield the ids of items and the numbers of their properties."""
-    for name, at, _ in children(data, meta_box(data, b"iprp")):
-        if name == b"ipma":
-            yield from _numbers_from(data, at)
+    """Yield the ids of items and the numbers of their properties, of at most ``_MAX_BOXES`` items."""
+    lists = (box for box in children(data, meta_box(data, b"iprp")) if box[0] == b"ipma")
+    return islice(chain.from_iterable(_numbers_in(data, box) for box in lists), _MAX_BOXES)
 
 
-def _numbers_from(data: bytes, at: int) -> Iterator[tuple[int, list[int]]]:
+def _numbers_in(data: bytes, box: Box) -> Iterator[tuple[int, list[int]]]:
+    _, at, end = box
     id_code = ">I" if data[at] else ">H"
-    number_code, number_mask = (">H", 0x7FFF) if data[at + 3] & 1 else (">B", 0x7F)
+    number_code, number_mask = ("H", 0x7FFF) if data[at + 3] & 1 else ("B", 0x7F)
     (items,) = struct.unpack_from(">I", data, at + FULL_BYTES)
     at += FULL_BYTES + 4
-    size_bytes = struct.calcsize(number_code)
-    for _ in range(min(items, _MAX_BOXES)):
+    for _ in range(items):
+        if at >= end:  # a box may state more items than it has
+            return
         (item,) = struct.unpack_from(id_code, data, at)
         at += struct.calcsize(id_code)
-        count, at = data[at], at + 1
-        places = range(at, at + count * size_bytes, size_bytes)
-        yield item, [struct.unpack_from(number_code, data, place)[0] & number_mask for place in places]
-        at += count * size_bytes
+        numbers = f">{data[at]}{number_code}"
+        yield item, [number & number_mask for number in struct.unpack_from(numbers, data, at + 1)]
+        at += 1 + struct.calcsize(numbers)
 
 
 def item_types(data: bytes) -> dict[int, bytes]:

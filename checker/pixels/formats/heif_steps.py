@@ -85,9 +85,11 @@ def _references(data: bytes) -> tuple[References, References]:
     except LookupError:  # a single image
         return parts, auxiliary
     code = "I" if data[iref[1]] else "H"
-    for name, at, _ in children(data, iref, FULL_BYTES):
+    for name, at, end in children(data, iref, FULL_BYTES):
         source, count = struct.unpack_from(f">{code}H", data, at)
-        targets = struct.unpack_from(f">{count}{code}", data, at + struct.calcsize(f">{code}H"))
+        first = at + struct.calcsize(f">{code}H")
+        fitting = max(0, end - first) // struct.calcsize(f">{code}")  # a box may state more parts than it has
+        targets = struct.unpack_from(f">{min(count, fitting)}{code}", data, first)
         if name == b"dimg":
             parts[source].append(targets)
         elif name == b"auxl":

@@ -13,6 +13,7 @@ from checker.errors import TakesTooLong
 from checker.pixels.formats.bombs import takes_too_long
 from checker.pixels.renditions import site_renditions
 from tests.support.bombs import FORMATS, SLOW, encoded, slow_tiff, tiff_of_strips
+from tests.support.heif_files import box
 from tests.support.heif_items import HeifItems
 
 
@@ -73,6 +74,20 @@ def test_opacity_counts_as_the_photo_does() -> None:
     assert not takes_too_long(items.file())
     items.opacity_of(photo, opacity)
     assert takes_too_long(items.file())
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    ("properties", "references"),
+    [(box(b"ipma", bytes(4) + b"\xff" * 4), b""), (b"", box(b"dimg", b"\0\1\xff\xff"))],
+    ids=["properties", "references"],
+)
+def test_boxes_cannot_state_more_than_they_have(properties: bytes, references: bytes) -> None:
+    """Each box states thousands of entries; reading them from the bytes behind it would take minutes."""
+    meta = box(b"pitm", bytes(4) + b"\0\1") + box(b"iref", bytes(4) + references * 20_000)
+    meta += box(b"iprp", box(b"ipco", b"") + properties * 20_000)
+    file = box(b"ftyp", b"heic" + bytes(4) + b"mif1heic") + box(b"meta", bytes(4) + meta)
+    assert not takes_too_long(file + box(b"mdat", bytes(300_000)))
 
 
 def test_files_of_ordinary_encoders_pass() -> None:
