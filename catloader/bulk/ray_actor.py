@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,6 +22,11 @@ from models.errors import ModelsError
 _EXPECTED = (CheckerError, ModelsError, CatLoaderError)
 """Errors with a sentence for the person who runs the plan. They travel as text: Ray would wrap them."""
 
+_WITHOUT_GPU = (
+    "The model does not run on the GPU that Ray has on {}. "
+    "With CATCHECK_DEVICE=cpu the cores of all machines are used."
+)
+
 
 class Answer(NamedTuple):
     """The results of a unit, or why there are none."""
@@ -37,7 +43,9 @@ class UnitChecker:
         settings: Settings,
         source: str,
         load: Callable[[Settings], LoadedModel],
+        *,
         cores: int,
+        has_gpu: bool,
         task: Task | None,
     ) -> None:
         # The parent is the raylet. Without it Ray ends an actor gently and may wait for ever for the pool's
@@ -50,7 +58,10 @@ class UnitChecker:
             decoders = build_decoders(settings)
             decoders.start()  # while the model is loaded
             photos = source_of(settings, source, build_object_store(settings), decoders.decode, task)
-            self._pool = make_pool(settings, photos, decoders.decode, load(settings), task)
+            model = load(settings)
+            if has_gpu and model.classifier.model_info.device == "cpu":
+                self._refusal = _WITHOUT_GPU.format(platform.node())
+            self._pool = make_pool(settings, photos, decoders.decode, model, task)
         except _EXPECTED as error:
             self._refusal = str(error)
 

@@ -80,7 +80,7 @@ def run_ray(
         """Start an actor, on its machine if that is still there."""
         where = node(place.node, soft=True)
         actor = checker.options(num_cpus=place.cores, num_gpus=place.gpus, scheduling_strategy=where)
-        return actor.remote(settings, source, load, place.cores, task)
+        return actor.remote(settings, source, load, cores=place.cores, has_gpu=place.gpus > 0, task=task)
 
     try:
         workers = places(ray.nodes(), with_gpus=settings.device != "cpu")

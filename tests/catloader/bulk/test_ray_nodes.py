@@ -113,6 +113,34 @@ def test_run_on_three_nodes_goes_on_when_one_is_killed(many: BulkSite, tmp_path:
     assert decided == expected
 
 
+@pytest.mark.timeout(600)
+def test_a_gpu_that_the_model_does_not_run_on_is_one_sentence(many: BulkSite, tmp_path: Path) -> None:
+    """Else one actor on each GPU would compute on a CPU, and machines without a GPU would do nothing."""
+    many.type("bulk", "plan", "gpu")
+    address = f"127.0.0.1:{free_port()}"
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+        _node(
+            tmp_path / "head", "--head", f"--port={address.rpartition(':')[2]}", f"--temp-dir={folder}",
+            "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--num-gpus=1",
+        ),
+    ):  # fmt: skip
+        ended = {}
+        for device in ("auto", "cpu"):
+            variables = environ_without_settings(
+                **many.environ, **_LOG_IN, CATCHECK_DEVICE=device, CATCHECK_RUNTIME="openvino"
+            )
+            words = ("bulk", "run", "gpu", "--engine", "ray", "--address", address)
+            command = [sys.executable, "-m", "catloader", *words]
+            ended[device] = subprocess.run(
+                command, env=variables, capture_output=True, text=True, check=False
+            )
+    assert ended["auto"].returncode == 1
+    assert ended["auto"].stderr.splitlines()[-1].startswith("Error: The model does not run on the GPU")
+    assert "CATCHECK_DEVICE=cpu" in ended["auto"].stderr
+    assert ended["cpu"].returncode == 0
+
+
 def _suspended_actors(
     raylets: Sequence[psutil.Process], driver: subprocess.Popen[bytes]
 ) -> list[psutil.Process]:
