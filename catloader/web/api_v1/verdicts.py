@@ -69,7 +69,8 @@ def appeal(id: int, json: NewAppeal) -> Response:
     reason = clean_text(json.reason, "reason")
     if not services().reviews.appeal(id, current_user().id, json.wish, reason, utcnow()):
         raise NotPossibleNow(
-            "This can't be reviewed now: it waits for a check or a reviewer, or a person has decided."
+            "This can't be reviewed now: it waits for a check or a reviewer, a person has decided, "
+            "or it has this verdict already."
         )
     logger.info("user %d asked for a review of photo %d", current_user().id, id)
     return make_response(_appeal(services().reviews.appeals_of(id)[-1]).model_dump(mode="json"), 201)

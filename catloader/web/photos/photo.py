@@ -99,7 +99,8 @@ def appeal(id: int) -> Response:
     else:
         flash(
             gettext(
-                "This can't be reviewed now: it waits for a check or a reviewer, or a person has decided."
+                "This can't be reviewed now: it waits for a check or a reviewer, a person has decided, "
+                "or it has this verdict already."
             )
         )
     return _back_to(id)

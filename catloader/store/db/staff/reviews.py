@@ -76,10 +76,13 @@ class Reviews:
         self._engine = engine
 
     def appeal(self, photo_id: int, owner_id: int, wish: HumanVerdict, reason: str, now: datetime) -> bool:
-        """Open an appeal. False: no finished photo of this owner, one is open, or a person has decided."""
+        """Open an appeal.
+
+        False: no finished photo of this owner, one is open, a person has decided, or the verdict is the wish.
+        """
         own = (photos.c.id == photo_id) & (photos.c.owner_id == owner_id) & not_in_bin()
         finished = photos.c.status.in_(FINISHED) & photos.c.human_verdict.is_(None)
-        may = select(photos.c.id).where(own, finished).with_for_update()
+        may = select(photos.c.id).where(own, finished, photos.c.status != wish).with_for_update()
         row = {"photo_id": photo_id, "wish": wish, "reason": reason, "opened_at": now}
         try:
             with writing(self._engine) as connection:

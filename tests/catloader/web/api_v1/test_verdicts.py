@@ -35,6 +35,7 @@ def test_an_appeal_is_opened_once_and_can_be_withdrawn(app: Flask, program: Prog
     path, wish = f"{location}/appeal", {"wish": "cat", "reason": "It is Tom."}
     assert_problem(program.send("POST", path, json=wish), 409)  # it waits for its check
     check(app, Verdict.NOT_CAT, score=0.01)
+    assert "this verdict already" in assert_problem(program.send("POST", path, json={"wish": "not_cat"}), 409)
     opened = program.send("POST", path, json=wish)
     assert opened.status_code == 201
     assert opened.json is not None

@@ -59,6 +59,7 @@ def test_an_appeal_needs_a_finished_photo_of_the_owner_and_there_is_one_at_a_tim
     owner = _owner(engine, cat)
     assert reviews.appeal(cat, some_user(engine).id, "not_cat", "", _NOW) is False
     assert reviews.appeal(pending, _owner(engine, pending), "cat", "", _NOW) is False
+    assert reviews.appeal(cat, owner, "cat", "", _NOW) is False  # which is the verdict
     assert reviews.appeal(cat, owner, "not_cat", "", _NOW) is True
     assert reviews.appeal(cat, owner, "not_cat", "", _NOW) is False
     assert reviews.withdraw(cat, owner + 1, _NOW) is False
