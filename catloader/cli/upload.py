@@ -24,9 +24,9 @@ _MOST_TOKEN_BYTES = 1000
 def _token_in(_context: click.Context, _parameter: click.Parameter, path: Path) -> str:
     """Read a file that holds only a token, which is sent in the head of a request."""
     with path.open("rb") as file:
-        text = file.read(_MOST_TOKEN_BYTES).strip()
-    if not re.fullmatch(rb"[ -~]+", text):
-        raise click.BadParameter(f"{path} holds no API token, or more than one line.")
+        text = file.read(_MOST_TOKEN_BYTES + 1).strip()
+    if not re.fullmatch(rb"[ -~]{1,%d}" % _MOST_TOKEN_BYTES, text):
+        raise click.BadParameter(f"{path} holds no API token, or more than one.")
     return text.decode("ascii")
 
 

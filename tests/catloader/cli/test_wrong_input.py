@@ -71,7 +71,7 @@ def test_values_out_of_range_are_one_sentence(words: tuple[str, ...], reason: st
     assert reason in sentence
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"one\ntwo\n", "t\u20ac".encode()])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"one\ntwo\n", "t\u20ac".encode(), b"t" * 1001])
 def test_file_without_a_token_is_refused_before_anything_is_sent(
     content: bytes, typed: Run, tmp_path: Path
 ) -> None:
@@ -79,7 +79,7 @@ def test_file_without_a_token_is_refused_before_anything_is_sent(
     token.write_bytes(content)
     result = typed(*_SENT, "--token-file", str(token))
     assert result.exit_code == 2
-    assert f"{token} holds no API token, or more than one line." in result.output
+    assert f"{token} holds no API token, or more than one." in result.output
 
 
 def test_caption_that_is_not_utf8_is_refused(typed: Run, tmp_path: Path) -> None:
