@@ -82,6 +82,12 @@ def server() -> Iterator[Server]:
             running.stop()
 
 
+def change_settings(url: str, change: str) -> None:
+    """Change the settings of a database for new connections."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET {change}")
+
+
 @cache
 def _installation() -> tuple[Path, Path]:
     """Return the programs and the data of a new server, made once for all servers of this process."""

@@ -16,7 +16,7 @@ from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import photos
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from tests.catloader.store.db.test_time_limits import change_settings
+from tests.support.postgres import change_settings
 from tests.support.site import Person, jpeg, running_site, services_of
 
 

@@ -16,6 +16,7 @@ from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.migrate import _MIGRATION_LOCK, migrate, revisions
 from catloader.store.db.schema import users, webhook_ids
 from catloader.store.db.snapshot import take
+from tests.support.postgres import change_settings
 
 pytestmark = pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
 
@@ -23,12 +24,6 @@ _WAITS = (
     "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory' "
     "AND clock_timestamp() - query_start > interval '0.5 s'"
 )
-
-
-def change_settings(url: str, change: str) -> None:
-    """Change the settings of a database for new connections."""
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET {change}")
 
 
 @pytest.mark.parametrize("limit", ["statement_timeout = 200", "lock_timeout = 200"])

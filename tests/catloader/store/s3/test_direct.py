@@ -169,7 +169,7 @@ def test_kept_connection_that_the_server_has_closed_is_left_to_the_client() -> N
 def test_after_a_silent_connection_others_of_its_time_are_not_used() -> None:
     """A firewall drops idle connections without telling either side."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = _client(f"http://127.0.0.1:{listener.getsockname()[1]}", wait_s=0.1)
+        client = _client(f"http://127.0.0.1:{listener.getsockname()[1]}", wait_s=1)
         with ThreadPoolExecutor(2) as pool:
             got = [pool.submit(client.get, "bucket", "key") for _ in range(2)]
             connections = [listener.accept()[0] for _ in got]
