@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from scripts.command_line import new_file, number, report_errors, require
+from scripts.command_line import CannotRun, new_file, number, report_errors, require
 
 if TYPE_CHECKING:
     from catloader.settings import Settings
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
         "--watch", type=number(int, 1, 86_400), default=40, help="seconds to watch it after the first unit"
     )
     parser.add_argument("--unit-rows", type=number(int, 1, 100_000), default=50, help="photos in a unit")
-    parser.add_argument("--engines", default="local,ray")
+    parser.add_argument("--engines", choices=["local,ray", "local", "ray"], default="local,ray")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     require("psutil", "pyarrow", *(["ray"] if "ray" in arguments.engines else []))
@@ -117,12 +117,18 @@ def missed(engines: dict[str, Any], unit_rows: int) -> list[str]:
 
 def _engines(arguments: argparse.Namespace, settings: Settings, folder: Path) -> dict[str, dict[str, Any]]:
     from scripts.bulk.drivers import rate, watch
-    from scripts.bulk.kills import kill
+    from scripts.bulk.kills import UNITS_BEFORE_A_KILL, VICTIMS, kill
     from scripts.bulk.plans import decisions_of_check_run, differing, make_plan, stored_photos
 
+    engines = arguments.engines.split(",")
+    kills = arguments.kills * max(len(VICTIMS[engine]) for engine in engines)
+    fewest = arguments.unit_rows * (UNITS_BEFORE_A_KILL * kills + 1)
+    if arguments.photos < fewest:
+        raise CannotRun(
+            f"--kills {arguments.kills} and --unit-rows {arguments.unit_rows} need --photos {fewest} or more."
+        )
     stored = stored_photos(settings, max(arguments.photos, arguments.rate_photos))
     right = decisions_of_check_run(settings, stored)
-    engines = arguments.engines.split(",")
     rates: dict[str, list[float]] = {engine: [] for engine in engines}
     for turn in range(arguments.rounds):
         for engine in engines:

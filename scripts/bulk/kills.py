@@ -15,6 +15,7 @@ from scripts.bulk.counted import counted
 from scripts.bulk.drivers import LONGEST_S, end, start
 
 _ENDING_S = 180.0
+UNITS_BEFORE_A_KILL = 2
 VICTIMS = {"local": ("driver",), "ray": ("driver", "raylet", "worker")}
 """The last kills of ``ray`` happen in a run that continues."""
 _NAMES = {"worker": "ray::UnitChecker"}
@@ -29,7 +30,7 @@ def kill(settings: Settings, plan: Plan, engine: str, kills: int) -> dict[str, A
     for victim in VICTIMS[engine]:
         for _ in range(kills):
             process = process or start(settings, plan, engine, count_file=count_file)
-            _wait_for_units(process, plan, plan.done() + 2)
+            _wait_for_units(process, plan, plan.done() + UNITS_BEFORE_A_KILL)
             family = _family(process)
             _kill_one(family, _NAMES.get(victim, victim))
             if victim != "worker":
@@ -57,7 +58,7 @@ def _wait_for_units(process: subprocess.Popen[bytes], plan: Plan, units: int) ->
     deadline_s = time.monotonic() + LONGEST_S
     while plan.done() < units:
         if process.poll() is not None:
-            raise RuntimeError("The plan is too short, or its driver failed: it ended before it was killed.")
+            raise RuntimeError("A driver ended before it was killed.")
         if time.monotonic() > deadline_s:
             raise RuntimeError("A driver hangs.")
         time.sleep(0.02)

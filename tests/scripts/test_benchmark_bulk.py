@@ -47,6 +47,11 @@ def test_a_small_run_kills_a_driver_and_loses_at_most_a_unit(tmp_path: Path) -> 
     assert kills == {"kills": {"driver": 1}, "photos": 60, "verdicts": 60, "doubles": 0, "differing": 0}
 
 
+def test_a_plan_that_is_too_short_for_its_kills_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark_bulk.main(["--photos", "949", "--kills", "3", "--unit-rows", "50"]) == 2
+    assert "--kills 3 and --unit-rows 50 need --photos 950 or more." in capsys.readouterr().err
+
+
 def test_missed_targets_are_reported() -> None:
     engines = {"local": _FIGURES, "ray": deepcopy(_FIGURES)}
     assert benchmark_bulk.missed(engines, _UNIT_ROWS) == []
