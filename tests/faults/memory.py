@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pillow_heif
@@ -28,6 +27,7 @@ from PIL import Image
 
 from catloader.demo.client import Visitor, free_port
 from catloader.errors import CatLoaderError
+from scripts.benchmark_idle import pss_bytes
 from tests.support.processes import end
 
 _SIZE_PX = (6000, 4000)
@@ -74,7 +74,7 @@ class Meter:
         for process in [self._process, *self._process.children(recursive=True)]:
             try:
                 if process.name() != "weed":
-                    total += _pss_bytes(process.pid)
+                    total += pss_bytes(process.pid)
             except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
                 continue
         return total
@@ -86,13 +86,6 @@ class Meter:
     def _look(self) -> None:
         while not self._ended.wait(0.02):
             self.highest_bytes = max(self.highest_bytes, self.now_bytes())
-
-
-def _pss_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 @contextmanager

@@ -17,20 +17,10 @@ from catloader.store.db.schema import one_time_links
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.values import Verdict
+from tests.catloader.web.staff.conftest import administrator_of
 from tests.support.site import PASSWORD, Person, acts_of_staff, check, jpeg, running_site, services_of, shown
 
 _NEW = "a completely new one"
-
-
-@pytest.fixture
-def administrator(app: Flask) -> Person:
-    return _administrator(app)
-
-
-def _administrator(app: Flask) -> Person:
-    administrator = Person(app, "boss@example.org")
-    services_of(app).users.grant(administrator.id, "admin")
-    return administrator
 
 
 def _link(person: Person, path: str) -> str:
@@ -191,7 +181,7 @@ def test_an_invitation_by_an_administrator_is_shown_once_and_recorded(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path) as app:
-        administrator = _administrator(app)
+        administrator = administrator_of(app)
         link = _link(administrator, "/admin/invitations")
         assert link.startswith("/register?invitation=")
         assert [entry.act for entry in acts_of_staff(app)] == ["invited somebody"]

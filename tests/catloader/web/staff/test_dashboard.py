@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
 from flask import Flask
 from sqlalchemy import Engine, insert, update
 
@@ -14,13 +13,6 @@ from catloader.store.db.schema import check_log, photos
 from checker.values import Verdict
 from tests.support.rows import add_photos
 from tests.support.site import Person, acts_of_staff, check, services_of
-
-
-@pytest.fixture
-def administrator(app: Flask) -> Person:
-    administrator = Person(app, "boss@example.org")
-    services_of(app).users.grant(administrator.id, "admin")
-    return administrator
 
 
 def test_figures_are_those_of_the_checks(app: Flask, engine: Engine, administrator: Person) -> None:

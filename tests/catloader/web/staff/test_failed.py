@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from flask import Flask
 from sqlalchemy import Engine, update
 
@@ -15,13 +14,6 @@ from tests.support.site import Person, acts_of_staff, services_of
 
 _AWAY = "The object store did not answer."
 _STOPPED = "The checker stopped in the middle of this photo 5 times."
-
-
-@pytest.fixture
-def administrator(app: Flask) -> Person:
-    administrator = Person(app, "boss@example.org")
-    services_of(app).users.grant(administrator.id, "admin")
-    return administrator
 
 
 def _listed(page: str) -> list[int]:

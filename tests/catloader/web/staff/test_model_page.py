@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from flask import Flask
 from sqlalchemy import Engine
 
@@ -20,13 +19,6 @@ from checker.decision.profile import load_profile
 from checker.decision.rates import rates_within
 from checker.values import Verdict
 from tests.support.site import Person, acts_of_staff, check, running_site, services_of
-
-
-@pytest.fixture
-def administrator(app: Flask) -> Person:
-    administrator = Person(app, "boss@example.org")
-    services_of(app).users.grant(administrator.id, "admin")
-    return administrator
 
 
 def test_the_page_shows_the_rates_of_the_profile_that_decided_last(app: Flask, administrator: Person) -> None:

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from flask import Flask
 
 from checker.values import Verdict
-from tests.support.site import Person, check, services_of, shown
+from tests.support.site import Person, check, shown
 
 _XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-
-
-@pytest.fixture
-def rita(app: Flask) -> Person:
-    rita = Person(app, "rita@example.org")
-    services_of(app).users.grant(rita.id, "reviewer")
-    return rita
 
 
 def test_an_appeal_is_decided_and_its_owner_reads_the_reviewers_note(

@@ -6,16 +6,9 @@ import pytest
 from flask import Flask
 
 from checker.values import Verdict
-from tests.support.site import Person, acts_of_staff, check, services_of, shown
+from tests.support.site import Person, acts_of_staff, check, shown
 
 _NOTE = "A face is in it. <script>alert(1)</script>"
-
-
-@pytest.fixture
-def rita(app: Flask) -> Person:
-    rita = Person(app, "rita@example.org")
-    services_of(app).users.grant(rita.id, "reviewer")
-    return rita
 
 
 @pytest.fixture

@@ -20,13 +20,6 @@ _PATH = "/admin/thresholds"
 
 
 @pytest.fixture
-def administrator(app: Flask) -> Person:
-    administrator = Person(app, "boss@example.org")
-    services_of(app).users.grant(administrator.id, "admin")
-    return administrator
-
-
-@pytest.fixture
 def base() -> Profile:
     return load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json")
 
