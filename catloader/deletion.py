@@ -15,6 +15,7 @@ from catloader.errors import CatLoaderError, StoreUnavailable
 from catloader.store.db.photos.deletions import Deletion, Deletions
 from catloader.store.s3.objects import ObjectStore
 from checker.log_limit import LogLimits
+from checker.plurals import counted
 
 logger = logging.getLogger(__name__)
 
@@ -123,13 +124,15 @@ class DeletionWorker:
         while not self._closing.is_set():
             try:
                 if ended := self._end_impossible_waits():
-                    logger.warning("the clock was wrong; due now instead of much later: %d rows", ended)
+                    logger.warning(
+                        "the clock was wrong; due now instead of much later: %s", counted(ended, "row")
+                    )
                 if partial := self._expire_partial():
-                    logger.info("deleted %d partial upload%s", partial, "" if partial == 1 else "s")
+                    logger.info("deleted %s", counted(partial, "partial upload"))
                 if expired := self._expire():
-                    logger.info("deleted %d photo%s from the bin", expired, "" if expired == 1 else "s")
+                    logger.info("deleted %s from the bin", counted(expired, "photo"))
                 if deleted := self.work_off():
-                    logger.info("deleted %d object%s from S3", deleted, "" if deleted == 1 else "s")
+                    logger.info("deleted %s from S3", counted(deleted, "object"))
             except StoreUnavailable as error:  # the database; `work_off` handles the object store
                 self._warn(error.cause, str(error))
             except Exception:  # the top of a thread, which must go on

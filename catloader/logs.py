@@ -99,8 +99,3 @@ def _utc(seconds: float) -> str:
 def _line(fields: Mapping[str, Any]) -> str:
     # ASCII: escapes are safe wherever the log is shown.
     return json.dumps(fields)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return "1 photo" or "2 photos", for commands, the log and the audit log, which are in English."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 
 from checker.errors import CheckerError
 from checker.log_limit import LogLimits
+from checker.plurals import counted
 from checker.ports import CheckQueue
 from checker.values import Claim
 
@@ -55,6 +56,5 @@ class InHand:
                 self._queue.release(held)
             except CheckerError as error:
                 if (suffix := self._log_limits.suffix("kept")) is not None:
-                    logger.warning(
-                        "%d photos wait for the end of their lease: %s%s", len(held), error, suffix
-                    )
+                    number = counted(len(held), "photo")
+                    logger.warning("%s kept until the lease ends: %s%s", number, error, suffix)

@@ -172,7 +172,7 @@ def _forward(
             to_blame = _unexpected(items[0], error) if _works(classifier, pixels) else error
             return [_failed(items[0], to_blame)]
         half = len(items) // 2
-        logger.warning("%s; trying again with %d photos at a time", error, half)
+        logger.warning("%s; trying again with batches of %d", error, half)
         return [
             *_forward(items[:half], pixels[: INPUTS_PER_PHOTO * half], classifier, rule),
             *_forward(items[half:], pixels[INPUTS_PER_PHOTO * half :], classifier, rule),

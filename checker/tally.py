@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 
+from checker.plurals import counted
 from checker.values import Outcome
 
 logger = logging.getLogger(__name__)
@@ -38,9 +39,9 @@ class Tally:
             return
         seconds, photos = time.monotonic() - self._since_s, self._counts.total()
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(self._counts.items()))
-        s = "" if photos == 1 else "s"
         each_ms = seconds * 1000 / photos
-        logger.info("checked %d photo%s in %.2f s (%.0f ms each): %s", photos, s, seconds, each_ms, counts)
+        number = counted(photos, "photo")
+        logger.info("checked %s in %.2f s (%.0f ms each): %s", number, seconds, each_ms, counts)
         self._counts.clear()
         self._since_s = time.monotonic()
 

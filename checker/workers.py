@@ -22,6 +22,7 @@ from checker.in_hand import InHand
 from checker.log_limit import LogLimits
 from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import decode_each, keep_memory
+from checker.plurals import counted
 from checker.ports import CheckQueue, Decoder, ImageSource
 from checker.tally import LOST, Tally, kind_of
 from checker.values import Claim, Outcome
@@ -165,7 +166,7 @@ class Workers:
             held = dict(zip(fetched, self._queue.begin(fetched), strict=True)) if fetched else {}
         except CheckerError as error:
             self._in_hand.forget(item.claim for item in part)
-            self._pause(f"{len(part)} photos wait for the end of their lease", error)
+            self._pause(f"{counted(len(part), 'photo')} kept until the lease ends", error)
             return []
         lost = [claim for claim in fetched if not held[claim]]
         self._in_hand.forget(lost)
@@ -206,7 +207,7 @@ class Workers:
         """Write the outcomes (step 10), or release the photos if the machine failed on all of them."""
         if all(outcome.blames_machine for outcome in outcomes):
             self._in_hand.release(outcome.claim for outcome in outcomes)
-            self._pause(f"{len(outcomes)} photos go back to the queue", outcomes[0].error or "")
+            self._pause(f"{counted(len(outcomes), 'photo')} released", outcomes[0].error or "")
             return
         with self.changed:
             outcomes = [outcome for outcome in outcomes if outcome.claim in self._in_hand]  # else released
@@ -220,7 +221,7 @@ class Workers:
             written = self._queue.finish(outcomes)
         except CheckerError as error:
             ids = ", ".join(str(outcome.claim.photo_id) for outcome in outcomes)
-            self._pause(f"these photos wait for the end of their lease ({ids})", error)
+            self._pause(f"kept until the lease ends: photos {ids}", error)
             return False
         except Exception:  # the boundary of one photo, as in the pipeline
             if len(outcomes) == 1:
@@ -246,4 +247,4 @@ class Workers:
         """Claim nothing more until the whole pool is idle. One log line a minute."""
         self.paused = True
         if (suffix := self._log_limits.suffix("paused")) is not None:
-            logger.warning("%s, and are tried again at every sweep: %s%s", effect, reason, suffix)
+            logger.warning("%s; trying again at every sweep: %s%s", effect, reason, suffix)

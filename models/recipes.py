@@ -54,7 +54,7 @@ class Integers:
         Args:
             scale: ``(outputs,)``.
         Raises:
-            KeyError, ValueError: the tensors are others.
+            KeyError, ValueError: the tensors differ from those of the recipe.
         """
         weight = tensors[self.weight].astype(np.float64)
         rows = weight.reshape(weight.shape[0], -1)
@@ -105,7 +105,7 @@ class Recipe:
     def _differs(self) -> OptimiseFailed:
         return OptimiseFailed(
             f"{self.manifest.path.name} does not give the {self.manifest.precision} variant that it was "
-            f"made from; the weights of {self.manifest.model} are others, or the recipe is damaged."
+            f"made from; the weights of {self.manifest.model} differ, or the recipe is damaged."
         )
 
 
@@ -134,7 +134,7 @@ def read_recipe(path: Path) -> Recipe:
     """Read a recipe.
 
     Raises:
-        OptimiseFailed: it is damaged, or none.
+        OptimiseFailed: it is damaged, or not a recipe.
     """
     manifest, xml, rest, integers, positions, values = _arrays(
         path, "manifest", "xml", "rest", "integers", "positions", "values"

@@ -12,8 +12,8 @@ import click
 from catloader.cli.context import pass_settings
 from catloader.cli.options import FolderPath
 from catloader.errors import StoreUnavailable
-from catloader.logs import counted
 from catloader.settings import Settings
+from checker.plurals import counted
 
 if TYPE_CHECKING:
     from catloader.backup.save import Saved

@@ -8,8 +8,8 @@ from dataclasses import asdict
 import click
 
 from catloader.cli.context import pass_settings
-from catloader.logs import counted
 from catloader.settings import Settings
+from checker.plurals import counted
 
 _MARKS = {"ok": "ok    ", "note": "note  ", "failed": "FAILED"}
 

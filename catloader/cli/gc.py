@@ -7,8 +7,8 @@ from datetime import timedelta
 import click
 
 from catloader.cli.context import pass_settings, services_of
-from catloader.logs import counted
 from catloader.settings import Settings
+from checker.plurals import counted
 
 _SHOWN = 20
 

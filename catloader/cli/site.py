@@ -16,7 +16,7 @@ from catloader.settings import Settings, variables
 def serve(settings: Settings) -> None:
     """Run the site until Ctrl-C."""
     configure(settings.log_format)
-    with suppress(OSError):  # a log on a full disk ends no site
+    with suppress(OSError):  # a log on a full disk does not prevent the start
         click.echo(printed("Starting CatLoader ..."))  # before the imports, which take a second
     from catloader.server.commands import serve as run
 

@@ -12,10 +12,10 @@ import click
 from catloader.cli.accounts import account_of
 from catloader.cli.context import pass_settings, services_of
 from catloader.cli.options import FolderPath, not_empty
-from catloader.logs import counted
 from catloader.settings import Settings
 from catloader.transfer.sources import Source
 from checker.folder.arguments import printable
+from checker.plurals import counted
 
 _SHOWN = 20
 _S3 = "s3://"
@@ -103,7 +103,9 @@ def export(settings: Settings, folder: Path, owner: str | None) -> None:
         owner_id = account_of(services.users, owner).id if owner else None
         with tqdm(desc="Exporting", unit=" photos", dynamic_ncols=True, disable=None) as bar:
             result = write(folder, Exports(services.engine), services.objects, owner_id, bar.update)
-    click.echo(f"{counted(result.photos, 'photo')} in {folder}, {result.there_before} of them there before.")
+    click.echo(
+        f"{counted(result.photos, 'photo')} in {folder}, {result.already_present} of them there before."
+    )
     if result.missing:
         shown = _shortened([str(id) for id in result.missing])
         raise click.ClickException(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from catloader.cli.options import utf8
-from catloader.logs import counted
 from checker.folder.arguments import printable
+from checker.plurals import counted
 
 if TYPE_CHECKING:
     from catloader.client import Client

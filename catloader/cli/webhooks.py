@@ -7,8 +7,8 @@ import click
 from catloader.cli.context import pass_settings
 from catloader.cli.options import NUMBER
 from catloader.errors import NotFound
-from catloader.logs import counted
 from catloader.settings import Settings
+from checker.plurals import counted
 
 
 @click.group()

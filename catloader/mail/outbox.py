@@ -13,6 +13,7 @@ from email.message import EmailMessage
 from catloader.errors import StoreUnavailable
 from catloader.mail.smtp import NotSent
 from checker.log_limit import LogLimits
+from checker.plurals import counted
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Outbox:
             self._changed.notify()
             lost = len(self._jobs)
         if lost:
-            logger.warning("%d mails were not sent and are lost", lost)
+            logger.warning("not sent, and lost: %s", counted(lost, "mail"))
         if self._thread.is_alive():
             self._thread.join(timeout=1.0)
 

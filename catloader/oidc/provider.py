@@ -147,7 +147,7 @@ class Provider:
 
     def _unavailable(self, error: Exception | None = None) -> ProviderUnavailable:
         if error is not None:
-            logger.warning("The provider %s is of no use now: %s", self.issuer, type(error).__name__)
+            logger.warning("The provider %s can't be used now: %s", self.issuer, type(error).__name__)
         return ProviderUnavailable("%(name)s does not answer. Please try again in a minute.", name=self.name)
 
 

@@ -120,8 +120,8 @@ def _encoded_login(address: str) -> str:
     """Percent-encode user name and password of an address without its scheme.
 
     Raises:
-        ValueError: the address has a ``?`` that could end them, an IPv6 address without brackets, or a port
-            that is none.
+        ValueError: the address has a ``?`` that could end them, an IPv6 address without brackets, or an
+            invalid port.
     """
     place, question_mark, query = address.partition("?")
     if "@" in query and "@" not in place and "/" not in place:

@@ -28,7 +28,7 @@ class Exported:
     """The result."""
 
     photos: int = 0
-    there_before: int = 0
+    already_present: int = 0
     """Files that existed already, with the right digest."""
     missing: list[int] = field(default_factory=list)
     """Photos whose object is missing or altered; they are in the tables, without a file."""
@@ -94,7 +94,7 @@ def _write_photo(folder: Path, photo: ExportedPhoto, store: ObjectStore, result:
     name = f"photos/{photo.id}.jpg"
     path = folder / name
     if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == photo.sha256:
-        result.there_before += 1
+        result.already_present += 1
         return name
     try:
         data = store.get(ObjectKind.PHOTO, photo.photo_key)

@@ -86,7 +86,7 @@ class Importer:
         """Import all files; yield each result, roughly in the order of the names.
 
         Args:
-            journal: gets each file that is done, refused ones not; None: of a dry run.
+            journal: records each finished file, except refused ones; None: a dry run.
             at_once: files in hand; each takes its bytes and its prepared photo.
 
         Raises:
@@ -153,7 +153,7 @@ class Importer:
 
 def _finished(file: SourceFile, future: Future[Imported], journal: Journal | None) -> Imported:
     imported = future.result()
-    if journal is not None and imported.result is not Result.REFUSED:  # one without a right may get it
+    if journal is not None and imported.result is not Result.REFUSED:  # permissions may change
         journal.add(file)
     return imported
 

@@ -15,7 +15,7 @@ from checker.values import ModelInfo
 
 
 class Records:
-    """The requested ones of both files. Not thread-safe."""
+    """Writes those of the two files that were requested. Not thread-safe."""
 
     def __init__(self, options: CheckOptions, model_info: ModelInfo, rule: ThresholdRule) -> None:
         """Raises CannotResume and OSError, as the files do."""
@@ -36,14 +36,14 @@ class Records:
                 yield file
 
     def add(self, row: Row) -> None:
-        """Write a row to both."""
+        """Write a row to each of them."""
         if self._checkpoint is not None:
             self._checkpoint.add(row)
         if self._results is not None:
             self._results.add(row)
 
     def close(self) -> None:
-        """End both files."""
+        """Complete them."""
         if self._checkpoint is not None:
             self._checkpoint.close()
         if self._results is not None:

@@ -16,6 +16,7 @@ import click
 from checker.decision.operating_point import UNCALIBRATED, ThresholdRule
 from checker.folder.arguments import printable
 from checker.folder.walk import Checked
+from checker.plurals import counted
 from checker.values import ModelInfo, Rendition, Verdict
 
 Row = dict[str, Any]
@@ -140,13 +141,9 @@ def summary(verdicts: Counter[str], seconds: float, rule: ThresholdRule, *, know
     )
     mark = " (uncalibrated)" if rule.profile_id == UNCALIBRATED else ""
     rate = files / max(seconds, 1e-3)
-    return f"{_files(files)}: {counts}{mark}; {seconds:.1f} s, {rate:.0f} a second\n"
+    return f"{counted(files, 'file')}: {counts}{mark}; {seconds:.1f} s, {rate:.0f} a second\n"
 
 
 def slower_line(why_not_faster: str) -> str:
     """Report why a faster variant did not check; empty if the fastest one did."""
     return f"{why_not_faster}\n" if why_not_faster else ""
-
-
-def _files(count: int) -> str:
-    return f"{count} file{'' if count == 1 else 's'}"

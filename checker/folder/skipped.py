@@ -6,6 +6,7 @@ import os
 from collections import Counter
 
 from checker.folder.walk import is_hidden
+from checker.plurals import counted
 
 _ENDINGS = 5
 """Endings that are named; the others are counted together."""
@@ -34,14 +35,14 @@ class Skipped:
         """Return one line, or an empty string if nothing was skipped."""
         parts = []
         if self._endings:
-            files = _counted(self._endings.total(), "file that is not a photo", "files that are not photos")
+            files = counted(self._endings.total(), "file that is not a photo", "files that are not photos")
             parts.append(f"{files} ({', '.join(self._named_endings())})")
         if self._hidden:
-            parts.append(_counted(self._hidden, "hidden file or folder", "hidden files or folders"))
+            parts.append(counted(self._hidden, "hidden file or folder", "hidden files or folders"))
         if self._links:
-            parts.append(_counted(self._links, "link to a folder", "links to folders"))
+            parts.append(counted(self._links, "link to a folder", "links to folders"))
         if self.known:
-            parts.append(_counted(self.known, "file of an earlier run", "files of an earlier run"))
+            parts.append(counted(self.known, "file of an earlier run", "files of an earlier run"))
         return f"Skipped: {', '.join(parts)}\n" if parts else ""
 
     def _named_endings(self) -> list[str]:
@@ -49,10 +50,6 @@ class Skipped:
         words = [f"{count} {_printable(ending) or 'without an ending'}" for ending, count in named]
         rest = self._endings.total() - sum(count for _, count in named)
         return [*words, f"{rest} others"] if rest else words
-
-
-def _counted(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"
 
 
 def _printable(ending: str) -> str:

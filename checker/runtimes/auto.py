@@ -75,11 +75,11 @@ def better(subject: Subject, request: RuntimeRequest) -> Better | None:
 def _fitting_profiles(subject: Subject, request: RuntimeRequest) -> Iterator[Profile]:
     for folder in request.profile_folders:
         for profile in map(load_profile, sorted(folder.glob("*.json"))):
-            asked_for = request.runtime in ("auto", profile.key.runtime) and request.precision in (
+            is_requested = request.runtime in ("auto", profile.key.runtime) and request.precision in (
                 "auto",
                 profile.key.precision,
             )
-            if profile.key.subject == subject and asked_for and _keeps_rates(profile, request):
+            if profile.key.subject == subject and is_requested and _keeps_rates(profile, request):
                 yield profile
 
 
@@ -105,17 +105,17 @@ def _is_there(profile: Profile, entry: Entry, request: RuntimeRequest) -> bool:
 
 def _runs_in_torch(profile: Profile) -> bool:
     has_torch = importlib.util.find_spec("torch") is not None
-    return profile.key.runtime == "torch" and has_torch and _is_multiplied(profile.key.precision)
+    return profile.key.runtime == "torch" and has_torch and _is_supported(profile.key.precision)
 
 
 def _can_be_made(profile: Profile, entry: Entry) -> bool:
     key = profile.key
-    if key.runtime != "openvino" or not can_optimise(key.precision) or not _is_multiplied(key.precision):
+    if key.runtime != "openvino" or not can_optimise(key.precision) or not _is_supported(key.precision):
         return False
     made_from = (recipe.weights_sha256 for recipe in recipes(entry))
     return key.precision != "int8" or key.weights_sha256 in made_from
 
 
-def _is_multiplied(precision: str) -> bool:
+def _is_supported(precision: str) -> bool:
     """Return whether the processor has instructions for products in this precision."""
     return precision != "bf16" or multiplies_bf16(cpu_flags())

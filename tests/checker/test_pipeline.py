@@ -160,7 +160,7 @@ def test_out_of_memory_halves_the_batch_until_it_fits(
     assert [outcome.claim for outcome in outcomes] == claims
     at_once = check_batch(claims, source, StubClassifier(), StubRule())
     assert [o.decision for o in outcomes] == [o.decision for o in at_once]
-    assert "out of memory; trying again with 3 photos at a time" in caplog.text
+    assert "out of memory; trying again with batches of 3" in caplog.text
 
 
 def test_model_that_always_fails_is_blamed_on_the_machine(source: FaultySource) -> None:

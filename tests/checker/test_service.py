@@ -340,7 +340,7 @@ def test_failing_machine_releases_photos_without_counting_an_attempt(
     assert rig.queue.log == []
     assert rig.queue.ids("pending") == list(range(12))
     assert len(rig.queue.released) <= 8  # the pool stops without trying the whole backlog
-    assert "go back to the queue" in caplog.text
+    assert "4 photos released" in caplog.text
     rig.source.errors.clear()
     rig.classifier.fails = None
     assert service.drain() == 12
@@ -357,9 +357,7 @@ def test_sweep_retries_after_a_store_outage_and_logs_it_once(
     rig.source.errors.clear()
     assert rig.queue.finished(1)
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == [
-        "1 photos go back to the queue, and are tried again at every sweep: S3 does not answer"
-    ]
+    assert warnings == ["1 photo released; trying again at every sweep: S3 does not answer"]
 
 
 def test_store_error_of_one_photo_does_not_stop_the_others(rig: Rig) -> None:

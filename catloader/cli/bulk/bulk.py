@@ -14,9 +14,9 @@ from catloader.cli.bulk.labelled import plan_of_labelled, size_of_results
 from catloader.cli.bulk.run import UNIT_ROWS, folder_of, run_and_tell, state_of
 from catloader.cli.context import pass_settings, services_of
 from catloader.cli.options import chosen_digest, chosen_status, not_empty, since_option
-from catloader.logs import counted
 from catloader.settings import Settings
 from checker.cores import available_cores
+from checker.plurals import counted
 
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.logs import counted
+from checker.plurals import counted
 
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan

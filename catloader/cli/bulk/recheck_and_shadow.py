@@ -11,8 +11,8 @@ from catloader.checks.promotion import resolve_model
 from catloader.cli.bulk.flips import show_and_apply
 from catloader.cli.bulk.run import UNIT_ROWS, folder_of, run_and_tell, state_of
 from catloader.cli.context import services_of
-from catloader.logs import counted
 from catloader.settings import Settings
+from checker.plurals import counted
 
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan

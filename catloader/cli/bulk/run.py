@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.logs import counted
 from catloader.settings import Settings
+from checker.plurals import counted
 
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan
     from catloader.wiring import Services
 
 UNIT_ROWS = 128
-_SAY_EVERY_S = 5.0
+_PRINT_EVERY_S = 5.0
 
 
 def folder_of(settings: Settings, name: str) -> Path:
@@ -37,10 +37,10 @@ def run_and_tell(services: Services, chosen: Plan, engine: str = "local", addres
     """Run a plan and print its progress."""
     from catloader.bulk.commands import run
 
-    said_s = time.monotonic()
+    printed_s = time.monotonic()
     for progress in run(services, chosen, engine, address):
-        if time.monotonic() - said_s >= _SAY_EVERY_S:
-            said_s = time.monotonic()
+        if time.monotonic() - printed_s >= _PRINT_EVERY_S:
+            printed_s = time.monotonic()
             minutes = progress.left / progress.photos_per_s / 60
             click.echo(
                 f"{progress.left} left, {progress.photos_per_s:.1f} photos/s, {minutes:.1f} minutes to go"

@@ -8,8 +8,8 @@ import click
 
 from catloader.cli.context import pass_settings
 from catloader.cli.groups import Group
-from catloader.logs import counted
 from catloader.settings import Settings
+from checker.plurals import counted
 
 if TYPE_CHECKING:
     from catloader.store.db.photos.photo_rows import Photo

@@ -17,9 +17,9 @@ from catloader.cli.options import (
     sample_option,
     since_option,
 )
-from catloader.logs import counted
 from catloader.settings import Settings
 from checker.cores import available_cores
+from checker.plurals import counted
 
 if TYPE_CHECKING:
     from catloader.store.db.schema import Status

@@ -11,8 +11,8 @@ import click
 
 from catloader.cli.context import pass_settings
 from catloader.cli.groups import Group
-from catloader.logs import counted
 from catloader.settings import Settings
+from checker.plurals import counted
 from models.catalogue import Entry, all_entries, entry_named, load_catalogue, resolve, weights_path
 from models.errors import ModelsError, WeightsMissing
 from models.openvino_ir import PRECISIONS

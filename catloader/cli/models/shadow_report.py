@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from catloader.checks.shadow import Compared
-from catloader.logs import counted
 from catloader.store.db.checks.model_choices import ShadowReport as StoredReport
+from checker.plurals import counted
 
 _MOST_PHOTOS = 200
 

@@ -21,6 +21,7 @@ from catloader.store.db.paging import pages
 from catloader.store.db.schema import deletions, metadata, photos, users
 from catloader.store.db.time_limits import lift_time_limits
 from catloader.store.kinds import ObjectKind, StoredObject
+from checker.plurals import counted
 
 _ROWS_AT_ONCE = 1000
 _COLUMNS = {
@@ -200,7 +201,7 @@ def _refuse_used(connection: Connection, name: str) -> None:
     accounts = connection.execute(select(func.count()).select_from(users)).scalar_one()
     if accounts:
         raise BackupRefused(
-            f"The database {name} is not empty ({accounts} account{'' if accounts == 1 else 's'}): set "
+            f"The database {name} is not empty ({counted(accounts, 'account')}): set "
             "CATLOADER_DATA_DIR to a new folder, or DATABASE_URL to an empty database."
         )
 

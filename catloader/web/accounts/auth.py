@@ -17,7 +17,6 @@ from catloader.errors import (
     TooManyAttempts,
     WrongCredentials,
 )
-from catloader.logs import counted
 from catloader.store.db.accounts.sessions import new_token
 from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.engine import utcnow
@@ -34,6 +33,7 @@ from catloader.web.accounts.sessions import (
 from catloader.web.http.context import guard, local_path, services, wants_json
 from catloader.web.http.errors import form_refused
 from catloader.web.languages import gettext, language
+from checker.plurals import counted
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("auth", __name__)

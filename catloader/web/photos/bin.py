@@ -9,7 +9,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput, NotFound
-from catloader.logs import counted
 from catloader.store.db.photos.gallery import Position
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
@@ -19,6 +18,7 @@ from catloader.web.languages import gettext, ngettext
 from catloader.web.photos.jpegs import jpeg_response, sharp_response
 from catloader.web.photos.photo_list import PAGE_PHOTOS, position_of_text, selected_ids, text_of_position
 from catloader.web.uploads.admission import uses_object_store
+from checker.plurals import counted
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("bin", __name__, url_prefix="/bin")

@@ -9,13 +9,13 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput
-from catloader.logs import counted
 from catloader.web.accounts.sessions import current_user, without_login
 from catloader.web.checking import checker_is_away
 from catloader.web.http.context import local_path, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.photos.nouns import noun
 from catloader.web.photos.photo_list import PhotoList, selected_ids
+from checker.plurals import counted
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("gallery", __name__)

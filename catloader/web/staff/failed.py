@@ -9,13 +9,13 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput
-from catloader.logs import counted
 from catloader.store.db.checks.failed_photos import FailedStatus
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import services
 from catloader.web.languages import ngettext
 from catloader.web.staff.admin import administrators_only, number_of
+from checker.plurals import counted
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("failed", __name__, url_prefix="/admin/failed")

@@ -25,8 +25,6 @@ _LATELY_S = 5.0
 _MOST_SPREAD_S = 55
 _CROWD = 4
 """Refusals per place within ``_LATELY_S`` above which bodies are not kept while all places are taken."""
-
-
 _PATIENCE_S = 12.0
 """The same time as a request waits for SQLite's lock, for which earlier uploads may be waiting."""
 

@@ -30,5 +30,5 @@ def bounded(profile: bytes) -> bytes | None:
         return profile
     renamed = bytearray(profile)
     for place in chains:
-        renamed[place : place + 4] = renamed[place : place + 4].lower()  # a name that nobody reads
+        renamed[place : place + 4] = renamed[place : place + 4].lower()  # a tag that no program looks for
     return bytes(renamed)

@@ -10,6 +10,7 @@ from typing import Any
 
 from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto
 from checker.evaluation.provenance import machine_kind
+from checker.plurals import counted
 from scripts.accuracy.report import charts
 from scripts.accuracy.report.advice import advice
 from scripts.accuracy.report.photo_table import photo_table
@@ -50,11 +51,7 @@ def _text(name: str) -> str:
 def _about(result: dict[str, Any]) -> str:
     counts = result["data"]["counts"]
     nouns = {CAT: "cat", NOT_CAT: "other", WILD_FELINE: "wild feline"}
-    photos = ", ".join(
-        f"{counts[label]} {noun}{'' if counts[label] == 1 else 's'}"
-        for label, noun in nouns.items()
-        if label in counts
-    )
+    photos = ", ".join(counted(counts[label], noun) for label, noun in nouns.items() if label in counts)
     return (
         f'<p class="note">{photos} (data {result["data"]["sha256"][:12]}); '
         f"{escape(machine_kind(result['machine']))}; commit {escape(result['commit'][:20])}, "

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Engine, exists, func, literal, select, update
 
-from catloader.logs import counted
 from catloader.store.db.clock import database_now, later
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos.photo_rows import not_in_bin
 from catloader.store.db.schema import Status, check_log, photos
 from catloader.store.db.staff.audit_log import record
+from checker.plurals import counted
 
 FINISHED = (Status.CAT, Status.UNSURE, Status.NOT_CAT, Status.UNREADABLE, Status.FAILED)
 _BATCH = 1000
