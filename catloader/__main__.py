@@ -19,7 +19,7 @@ def run() -> None:
     open_standard_streams()
     try:
         import babel.localtime  # noqa: F401 - it reads the file that TZ names
-    except (OSError, ValueError) as error:
+    except (AssertionError, OSError, ValueError) as error:  # AssertionError: where pytz is installed
         sys.exit(
             f"Error: TZ names a file that is not a time zone ({error}); set it to one, as in Europe/Berlin."
         )
