@@ -100,6 +100,16 @@ def test_refusal_is_shown_beside_its_file(page: Page, photos: Path) -> None:
     expect(page.locator(".grid .badge")).to_have_count(1)
 
 
+def test_a_file_over_the_limit_is_refused_with_the_limit_that_the_page_states(
+    page: Page, tmp_path: Path
+) -> None:
+    (tmp_path / "large.jpg").write_bytes(bytes(1_000_001))
+    register(page, "lars@example.org")
+    expect(page.locator(".drop")).to_contain_text("up to 976 kB each")
+    page.set_input_files("#photos", tmp_path / "large.jpg")
+    expect(page.locator("#queue li")).to_contain_text("This file is larger than 976 kB.")
+
+
 def test_upload_page_waits_while_the_site_is_busy(page: Page, site: Site, photos: Path) -> None:
     register(page, "gerd@example.org")
     page.set_input_files("#photos", [photos / "coffee.png", photos / "notes.jpg"])

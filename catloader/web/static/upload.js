@@ -9,7 +9,7 @@ import { receiveShared, takeBrought, takeShared } from "./shared.js";
 import { settled } from "./this-account.js";
 import { gettext, ngettext } from "./texts.js";
 import { showProgress } from "./upload-bar.js";
-import { element, makeRow, size } from "./upload-row.js";
+import { element, makeRow } from "./upload-row.js";
 import { makeRun } from "./upload-run.js";
 
 const TOGETHER = 2;
@@ -39,7 +39,7 @@ function add(files, origin = "") {
     row.remove.onclick = () => remove(row);
     rows.push(row);
     list.append(row.item);
-    if (file.size > maxBytes) row.end("refused", gettext("This file is larger than %(limit)s.", { limit: size(maxBytes) }));
+    if (file.size > maxBytes) row.end("refused", gettext("This file is larger than %(limit)s.", { limit: form.dataset.limit }));
   }
   settle();
 }
