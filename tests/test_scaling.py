@@ -48,8 +48,15 @@ def test_the_cost_of_a_photo_equals_the_measured_one() -> None:
     assert f"| {core_ms:.0f} ms of a core ({rate:.0f} photos/s on two) |" in _PAGE
     first = _SCALE["tables"][0]
     assert f"| {first['claim_ms']:.1f} + {first['finish_ms']:.1f} ms on PostgreSQL |" in _PAGE
-    checks, uploads = (_spaced(round(1e9 * ms / 3.6e6, -2)) for ms in (round(core_ms), upload["median_ms"]))
-    assert f"about {checks} core-hours of checks, {uploads} of uploads" in _PAGE
+    checks, uploads = (round(1e9 * ms / 3.6e6, -2) for ms in (round(core_ms), upload["median_ms"]))
+    assert f"about {_spaced(checks)} core-hours of checks, {_spaced(uploads)} of uploads" in _PAGE
+    in_all = checks + uploads
+    assert (
+        _row(
+            "checks and uploads", f"{_spaced(in_all)} core-hours", "0.04 for a core-hour", round(in_all / 25)
+        )
+        in _PAGE
+    )
 
 
 def test_the_row_sizes_equal_the_measured_ones() -> None:

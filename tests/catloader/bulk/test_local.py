@@ -1,4 +1,4 @@
-"""Bulk work with the engine ``local``, on 100 photos in a real S3."""
+"""Bulk work with the engine ``local``, on 200 photos in a real S3."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _all(plan: Plan) -> list[dict[str, Any]]:
 
 def test_verdicts_equal_those_of_check_run_bit_for_bit_without_a_listing(site: BulkSite) -> None:
     said = site.type("bulk", "plan", "same", "--unit-rows", str(UNIT)).output
-    assert said.startswith("100 photos, 0.009 GB, in 20 units.\nAbout 0.0 hours")
+    assert said.startswith("200 photos, 0.018 GB, in 40 units.\nAbout 0.0 hours")
     plan = Plan(site.folder / "bulk/same")
     services = build(site.settings, checker=False)
     seen = [progress.photos for progress in run(services, plan)]
@@ -54,7 +54,7 @@ def test_verdicts_equal_those_of_check_run_bit_for_bit_without_a_listing(site: B
         in_bulk.append((row["photo_id"], row["verdict"], row["score"], log["labels"], log["subject_scores"]))
     assert in_bulk == live
     assert len({score for _, _, score, _, _ in in_bulk}) > MANY / 2
-    assert "100 photos checked: " in site.type("bulk", "flips", "same").output
+    assert "200 photos checked: " in site.type("bulk", "flips", "same").output
     assert "->" not in site.type("bulk", "flips", "same").output
 
 
@@ -67,7 +67,7 @@ def test_a_killed_run_resumes(site: BulkSite) -> None:
     done = {path: path.stat().st_mtime_ns for path in results(folder)}
     assert 8 <= len(done) < MANY / UNIT
     said = site.type("bulk", "resume", "killed").output
-    assert said.endswith("20 of 20 units done, 100 photos, efficientnet_lite0: done.\n")
+    assert said.endswith("40 of 40 units done, 200 photos, efficientnet_lite0: done.\n")
     assert {path: path.stat().st_mtime_ns for path in done} == done, "nothing was done twice"
     ids = [row["photo_id"] for row in _all(Plan(folder))]
     assert len(ids) == len(set(ids)) == MANY
@@ -92,7 +92,7 @@ def test_a_plan_that_is_not_running_cannot_be_cancelled(site: BulkSite) -> None:
     site.type("bulk", "plan", "idle")
     refused = CliRunner().invoke(main, ["bulk", "cancel", "idle"], env=site.environ)
     assert refused.exit_code == 1
-    assert refused.stderr.startswith("Error: Nothing to cancel: 0 of 1 unit done, ")
+    assert refused.stderr.startswith("Error: Nothing to cancel: 0 of 2 units done, ")
     assert refused.stderr.endswith(": not running.\n")
     assert not Plan(site.folder / "bulk/idle").cancelled
 

@@ -1,4 +1,4 @@
-"""Bulk work with the engine ``ray``, in its own processes, on 100 photos in a real S3 and two cores."""
+"""Bulk work with the engine ``ray``, in its own processes, on 200 photos in a real S3 and two cores."""
 
 from __future__ import annotations
 
