@@ -198,18 +198,27 @@ def test_longer_texts_of_other_languages_fit_on_a_phone(
 
 _STUCK = """() => [
   ...document.querySelectorAll(".hint + .button, .hint + .lead, form + p, details + form"),
+  ...document.querySelectorAll("details input + .button"),
 ].filter((one) => {
   return one.getBoundingClientRect().top - one.previousElementSibling.getBoundingClientRect().bottom < 8;
 }).map((one) => one.outerHTML)"""
-"""Finds the elements at a distance of less than 8 px from the hint or the form above."""
+"""Finds the elements at a distance of less than 8 px from the hint, the form or the field above."""
 
 
-def test_elements_keep_a_distance_from_hints_and_forms(
+def test_elements_keep_a_distance_from_hints_forms_and_fields(
     browser: Browser, site: Site, session: StorageState
 ) -> None:
     with window(browser, site.url, session) as page:
-        for path in ("/account", "/review/audit", "/admin/failed", "/admin/models"):
+        for path in (
+            "/account",
+            "/account/passkeys",
+            "/photos/1",
+            "/review/audit",
+            "/admin/failed",
+            "/admin/models",
+        ):
             page.goto(path)
+            unfold(page)
             assert page.evaluate(_STUCK) == [], path
 
 
