@@ -60,6 +60,7 @@ def kill(process: psutil.Process) -> None:
 
 def _runs(process: psutil.Process) -> bool:
     try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
+        # The first thread of a zombie may have ended while others, which hold its files and ports, still end.
+        return bool(process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     except psutil.NoSuchProcess:
         return False
