@@ -91,3 +91,11 @@ def test_images_name_their_user_by_number() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
     (created,) = re.findall(r"useradd .*--uid (\d+)", dockerfile)
     assert re.findall(r"^USER (.+)$", dockerfile, re.MULTILINE) == [created, created]
+
+
+def test_the_user_of_images_may_write_weights() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    (folder,) = re.findall(r"CATCHECK_WEIGHTS_DIR=/app/(\S+)", dockerfile)
+    made = f"RUN install -d -o catloader -g catloader {folder}\n"
+    assert "COPY models models\n" in dockerfile.partition(made)[0]
+    assert "USER " in dockerfile.partition(made)[2]
