@@ -36,7 +36,7 @@ def user() -> None:
 @pass_settings
 def create(settings: Settings, email: str, admin: bool, password_stdin: bool) -> None:
     """Create an account."""
-    from catloader import accounts
+    from catloader.accounts import accounts
     from catloader.store.db.engine import utcnow
 
     with _users(settings) as users:
@@ -51,7 +51,7 @@ def create(settings: Settings, email: str, admin: bool, password_stdin: bool) ->
 @pass_settings
 def reset_password(settings: Settings, email: str, password_stdin: bool) -> None:
     """Set a new password and end the account's sessions."""
-    from catloader.passwords import hash_password
+    from catloader.accounts.passwords import hash_password
 
     with _users(settings) as users:
         account = account_of(users, email)

@@ -36,7 +36,7 @@ def tokens() -> None:
 @pass_settings
 def create(settings: Settings, email: str, name: str, scopes: tuple[str, ...], days: int | None) -> None:
     """Make a token and print it; it can't be shown again."""
-    from catloader.api_tokens import create as make
+    from catloader.accounts.api_tokens import create as make
     from catloader.store.db.engine import utcnow
     from catloader.wiring import site_secret
 

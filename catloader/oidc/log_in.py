@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
+from catloader.accounts.passwords import hash_password
 from catloader.errors import AccountDisabled, ProviderRefused
 from catloader.oidc.identity import Identity
-from catloader.passwords import hash_password
 from catloader.store.db.accounts.identities import Identities
 from catloader.store.db.accounts.users import User, Users
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from catloader.attempts import AttemptLimits
+from catloader.accounts.attempts import AttemptLimits
 from catloader.checks.dispatch import choose_way
 from catloader.checks.measured_queue import MeasuredQueue
 from catloader.checks.runtime_request import profile_folders

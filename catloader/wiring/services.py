@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from catloader.attempts import AttemptLimits
+from catloader.accounts.attempts import AttemptLimits
 from catloader.checks.dispatch import Dispatcher, Listening
 from catloader.checks.shadow_runs import ShadowRuns
 from catloader.checks.signatures import Signer

@@ -66,7 +66,7 @@ def test_only_the_settings_read_the_environment() -> None:
         ("catloader.server.commands, catloader.server.gunicorn, catloader.web",
          {"alembic", "authlib", "joserfc", "requests", "torch", "openvino"}),
         ("catloader.server.commands", {"flask", "gunicorn", "waitress", "webauthn"}),
-        ("catloader.server.database, catloader.accounts", {"botocore", "flask", "numpy", "PIL"}),
+        ("catloader.server.database, catloader.accounts.accounts", {"botocore", "flask", "numpy", "PIL"}),
     ],
     ids=["a site", "a site before its object store", "a command on the database"],
 )  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from catloader import api_tokens
-from catloader.api_tokens import Scope
+from catloader.accounts import api_tokens
+from catloader.accounts.api_tokens import Scope
 from catloader.store.db.engine import utcnow
 from tests.support.site import Person, jpeg, services_of
 

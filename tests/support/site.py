@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from catloader import create_app
-from catloader.passwords import hash_password
+from catloader.accounts.passwords import hash_password
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.gallery import Selection

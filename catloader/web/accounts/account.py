@@ -9,8 +9,8 @@ import threading
 from flask import Blueprint, Flask, Response, current_app, flash, g, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from catloader import accounts
-from catloader.account_export import ExportedAccount, zip_of
+from catloader.accounts import accounts
+from catloader.accounts.export import ExportedAccount, zip_of
 from catloader.errors import ExportBusy, InvalidInput, TooManyAttempts, WrongCredentials
 from catloader.store.db.engine import utcnow
 from catloader.store.kinds import ObjectKind

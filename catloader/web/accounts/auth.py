@@ -8,7 +8,7 @@ import logging
 from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from catloader import accounts
+from catloader.accounts import accounts
 from catloader.errors import (
     CatLoaderError,
     FormRefused,

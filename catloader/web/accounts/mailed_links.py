@@ -10,7 +10,7 @@ import logging
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from catloader import accounts
+from catloader.accounts import accounts
 from catloader.errors import CatLoaderError, InvalidInput, LinkExpired, TooManyAttempts
 from catloader.mail.account_mails import AccountMails
 from catloader.store.db.engine import utcnow

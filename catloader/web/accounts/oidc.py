@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Flask, abort, flash, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from catloader import accounts
+from catloader.accounts import accounts
 from catloader.errors import InvalidInput, TooManyAttempts, WrongCredentials
 from catloader.oidc import log_in
 from catloader.oidc.identity import Identity

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from catloader import accounts, passkeys
+from catloader.accounts import accounts, passkeys
 from catloader.errors import CatLoaderError, InvalidInput, NotFound, TooManyAttempts, WrongCredentials
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import current_user, sign_in, without_login

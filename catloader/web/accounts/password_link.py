@@ -6,8 +6,8 @@ import logging
 
 from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 
+from catloader.accounts.passwords import hash_password
 from catloader.errors import InvalidInput, LinkExpired, TooManyAttempts
-from catloader.passwords import hash_password
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.auth import Answer
 from catloader.web.accounts.sessions import without_login

@@ -7,7 +7,7 @@ import logging
 from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from catloader import accounts, second_factor
+from catloader.accounts import accounts, second_factor
 from catloader.errors import CatLoaderError, InvalidInput, TooManyAttempts, WrongCredentials
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import guard, services

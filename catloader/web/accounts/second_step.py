@@ -9,7 +9,7 @@ from datetime import timedelta
 from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from catloader import second_factor
+from catloader.accounts import second_factor
 from catloader.errors import CatLoaderError, TooManyAttempts, WrongCredentials
 from catloader.store.db.accounts.users import User
 from catloader.web.accounts.sessions import sign_in, without_login

@@ -7,7 +7,7 @@ import logging
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from catloader import accounts, api_tokens
+from catloader.accounts import accounts, api_tokens
 from catloader.errors import CatLoaderError, InvalidInput, NotFound, TooManyAttempts, WrongCredentials
 from catloader.languages import gettext_noop
 from catloader.store.db.engine import utcnow

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from flask import Blueprint
 
+from catloader.accounts.api_tokens import Scope
 from catloader.api_models import Check, Label, Labels, Model
-from catloader.api_tokens import Scope
 from catloader.checks.on_demand import judge
 from catloader.web.accounts.sessions import current_user
 from catloader.web.api_v1.bodies import sent_photo, takes_photo

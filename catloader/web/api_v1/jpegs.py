@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from catloader.api_tokens import Scope
+from catloader.accounts.api_tokens import Scope
 from catloader.store.kinds import ObjectKind
 from catloader.web.api_v1.photos import own_photo
 from catloader.web.api_v1.spec import PHOTOS, answers, api

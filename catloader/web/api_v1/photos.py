@@ -7,8 +7,8 @@ import logging
 from flask import Blueprint, make_response, request, url_for
 from werkzeug.wrappers import Response
 
+from catloader.accounts.api_tokens import Scope
 from catloader.api_models import Photo, PhotoPage
-from catloader.api_tokens import Scope
 from catloader.errors import CatLoaderError, InvalidInput, NotFound, NotPossibleNow
 from catloader.intake.upload import Refused
 from catloader.store.db.photos import photo_rows as rows

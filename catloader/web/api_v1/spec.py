@@ -11,8 +11,8 @@ from spectree import Response, SecurityScheme, SpecTree, Tag
 from spectree.models import SecureType, SecuritySchemeData
 from werkzeug.exceptions import UnsupportedMediaType
 
+from catloader.accounts.api_tokens import Scope
 from catloader.api_models import Problem
-from catloader.api_tokens import Scope
 from catloader.errors import InvalidInput
 from catloader.web.http import problems
 

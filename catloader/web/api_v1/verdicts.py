@@ -8,8 +8,8 @@ from typing import cast
 from flask import Blueprint, make_response
 from werkzeug.wrappers import Response
 
+from catloader.accounts.api_tokens import Scope
 from catloader.api_models import Appeal, Label, Labels, Model, Verdict
-from catloader.api_tokens import Scope
 from catloader.errors import NotPossibleNow
 from catloader.store.db.checks.check_log import CheckRecord
 from catloader.store.db.engine import utcnow

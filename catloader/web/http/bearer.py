@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from flask import Flask, current_app, g, request
 from werkzeug.wrappers import Response
 
-from catloader.api_tokens import Scope, is_signed
+from catloader.accounts.api_tokens import Scope, is_signed
 from catloader.errors import ScopeMissing, StoreUnavailable, TokenRefused
 from catloader.store.db.accounts.api_tokens import ApiToken
 from catloader.store.db.accounts.users import User

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from flask import current_app, g, request, url_for
 from werkzeug.wrappers import Response
 
-from catloader.accounts import Guard
+from catloader.accounts.accounts import Guard
 from catloader.errors import NotFound
 from catloader.languages import gettext_noop
 from catloader.store.db.engine import utcnow

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from flask import Flask, Request, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from catloader.api_tokens import is_signed
+from catloader.accounts.api_tokens import is_signed
 from catloader.errors import StoreFull, StoreUnavailable
 from catloader.web.http import bearer, cookies
 from catloader.web.uploads.upload_places import UploadPlaces

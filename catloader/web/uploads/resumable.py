@@ -21,7 +21,7 @@ from werkzeug.exceptions import PreconditionFailed, UnsupportedMediaType
 from werkzeug.http import http_date
 from werkzeug.wrappers import Response
 
-from catloader.api_tokens import Scope
+from catloader.accounts.api_tokens import Scope
 from catloader.errors import EmptyFile, InvalidInput, TooManyBytes
 from catloader.intake.partial_file import FileFacts, OpenUpload, length_of, upload_id
 from catloader.intake.prepare import shown_limit

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from catloader.api_tokens import is_signed
+from catloader.accounts.api_tokens import is_signed
 from catloader.cli import main
 from catloader.settings import Settings
 from catloader.wiring import site_secret

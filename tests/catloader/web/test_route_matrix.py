@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import Engine, select
 from werkzeug.test import TestResponse
 
-from catloader.api_tokens import Scope
+from catloader.accounts.api_tokens import Scope
 from catloader.demo.client import free_port
 from catloader.store.db.engine import reading, utcnow
 from catloader.store.db.schema import metadata

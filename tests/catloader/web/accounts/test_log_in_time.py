@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from catloader.accounts.passwords import hash_password
 from catloader.demo.client import free_port
 from catloader.oidc.identity import Identity
 from catloader.oidc.log_in import new_user
-from catloader.passwords import hash_password
 from catloader.store.db.engine import utcnow
 from catloader.web.http import cookies
 from tests.support.accounts_site import accounts_site

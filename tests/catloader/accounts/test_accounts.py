@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from catloader import accounts
-from catloader.accounts import Guard
-from catloader.attempts import AttemptLimits, network
+from catloader.accounts import accounts
+from catloader.accounts.accounts import Guard
+from catloader.accounts.attempts import AttemptLimits, network
+from catloader.accounts.passwords import hash_password
 from catloader.errors import EmailTaken, InvalidEmail, TooManyAttempts, WrongCredentials
-from catloader.passwords import hash_password
 from catloader.store.db.accounts.attempts import Attempts
 from catloader.store.db.accounts.users import Users
 

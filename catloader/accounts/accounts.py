@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from catloader import passwords
-from catloader.attempts import AttemptLimits
+from catloader.accounts import passwords
+from catloader.accounts.attempts import AttemptLimits
 from catloader.errors import AccountDisabled, InvalidEmail, WrongCredentials
 from catloader.store.db.accounts.sign_up import SignUps
 from catloader.store.db.accounts.users import User, Users, normal_email

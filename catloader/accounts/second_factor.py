@@ -12,7 +12,7 @@ from datetime import datetime
 import pyotp
 import segno
 
-from catloader import accounts
+from catloader.accounts import accounts
 from catloader.errors import InvalidInput, WrongCredentials
 from catloader.store.db.accounts.second_factors import SecondFactors
 from catloader.store.db.accounts.users import User

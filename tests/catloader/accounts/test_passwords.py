@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from catloader import passwords
+from catloader.accounts import passwords
 from catloader.errors import InvalidInput
 
 

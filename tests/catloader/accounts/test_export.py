@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from catloader.account_export import ExportedAccount, zip_of
+from catloader.accounts.export import ExportedAccount, zip_of
 from catloader.store.db.photos.gallery import Gallery
 from catloader.store.db.photos.photo_rows import Photo
 from tests.support.rows import add_photos, some_user

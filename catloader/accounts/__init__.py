@@ -1,0 +1,1 @@
+"""Accounts without Flask: log-in and its limits, passwords, second step, passkeys, API tokens, export."""
