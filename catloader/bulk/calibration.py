@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from catloader.bulk.kept_columns import required_keep
-from catloader.bulk.kept_results import calibration_set, model_of
+from catloader.bulk.kept.columns import required_keep
+from catloader.bulk.kept.results import calibration_set, model_of
 from catloader.bulk.plan import BulkError, Plan
 from checker.decision.profile import Profile
 from checker.decision.subject import Subject

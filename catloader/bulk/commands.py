@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from catloader.bulk.keep import keep_of, task_of
-from catloader.bulk.kept_columns import kept_columns
-from catloader.bulk.local import Done, run_local
+from catloader.bulk.engines.local import Done, run_local
+from catloader.bulk.engines.ray_engine import run_ray
+from catloader.bulk.engines.sources import FILES, TABLE, make_pool, source_of
+from catloader.bulk.inputs.objects import bucket_and_prefix, listed, listed_files
+from catloader.bulk.kept.columns import kept_columns
+from catloader.bulk.kept.keep import keep_of, task_of
 from catloader.bulk.manifest import PlannedPhoto, write_manifest
-from catloader.bulk.objects import bucket_and_prefix, listed, listed_files
 from catloader.bulk.plan import BulkError, Facts, Plan
-from catloader.bulk.ray_engine import run_ray
-from catloader.bulk.sources import FILES, TABLE, make_pool, source_of
 from catloader.settings import Settings
 from catloader.store.db.checks.bulk import BulkTable
 from catloader.store.db.checks.rechecks import RecheckFilter

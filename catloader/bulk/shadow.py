@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from catloader.bulk.commands import make_plan
+from catloader.bulk.engines.sources import TABLE
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.bulk.plan import BulkError, Facts, Plan
-from catloader.bulk.sources import TABLE
 from catloader.checks.shadow import Compared
 from catloader.store.db.checks.bulk import BulkTable
 from checker.values import Verdict

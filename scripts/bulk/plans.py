@@ -9,9 +9,9 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from catloader.bulk.engines.sources import TABLE
 from catloader.bulk.manifest import PlannedPhoto, write_manifest
 from catloader.bulk.plan import Facts, Plan
-from catloader.bulk.sources import TABLE
 from catloader.demo.photos import demo_photos
 from catloader.intake.prepare import prepare
 from catloader.intake.upload import limits

@@ -8,8 +8,8 @@ from importlib import metadata
 
 import pytest
 
+from catloader.bulk.engines.ray_engine import import_ray
 from catloader.bulk.manifest import parquet
-from catloader.bulk.ray_engine import import_ray
 from catloader.cli.models.calibrate import require_extra
 from catloader.demo import photos
 from catloader.errors import StartupError

@@ -38,7 +38,7 @@ def test_only_wiring_makes_engines_and_clients(package: str) -> None:
 def test_only_the_settings_read_the_environment() -> None:
     """Elsewhere ``os.environ`` is only passed on, to child processes and to a library."""
     hand_on = {
-        "catloader/bulk/ray_engine.py",
+        "catloader/bulk/engines/ray_engine.py",
         "catloader/checks/shadow_runs.py",
         "catloader/explanations/warm_child.py",
         "catloader/demo/temporary_site.py",

@@ -223,7 +223,7 @@ def apply(settings: Settings, name: str, *, yes: bool) -> None:
 
     Photos that a person decided, or that were checked since the plan was made, stay as they are.
     """
-    from catloader.bulk.sources import TABLE
+    from catloader.bulk.engines.sources import TABLE
     from catloader.server.database import migrated_database
     from catloader.store.db.checks.bulk import BulkTable
 

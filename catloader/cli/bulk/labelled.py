@@ -20,9 +20,9 @@ def plan_of_labelled(
     services: Services, folder: Path, model: str, data: str, *, unit_rows: int, augmentations: bool
 ) -> Plan:
     """Load the model, and plan the photos of ``data``, which is as `bulk plan --labelled` takes it."""
-    from catloader.bulk.labelled import files, plan_labelled, reviewed
-    from catloader.bulk.labelled_objects import labelled_objects
-    from catloader.bulk.sources import FILES, TABLE
+    from catloader.bulk.engines.sources import FILES, TABLE
+    from catloader.bulk.inputs.labelled import files, plan_labelled, reviewed
+    from catloader.bulk.inputs.labelled_objects import labelled_objects
     from catloader.checks.reviewed_photos import DATABASE
     from catloader.store.db.checks.bulk import BulkTable
     from catloader.wiring import load_model
@@ -53,7 +53,7 @@ def plan_of_labelled(
 
 def size_of_results(plan: Plan) -> str:
     """Tell how much disk the results of a plan of labelled photos take."""
-    from catloader.bulk.kept_columns import required_keep
+    from catloader.bulk.kept.columns import required_keep
 
     each = required_keep(plan).photo_bytes
     return (

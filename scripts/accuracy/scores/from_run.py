@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from catloader.bulk.calibration import variant_of
-from catloader.bulk.kept_columns import kept_units
-from catloader.bulk.kept_results import calibration_set, model_of
+from catloader.bulk.engines.sources import TABLE
+from catloader.bulk.kept.columns import kept_units
+from catloader.bulk.kept.results import calibration_set, model_of
 from catloader.bulk.manifest import Label, PlannedPhoto, read_units
 from catloader.bulk.plan import Plan
-from catloader.bulk.sources import TABLE
 from catloader.checks.reviewed_photos import stored_photo
 from catloader.server.object_store import shared_or_own_object_store
 from catloader.settings import Settings

@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from catloader.bulk.commands import run
-from catloader.bulk.labelled import files, plan_labelled
-from catloader.bulk.sources import FILES
+from catloader.bulk.engines.sources import FILES
+from catloader.bulk.inputs.labelled import files, plan_labelled
 from catloader.settings import Settings
 from catloader.wiring import build
 from checker.decision.operating_point import SHIPPED_PROFILES

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
-from catloader.bulk.local import Done, Unit
+from catloader.bulk.engines.local import Done, Unit
+from catloader.bulk.engines.ray_actor import Answer
 from catloader.bulk.plan import BulkError
-from catloader.bulk.ray_actor import Answer
 
 _LOSSES = 5
 """Actors lost one after the other, without a unit done between: the cause is not chance."""

@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
+from catloader.bulk.engines.ray_engine import places, start_ray
+from catloader.bulk.engines.ray_fleet import Place
 from catloader.bulk.plan import BulkError, Plan
-from catloader.bulk.ray_engine import places, start_ray
-from catloader.bulk.ray_fleet import Place
 from catloader.demo.client import free_port
 from catloader.settings import Settings
 from scripts.bulk.requests import CountedRequests
@@ -110,7 +110,7 @@ _RUN = """
 import sys
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.bulk.plan import BulkError
-from catloader.bulk.ray_engine import run_ray
+from catloader.bulk.engines.ray_engine import run_ray
 from catloader.settings import Settings
 photo = PlannedPhoto(1, "a.jpg", "b.jpg", None, None, 1, "cat", 0.5, None)
 try:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from catloader.bulk.local import UnitPool, run_local
+from catloader.bulk.engines.local import UnitPool, run_local
 from catloader.bulk.manifest import PlannedPhoto
 from checker.errors import ObjectRefused, StoreUnavailable
 from checker.pipeline import LoadedModel

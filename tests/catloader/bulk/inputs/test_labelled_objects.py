@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from catloader.bulk.kept_results import calibration_set
-from catloader.bulk.labelled import plan_labelled
-from catloader.bulk.labelled_objects import labelled_objects
+from catloader.bulk.inputs.labelled import plan_labelled
+from catloader.bulk.inputs.labelled_objects import labelled_objects
+from catloader.bulk.kept.results import calibration_set
 from catloader.bulk.plan import BulkError
 from catloader.cli import main
 from catloader.store.kinds import ObjectKind

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from catloader.bulk.commands import write_photos
-from catloader.bulk.keep import Keep, write_keep
+from catloader.bulk.kept.keep import Keep, write_keep
 from catloader.bulk.manifest import Label, PlannedPhoto
 from catloader.bulk.plan import BulkError, Plan
 from catloader.checks.reviewed_photos import photo_name

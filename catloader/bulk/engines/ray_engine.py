@@ -11,11 +11,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from catloader.bulk.keep import Task
-from catloader.bulk.local import Done, Unit
+from catloader.bulk.engines.local import Done, Unit
+from catloader.bulk.engines.ray_actor import UnitChecker
+from catloader.bulk.engines.ray_fleet import Fleet, Place
+from catloader.bulk.kept.keep import Task
 from catloader.bulk.plan import BulkError
-from catloader.bulk.ray_actor import UnitChecker
-from catloader.bulk.ray_fleet import Fleet, Place
 from catloader.errors import StartupError
 from catloader.settings import Settings
 from catloader.wiring import load_model

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from catloader.bulk.keeper import Contents, Keeper, Recorder, claim_of
+from catloader.bulk.kept.keeper import Contents, Keeper, Recorder, claim_of
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.checks.past_photos import without_machine_failure
 from catloader.store.db.checks.queue_sql import log_row

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from catloader.bulk.keep import Task
+from catloader.bulk.kept.keep import Task
 from catloader.bulk.manifest import PlannedPhoto
 from checker.decision.head import Doubles, log_odds
 from checker.errors import CheckerError, DecodingFailed

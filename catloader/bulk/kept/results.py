@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from catloader.bulk.kept_columns import kept_units, required_keep
+from catloader.bulk.kept.columns import kept_units, required_keep
 from catloader.bulk.manifest import Label
 from catloader.bulk.plan import BulkError, Plan
 from checker.decision.subject import Subject

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from catloader.bulk.keep import Task
-from catloader.bulk.keeper import Keeper
-from catloader.bulk.local import UnitPool
-from catloader.bulk.objects import LooseFiles, LooseObjects
+from catloader.bulk.engines.local import UnitPool
+from catloader.bulk.inputs.objects import LooseFiles, LooseObjects
+from catloader.bulk.kept.keep import Task
+from catloader.bulk.kept.keeper import Keeper
 from catloader.settings import Settings
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker.cores import available_cores

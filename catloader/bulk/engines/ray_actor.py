@@ -7,9 +7,9 @@ import platform
 from collections.abc import Callable
 from typing import NamedTuple
 
-from catloader.bulk.keep import Task
-from catloader.bulk.local import Batches, Rows, Unit
-from catloader.bulk.sources import make_pool, source_of
+from catloader.bulk.engines.local import Batches, Rows, Unit
+from catloader.bulk.engines.sources import make_pool, source_of
+from catloader.bulk.kept.keep import Task
 from catloader.decoders import build_decoders
 from catloader.errors import CatLoaderError
 from catloader.settings import Settings

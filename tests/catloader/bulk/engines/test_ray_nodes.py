@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from catloader.bulk.engines.ray_engine import import_ray
 from catloader.bulk.plan import Plan
-from catloader.bulk.ray_engine import import_ray
 from catloader.demo.client import free_port
 from scripts.bulk.requests import CountedRequests
 from tests.catloader.bulk.conftest import MANY, BulkSite, results, wait_for_results
@@ -23,7 +23,7 @@ from tests.support.processes import command_of
 UNIT = 5
 # Said for all: without it, the head alone requires a token as soon as one lies in the home folder.
 _LOG_IN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}
-_ROOT = Path(__file__).parents[3]
+_ROOT = Path(__file__).parents[4]
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count, islice
 from typing import Any
 
-from catloader.bulk.keeper import Keeper
+from catloader.bulk.engines.work import judge, prepare
+from catloader.bulk.kept.keeper import Keeper
 from catloader.bulk.manifest import PlannedPhoto
-from catloader.bulk.work import judge, prepare
 from checker.interrupts import deferred_interrupt
 from checker.pipeline import LoadedModel
 from checker.ports import Decoder, ImageSource

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from catloader.bulk.keep import Keep, keep_of
-from catloader.bulk.keeper import Kept
+from catloader.bulk.kept.keep import Keep, keep_of
+from catloader.bulk.kept.keeper import Kept
 from catloader.bulk.manifest import Label, label_type, parquet
 from catloader.bulk.plan import BulkError, Plan
 from checker.evaluation.photos import UnusablePhotos

@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from catloader.bulk.labelled import files
+from catloader.bulk.inputs.labelled import files
+from catloader.bulk.inputs.objects import bucket_and_prefix, listed
 from catloader.bulk.manifest import PlannedPhoto
-from catloader.bulk.objects import bucket_and_prefix, listed
 from catloader.bulk.plan import BulkError
 from catloader.settings import Settings
 from catloader.store.kinds import ObjectKind

@@ -1,0 +1,1 @@
+"""Photos that do not come from the table: labelled folders, files, objects below a prefix."""

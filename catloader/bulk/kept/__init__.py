@@ -1,0 +1,1 @@
+"""Results that a plan keeps beside verdicts: log-odds, logits and features of each photo."""
