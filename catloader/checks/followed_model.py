@@ -21,8 +21,8 @@ from checker.errors import ModelRefused
 from checker.files import write_whole
 from checker.log_limit import LogLimits
 from checker.pipeline import LoadedModel
-from checker.runtimes.auto import AUTO
-from checker.runtimes.loader import ModelLoader
+from checker.runtimes.selection.auto import AUTO
+from checker.runtimes.selection.loader import ModelLoader
 from models.catalogue import Entry
 from models.errors import ModelsError
 

@@ -18,7 +18,7 @@ from catloader.settings import Settings
 from catloader.store.db.checks.model_choices import ModelChoices
 from checker.decision.subject import load_subject
 from checker.files import write_whole
-from checker.runtimes.auto import AUTO, Better, better, candidates
+from checker.runtimes.selection.auto import AUTO, Better, better, candidates
 from models.catalogue import Entry, resolve
 from models.errors import ModelsError, WeightsMissing
 

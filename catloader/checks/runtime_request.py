@@ -6,7 +6,7 @@ from pathlib import Path
 
 from catloader.settings import Settings
 from checker.decision.operating_point import SHIPPED_PROFILES
-from checker.runtimes.variants import RuntimeRequest
+from checker.runtimes.selection.variants import RuntimeRequest
 
 
 def runtime_request(settings: Settings) -> RuntimeRequest:

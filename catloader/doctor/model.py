@@ -10,7 +10,7 @@ from catloader.doctor.rows import EXPECTED, Row, examined
 from catloader.settings import Settings
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
-from checker.runtimes.select import SelectedVariant, select_variant
+from checker.runtimes.selection.select import SelectedVariant, select_variant
 from models.catalogue import Entry
 from models.digest import verify
 

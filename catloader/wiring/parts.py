@@ -28,8 +28,8 @@ from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
 from checker.pipeline import LoadedModel
 from checker.ports import Classifier
-from checker.runtimes.loader import ModelLoader
-from checker.runtimes.select import load_checker
+from checker.runtimes.selection.loader import ModelLoader
+from checker.runtimes.selection.select import load_checker
 from checker.service import CheckerService
 from models.catalogue import Entry
 

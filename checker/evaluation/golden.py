@@ -11,7 +11,7 @@ from checker.decision.profile import Profile
 from checker.pixels.decode import model_inputs
 from checker.pixels.detail import is_soft
 from checker.ports import Classifier
-from checker.runtimes.self_test import names_digest
+from checker.runtimes.selection.self_test import names_digest
 from checker.values import Evidence, Rendition
 
 PHOTO = SHIPPED_PROFILES / "golden.jpg"

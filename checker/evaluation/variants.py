@@ -7,8 +7,8 @@ from pathlib import Path
 
 from checker.errors import ModelRefused
 from checker.ports import Classifier
-from checker.runtimes.load import load_classifier
 from checker.runtimes.names import RUNTIME_PRECISIONS
+from checker.runtimes.selection.load import load_classifier
 from models.catalogue import Entry, default_weights_dir, resolve
 
 

@@ -35,10 +35,10 @@ from checker.folder.skipped import Skipped
 from checker.folder.walk import DECODE_LIMITS, Checked, check_files, read, walk
 from checker.pipeline import LoadedModel
 from checker.pixels.isolated import isolated_decoder
-from checker.runtimes.auto import AUTO, candidates
-from checker.runtimes.background import BackgroundTask
-from checker.runtimes.select import SelectedVariant, select_variant
-from checker.runtimes.variants import RuntimeRequest
+from checker.runtimes.selection.auto import AUTO, candidates
+from checker.runtimes.selection.background import BackgroundTask
+from checker.runtimes.selection.select import SelectedVariant, select_variant
+from checker.runtimes.selection.variants import RuntimeRequest
 from checker.values import ModelInfo, Rendition
 from models.catalogue import Entry, class_names, resolve
 

@@ -17,7 +17,7 @@ from catloader.settings import Settings
 from checker.decision.subject import load_subject
 from checker.evaluation.progress import note, progress_bar
 from checker.evaluation.provenance import provenance
-from checker.runtimes.select import select_variant
+from checker.runtimes.selection.select import select_variant
 from scripts.command_line import CannotRun, require
 from scripts.speed import photos as photo_sets
 from scripts.speed.gpu import utilisation

@@ -16,7 +16,7 @@ from PIL import Image
 
 from checker.pixels import simd_jpeg
 from checker.pixels.decode import decode
-from checker.runtimes.load import load_classifier
+from checker.runtimes.selection.load import load_classifier
 from models.catalogue import entry_named, load_catalogue
 
 RESNETS = [name for name, entry in load_catalogue().items() if entry.source.startswith("torchvision ResNet")]

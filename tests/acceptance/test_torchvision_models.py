@@ -19,7 +19,7 @@ from checker.errors import ModelRefused
 from checker.explain import heat_maps
 from checker.pixels import simd_jpeg
 from checker.pixels.decode import decode
-from checker.runtimes.load import load_classifier
+from checker.runtimes.selection.load import load_classifier
 from models.build import architecture, architecture_without_values, build
 from models.catalogue import Entry, entry_named
 from models.torchvision_models import CONVOLUTIONAL, TRANSFORMERS

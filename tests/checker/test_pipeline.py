@@ -15,7 +15,7 @@ import pytest
 from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable, UnreadableImage
 from checker.pipeline import check_batch, classify, fetch
 from checker.ports import Classifier
-from checker.runtimes.load import load_classifier
+from checker.runtimes.selection.load import load_classifier
 from checker.values import INPUTS_PER_PHOTO, Activations, Claim, Pixels, Rendition
 from models.catalogue import resolve
 from tests.support.fakes import FaultySource, StubClassifier, StubRule, claim_of, flat, photo

@@ -15,7 +15,7 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 
 from checker.errors import ModelRefused
-from checker.runtimes.load import load_classifier
+from checker.runtimes.selection.load import load_classifier
 from models.build import architecture, build, fold_batch_norms
 from models.catalogue import Entry, entry_named, resolve
 from models.errors import WeightsMissing, WeightsRefused

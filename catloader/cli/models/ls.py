@@ -14,7 +14,7 @@ from models.catalogue import Entry, all_entries, weights_path
 from models.errors import ModelsError
 
 if TYPE_CHECKING:
-    from checker.runtimes.variants import Variant
+    from checker.runtimes.selection.variants import Variant
 
 
 @click.command()
@@ -50,7 +50,7 @@ def _serving(settings: Settings) -> str:
     from catloader.checks.runtime_request import runtime_request
     from checker.decision.subject import load_subject
     from checker.errors import ModelRefused
-    from checker.runtimes.select import select_variant
+    from checker.runtimes.selection.select import select_variant
 
     entry, path = resolve_model(settings)
     try:
@@ -71,7 +71,7 @@ def _measured(settings: Settings, entry: Entry, path: Path) -> list[str]:
     from catloader.checks.runtime_request import runtime_request
     from checker.decision.subject import load_subject
     from checker.errors import ModelRefused
-    from checker.runtimes.variants import variants
+    from checker.runtimes.selection.variants import variants
 
     try:
         usable = list(variants(entry, path, load_subject(settings.subject), runtime_request(settings)))

@@ -12,7 +12,7 @@ from catloader.cli.context import pass_settings
 from catloader.settings import Settings
 from catloader.store.db.checks.model_choices import ModelChoices
 from catloader.store.db.engine import utcnow
-from checker.runtimes.auto import AUTO
+from checker.runtimes.selection.auto import AUTO
 from models.catalogue import entry_named
 
 

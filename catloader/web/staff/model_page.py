@@ -29,7 +29,7 @@ from checker.decision.profile import Profile, load_profile
 from checker.decision.rates import MeasuredRates, rates_within
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
-from checker.runtimes.auto import AUTO
+from checker.runtimes.selection.auto import AUTO
 from models.catalogue import Entry, all_entries, weights_path
 from models.errors import ModelsError
 

@@ -25,7 +25,7 @@ from checker.decision.profile import load_profile
 from checker.decision.subject import load_subject
 from checker.evaluation.decided import remeasured
 from checker.pipeline import LoadedModel
-from checker.runtimes.loader import ModelLoader
+from checker.runtimes.selection.loader import ModelLoader
 from models.errors import WeightsMissing
 from tests.support.rows import some_user
 

@@ -9,7 +9,7 @@ import pytest
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
 from checker.pipeline import LoadedModel
-from checker.runtimes.load import load_classifier
+from checker.runtimes.selection.load import load_classifier
 from models.catalogue import class_names, default_weights_dir, resolve
 
 

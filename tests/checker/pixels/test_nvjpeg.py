@@ -20,8 +20,8 @@ from checker.errors import ModelRefused, UnreadableImage
 from checker.pixels import nvjpeg, simd_jpeg
 from checker.pixels.colour import srgb
 from checker.pixels.decode import decode
-from checker.runtimes.select import load_checker
-from checker.runtimes.variants import RuntimeRequest
+from checker.runtimes.selection.select import load_checker
+from checker.runtimes.selection.variants import RuntimeRequest
 from models.catalogue import Preprocessing, entry_named, resolve
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

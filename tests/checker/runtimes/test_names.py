@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from checker.runtimes import variants
 from checker.runtimes.names import PRECISIONS, RUNTIME_PRECISIONS, RUNTIMES
+from checker.runtimes.selection import variants
 
 
 def test_every_runtime_and_precision_in_the_settings_can_run() -> None:

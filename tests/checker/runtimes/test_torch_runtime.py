@@ -16,8 +16,8 @@ import torch
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES, decode
 from checker.runtimes import cuda_graphs
-from checker.runtimes.load import load_classifier
 from checker.runtimes.processor import cpu_flags, instruction_sets
+from checker.runtimes.selection.load import load_classifier
 from checker.runtimes.torch_runtime import INPUTS_PER_FORWARD, TorchClassifier
 from checker.values import Pixels
 from models.build import architecture, build

@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 import torchvision
 
-from checker.runtimes.load import load_classifier
+from checker.runtimes.selection.load import load_classifier
 from models.build import architecture, build
 from models.catalogue import Entry, entry_named, load_catalogue, resolve
 from models.errors import FetchFailed, WeightsMissing, WeightsRefused

@@ -10,11 +10,11 @@ import pytest
 
 from checker.decision.operating_point import SHIPPED_PROFILES
 from checker.decision.subject import load_subject
-from checker.runtimes.auto import Better, better, candidates
-from checker.runtimes.variants import RuntimeRequest
+from checker.runtimes.selection.auto import Better, better, candidates
+from checker.runtimes.selection.variants import RuntimeRequest
 from models.catalogue import entry_named
 from models.errors import WeightsMissing
-from tests.checker.runtimes.test_select import ENTRY, HOUSE_CAT, request_, write_profile
+from tests.checker.runtimes.selection.test_select import ENTRY, HOUSE_CAT, request_, write_profile
 
 _ = request_  # the fixture
 RESNET = entry_named("resnet50_v1")

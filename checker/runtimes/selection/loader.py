@@ -10,10 +10,10 @@ from pathlib import Path
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.pipeline import LoadedModel
-from checker.runtimes.auto import Better
-from checker.runtimes.background import BackgroundTask
-from checker.runtimes.select import SelectedVariant, select_variant
-from checker.runtimes.variants import RuntimeRequest
+from checker.runtimes.selection.auto import Better
+from checker.runtimes.selection.background import BackgroundTask
+from checker.runtimes.selection.select import SelectedVariant, select_variant
+from checker.runtimes.selection.variants import RuntimeRequest
 from models.catalogue import Entry
 
 logger = logging.getLogger(__name__)

@@ -15,12 +15,12 @@ import pytest
 
 from checker.decision.subject import load_subject
 from checker.pipeline import LoadedModel
-from checker.runtimes.auto import Better
-from checker.runtimes.loader import ModelLoader
-from checker.runtimes.variants import RuntimeRequest
+from checker.runtimes.selection.auto import Better
+from checker.runtimes.selection.loader import ModelLoader
+from checker.runtimes.selection.variants import RuntimeRequest
 from models.catalogue import entry_named
 from models.openvino_ir import manifests
-from tests.checker.runtimes.test_select import request_, request_in, write_profile
+from tests.checker.runtimes.selection.test_select import request_, request_in, write_profile
 from tests.support import openvino_variants
 
 ENTRY = openvino_variants.ENTRY
@@ -65,7 +65,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         write_profile(one, "torch", "fp32")
         write_profile(one, "openvino", "fp32", golden_score=score)
     right, wrong = loader_of(request), loader_of(contrary)
-    log, logger = BufferingHandler(1000), logging.getLogger("checker.runtimes.loader")
+    log, logger = BufferingHandler(1000), logging.getLogger("checker.runtimes.selection.loader")
     logger.addHandler(log)
     first = right.load()
     wrong.load()
@@ -190,7 +190,7 @@ def test_a_model_that_cannot_be_fetched_leaves_the_current_one_in_use(
         better=lambda: Better(entry_named("resnet50_v1"), fetch=True, optimise=None),
     )
     loader.load()
-    with caplog.at_level(logging.INFO, "checker.runtimes.loader"):
+    with caplog.at_level(logging.INFO, "checker.runtimes.selection.loader"):
         assert loader.next() is None
         assert loader.next() is None  # not tried again
     fetching, failure = (record.message for record in caplog.records if record.levelno == logging.INFO)

@@ -17,10 +17,10 @@ from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
 from checker.evaluation.golden import golden_test
 from checker.ports import Classifier
-from checker.runtimes.load import load_classifier
-from checker.runtimes.select import fallback_message, load_checker, select_variant
-from checker.runtimes.self_test import SelfTestFailed
-from checker.runtimes.variants import RuntimeRequest, Variant
+from checker.runtimes.selection.load import load_classifier
+from checker.runtimes.selection.select import fallback_message, load_checker, select_variant
+from checker.runtimes.selection.self_test import SelfTestFailed
+from checker.runtimes.selection.variants import RuntimeRequest, Variant
 from models.catalogue import class_names
 from models.openvino_ir import manifests, write_manifest
 from tests.support import openvino_variants

@@ -22,8 +22,8 @@ from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
 from checker.evaluation.golden import golden_test
 from checker.ports import Classifier
-from checker.runtimes.load import load_classifier
-from checker.runtimes.self_test import SelfTestFailed, self_test
+from checker.runtimes.selection.load import load_classifier
+from checker.runtimes.selection.self_test import SelfTestFailed, self_test
 from checker.runtimes.torch_runtime import TorchClassifier
 from models.build import architecture
 from models.catalogue import (
