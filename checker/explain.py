@@ -50,8 +50,8 @@ def heat_maps(
     import torch
     from torch.nn import functional
 
+    from models.architectures.torchvision_models import VisionTransformer
     from models.build import build
-    from models.torchvision_models import VisionTransformer
 
     try:
         model: Any = build(entry, path)

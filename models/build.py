@@ -11,12 +11,12 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models import tensor_file
+from models.architectures.efficientnet_lite import EfficientNetLite
+from models.architectures.resnet import ResNet
+from models.architectures.torchvision_models import CONVOLUTIONAL, TRANSFORMERS, torchvision_model
 from models.catalogue import Entry
 from models.digest import open_weights, verify_open
-from models.efficientnet_lite import EfficientNetLite
 from models.errors import WeightsRefused
-from models.resnet import ResNet
-from models.torchvision_models import CONVOLUTIONAL, TRANSFORMERS, torchvision_model
 
 
 def architecture(name: str) -> nn.Module:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.efficientnet_lite import SameConv2d, same_padded
+from models.architectures.efficientnet_lite import SameConv2d, same_padded
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Convert Keras's ResNet-50 of 2015 into the parameters of ``models.resnet``; the logits stay the same.
+"""Convert Keras's ResNet-50 of 2015 into the parameters of our ``resnet``; the logits stay the same.
 
 Keras's model is the one of He et al. (arXiv 1512.03385) as Caffe trained it: BGR channels, convolutions with
 biases, batch norms with an epsilon of 1e-3, and the stride on the first 1x1 convolution of a stage.
@@ -35,7 +35,7 @@ def is_keras_resnet50(arrays: Arrays) -> bool:
 
 
 def convert(arrays: Arrays) -> dict[str, npt.NDArray[np.float32]]:
-    """Return the parameters as ``models.resnet`` names them; float32.
+    """Return the parameters as ``models.architectures.resnet`` names them; float32.
 
     The arithmetic is done in float64 and rounded once, so every machine gets the same bits.
     """

@@ -20,9 +20,9 @@ from checker.explain import heat_maps
 from checker.pixels import simd_jpeg
 from checker.pixels.decode import decode
 from checker.runtimes.selection.load import load_classifier
+from models.architectures.torchvision_models import CONVOLUTIONAL, TRANSFORMERS
 from models.build import architecture, architecture_without_values, build
 from models.catalogue import Entry, entry_named
-from models.torchvision_models import CONVOLUTIONAL, TRANSFORMERS
 from tests.support.photo_sets import OWN_PHOTOS
 
 PHOTOS = [OWN_PHOTOS.folder / name for name in ("cat/chelsea.jpg", "not_cat/koala.jpg")]

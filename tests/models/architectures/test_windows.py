@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from models.architectures.windows import WINDOWS, windowed
 from models.build import architecture
-from models.windows import WINDOWS, windowed
 
 
 @pytest.mark.parametrize(("size", "corner"), [(7, 4), (9, 6), (1, 1)])

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.architectures.windows import windowed
 from models.errors import PackageMissing
-from models.windows import windowed
 
 CONVOLUTIONAL = ("convnext_tiny", "efficientnet_v2_s", "mobilenet_v3_large", "regnet_y_1_6gf")
 TRANSFORMERS = ("vit_b_16",)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.windows import windowed
+from models.architectures.windows import windowed
 
 _DEPTHS = {
     "resnet18": (2, 2, 2, 2),

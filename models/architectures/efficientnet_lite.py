@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.windows import windowed
+from models.architectures.windows import windowed
 
 # kernel, stride, expansion, channels, repeats: the table of the EfficientNet paper (arXiv 1905.11946).
 _STAGES = (
