@@ -4,8 +4,8 @@ import os
 import signal
 import sys
 
-from checker.exits import open_standard_streams
-from checker.garbage import postpone_full_collections
+from checker.process.exits import open_standard_streams
+from checker.process.garbage import postpone_full_collections
 
 _INTERRUPTED = 128 + signal.SIGINT
 

@@ -11,11 +11,11 @@ from catloader.intake import isolated as uploads
 from catloader.intake.places import Places
 from catloader.intake.upload import limits
 from catloader.settings import Settings
-from checker.cores import available_cores
 from checker.isolation.fork_server import ForkServer
 from checker.isolation.limits import Limits
 from checker.isolation.pool import ChildPool
 from checker.pixels import isolated as checks
+from checker.process.cores import available_cores
 
 _UPLOAD_PATIENCE_S = 10.0
 """Longest time that an upload waits for a decoder; proxies and people would wait longer."""

@@ -11,9 +11,9 @@ import warnings
 from collections.abc import Sequence
 
 from checker.errors import CheckerError
-from checker.exits import INTERRUPTED, READER_GONE, drop_output, open_standard_streams
 from checker.folder.arguments import CheckOptions, ExplainOptions, parse, refuse
-from checker.garbage import postpone_full_collections
+from checker.process.exits import INTERRUPTED, READER_GONE, drop_output, open_standard_streams
+from checker.process.garbage import postpone_full_collections
 from models.errors import ModelsError
 
 

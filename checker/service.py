@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from checker.cores import available_cores
 from checker.errors import ModelRefused
-from checker.interrupts import deferred_interrupt
 from checker.log_limit import LogLimits
 from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import decode_each
 from checker.ports import CheckQueue, Decoder, ImageSource
+from checker.process.cores import available_cores
+from checker.process.interrupts import deferred_interrupt
 from checker.values import Claim, Outcome, Rendition
 from checker.workers import Workers
 from models.errors import ModelsError

@@ -17,7 +17,7 @@ import click
 
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
-from checker.exits import INTERRUPTED, READER_GONE, drop_output, open_standard_streams
+from checker.process.exits import INTERRUPTED, READER_GONE, drop_output, open_standard_streams
 from models.errors import ModelsError
 
 COULD_NOT_RUN = 2

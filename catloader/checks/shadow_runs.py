@@ -20,7 +20,7 @@ from typing import IO
 from catloader.processes import start_child
 from catloader.settings import Settings
 from catloader.settings.environment import as_environment
-from checker.child_python import python_path
+from checker.process.child_python import python_path
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import click
 
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
-from checker.exits import INTERRUPTED, ending_without_reader
+from checker.process.exits import INTERRUPTED, ending_without_reader
 from models.errors import ModelsError
 
 _UNUSABLE = (

@@ -12,7 +12,7 @@ from catloader.doctor.rows import Row, examined
 from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary_folder
 from catloader.settings import Settings
 from checker import __version__
-from checker.cores import available_cores
+from checker.process.cores import available_cores
 from checker.runtimes.processor import cpu_flags
 
 _OLDEST = (3, 11)

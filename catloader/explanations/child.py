@@ -15,8 +15,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from checker.garbage import postpone_full_collections, resume_full_collections
 from checker.isolation import frames
+from checker.process.garbage import postpone_full_collections, resume_full_collections
 
 MEMORY_BYTES = 3 * 2**30
 """Address space beyond that of the process once torch is imported."""

@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from catloader.errors import ExplanationFailed
 from catloader.processes import start_child
-from checker.child_python import python_path
 from checker.isolation import frames
 from checker.pixels.explained_photo import ExplainedPhoto
+from checker.process.child_python import python_path
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from catloader.server.object_store import shared_or_own_object_store, wait_for_s
 from catloader.server.probes import answering_probes
 from catloader.settings import Settings
 from catloader.wiring import Services, build
-from checker.garbage import resume_full_collections
-from checker.interrupts import deferred_interrupt
+from checker.process.garbage import resume_full_collections
+from checker.process.interrupts import deferred_interrupt
 
 
 def check_once(settings: Settings) -> int:

@@ -34,8 +34,8 @@ from catloader.server.request_parser import FormsOnly, Rules, TimeLimits
 from catloader.server.worker import WaitressWorker, WorkerOptions
 from catloader.web.uploads.admission import RULES
 from catloader.wiring import Services
-from checker.garbage import resume_full_collections
 from checker.isolation.limits import die_with
+from checker.process.garbage import resume_full_collections
 
 logger = logging.getLogger(__name__)
 

@@ -37,9 +37,9 @@ from catloader.settings.kinds import (
     WebhookSecret,
     WebhookSecrets,
 )
-from checker.cores import available_cores
 from checker.isolation.limits import DEFAULT_LIMITS
 from checker.pixels.sizes import DEFAULT_SIZES
+from checker.process.cores import available_cores
 from checker.runtimes.names import Decoder, Device, Precision, Runtime
 from models.catalogue import default_weights_dir
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from checker import __version__
-from checker.exits import ending_without_reader
+from checker.process.exits import ending_without_reader
 from checker.runtimes.names import DECODERS, DEVICES, PRECISIONS, RUNTIMES
 from models.catalogue import default_weights_dir
 

@@ -14,12 +14,10 @@ from pathlib import Path
 
 import click
 
-from checker.cores import available_cores
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import load_subject
 from checker.errors import DecodingFailed, UnreadableImage
-from checker.exits import INTERRUPTED
 from checker.folder import report
 from checker.folder.arguments import (
     OK,
@@ -35,6 +33,8 @@ from checker.folder.skipped import Skipped
 from checker.folder.walk import DECODE_LIMITS, Checked, check_files, read, walk
 from checker.pipeline import LoadedModel
 from checker.pixels.isolated import isolated_decoder
+from checker.process.cores import available_cores
+from checker.process.exits import INTERRUPTED
 from checker.runtimes.selection.auto import AUTO, candidates
 from checker.runtimes.selection.background import BackgroundTask
 from checker.runtimes.selection.select import SelectedVariant, select_variant

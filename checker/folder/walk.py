@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from checker.errors import UnreadableImage
-from checker.interrupts import deferred_interrupt
 from checker.isolation.limits import Limits
 from checker.pipeline import LoadedModel, check_batch
 from checker.pixels.decode import keep_memory
 from checker.pixels.isolated import isolated_decoder
+from checker.process.interrupts import deferred_interrupt
 from checker.values import Claim, Outcome, Rendition
 
 EXTENSIONS = (

@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from select import select
 from typing import Any
 
-from checker.exits import open_standard_descriptors
 from checker.isolation import frames
 from checker.isolation.limits import (
     confine,
@@ -28,6 +27,7 @@ from checker.isolation.limits import (
     resident_bytes,
     start_clock,
 )
+from checker.process.exits import open_standard_descriptors
 
 _KEPT_BYTES, _KEPT_S = 24 * 2**20, 1.0
 """A child that holds this much more than at its start gives it back after a second without work, ..."""

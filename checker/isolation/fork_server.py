@@ -12,10 +12,10 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from checker.child_python import python_path
 from checker.errors import DecoderUnavailable
-from checker.exits import open_standard_descriptors
 from checker.isolation import frames
+from checker.process.child_python import python_path
+from checker.process.exits import open_standard_descriptors
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from checker.cores import available_cores
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import load_subject
@@ -19,6 +18,7 @@ from checker.evaluation.measure import Measured, measure
 from checker.evaluation.photos import LabelledPhoto
 from checker.evaluation.variants import NamedVariant
 from checker.pixels import nvjpeg
+from checker.process.cores import available_cores
 from checker.values import Decision
 from models.catalogue import class_names
 from scripts.command_line import CannotRun

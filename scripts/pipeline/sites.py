@@ -20,9 +20,9 @@ from catloader.store.db.photos.photo_rows import NewPhoto
 from catloader.store.db.testing import fill, temporary_database
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
-from checker.cores import available_cores
 from checker.pipeline import LoadedModel
 from checker.ports import Classifier
+from checker.process.cores import available_cores
 from checker.service import CheckerService
 from checker.values import Rendition
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from checker.cores import available_cores
+from checker.process.cores import available_cores
 from models.openvino_ir import without_telemetry
 
 _LAYERS = 6

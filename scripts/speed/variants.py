@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from checker.cores import available_cores
 from checker.evaluation.provenance import ROOT
 from checker.pixels.decode import decode, keep_memory, model_inputs
 from checker.ports import Classifier
+from checker.process.cores import available_cores
 from checker.runtimes.batcher import Batcher
 from checker.values import Pixels, Rendition
 from models.catalogue import Entry, entry_named

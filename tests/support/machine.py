@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from checker.cores import available_cores
+from checker.process.cores import available_cores
 
 _WORK_S = 0.05
 _WORK = f"""

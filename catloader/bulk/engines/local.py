@@ -12,9 +12,9 @@ from typing import Any
 from catloader.bulk.engines.work import judge, prepare
 from catloader.bulk.kept.keeper import Keeper
 from catloader.bulk.manifest import PlannedPhoto
-from checker.interrupts import deferred_interrupt
 from checker.pipeline import LoadedModel
 from checker.ports import Decoder, ImageSource
+from checker.process.interrupts import deferred_interrupt
 
 Rows = list[dict[str, Any]]
 Unit = tuple[int, list[PlannedPhoto]]

@@ -19,8 +19,8 @@ from catloader.bulk.plan import BulkError
 from catloader.errors import StartupError
 from catloader.settings import Settings
 from catloader.wiring import load_model
-from checker.cores import available_cores
 from checker.pipeline import LoadedModel
+from checker.process.cores import available_cores
 
 _CORES_OF_AN_ACTOR = 4
 """At most, without a GPU: beyond that, the threads of a process wait for the lock of its interpreter."""

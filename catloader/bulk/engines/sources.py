@@ -8,10 +8,10 @@ from catloader.bulk.kept.keep import Task
 from catloader.bulk.kept.keeper import Keeper
 from catloader.settings import Settings
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
-from checker.cores import available_cores
 from checker.pipeline import LoadedModel
 from checker.pixels.isolated import IsolatedDecoder
 from checker.ports import ImageSource
+from checker.process.cores import available_cores
 
 TABLE = "table"
 FILES = "file:"

@@ -15,8 +15,8 @@ from catloader.cli.bulk.run import UNIT_ROWS, folder_of, run_and_tell, state_of
 from catloader.cli.context import pass_settings, services_of
 from catloader.cli.options import chosen_digest, chosen_status, not_empty, since_option
 from catloader.settings import Settings
-from checker.cores import available_cores
 from checker.plurals import counted
+from checker.process.cores import available_cores
 
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan

@@ -18,8 +18,8 @@ from catloader.cli.options import (
     since_option,
 )
 from catloader.settings import Settings
-from checker.cores import available_cores
 from checker.plurals import counted
+from checker.process.cores import available_cores
 
 if TYPE_CHECKING:
     from catloader.store.db.schema import Status

@@ -12,7 +12,7 @@ from catloader.cli.bulk.recheck_and_shadow import compared_in_bulk
 from catloader.cli.context import pass_settings, services_of
 from catloader.cli.options import bulk_option, sample_option
 from catloader.settings import Settings
-from checker.cores import available_cores
+from checker.process.cores import available_cores
 from models.catalogue import entry_named
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 from catloader.errors import StartupError
-from checker.cores import available_cores
+from checker.process.cores import available_cores
 
 PARTS = ("s3", "master", "volume", "filer", "admin")
 MIN_FREE = 0.01

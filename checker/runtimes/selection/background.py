@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-from checker.child_python import python_path
+from checker.process.child_python import python_path
 
 _END_S = 1.0
 """A child that is killed then leaves files, which the next one removes (``models.temporary``)."""

@@ -124,7 +124,7 @@ def test_an_invalid_time_zone_is_one_sentence() -> None:
 
 _DESCRIPTORS = """
 import os, sys
-from checker.exits import open_standard_streams
+from checker.process.exits import open_standard_streams
 open_standard_streams()
 fourth = os.dup(0)
 sys.stderr.write("progress")

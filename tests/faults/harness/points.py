@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from checker.garbage import postpone_full_collections
+from checker.process.garbage import postpone_full_collections
 
 _OF_THE_SITE = {
     "upload": "catloader.web.uploads.storing:store",

@@ -15,7 +15,7 @@ from catloader.errors import StartupError
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3 import seaweedfs
 from catloader.store.s3.embedded import EmbeddedS3
-from checker.cores import available_cores
+from checker.process.cores import available_cores
 from tests.support import refusing
 from tests.support.object_stores import store_of
 

@@ -12,7 +12,7 @@ _COUNT = """
 import gc, json, sys
 counted = []
 gc.callbacks.append(lambda phase, info: counted.append(info["generation"]) if phase == "start" else None)
-from checker.garbage import postpone_full_collections, resume_full_collections
+from checker.process.garbage import postpone_full_collections, resume_full_collections
 before = gc.get_threshold()
 postpone_full_collections()
 import catloader.server.commands, catloader.web, torch

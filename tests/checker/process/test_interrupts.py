@@ -7,11 +7,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from checker.interrupts import deferred_interrupt
+from checker.process.interrupts import deferred_interrupt
 
 _INTERRUPTED = """
 import os, signal
-from checker.interrupts import deferred_interrupt
+from checker.process.interrupts import deferred_interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     with deferred_interrupt():
