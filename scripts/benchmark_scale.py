@@ -19,6 +19,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import scripts  # noqa: F401 - first: finds the packages without an installation
+from checker.plurals import counted
 from scripts.command_line import CannotRun, new_file, number, report_errors
 
 TIMES = {2: 1.9, 4: 3.7, 8: 7.0}
@@ -72,7 +74,11 @@ def main(argv: list[str] | None = None) -> int:
     results["missed"] = missed(results)
     print(f"{machine_kind(results['machine'])}; {results['database']}")
     for fleet in results["fleets"]:
-        print("  {workers} workers: {photos_per_s:7.1f} photos/s, {times:.2f} times one".format(**fleet))
+        print(
+            "  {}: {photos_per_s:7.1f} photos/s, {times:.2f} times one".format(
+                counted(fleet["workers"], "worker"), **fleet
+            )
+        )
     for table in results["tables"]:
         print(
             "  {rows:>8} rows done, {dead_rows:>7} dead{note}: claim {claim_ms:.2f} ms (half "

@@ -47,7 +47,10 @@ msgstr ""
 "Plural-Forms: {_PLURAL_FORMS}\\n"
 
 """
-_CALLS: dict[str, Any] = {"_": None, "gettext": None, "ngettext": (1, 2), "gettext_noop": None}
+_CALLS: dict[str, Any] = {
+    **dict.fromkeys(("_", "gettext", "gettext_noop")),
+    **dict.fromkeys(("ngettext", "ngettext_noop"), (1, 2)),
+}
 
 
 def main() -> int:
@@ -104,9 +107,14 @@ def updated(language: str) -> Catalog:
     before, after = catalogue(language), Catalog(locale=language, charset="utf-8")
     after.mime_headers = [("Plural-Forms", _PLURAL_FORMS)]
     for path, message in texts():
-        old = before.get(message)
-        after.add(message, old.string if old else None, locations=[(path, 0)])
+        after.add(message, known(before, message), locations=[(path, 0)])
     return after
+
+
+def known(catalog: Catalog, message: Any) -> Any:
+    """Return the translation of a text; None: there is none, or the text had no plural before, or had one."""
+    old = catalog.get(message)
+    return old.string if old and isinstance(old.id, str) == isinstance(message, str) else None
 
 
 def missing(catalog: Catalog) -> int:

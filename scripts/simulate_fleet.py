@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import scripts  # noqa: F401 - first: finds the packages without an installation
+from checker.plurals import counted
 from scripts.command_line import CannotRun, number, report_errors, require
 
 if TYPE_CHECKING:
@@ -189,7 +191,7 @@ def main(argv: list[str] | None = None) -> int:
         raise CannotRun(f"{arguments.measured} is not a result of benchmark_scale.py") from error
     for row in rows:
         print(
-            f"{row['workers']} workers: measured {row['measured']:.1f} photos/s, "
+            f"{counted(row['workers'], 'worker')}: measured {row['measured']:.1f} photos/s, "
             f"simulated {row['simulated']:.1f} ({100 * row['off']:+.1f} %)"
         )
     fleet = Fleet(

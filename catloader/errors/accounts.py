@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from catloader.errors.base import CatLoaderError, InvalidInput
-from catloader.languages import gettext_noop
+from catloader.languages import ngettext_noop
 
-_WAIT_SECONDS = gettext_noop("Too many attempts. Please wait %(number)d seconds before you try again.")
-_WAIT_MINUTES = gettext_noop("Too many attempts. Please wait %(number)d minutes before you try again.")
+_WAIT_SECONDS = ngettext_noop(
+    "Too many attempts. Please wait %(num)d second before you try again.",
+    "Too many attempts. Please wait %(num)d seconds before you try again.",
+)
+_WAIT_MINUTES = ngettext_noop(
+    "Too many attempts. Please wait %(num)d minute before you try again.",
+    "Too many attempts. Please wait %(num)d minutes before you try again.",
+)
 
 
 class InvalidEmail(InvalidInput):
@@ -71,9 +77,9 @@ class TooManyAttempts(CatLoaderError):
 
     def __init__(self, wait_s: int) -> None:
         if wait_s < 100:
-            super().__init__(_WAIT_SECONDS, number=wait_s)
+            super().__init__(_WAIT_SECONDS, num=wait_s)
         else:
-            super().__init__(_WAIT_MINUTES, number=-(-wait_s // 60))
+            super().__init__(_WAIT_MINUTES, num=-(-wait_s // 60))
         self.retry_after_s = wait_s
 
 

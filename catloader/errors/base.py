@@ -7,7 +7,8 @@ class CatLoaderError(Exception):
     """The root. ``str(error)`` is one plain sentence that may be shown to a person.
 
     Args:
-        message: the sentence in English, the key of its translations;
+        message: the sentence in English, the key of its translations; or its singular and plural
+            (``ngettext_noop``), between which the value ``num`` chooses;
         values: what replaces its ``%(name)s``.
     """
 
@@ -15,8 +16,9 @@ class CatLoaderError(Exception):
     retry_after_s: int | None = None
     """Set where the same request may succeed after so many seconds."""
 
-    def __init__(self, message: str = "", **values: object) -> None:
-        super().__init__(message % values if values else message)
+    def __init__(self, message: str | tuple[str, str] = "", **values: object) -> None:
+        text = message if isinstance(message, str) else message[values["num"] != 1]
+        super().__init__(text % values if values else text)
         self.message, self.values = message, values
 
 

@@ -13,7 +13,7 @@ from catloader.checks.dispatch import Dispatcher
 from catloader.errors import CatLoaderError, StoreFull, StoreUnavailable, TooManyFiles
 from catloader.intake.new_file import new_file, put_file
 from catloader.intake.prepare import Limits, Prepared
-from catloader.languages import gettext_noop
+from catloader.languages import gettext_noop, ngettext_noop
 from catloader.settings import Settings
 from catloader.store.db.photos.photo_rows import NewPhoto
 from catloader.store.db.photos.photos import Photos
@@ -28,6 +28,9 @@ Preparer = Callable[[bytes, int], Prepared]
 """Prepares the file of an owner; raises leaves of ``CatLoaderError``. See ``isolated.IsolatedPreparer``."""
 
 _LOG_LIMITS = LogLimits()
+_TOO_MANY = ngettext_noop(
+    "You can upload %(num)d photo at a time.", "You can upload up to %(num)d photos at a time."
+)
 _STORE_AWAY = gettext_noop(
     "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
 )
@@ -89,9 +92,7 @@ def upload(
         for place, (name, content) in enumerate(files):
             try:
                 if place >= settings.max_files:
-                    raise TooManyFiles(
-                        "You can upload up to %(number)d photos at a time.", number=settings.max_files
-                    )
+                    raise TooManyFiles(_TOO_MANY, num=settings.max_files)
                 # The store's client has tried three times: the next file should not wait for that again.
                 if store_away:
                     raise StoreUnavailable(_STORE_AWAY)

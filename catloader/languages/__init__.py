@@ -26,6 +26,11 @@ def gettext_noop(message: str) -> str:
     return message
 
 
+def ngettext_noop(singular: str, plural: str) -> tuple[str, str]:
+    """Mark a text with the number ``%(num)d`` for translation, and return both forms."""
+    return singular, plural
+
+
 @cache
 def translations(language: str) -> standard_gettext.NullTranslations:
     """Return the translations into a language of ``LANGUAGES``. Thread-safe."""

@@ -22,7 +22,7 @@ _RESET = gettext_noop(
 Somebody, probably you, asked for a new password for your account at
 {site}
 
-Set it here, once, within {minutes} minutes:
+Set it here, once, within {time}:
 {site}/new-password/{token}
 
 If it was not you, ignore this mail: your password stays as it is.
@@ -34,7 +34,7 @@ _CONFIRM = gettext_noop(
 This address was given for an account at
 {site}
 
-If it was you, confirm it here, in a browser that is logged in, within {minutes} minutes:
+If it was you, confirm it here, in a browser that is logged in, within {time}:
 {site}/confirm-email/{token}
 
 If it was not you, ignore this mail.
@@ -137,9 +137,9 @@ class AccountMails:
             make_msgid(domain=self.sender.partition("@")[2]),
         )
         message["Auto-Submitted"] = "auto-generated"  # suppresses automatic replies
-        message.set_content(
-            texts.gettext(text).format(site=self.site, token=token, minutes=round(self.minutes))
-        )
+        minutes = round(self.minutes)
+        time = texts.ngettext("%(num)d minute", "%(num)d minutes", minutes) % {"num": minutes}
+        message.set_content(texts.gettext(text).format(site=self.site, token=token, time=time))
         return Mail(message, recipient.addr_spec)
 
 

@@ -24,6 +24,7 @@ def init_app(app: Flask) -> None:
         shown_bytes,
         shown_limit,
         shown_days,
+        shown_minutes,
     ):
         app.add_template_filter(filter)
 
@@ -81,3 +82,15 @@ def shown_days(days: float) -> str:
     if days != int(days):
         return gettext("%(number)s days", number=format_decimal(days, locale=locale()))
     return ngettext("%(num)d day", "%(num)d days", int(days))
+
+
+def shown_minutes(minutes: float) -> str:
+    """Format as "10 minutes" or "1 minute", rounded as in mails."""
+    return ngettext("%(num)d minute", "%(num)d minutes", round(minutes))
+
+
+def shown_seconds(seconds: float) -> str:
+    """Format as "15 seconds" or "1 second"."""
+    if seconds != int(seconds):
+        return gettext("%(number)s seconds", number=format_decimal(seconds, locale=locale()))
+    return ngettext("%(num)d second", "%(num)d seconds", int(seconds))

@@ -80,7 +80,13 @@ def unbroken(text: str) -> str:
 
 def translated(error: CatLoaderError | str) -> str:
     """Return an error's sentence in the language of this request; a text stays as it is."""
-    return gettext(error.message, **error.values) if isinstance(error, CatLoaderError) else error
+    if not isinstance(error, CatLoaderError):
+        return error
+    if isinstance(error.message, str):
+        return gettext(error.message, **error.values)
+    singular, plural = error.message
+    number = int(str(error.values["num"]))
+    return unbroken(translations(language()).ngettext(singular, plural, number)) % error.values
 
 
 def _vary(response: Response) -> Response:

@@ -23,7 +23,7 @@ def threshold_above(logits: Doubles, target: float) -> float:
     falling = np.sort(logits)[::-1]
     tail = max(int(len(falling) * TAIL_SHARE), 2)
     if len(falling) <= tail:
-        raise ValueError(f"{len(falling)} photos are too few to choose a threshold from")
+        raise ValueError(f"too few photos to choose a threshold from: {len(falling)}")
     start = float(falling[tail])
     slope = float((falling[:tail] - start).mean()) * (1 + 1 / math.sqrt(tail))
     by_tail = start + slope * math.log(tail / (len(falling) * target))

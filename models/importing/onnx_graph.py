@@ -86,15 +86,15 @@ def read_onnx(path: Path) -> OnnxModel:
         ) from error
     if (len(model.inputs), len(model.outputs)) != (1, 1):
         raise WeightsRefused(
-            f"{path.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; supported are "
-            "classifiers with one of each."
+            f"{path.name} has other inputs or outputs ({len(model.inputs)} and {len(model.outputs)}) than a "
+            "classifier, which has one of each."
         )
     shape = model.output().get_partial_shape()
     classes = shape[len(shape) - 1] if shape.rank.is_static and len(shape) else None
     if classes is not None and classes.is_static and classes.get_length() != CLASSES:
         raise WeightsRefused(
-            f"{path.name} gives {classes.get_length()} numbers; supported are classifiers with the {CLASSES} "
-            "classes of ImageNet."
+            f"{path.name} has another number of classes ({classes.get_length()}); supported are classifiers "
+            f"with the {CLASSES} classes of ImageNet."
         )
     model = _without_softmax(openvino, model)
     return OnnxModel(path.name, _layers(model), model, openvino)

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from checker.evaluation.provenance import machine_kind
+from checker.plurals import counted
 from scripts.pipeline.turns import Turn
 
 SHARE = 0.85
@@ -91,8 +92,9 @@ def as_text(results: dict[str, Any]) -> str:
     lines = [
         f"{machine_kind(results['made']['machine'])}; load {results['load_at_start']:.1f} at the start, "
         f"{results['load_at_end']:.1f} at the end",
-        f"{results['model']}; {results['database']}; {results['workers']} workers, "
-        f"{results['batch_photos']} photos in a batch; medians of {results['rounds']} rounds",
+        f"{results['model']}; {results['database']}; {counted(results['workers'], 'worker')}, "
+        f"{counted(results['batch_photos'], 'photo')} in a batch; medians of "
+        f"{counted(results['rounds'], 'round')}",
     ]
     for label, photos in results["photos"].items():
         lines += [

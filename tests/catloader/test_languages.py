@@ -13,7 +13,7 @@ from babel.messages.catalog import Catalog, Message
 from catloader.intake.prepare import OF_DECODERS
 from catloader.languages import ENGLISH, LANGUAGES, catalogue, script_texts, translations
 from checker.evaluation.provenance import ROOT
-from scripts.extract_texts import ENGLISH_ONLY, as_text, messages, shown_errors, updated
+from scripts.extract_texts import ENGLISH_ONLY, as_text, known, messages, shown_errors, updated
 
 OTHERS = [language for language in LANGUAGES if language != ENGLISH]
 _VALUE = re.compile(r"%\(\w+\)[a-z]|%%|%|\{\w+\}|<[^>]*>")
@@ -52,6 +52,49 @@ def test_sentences_end_as_the_english_ones_do(language: str) -> None:
             assert string[-1:] == id[-1:] or not re.search(r"[.?!:…]$", id + string), id
 
 
+def test_a_number_before_a_noun_has_a_singular_and_a_plural() -> None:
+    """The number of a text without a plural is always above 1, or a fraction."""
+    constant = {
+        "A token is valid for 1 to %(number)d days.",
+        "An Idempotency-Key has up to %(number)d characters.",
+        "An account may have %(most)d passkeys. Remove one first.",
+        "At least %(waiting)s photos wait for it.",
+        "Checks of the last %(hours)s hours; at most %(most)s in an hour, %(last)s in this one",
+        "Draw 1 to %(number)d photos at a time.",
+        "Give the token a name of up to %(number)d characters.",
+        "It runs next to the current model, on at most %(number)s randomly drawn photos that were checked "
+        "before, and changes none of them. <code>catloader models shadow NAME</code> takes all photos.",
+        "The caption is longer than %(number)d characters.",
+        "The check failed %(number)d times. Your photo is safe.",  # beside texts for once and twice
+        "The checker stopped in the middle of this photo %(number)s times.",  # beside one for once
+        "The first %(number)d photos were added. Drop the folder again after they are uploaded.",
+        "The model failed on %(number)s inputs: %(reason)s",
+        "The note is longer than %(number)d characters.",
+        "The password may have at most %(number)d characters.",
+        "The password needs at least %(number)d characters.",
+        "The reason is longer than %(number)d characters.",
+        "This photo has %(photo)s megapixels; the limit is %(most)s.",
+        "Thresholds for these rates need decisions of people on at least %(cats_needed)s photos with the "
+        "subject and %(others_needed)s without; there are %(cats)s and %(others)s.",
+        "We keep a copy of at most %(number)s pixels, without location and other camera data. Keep your "
+        "originals.",
+        "Your %(number)d photos are stored.",  # beside a text for one
+        "ids takes up to %(number)d numbers, separated by commas.",
+        "%(number)s days",  # a fraction; beside "%(num)d day"
+        "%(number)s seconds",
+    }
+    noun = re.compile(r"%\((?!name|email|yes|no\))\w+\)[sd](</b>)? (?!is\b)(randomly drawn )?[a-z]+s\b")
+    texts = {text.id for text in _messages(catalogue("de")) if isinstance(text.id, str)}
+    assert {text for text in texts if noun.search(text)} == constant
+
+
+def test_a_text_that_gets_a_plural_loses_its_translation() -> None:
+    before = Catalog(locale="de")
+    before.add("%(num)d photo", "%(num)d Foto")
+    assert known(before, "%(num)d photo") == "%(num)d Foto"
+    assert known(before, ("%(num)d photo", "%(num)d photos")) is None
+
+
 def test_a_text_with_values_of_an_f_string_is_refused() -> None:
     source = io.BytesIO(b'gettext("As it is.")\nflash(gettext(f"{number} photos"))\n')
     with pytest.raises(ValueError, match="2: warning: Skipping f-string"):
@@ -66,7 +109,7 @@ def test_translations_are_found_at_run_time() -> None:
 
 
 def test_errors_shown_to_people_have_a_text_that_the_catalogue_finds() -> None:
-    names, seen = shown_errors() - {"TooManyAttempts"}, 0  # that one has a number
+    names, seen = shown_errors() - {"TooManyAttempts"}, 0  # that one has two texts
     for path in sorted((ROOT / "catloader").rglob("*.py")):
         if path.relative_to(ROOT / "catloader").as_posix().startswith(ENGLISH_ONLY):
             continue

@@ -44,6 +44,9 @@ def pages_of_user(page: Page, site: Site) -> Iterator[tuple[Page, str]]:
     engine.dispose()
     page.goto(f"/confirm-email/{token}")
     yield page, "GET /confirm-email/<token>"
+    page.goto("/confirm-email/x")
+    page.get_by_role("button", name="Ask for a new link").wait_for()
+    yield page, "an expired confirmation"
     page.goto("/account/second-factor")
     yield page, "GET /account/second-factor"
     page.get_by_label("Code that the app shows").fill(

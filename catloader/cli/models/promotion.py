@@ -69,7 +69,7 @@ def _load_once(settings: Settings, name: str) -> str:
 
 def _tell_when(settings: Settings) -> None:
     if settings.model == AUTO:
-        click.echo(f"Running checkers take it within {settings.sweep_s:g} seconds.")
+        click.echo(f"Running checkers take it within {settings.sweep_s:g} s.")
     else:
         click.echo(
             f"CATCHECK_MODEL={settings.model} is set and wins; unset it for the promotion to take effect."

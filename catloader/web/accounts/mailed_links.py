@@ -45,20 +45,20 @@ def send_link() -> Response:
 
 
 @blueprint.get("/confirm-email/<token>")
-def confirm_form(token: str) -> str:
+def confirm_form(token: str) -> Response | str:
     """Show a button. Programs that open links in mails must not use them up: only the button does.
 
     It needs a log-in: the owner of an address must not confirm an account that a stranger made with it.
     """
     if not services().one_time_links.may_confirm(token, current_user().id, utcnow()):
-        raise _expired()
+        return _confirmed_already()
     return render_template("confirm_email.html", token=token)
 
 
 @blueprint.post("/confirm-email/<token>")
 def confirm(token: str) -> Response:
     if not services().one_time_links.confirm_email(token, current_user().id, utcnow()):
-        raise _expired()
+        return _confirmed_already()
     logger.info("user %d confirmed the e-mail", current_user().id)
     flash(gettext("Your e-mail address is confirmed."))
     return redirect(url_for("auth.account"), 303)
@@ -96,5 +96,14 @@ def _forgotten_page(error: CatLoaderError | None = None, sent_to: str = "") -> R
     return response
 
 
-def _expired() -> LinkExpired:
-    return LinkExpired("This link has expired, or it was used already. Ask for a new one.")
+def _confirmed_already() -> Response:
+    """Answer a link that confirms nothing: often it is opened again after it has worked.
+
+    Raises:
+        LinkExpired: the address is not confirmed, so another link is needed.
+    """
+    user = current_user()
+    if user.email_confirmed_at is None:
+        raise LinkExpired("This link has expired, was used already, or belongs to another account.")
+    flash(gettext("%(email)s is confirmed already.", email=user.email))
+    return redirect(url_for("auth.account"), 303)

@@ -54,4 +54,6 @@ def _email(token: str) -> str:
 
 
 def _expired() -> LinkExpired:
-    return LinkExpired("This link has expired, or it was used already. Ask for a new one.")
+    if services().mails is not None:  # the page leads to the form for another link
+        return LinkExpired("This link has expired, or it was used already.")
+    return LinkExpired("This link has expired, or it was used already. Ask the administrator for a new one.")

@@ -25,7 +25,7 @@ from catloader.logs import logged_path
 from catloader.web.formats import shown_limit
 from catloader.web.http import problems
 from catloader.web.http.context import PHOTO_NOT_FOUND, services, wants_json
-from catloader.web.languages import gettext, translated
+from catloader.web.languages import gettext, ngettext, translated
 from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def _say_when_to_retry(response: Response) -> Response:
 
 
 def error_response(
-    status: int, given: str | None = None, *, title: str | None = None
+    status: int, given: str | None = None, *, title: str | None = None, template: str = "error.html"
 ) -> tuple[str | Response, int]:
     """Build the page or JSON for ``status``; ``given`` (a sentence) and ``title`` replace the defaults."""
     usual_title, usual = _SENTENCES.get(status) or (HTTPStatus(status).phrase, _DID_NOT_WORK)
@@ -110,7 +110,7 @@ def error_response(
     if wants_json():
         return jsonify(error=sentence, status=status), status
     page = render_template(
-        "error.html", status=status, title=title, sentence=sentence, request_id=g.get("request_id", "-")
+        template, status=status, title=title, sentence=sentence, request_id=g.get("request_id", "-")
     )
     return page, status
 
@@ -161,9 +161,10 @@ def _too_large() -> str:
         )
     if request.endpoint != "uploads.upload":
         return gettext("This request is larger than the site accepts.")
-    return gettext(
-        "You can upload up to %(number)d photos at a time, up to %(limit)s each. No photo was stored.",
-        number=settings.max_files,
+    return ngettext(
+        "You can upload %(num)d photo at a time, of up to %(limit)s. No photo was stored.",
+        "You can upload up to %(num)d photos at a time, up to %(limit)s each. No photo was stored.",
+        settings.max_files,
         limit=shown_limit(settings.max_file_bytes),
     )
 
@@ -181,12 +182,13 @@ def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Resp
     if error.status >= 500 and not isinstance(error, NoCheckerHere):
         logger.error("%s %s: %s", request.method, logged_path(request.path), error, exc_info=error)
         return error_response(error.status)
+    if isinstance(error, LinkExpired):
+        title, template = gettext("Link expired"), "link_expired.html"
+        return error_response(error.status, translated(error), title=title, template=template)
     return error_response(error.status, translated(error), title=_title_of_missing(error))
 
 
 def _title_of_missing(error: CatLoaderError) -> str | None:
-    if isinstance(error, LinkExpired):
-        return gettext("Link expired")
     if isinstance(error, NotFound):
         return gettext("Photo not found") if error.message == PHOTO_NOT_FOUND else gettext("Not found")
     return None

@@ -111,7 +111,11 @@ def _check_again(ids: list[int], back: str) -> Response:
         "%(num)d photo will be checked again.", "%(num)d photos will be checked again.", number
     )
     if left:
-        kept = gettext("%(number)d unchanged: decided by a person, or waiting already.", number=left)
+        kept = ngettext(
+            "%(num)d photo unchanged: decided by a person, or waiting already.",
+            "%(num)d photos unchanged: decided by a person, or waiting already.",
+            left,
+        )
         sentence = f"{sentence} {kept}"
     flash(sentence)
     return redirect(back, 303)

@@ -20,6 +20,7 @@ from catloader.settings import Settings
 from catloader.store.db.checks.check_log import CheckRecord
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import current_user
+from catloader.web.formats import shown_seconds
 from catloader.web.http.context import services
 from catloader.web.languages import gettext
 from catloader.web.profiles import profile_of
@@ -112,11 +113,10 @@ def shadow() -> Response:
 
 def _chosen(name: str) -> Response:
     logger.info("administrator %d chose the model %s", current_user().id, name)
-    seconds = f"{services().settings.sweep_s:g}"
     sentence = gettext(
-        "Checkers load %(name)s within %(seconds)s seconds, and test it before it checks.",
+        "Checkers load %(name)s within %(time)s, and test it before it checks.",
         name=name,
-        seconds=seconds,
+        time=shown_seconds(services().settings.sweep_s),
     )
     flash(sentence)
     return redirect(url_for(".page"), 303)

@@ -16,6 +16,7 @@ from catloader.errors import InvalidInput, NotFound
 from catloader.store.db.checks.measured_profiles import MeasuredProfile
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import current_user
+from catloader.web.formats import shown_seconds
 from catloader.web.http.context import MAX_ID, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.staff.admin import administrators_only
@@ -74,8 +75,7 @@ def apply(id: int) -> Response:
     number = store.choose(
         id, "applied thresholds", current_user().id, utcnow(), requeued=again, delay_s=4 * settings.sweep_s
     )
-    seconds = f"{settings.sweep_s:g}"
-    flash(gettext("Checkers load the thresholds within %(seconds)s seconds.", seconds=seconds))
+    flash(gettext("Checkers load the thresholds within %(time)s.", time=shown_seconds(settings.sweep_s)))
     if number:
         flash(
             ngettext("%(num)d photo will be checked again.", "%(num)d photos will be checked again.", number)
@@ -92,8 +92,8 @@ def roll_back() -> Response:
         raise InvalidInput("No thresholds were applied, so there are none to return to.")
     before = choices[1].measured_id if len(choices) == 2 else None
     store.choose(before, "rolled back thresholds to", current_user().id, utcnow())
-    seconds = f"{services().settings.sweep_s:g}"
-    flash(gettext("Checkers return to the previous thresholds within %(seconds)s seconds.", seconds=seconds))
+    time = shown_seconds(services().settings.sweep_s)
+    flash(gettext("Checkers return to the previous thresholds within %(time)s.", time=time))
     return redirect(url_for(".page"), 303)
 
 

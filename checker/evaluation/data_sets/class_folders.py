@@ -52,10 +52,7 @@ def _no_cats(folder: Path, classes: list[Path], cat_classes: frozenset[str]) -> 
             return start + f"no folder named after cats; {printable(entry.name)} has one: name that folder"
     names = [printable(entry.name) for entry in classes]
     shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-    return (
-        start + f"none of its {len(names)} folders is named after cats ({shown}): name those that show cats "
-        "with --cat-classes"
-    )
+    return start + f"no folder named after cats, only {shown}: name those that show cats with --cat-classes"
 
 
 def _is_of_cats(folder: Path, cat_classes: frozenset[str]) -> bool:

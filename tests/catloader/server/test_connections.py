@@ -145,7 +145,7 @@ def test_a_refused_body_is_read_so_that_the_answer_arrives(site: Serving) -> Non
         assert _temporary_files(site) == []
         answer = _answer(connection)
     assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b"You can upload up to 1 photos at a time" in answer
+    assert b"You can upload 1 photo at a time, of up to" in answer
 
 
 def test_a_body_that_waits_for_100_continue_is_refused_at_once(site: Serving) -> None:

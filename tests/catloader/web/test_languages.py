@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from flask import Flask
 
-from tests.support.site import PASSWORD, Person
+from catloader.errors import CatLoaderError, TooManyAttempts, TooManyFiles
+from catloader.languages import ngettext_noop
+from catloader.web.languages import translated
+from tests.support.accounts_site import accounts_site
+from tests.support.site import PASSWORD, Person, services_of
 
 
 def test_a_page_is_in_the_language_that_the_browser_asks_for(app: Flask) -> None:
@@ -33,6 +40,51 @@ def test_an_error_is_in_the_language_of_the_page_and_in_english_for_programs(app
     program = visitor.get("/api/v1/photos", **german)
     assert program.status_code == 401
     assert "needs an API token" in program.json["detail"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("language", "sentences"),
+    [
+        (
+            "en",
+            ("wait 1 second before", "wait 2 seconds before", "1 photo at a time", "100 photos at a time"),
+        ),
+        ("de", ("warte 1 Sekunde,", "warte 2 Sekunden,", "1 Foto auf einmal", "100 Fotos auf einmal")),
+        ("it", ("Aspetta 1 secondo", "Aspetta 2 secondi", "1 foto alla volta", "100 foto alla volta")),
+    ],
+)
+def test_an_error_with_a_number_has_a_singular_and_a_plural(
+    app: Flask, language: str, sentences: tuple[str, ...]
+) -> None:
+    files = ngettext_noop(
+        "You can upload %(num)d photo at a time.", "You can upload up to %(num)d photos at a time."
+    )
+    errors: list[CatLoaderError] = [TooManyAttempts(1), TooManyAttempts(2)]
+    errors += [TooManyFiles(files, num=1), TooManyFiles(files, num=100)]
+    with app.test_request_context(headers={"Accept-Language": language}):
+        for error, sentence in zip(errors, sentences, strict=True):
+            assert sentence in translated(error)
+            if language == "en":
+                assert str(error) == translated(error)
+
+
+def test_limits_of_one_are_told_in_the_singular(tmp_path: Path) -> None:
+    limits = {"max_files": 1, "quota_photos": 1, "max_api_tokens": 1, "sweep_s": 1.0}
+    with accounts_site(tmp_path, **limits) as app:
+        anna = Person.sign_up(app, "anna@example.org")
+        page = anna.get("/upload").text
+        assert "1 photo at a time." in page
+        assert "You use 0 of 1 photo." in page
+        german = anna.get("/upload", **{"Accept-Language": "de"}).text
+        assert "Du nutzt 0 von 1 Foto." in german
+        token = {"name": "camera", "scope": "photos:read", "password": PASSWORD}
+        assert anna.post("/account/tokens", token, page="/account/tokens").status_code == 201
+        full = anna.post("/account/tokens", token, page="/account/tokens")
+        assert "An account has up to 1 token. Revoke it first." in full.text
+        services_of(app).users.grant(anna.id, "admin")
+        promoted = anna.post("/admin/models/promote", {"model": "efficientnet_lite0"}, page="/admin/models")
+        assert promoted.status_code == 303
+        assert "within 1 second," in anna.get("/admin/models").text
 
 
 def test_e_mail_is_not_broken_at_its_hyphen(app: Flask) -> None:

@@ -9,11 +9,17 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Engine, Row, delete, func, insert, or_, select, update
 
 from catloader.errors import InvalidInput
+from catloader.languages import ngettext_noop
 from catloader.store.db.accounts.account_lock import lock_account
 from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.accounts.users import User
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import api_tokens, users
+
+_TOO_MANY = ngettext_noop(
+    "An account has up to %(num)d token. Revoke it first.",
+    "An account has up to %(num)d tokens. Revoke one first.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +70,7 @@ class ApiTokens:
             connection.execute(delete(api_tokens).where(own, api_tokens.c.expires_at <= now))
             count = connection.execute(select(func.count()).select_from(api_tokens).where(own)).scalar_one()
             if count >= self._most:
-                raise InvalidInput(
-                    "An account has up to %(number)d tokens. Revoke one first.", number=self._most
-                )
+                raise InvalidInput(_TOO_MANY, num=self._most)
             connection.execute(insert(api_tokens).values(row))
 
     def find(self, token: str, now: datetime) -> tuple[ApiToken, User] | None:

@@ -7,9 +7,15 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, Select, func, select
 
 from catloader.errors import QuotaReached
+from catloader.languages import ngettext_noop
 from catloader.store.db.accounts.usage import Used
 from catloader.store.db.engine import reading
 from catloader.store.db.schema import photos, users
+
+_PHOTOS_REACHED = ngettext_noop(
+    "You have %(used)d of %(num)d photo. Delete some and empty the bin.",
+    "You have %(used)d of %(num)d photos. Delete some and empty the bin.",
+)
 
 
 class Quota(NamedTuple):
@@ -41,11 +47,7 @@ class Quotas:
         """
         quota, used = self._locked(connection, owner_id)
         if quota.photos and used.photos >= quota.photos:
-            raise QuotaReached(
-                "You have %(used)d of %(most)d photos. Delete some and empty the bin.",
-                used=used.photos,
-                most=quota.photos,
-            )
+            raise QuotaReached(_PHOTOS_REACHED, used=used.photos, num=quota.photos)
         self._refuse_bytes(quota, used, size_bytes)
 
     def refuse_growth(self, connection: Connection, owner_id: int, size_bytes: int) -> None:

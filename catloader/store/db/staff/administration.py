@@ -14,6 +14,7 @@ from catloader.store.db.accounts.users import User, normal_email
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import photos, users
 from catloader.store.db.staff.audit_log import record
+from checker.plurals import counted
 
 AnyRole = Literal["user", "reviewer", "admin"]
 
@@ -70,7 +71,7 @@ class Administration:
     ) -> None:
         """Set the account's limits; None: those of the settings; 0: none."""
         values = {"max_photos": max_photos, "max_bytes": max_bytes}
-        limits = f"{_shown(max_photos)} photos, {_shown(max_bytes)} bytes"
+        limits = f"{_shown(max_photos, 'photo')}, {_shown(max_bytes, 'byte')}"
         self._change(id, values, actor_id, f"set the quota to {limits}", now)
 
     def _change(self, id: int, values: dict[str, Any], actor_id: int, act: str, now: datetime) -> None:
@@ -84,8 +85,10 @@ class Administration:
             record(connection, actor_id, act, email, now)
 
 
-def _shown(limit: int | None) -> str:
-    return "the usual number of" if limit is None else "any number of" if limit == 0 else str(limit)
+def _shown(limit: int | None, noun: str) -> str:
+    if limit:
+        return counted(limit, noun)
+    return f"the usual number of {noun}s" if limit is None else f"any number of {noun}s"
 
 
 def _with_usage(connection: Connection, accounts: list[User]) -> list[Account]:

@@ -155,13 +155,49 @@ def test_a_new_account_confirms_its_address_in_a_browser_that_is_logged_in(
         assert anna.email in anna.get(link).text
     assert anna.post(link).status_code == 303
     assert "(confirmed)" in anna.get("/account").text
-    assert anna.get(link).status_code == 404
+    assert anna.get(link).location == "/account"
     anna.post("/account/email", {"email": "new@example.org", "password": PASSWORD}, page="/account")
     assert "(not confirmed)" in anna.get("/account").text
     assert [to for to, _ in server.wait_for(3)][-1] == "new@example.org"
     assert anna.post("/account/email/confirm", page="/account").status_code == 303
     assert [to for to, _ in server.wait_for(4)][-1] == "new@example.org"
     assert anna.get(server.link(-2)).status_code == 200
+
+
+def test_the_page_of_a_link_that_is_used_up_offers_another_one(
+    app: Flask, server: MailServer, anna: Person
+) -> None:
+    confirmation, eve, stranger = server.link(), Person.sign_up(app, "eve@example.org"), Person(app)
+    server.wait_for(2)
+    page = eve.get(confirmation)
+    assert "<h1>Link expired</h1>" in page.text
+    assert "belongs to another account" in page.text
+    assert "Ask for a new link</button>" in page.text
+    assert eve.post("/account/email/confirm", page=confirmation).location == "/account"
+    assert server.wait_for(3)[-1][0] == "eve@example.org"
+    assert anna.post(confirmation).status_code == 303
+    again = anna.get(confirmation)
+    assert again.location == "/account", "it worked, so there is nothing to ask for"
+    assert "anna@example.org is confirmed already." in anna.get("/account").text
+    page = stranger.get("/new-password/x")
+    assert page.status_code == 404
+    assert 'href="/forgotten-password">Ask for a new link</a>' in page.text
+
+
+def test_the_validity_of_a_link_is_told_in_the_singular(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        mail_server(port) as server,
+        accounts_site(tmp_path, mail_link_minutes=1.0, **settings_of(port)) as app,
+    ):
+        mails = services_of(app).mails
+        assert mails
+        mails.outbox.start()
+        anna = Person.sign_up(app, "anna@example.org")
+        assert "within 1 minute:" in server.wait_for(1)[0][1]
+        page = Person(app).post(_ASK, {"email": anna.email}, **{"Accept-Language": "it"})
+        assert "entro 1 minuto." in page.text
+        mails.outbox.close()
 
 
 def test_a_sign_up_with_a_registered_e_mail_is_reported_to_its_owner_only(
@@ -232,5 +268,7 @@ def test_without_a_mail_server_there_are_no_such_pages(tmp_path: Path) -> None:
         assert stranger.get(_ASK).status_code == 404
         assert stranger.post(_ASK, {"email": anna.email}, page="/login").status_code == 404
         assert anna.post("/account/email/confirm", page="/account").status_code == 404
+        assert "Ask the administrator for a new one." in stranger.get("/new-password/x").text
+        assert "Ask for a new link" not in anna.get("/confirm-email/x").text
         assert "administrator of this site can give you a link" in stranger.get("/login").text
         assert "confirmed" not in anna.get("/account").text

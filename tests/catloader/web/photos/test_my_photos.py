@@ -141,7 +141,7 @@ def test_selected_photos_are_checked_again_unless_a_person_decided(
     answer = anna.post("/photos/selected", {"photo": ids, "action": "check"}, page="/photos")
     assert answer.location == "/photos"
     assert [photo.status for photo in anna.photos] == ["pending", "cat", "pending"]
-    assert "1 photo will be checked again. 2 unchanged" in anna.get("/photos").text
+    assert "1 photo will be checked again. 2 photos unchanged" in anna.get("/photos").text
 
 
 def test_invalid_values_in_a_selection_are_refused_or_ignored(anna: Person) -> None:

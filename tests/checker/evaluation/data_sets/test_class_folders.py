@@ -118,9 +118,7 @@ def test_missing_cat_classes_are_reported_with_the_folders_names(tmp_path: Path)
     for name in ("Ragdoll", "Maine_Coon", "Beagle"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.jpg").touch()
-    with pytest.raises(
-        UnusablePhotos, match=r"none of its 3 folders is named after cats \(Beagle, Maine_Coon,"
-    ):
+    with pytest.raises(UnusablePhotos, match=r"no folder named after cats, only Beagle, Maine_Coon,"):
         labelled_photos(tmp_path)
     with pytest.raises(UnusablePhotos, match="has no folder ragdol, as --cat-classes says"):
         kinds(tmp_path, "ragdol", "Maine Coon")
