@@ -33,6 +33,7 @@ _IN_MEMORY_BYTES = 64 * 1024
 """Longer bodies wait in the temporary folder; with 2 000 connections they take 128 MB of memory at most."""
 _HEAD_BYTES = 32 * 1024
 _KEEP_ALIVE_S = 15.0
+_CHECK_EVERY_S = 1.0
 
 
 class _TooSlow(Error):  # type: ignore[misc]  # waitress ships no types
@@ -76,9 +77,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     request: Any
     """The request that is coming in; None between two."""
     will_close: bool
-    _sent_at: float = 0.0
-    """``last_activity`` at the last check: it changes when bytes are sent."""
-    _stuck_since_s: float = 0.0
+    _activity: float = 0.0
+    """``last_activity`` at the last check. It is only compared: the time of day may be set meanwhile."""
+    _active_s: float = 0.0
+    """Time of the last check at which it had changed, or at which the client could only wait."""
 
     def parser_class(self, adj: Adjustments) -> Parser:
         """Replaces waitress's class attribute, which has no rules."""
@@ -89,12 +91,21 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return bool(self.requests or self.request is not None or self.total_outbufs_len)
 
     def close_if_slow(self, now_s: float, limits: TimeLimits) -> None:
-        """Enforce the time limits; runs in the event loop, like all receiving."""
+        """Enforce the time limits; runs in the event loop, like all receiving.
+
+        Args:
+            now_s: of the monotonic clock.
+        """
+        # A client that reads nothing keeps its thread waiting; smaller amounts are buffered.
+        is_computed = bool(self.requests) and self.total_outbufs_len < self.adj.send_bytes
+        if is_computed or self.last_activity != self._activity:
+            self._activity, self._active_s = self.last_activity, now_s
+        silent_s = now_s - self._active_s
         if self.requests:  # in a thread's hands
-            self._close_if_stuck(now_s, limits)
-            return
-        silent_s = time.time() - self.last_activity
-        if self.request is None:
+            if silent_s > limits.stalled_s:
+                self._log_slow()
+                self.handle_close()  # without waiting for a socket that accepts nothing
+        elif self.request is None:
             idle_s = limits.stalled_s if self.total_outbufs_len else _KEEP_ALIVE_S
             if silent_s > idle_s and self.total_outbufs_len:
                 self.handle_close()
@@ -102,15 +113,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self.will_close = self.will_close or silent_s > idle_s
         elif silent_s > limits.stalled_s or self.request.too_slow(now_s, limits):
             self._refuse_slow()
-
-    def _close_if_stuck(self, now_s: float, limits: TimeLimits) -> None:
-        """Abort the answer to a client that reads nothing: its thread waits until some of it is sent."""
-        waits = self.total_outbufs_len >= self.adj.send_bytes  # smaller amounts are buffered
-        if not waits or self.last_activity != self._sent_at:
-            self._sent_at, self._stuck_since_s = self.last_activity, now_s
-        elif now_s - self._stuck_since_s > limits.stalled_s:
-            self._log_slow()
-            self.handle_close()  # without waiting for a socket that accepts nothing
 
     def _refuse_slow(self) -> None:
         self._log_slow()
@@ -132,10 +134,18 @@ class Connections(TcpWSGIServer):  # type: ignore[misc]
     def __init__(self, *args: Any, rules: Rules, limits: TimeLimits, access_log: bool, **kw: Any) -> None:
         self.rules, self.limits, self.access_log = rules, limits, access_log
         self.log_limits = LogLimits()
+        self._next_check_s = 0.0
         super().__init__(*args, **kw)
+
+    def readable(self) -> bool:
+        self.next_channel_cleanup = 0.0  # by the time of day, which may be set back
+        return bool(super().readable())
 
     def maintenance(self, _now: float) -> None:
         now_s = time.monotonic()
+        if now_s < self._next_check_s:
+            return
+        self._next_check_s = now_s + _CHECK_EVERY_S
         for channel in list(self.active_channels.values()):
             channel.close_if_slow(now_s, self.limits)
 
@@ -156,7 +166,6 @@ def adjustments(*, connections: int) -> Adjustments:
         ident="",  # no Server header
         connection_limit=connections,
         asyncore_use_poll=True,
-        cleanup_interval=1,
         backlog=BACKLOG,
         recv_bytes=64 * 1024,
         inbuf_overflow=_IN_MEMORY_BYTES,

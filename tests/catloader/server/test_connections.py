@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from catloader.store.s3.embedded import EmbeddedS3
@@ -231,6 +232,44 @@ def test_an_upload_in_progress_is_stored_before_the_stop(tmp_path: Path, store: 
         connection.sendall(body[1000:])
         assert _answer(connection).startswith(b"HTTP/1.1 201 ")
         assert site.process.wait(60) == 0
+
+
+def test_a_web_process_that_stops_leaves_new_connections_to_the_others(
+    tmp_path: Path, store: dict[str, object]
+) -> None:
+    with (
+        serving(tmp_path, CATLOADER_WEB_PROCESSES=2, **store) as site,
+        _connect(site) as connection,
+        ExitStack() as stack,
+    ):
+        _wait_until(lambda: len(site.web_processes()) == 2)
+        head, body = _upload(site, jpeg(size=(900, 700)))
+        connection.sendall(head + body[:1000])
+        _wait_until_read(connection)
+        (stopped,) = (process for process in site.web_processes() if _serves(process, connection))
+        kept = (stack.enter_context(_kept(site)) for _ in range(100))
+        idle = next(one for one in kept if _serves(stopped, one))
+        stopped.terminate()
+        assert not _answer(idle)  # closed: the stop has begun
+        for _ in range(100):
+            with plain_session() as session:
+                assert session.get(site.url + "/livez", timeout=60).ok
+        connection.sendall(body[1000:])
+        assert _answer(connection).startswith(b"HTTP/1.1 201 ")
+        stopped.wait(60)
+        assert site.stop() == 0
+
+
+def _kept(site: Serving) -> socket.socket:
+    """Return a connection that is kept open after an answer, which has no body."""
+    connection = _connect(site)
+    connection.sendall(b"HEAD /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    return connection
+
+
+def _serves(process: psutil.Process, connection: socket.socket) -> bool:
+    return connection.getsockname() in [tuple(theirs.raddr) for theirs in process.net_connections()]
 
 
 def test_a_web_process_that_dies_is_replaced(tmp_path: Path, store: dict[str, object]) -> None:
