@@ -56,6 +56,8 @@ class AttemptLimits:
         self._account, self._network, self._register, self._mail = map(
             _rates, (account_rate, network_rate, register_rate, mail_rate)
         )
+        every = (*self._account, *self._network, *self._register, *self._mail)
+        self._longest_s = max(rate.window_s for rate in every)
 
     def begin_password(self, email: str, address: str, now: datetime) -> PasswordAttempt:
         """Count an attempt before the password is looked at.
@@ -137,7 +139,7 @@ class AttemptLimits:
         self._reserve({self._key("token", network(address)): self._network}, now)
 
     def _reserve(self, rates: dict[str, list[Rate]], now: datetime) -> None:
-        wait_s = self._attempts.reserve(rates, now)
+        wait_s = self._attempts.reserve(rates, now, self._longest_s)
         if wait_s is not None:
             raise TooManyAttempts(wait_s)
 

@@ -40,8 +40,12 @@ class Attempts:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def reserve(self, rates: Rates, now: datetime) -> int | None:
+    def reserve(self, rates: Rates, now: datetime, longest_s: float = math.inf) -> int | None:
         """Count one attempt under every key, or under none.
+
+        Args:
+            longest_s: the longest window of any key's rates. Rows that no clock within it can have written
+                are deleted, too.
 
         Returns:
             None: the attempt is allowed. Else the seconds until the next one is.
@@ -53,7 +57,7 @@ class Attempts:
         for _ in range(0 if wait_s else _TRIES):
             try:
                 with writing(self._engine) as connection:
-                    wait_s = _count(connection, rates, now_s)
+                    wait_s = _count(connection, rates, now_s, longest_s)
                 break
             except IntegrityError:
                 continue
@@ -73,7 +77,7 @@ def _times(connection: Connection, key: str, *, lock: bool = False) -> list[floa
     return list(connection.execute(query.with_for_update() if lock else query).scalar() or [])
 
 
-def _count(connection: Connection, rates: Rates, now_s: float) -> int:
+def _count(connection: Connection, rates: Rates, now_s: float, longest_of_all_s: float) -> int:
     """Lock the rows, one after the other in one order, and add the attempt unless a rate forbids it."""
     counted = {}
     for key in sorted(rates):
@@ -87,14 +91,17 @@ def _count(connection: Connection, rates: Rates, now_s: float) -> int:
         kept = [time for time in times if abs(time - now_s) < longest_s]
         values = {"times": [*kept, now_s], "until": _time(now_s + longest_s)}
         connection.execute(update(attempts).where(attempts.c.key == key).values(values))
-    _delete_expired(connection, now_s)
+    _delete_expired(connection, now_s, longest_of_all_s)
     return 0
 
 
-def _delete_expired(connection: Connection, now_s: float) -> None:
+def _delete_expired(connection: Connection, now_s: float, longest_s: float) -> None:
+    expired = attempts.c.until < _time(now_s)
+    if math.isfinite(longest_s):  # times up to a window ahead count, and are kept for another
+        expired |= attempts.c.until > _time(now_s + 2 * longest_s)
     # Locked rows are skipped: two transactions that wait for each other would fail.
-    expired = select(attempts.c.key).where(attempts.c.until < _time(now_s)).with_for_update(skip_locked=True)
-    connection.execute(delete(attempts).where(attempts.c.key.in_(expired)))
+    keys = select(attempts.c.key).where(expired).with_for_update(skip_locked=True)
+    connection.execute(delete(attempts).where(attempts.c.key.in_(keys)))
 
 
 def _wait_s(times: Sequence[float], rates: Sequence[Rate], now_s: float) -> int:

@@ -99,6 +99,16 @@ def test_attempts_of_a_clock_that_was_years_ahead_do_not_count(engine: Engine, s
         assert len(connection.execute(select(attempts.c.times)).scalar_one()) == 10
 
 
+def test_rows_of_a_clock_that_was_years_ahead_are_deleted_and_those_that_count_are_kept(
+    engine: Engine, store: Attempts
+) -> None:
+    store.reserve({"ada": TEN}, datetime(2038, 1, 20, tzinfo=UTC), 900)
+    store.reserve({"bob": TEN}, _at(899), 900)  # by a process whose clock is ahead
+    store.reserve({"cleo": TEN}, NOW, 900)
+    with reading(engine) as connection:
+        assert set(connection.execute(select(attempts.c.key)).scalars()) == {"bob", "cleo"}
+
+
 def test_attempts_counted_by_a_process_whose_clock_is_ahead_count(store: Attempts) -> None:
     assert [store.reserve({"ada": TEN}, _at(125)) for _ in range(5)] == [None] * 5
     assert [store.reserve({"ada": TEN}, _at(0)) for _ in range(6)] == [None] * 5 + [900]
