@@ -94,9 +94,11 @@ def get(entry: Entry, weights_dir: Path, precision: str) -> Manifest:
     """
     for manifest in manifests(entry, weights_dir, precision):
         return manifest
+    present = " and ".join(other for other in PRECISIONS if manifests(entry, weights_dir, other))
     raise WeightsMissing(
         f"{entry.name} has no OpenVINO variant in {precision} yet; "
         f"`catloader models optimise {entry.name} --precision {precision}` makes it."
+        + (f" There is one in {present}." if present else "")
     )
 
 

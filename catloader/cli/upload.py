@@ -71,6 +71,8 @@ def _upload(client: Client, path: Path, caption: str) -> str:
 
     try:
         data = path.read_bytes()
+    except IsADirectoryError:
+        return "it is a folder; name its files."
     except OSError as error:
         return f"it can't be read ({error.strerror})."
     try:

@@ -39,16 +39,20 @@ def _python() -> Row:
 def _data_folder(settings: Settings) -> str:
     prepare_data_dir(settings)
     free_bytes = shutil.disk_usage(settings.data_dir).free
-    return f"{settings.data_dir.resolve()} can be written to; {free_bytes / 2**30:.1f} GiB are free."
+    return f"{settings.data_dir.resolve()} can be written to; {_shown(free_bytes)} are free."
 
 
 def _temporary_folder(settings: Settings) -> str | Row:
     refuse_missing_temporary_folder()
     folder = tempfile.gettempdir()
     free_bytes = shutil.disk_usage(folder).free
-    sentence = f"{folder} can be written to; {free_bytes / 2**20:.0f} MiB are free."
+    sentence = f"{folder} can be written to; {_shown(free_bytes)} are free."
     needed_bytes = 2 * settings.max_file_bytes * settings.max_uploads_at_once
     if free_bytes < needed_bytes:
-        wanted = f"uploads at work may need {needed_bytes / 2**20:.0f} MiB (set TMPDIR)."
+        wanted = f"uploads at work may need {_shown(needed_bytes)} (set TMPDIR)."
         return Row("temporary folder", "note", f"{sentence.removesuffix('.')}, and {wanted}")
     return sentence
+
+
+def _shown(size_bytes: int) -> str:
+    return f"{size_bytes / 2**30:.1f} GiB" if size_bytes >= 2**30 else f"{size_bytes / 2**20:.0f} MiB"

@@ -12,6 +12,7 @@ from catloader.server.data_dir import prepare_data_dir
 from catloader.settings import Settings
 from catloader.store.db.engine import Engine
 from catloader.store.db.migrate import migrate
+from catloader.store.db.staff.administration import Administration
 from catloader.wiring import build_engine
 from checker.log_limit import LogLimit
 
@@ -39,8 +40,18 @@ def migrated_database(settings: Settings) -> Iterator[Engine]:
 
 def migrate_database(settings: Settings) -> None:
     """Bring the tables up to date; leave no connection open."""
-    with migrated_database(settings):
-        pass
+    with migrated_database(settings) as engine:
+        other = settings.data_dir / "catloader.sqlite3"
+        if (
+            settings.database_url.get_secret_value()
+            and other.exists()
+            and not Administration(engine).page(0, 1)
+        ):
+            logger.warning(
+                "The database that DATABASE_URL names has no accounts; those in %s stay there. "
+                "`catloader backup` and `catloader restore` move a site.",
+                other,
+            )
 
 
 def wait_for_migrated_database(settings: Settings) -> None:

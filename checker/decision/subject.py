@@ -68,7 +68,9 @@ def load_subject(name_or_path: str, class_names: Sequence[str] | None = None) ->
         return SUBJECTS[name_or_path]
     path = Path(name_or_path)
     if path.suffix != ".toml":
-        raise ModelRefused(f"no subject {name_or_path!r}: use one of {', '.join(SUBJECTS)}, or a .toml file")
+        raise ModelRefused(
+            f"There is no subject {name_or_path!r}: use one of {', '.join(SUBJECTS)}, or a .toml file."
+        )
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -65,7 +65,7 @@ def check(options: CheckOptions) -> int:
         OSError: the output can't be written.
     """
     if (path := _missing(options.paths)) is not None:
-        return refuse(f"There is no {path or 'file with an empty name'}.")
+        return refuse(f"There is no file or folder {path or 'with an empty name'}.")
     paths = distinct_paths(options.paths)
     subject, request = load_subject(options.subject, class_names()), _request(options)
     entry, weights = (
@@ -108,7 +108,7 @@ def check(options: CheckOptions) -> int:
 def explain(options: ExplainOptions) -> int:
     """Write the heat map of one photo; return the exit code. Raises as ``check``."""
     if (path := _missing([options.photo])) is not None:
-        return refuse(f"There is no {path}.")
+        return refuse(f"There is no file {path}.")
     subject = load_subject(options.subject, class_names())
     entry, weights = resolve(options.model, options.weights_dir)
     try:

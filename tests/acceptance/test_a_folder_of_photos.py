@@ -104,14 +104,14 @@ def test_another_subject_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["/no/such/folder"], "There is no /no/such/folder."),
+        (["/no/such/folder"], "There is no file or folder /no/such/folder."),
         (["--model", "resnet9000", CAT], "There is no model called 'resnet9000'"),
         (["--model", "resnet50", "--weights-dir", "/no/such/folder", CAT], "resnet50 are not on disk"),
         (["--subject", "unicorn", CAT], "no subject 'unicorn'"),
         (["--json", "--csv", CAT], "--json and --csv can't be used together"),
         ([], "Missing argument 'PATH...'"),
         (["explain", CAT], "Missing option '-o'"),
-        (["explain", "/no/such/photo", "-o", "x.png"], "There is no /no/such/photo."),
+        (["explain", "/no/such/photo", "-o", "x.png"], "There is no file /no/such/photo."),
     ],
 )  # fmt: skip
 def test_refusals_do_not_wait_for_torch(arguments: list[str], message: str) -> None:

@@ -92,6 +92,7 @@ def calibrate(
     require_extra()
     from catloader.cli.models.labelled_photos import open_photos
     from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
+    from checker.decision.profile import load_profile
     from checker.decision.subject import load_subject
     from checker.evaluation.calibrate import measure_and_calibrate, table, write_profile
     from checker.evaluation.photos import enough_of_both
@@ -124,6 +125,7 @@ def calibrate(
             )
     folder = SHIPPED_PROFILES if shipped else out or settings.data_dir / "profiles"
     path = write_profile(profile, classifier, folder)
+    profile = load_profile(path)  # with the self-test, which is a part of its id
     click.echo(table(profile))
     click.echo(f"written to {path}")
     try:

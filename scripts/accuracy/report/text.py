@@ -66,8 +66,8 @@ def table(result: Mapping[str, Any]) -> str:
                 lines += [_rates_heading(f"{title}: {group}")]
                 lines += [_rates_row(title, row) for title, row in rows.items()]
     lines += [
-        f"McNemar, {pair['first']} against {pair['second']}: only the first is right {pair['only_first']} "
-        f"times, only the second {pair['only_second']}; p = {pair['p']:.3f}"
+        f"McNemar, {pair['first']} against {pair['second']}: photos that only the first judges right: "
+        f"{pair['only_first']}, only the second: {pair['only_second']}; p = {pair['p']:.3f}"
         for pair in result["mcnemar"]
     ]
     return "\n".join(lines)

@@ -221,7 +221,11 @@ def test_list_shows_waiting_photos_their_owners_and_the_checker(typed: Run, tmp_
     engine.dispose()
     counts, checker, *rows = typed("check", "list", CATLOADER_MIN_FREE_BYTES="0").output.splitlines()
     assert counts.startswith("pending 1, checking 1, cat 0, ")
-    assert re.fullmatch(r"checker: not running \(no answer at http://127\.0\.0\.1:\d+\), 1 in hand", checker)
+    assert re.fullmatch(
+        r"checker: not running \(no answer at http://127\.0\.0\.1:\d+; CATLOADER_HOST, CATLOADER_PORT\), "
+        "1 in hand",
+        checker,
+    )
     assert f"user {owner}" in rows[0] and "in hand until" in rows[0] and "attempts 1" in rows[0]
     assert "due " in rows[1] and "attempts 0" in rows[1]
 

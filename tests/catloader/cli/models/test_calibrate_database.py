@@ -122,6 +122,8 @@ def test_reviewed_photos_make_a_profile_and_the_site_uses_it(tmp_path: Path) -> 
     classifier.close()
     assert rule.profile is not None
     assert rule.profile.folder == tmp_path / "profiles"
+    assert done.stdout.splitlines().count(rule.profile_id) == 1, "the id that verdicts name is printed"
+    assert rule.profile_id in done.stderr
     assert rule.profile.made["data"]["counts"] == {"cat": OF_EACH, "not_cat": OF_EACH}
 
 

@@ -19,7 +19,9 @@ def test_an_appeal_is_decided_and_its_owner_reads_the_reviewers_note(
     page = f"/photos/{photo}"
     assert "Is this wrong?" not in anna.get(page).text  # not checked yet
     check(app, Verdict.NOT_CAT, profile_id="lite0-1")
-    assert "Is this wrong?" in anna.get(page).text
+    form = anna.get(page).text
+    assert "Is this wrong?" in form
+    assert re.findall(r'name="wish" value="(\w+)"', form) == ["cat"], "not the verdict that it has"
     assert rita.get(f"{page}/photo.jpg").status_code == 404
     answer = anna.post(f"{page}/appeal", {"wish": "cat", "reason": f"Mia {_XSS}"}, page=page)
     assert (answer.status_code, answer.location) == (303, page)

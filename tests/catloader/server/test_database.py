@@ -1,0 +1,34 @@
+"""The database of a command."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from catloader.server.database import migrate_database
+from catloader.settings import Settings
+from catloader.store.db.accounts.users import Users
+from catloader.store.db.engine import make_engine, utcnow
+
+
+def test_an_empty_database_beside_another_one_in_the_data_folder_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database of the data folder stays; only a backup and its restoring move it."""
+    caplog.set_level(logging.WARNING)
+    here = Settings(data_dir=tmp_path, min_free_bytes=0)
+    url = f"sqlite:///{tmp_path}/elsewhere.sqlite3"
+    elsewhere = Settings(data_dir=tmp_path, min_free_bytes=0, database_url=SecretStr(url))
+    migrate_database(here)
+    assert caplog.messages == []
+    migrate_database(elsewhere)
+    (message,) = caplog.messages
+    assert f"those in {tmp_path}/catloader.sqlite3 stay there. `catloader backup` and" in message
+    engine = make_engine(url)
+    Users(engine).create("ann@example.org", "x", utcnow())
+    engine.dispose()
+    migrate_database(elsewhere)
+    assert caplog.messages == [message]
