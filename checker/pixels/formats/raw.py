@@ -1,6 +1,11 @@
-"""Recognition of raw photos by their first bytes: those that are not TIFFs (``tiff`` finds the others)."""
+"""Recognition of raw photos by their first bytes: those whose TIFF directories, if any, do not say so.
+
+``tiff`` finds the others.
+"""
 
 from __future__ import annotations
+
+import re
 
 RAW_PHOTO = "This is a raw photo. Save it as JPEG and try again."
 _STARTS = (
@@ -14,8 +19,11 @@ _STARTS = (
 )
 _CANON_CIFF = b"HEAPCCDR"  # at byte 6
 _CANON_CR3 = b"ftypcrx "  # at byte 4
+_PHASE_ONE = re.compile(rb"(II\*\0|MM\0\*)....(IIII.waR|MMMMRaw)", re.DOTALL)
+"""A TIFF of previews; where the sensor's samples are is written behind the header, and in no directory."""
 
 
 def is_raw(data: bytes) -> bool:
     """Return True for a raw photo in a camera maker's own format."""
-    return data.startswith(_STARTS) or data[6:14] == _CANON_CIFF or data[4:12] == _CANON_CR3
+    is_known = data.startswith(_STARTS) or data[6:14] == _CANON_CIFF or data[4:12] == _CANON_CR3
+    return is_known or _PHASE_ONE.match(data) is not None

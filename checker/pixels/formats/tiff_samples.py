@@ -1,9 +1,10 @@
 """TIFFs whose samples Pillow misreads or refuses, decoded by tifffile and converted to 8 bits.
 
-With separate planes, Pillow keeps the low bytes of 16-bit samples; it does not invert 16-bit grey in which 0
-is white; and it does not support colour in floats, halves, signed, 32-bit or packed samples, 16-bit Lab,
-opacity in a separate plane, more channels beside the colour (image editors store selections and spot inks in
-them), uncompressed YCbCr with shared colours, palettes of 65 536 colours, or big-endian BigTIFF.
+With separate planes, Pillow keeps the low bytes of 16-bit samples and misreads Lab; it does not invert 16-bit
+grey in which 0 is white; and it does not support colour in floats, halves, signed, 32-bit or packed samples,
+16-bit Lab, opacity in a separate plane, more channels beside grey or colour (image editors store selections
+and spot inks in them), uncompressed YCbCr with shared colours, palettes of 65 536 colours, or big-endian
+BigTIFF.
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ _TAGS = (_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT)
 _SUBSAMPLING = 530
 _ICC_PROFILE, _ORIENTATION = 34675, 274
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _CIE_LAB, _ICC_LAB = 0, 1, 2, 3, 5, 6, 8, 9
-_MOST_SAMPLES = {_RGB: 4, _CMYK: 4}
+_MOST_SAMPLES = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 2, _RGB: 4, _CMYK: 4, _CIE_LAB: 3}
 """Photometric -> samples of a pixel that Pillow reads."""
+_MOST_PLANES = {_RGB: 3, _CMYK: 4}
+"""The same where each sample has a plane of its own."""
 _UNSIGNED, _UNDEFINED = 1, 4
-_SEPARATE, _UNCOMPRESSED = 2, 1
+_SEPARATE, _UNCOMPRESSED, _WEBP = 2, 1, 50001
+_CODECS = frozenset(TiffImagePlugin.COMPRESSION_INFO) - {_WEBP}
+"""Pillow knows WebP in a TIFF by name, but its libtiff does not."""
 _BIG_ENDIAN_BIG_TIFF = b"MM\0+"
 _ASSOCIATED_ALPHA, _ALPHA = 1, 2
 _CANNOT = "This TIFF stores its colours in a way that can't be read here. Save it as JPEG and try again."
@@ -73,7 +78,7 @@ class _Storage:
             return False
         if self.samples > _MOST_SAMPLES.get(self.photometric, self.samples):
             return False
-        if self.is_separate and self.photometric == _RGB and self.samples > 3:
+        if self.is_separate and self.samples > _MOST_PLANES.get(self.photometric, 1):
             return False
         if self.photometric == _YCBCR and self.compression == _UNCOMPRESSED:
             return False
@@ -102,7 +107,7 @@ def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
         storage = _Storage.of(data)
     except struct.error:
         return data
-    if storage.compression not in TiffImagePlugin.COMPRESSION_INFO:
+    if storage.compression not in _CODECS:
         raise UnreadableImage(_CANNOT)
     if storage.is_read_well and not data.startswith(_BIG_ENDIAN_BIG_TIFF):
         return data

@@ -16,6 +16,8 @@ STARTS = {
     "Minolta MRW": b"\0MRM\0\0\0\0",
     "Canon CRW": b"II\x1a\0\0\0HEAPCCDR",
     "Canon CR3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom",
+    "Phase One IIQ": b"II*\0\x10\0\0\0IIII\1waR" + bytes(16),
+    "Phase One IIQ, big-endian": b"MM\0*\0\0\0\x10MMMMRaw\1" + bytes(16),
 }
 
 

@@ -141,6 +141,11 @@ LAYOUTS = {
     ),
     "inks of 16 bits in planes": tiff(INKS, "separated", planarconfig="separate"),
     "Lab of 16 bits": tiff(LAB, "cielab"),
+    "Lab of 8 bits in planes": tiff((LAB >> 8).astype(np.uint8), "cielab", planarconfig="separate"),
+    "Lab and a selection": tiff(
+        (np.concatenate([LAB, LAB[..., :1]], axis=-1) >> 8).astype(np.uint8), "cielab", planarconfig="contig"
+    ),
+    "inks in planes": tiff((INKS >> 8).astype(np.uint8), "separated", planarconfig="separate"),
     "Lab of profiles": tiff((LAB >> 8).astype(np.uint8) ^ np.array([0, 128, 128], np.uint8), "icclab"),
     "big-endian BigTIFF": tiff(COLOUR, bigtiff=True, byteorder=">"),
     "12 bits, packed": packed_tiff(COLOUR, 12),
@@ -167,6 +172,17 @@ GREY_LAYOUTS = {
     "white is zero": tiff(65535 - WIDE[..., 0], "miniswhite"),
     "with opacity": tiff(
         OPAQUE[..., [0, 3]], "minisblack", extrasamples=["unassalpha"], planarconfig="contig"
+    ),
+    "with opacity in a plane": tiff(
+        (OPAQUE[..., [0, 3]] >> 8).astype(np.uint8),
+        "minisblack",
+        extrasamples=["unassalpha"],
+        planarconfig="separate",
+    ),
+    "with three selections": tiff(COLOUR[..., [0, 1, 2, 1]], "minisblack", planarconfig="contig"),
+    "with two selections in planes": tiff(COLOUR, "minisblack", planarconfig="separate"),
+    "white is zero, with opacity": tiff(
+        np.stack([255 - GREY, np.full_like(GREY, 255)], axis=-1), "miniswhite", extrasamples=["unassalpha"]
     ),
     "doubles": tiff(GREY / 255, "minisblack"),
     "12 bits, packed": packed_tiff(GREY[..., np.newaxis], 12),
@@ -236,7 +252,7 @@ def test_a_palette_of_8_bits_is_not_black() -> None:
                 assert np.abs(pixels - (200, 40, 90)).max() <= 3
 
 
-@pytest.mark.parametrize("codec", [34712, 34892, 50002])
+@pytest.mark.parametrize("codec", [34712, 34892, 50001, 50002])
 def test_a_codec_that_is_missing_here_is_named_as_the_reason(codec: int) -> None:
     data = tiff(COLOUR).replace(struct.pack("<HHIH", 259, 3, 1, 1), struct.pack("<HHIH", 259, 3, 1, codec))
     with pytest.raises(NotAnImage, match=r"^This TIFF stores its colours in a way"):
