@@ -10,6 +10,12 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browser import Site, press, register, register_by_form
 
 
+_SET_HIDDEN = """isHidden => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
 def _upload(page: Page, email: str, photos: Path) -> None:
     register(page, email)
     page.set_input_files("#photos", [photos / "chelsea.jpg", photos / "coffee.png"])
@@ -85,6 +91,22 @@ def test_a_verdict_that_arrives_leaves_alone_what_its_owner_types(
     expect(page.locator("#details.before")).to_have_count(0)  # replaced, and open as before
     expect(page.get_by_role("button", name="Save caption")).to_be_visible()
     expect(page.get_by_role("button", name="Publish")).to_be_focused()
+
+
+def test_the_title_of_a_hidden_tab_counts_the_photos_that_were_checked(
+    page: Page, site: Site, photos: Path
+) -> None:
+    _upload(page, "petra@example.org", photos)
+    page.clock.install()
+    page.goto("/photos")
+    expect(page.locator(".badge.waiting")).to_have_count(2)
+    page.evaluate(_SET_HIDDEN, True)
+    site.check()
+    page.clock.run_for(31_000)  # a hidden page asks every 30 seconds
+    expect(page).to_have_title("(2 checked) My photos · CatLoader")
+    expect(page.locator("#news")).to_have_text("2 photos checked: 1 Cat, 1 No cat.")
+    page.evaluate(_SET_HIDDEN, False)
+    expect(page).to_have_title("My photos · CatLoader")
 
 
 def test_printed_photos_have_legible_badges_and_no_controls(page: Page, site: Site, photos: Path) -> None:
