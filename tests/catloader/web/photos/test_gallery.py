@@ -190,7 +190,7 @@ def test_photo_page_states_each_verdict_in_words(app: Flask, anna: Person) -> No
     assert "This photo shows a cat." in cat
     assert "Cat?" not in cat
     assert "less reliable" not in cat
-    assert "Score 0.970. 0.500 and up means cat; below 0.020 means no cat." in " ".join(cat.split())
+    assert "Score 0.970. From 0.500 up it means cat; below 0.020 it means no cat." in " ".join(cat.split())
     assert cat.count("tiger cat") == 2
     assert "71.0 %" in cat
     assert "efficientnet_lite0" in cat
@@ -215,7 +215,7 @@ def test_photo_page_says_why_a_photo_with_a_high_score_is_unsure(
     check(app, Verdict.UNSURE, profile_id="lite0-1", reason=reason)
     page = " ".join(anna.get(f"/photos/{photo}").text.split())
     assert sentence in page
-    assert "0.500 and up usually means cat" in page
+    assert "From 0.500 up it usually means cat" in page
 
 
 @pytest.mark.parametrize("is_soft", [False, True])
