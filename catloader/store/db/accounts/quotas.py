@@ -13,7 +13,7 @@ from catloader.store.db.engine import reading
 from catloader.store.db.schema import photos, users
 
 _PHOTOS_REACHED = ngettext_noop(
-    "You have %(used)d of %(num)d photo. Delete some and empty the bin.",
+    "You have %(used)d of %(num)d photo. Delete it and empty the bin.",
     "You have %(used)d of %(num)d photos. Delete some and empty the bin.",
 )
 
