@@ -122,6 +122,9 @@ def upload(
 
 
 def _refused(name: str, error: CatLoaderError) -> Refused:
+    # Without its traceback: the frames would keep the file, up to the next full garbage collection.
+    error.__cause__ = error.__context__ = None
+    error = error.with_traceback(None)
     return Refused(name, str(error), error.status, error.retry_after_s, type(error).__name__, error)
 
 

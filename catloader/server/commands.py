@@ -32,6 +32,7 @@ from catloader.server.object_store import (
 )
 from catloader.settings import Settings
 from catloader.wiring import Services, build
+from checker.isolation.limits import share_one_arena
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -50,6 +51,7 @@ def serve(settings: Settings) -> int:
     Raises:
         StartupError, ModelsError, ModelRefused: it cannot start; says why.
     """
+    share_one_arena()
     log_to_stderr(settings)
     prepare_data_dir(settings)
     refuse_missing_temporary_folder()

@@ -25,12 +25,15 @@ from catloader.server.listener import BACKLOG
 from catloader.server.request_parser import Parser, Rules, TimeLimits
 from catloader.web.http.request_log import FACTS
 from catloader.web.uploads.admission import REFUSED
+from checker.isolation.limits import give_memory_back
 from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
 
 _IN_MEMORY_BYTES = 64 * 1024
 """Longer bodies wait in the temporary folder; with 2 000 connections they take 128 MB of memory at most."""
+_LARGE_BYTES = 2**20
+"""Of a body: the C library keeps larger blocks after their use, in each thread that had one."""
 _HEAD_BYTES = 32 * 1024
 _KEEP_ALIVE_S = 15.0
 _CHECK_EVERY_S = 1.0
@@ -48,6 +51,8 @@ class _AnswerTask(WSGITask):  # type: ignore[misc]
         environ: dict[str, Any] = super().get_environment()
         if self.request.refused:
             environ[REFUSED] = int(self.request.refused)
+        if int(environ.get("CONTENT_LENGTH") or 0) > _LARGE_BYTES:
+            self.channel.server.had_large_body = True
         return environ
 
     def service(self) -> None:
@@ -135,6 +140,8 @@ class Connections(TcpWSGIServer):  # type: ignore[misc]
         self.rules, self.limits, self.access_log = rules, limits, access_log
         self.log_limits = LogLimits()
         self._next_check_s = 0.0
+        self.had_large_body = False
+        """Since memory was last given back."""
         super().__init__(*args, **kw)
 
     def readable(self) -> bool:
@@ -142,12 +149,16 @@ class Connections(TcpWSGIServer):  # type: ignore[misc]
         return bool(super().readable())
 
     def maintenance(self, _now: float) -> None:
+        """Once a second, enforce the time limits and give the memory of large bodies back after their use."""
         now_s = time.monotonic()
         if now_s < self._next_check_s:
             return
         self._next_check_s = now_s + _CHECK_EVERY_S
         for channel in list(self.active_channels.values()):
             channel.close_if_slow(now_s, self.limits)
+        if self.had_large_body and not self.is_busy():
+            self.had_large_body = False
+            give_memory_back()
 
     def is_busy(self) -> bool:
         """Return True if a request is in progress, from its first byte to the last byte of its answer."""

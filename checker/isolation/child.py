@@ -29,7 +29,7 @@ from checker.isolation.limits import (
 )
 from checker.process.exits import open_standard_descriptors
 
-_KEPT_BYTES, _KEPT_S = 24 * 2**20, 1.0
+_KEPT_BYTES, _KEPT_S = 8 * 2**20, 1.0
 """A child that holds this much more than at its start gives it back after a second without work, ..."""
 _MUCH_BYTES = 64 * 2**20
 """... this much immediately, ..."""
@@ -107,6 +107,7 @@ def _serve(end: socket.socket, works: Mapping[str, Work]) -> None:
             start_clock(0)
             frames.send(end, header, parts)
             del item, parts  # megabytes, while it waits for the next request
+        del remaining  # an iterator keeps the list until it is asked once more
         frames.send(end, {"retire": resident_bytes() > at_start_bytes + _MOST_BYTES}, [])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import logging
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
+from types import FrameType
 from typing import BinaryIO
 
 import pytest
@@ -102,6 +104,18 @@ def photo(colour: str = "red", size: tuple[int, int] = (60, 40), format: str = "
     out = io.BytesIO()
     Image.new("RGB", size, colour).save(out, format)
     return out.getvalue()
+
+
+def test_refused_file_is_not_kept_until_the_next_garbage_collection(site: Site) -> None:
+    of_other_tests = _frames_of_uploads()
+    (refused,) = site.upload(("a.png", photo()[:-30]))
+    assert isinstance(refused, Refused)
+    assert not [frame for frame in _frames_of_uploads() if frame not in of_other_tests]
+
+
+def _frames_of_uploads() -> list[FrameType]:
+    frames = [one for one in gc.get_objects() if isinstance(one, FrameType)]
+    return [frame for frame in frames if frame.f_code is upload.__code__]
 
 
 def test_every_file_gets_an_outcome_and_a_bad_one_affects_no_other(site: Site) -> None:

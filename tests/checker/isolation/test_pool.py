@@ -199,11 +199,24 @@ def test_child_without_work_releases_its_memory(pool: ChildPool) -> None:
     child = psutil.Process(pid_of(pool))
     before_bytes = child.memory_info().rss
     done(pool, "hold 96 MB for a moment")
+    _wait_until_released(child, before_bytes)
+    assert pid_of(pool) == child.pid
+
+
+def test_child_without_work_does_not_keep_its_last_file(pool: ChildPool) -> None:
+    child = psutil.Process(pid_of(pool))
+    before_bytes = child.memory_info().rss
+    (reply,) = pool.run(ECHO, {}, [[bytes(48 * 2**20)]])
+    assert isinstance(reply, Reply)
+    _wait_until_released(child, before_bytes)
+    assert pid_of(pool) == child.pid
+
+
+def _wait_until_released(child: psutil.Process, before_bytes: int) -> None:
     end_s = time.monotonic() + 60
     while child.memory_info().rss > before_bytes + 24 * 2**20:
         assert time.monotonic() < end_s
         time.sleep(0.05)
-    assert pid_of(pool) == child.pid
 
 
 def test_child_uses_huge_pages_and_keeps_other_settings_of_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
