@@ -58,19 +58,21 @@ def photo(megapixels: int = 12) -> bytes:
     return file.getvalue()
 
 
-class _Uploader:
+class Uploader:
+    """One account, which uploads ``data`` or other files."""
+
     def __init__(self, site: Serving, data: bytes, session: requests.Session) -> None:
         self._url, self._data, self._session = site.url + "/upload", data, session
         self._token = form_token(session, self._url)
 
-    def upload(self) -> tuple[int, float, int, float]:
+    def upload(self, data: bytes | None = None) -> tuple[int, float, int, float]:
         """Return status, seconds, the photo's id, and the seconds until a retry."""
         begun_s = time.monotonic()
         try:
             answer = self._session.post(
                 self._url,
                 data={"csrf_token": self._token},
-                files={"photos": ("a.jpg", self._data)},
+                files={"photos": ("a.jpg", self._data if data is None else data)},
                 timeout=_WAIT_S,
             )
         except requests.RequestException:
@@ -99,14 +101,14 @@ def measure(
         impatient_s: retry after this time instead, whatever the answer says.
     """
     data, session = photo(megapixels), registered(site.url)
-    crowd = [_Uploader(site, data, registered(site.url)) for _ in range(uploaders)]
-    alone = _Uploader(site, data, session)
+    crowd = [Uploader(site, data, registered(site.url)) for _ in range(uploaders)]
+    alone = Uploader(site, data, session)
     unloaded_s = [alone.upload()[1] for _ in range(unloaded)]
-    answers: list[tuple[int, float, int, _Uploader]] = []
+    answers: list[tuple[int, float, int, Uploader]] = []
     pages: list[tuple[int, float]] = []
     end_s = time.monotonic() + seconds
 
-    def upload(uploader: _Uploader) -> None:
+    def upload(uploader: Uploader) -> None:
         while time.monotonic() < end_s:
             status, took_s, id, retry_s = uploader.upload()
             answers.append((status if status != 503 or retry_s else -503, took_s, id, uploader))
@@ -134,21 +136,22 @@ def measure(
     refused = [took_s for status, took_s, *_ in answers if status == 503]
     odd = [status for status, *_ in answers if status not in (201, 503)]
     return Figures(
-        unloaded_p50_s=_share(unloaded_s, 0.5),
-        unloaded_p99_s=_share(unloaded_s, 0.99),
+        unloaded_p50_s=share(unloaded_s, 0.5),
+        unloaded_p99_s=share(unloaded_s, 0.99),
         accepted=len(accepted),
         refused=len(refused),
         other={str(status): odd.count(status) for status in set(odd)},
-        accepted_p50_s=_share(accepted, 0.5),
-        accepted_p99_s=_share(accepted, 0.99),
-        refused_p99_s=_share(refused, 0.99),
-        page_p95_s=_share([took_s for _, took_s in pages], 0.95),
+        accepted_p50_s=share(accepted, 0.5),
+        accepted_p99_s=share(accepted, 0.99),
+        refused_p99_s=share(refused, 0.99),
+        page_p95_s=share([took_s for _, took_s in pages], 0.95),
         pages_failed=sum(status != 200 for status, _ in pages),
         lost=sum(not one.has(id) for status, _, id, one in answers if status == 201),
     )
 
 
-def _share(times_s: list[float], share: float) -> float:
+def share(times_s: list[float], share: float) -> float:
+    """Return the time that this share of the times does not exceed, in seconds."""
     ordered = sorted(times_s) or [0.0]
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
 
