@@ -9,7 +9,6 @@ from typing import Any
 
 from catloader.errors import CatLoaderError
 from catloader.store.db.engine import utcnow
-from catloader.store.kinds import ObjectKind
 from catloader.wiring import Services
 from checker.log_limit import LogLimits
 
@@ -30,7 +29,7 @@ def readiness(services: Services) -> dict[str, Any]:
     """
     parts = {
         "database": _responds(lambda: services.users.by_id(0)),
-        "object_store": _responds(lambda: services.objects.exists(ObjectKind.PHOTO, "readyz")),
+        "object_store": _responds(services.objects.ask),
     }
     checker = {"state": "elsewhere"} if services.checker is None else services.checker.state()
     ready = all(parts.values()) and checker["state"] in ("elsewhere", "ready")

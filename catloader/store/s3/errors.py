@@ -52,7 +52,7 @@ def translated(address: str, what: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if error_code(error) in NO_OBJECT:
+        if error_code(error) in NO_OBJECT and error.operation_name != "PutObject":  # a PUT needs none
             raise NotFound(f"{what} is not in the store.") from error
         raise StoreUnavailable(
             f"The object store at {address} refused {what} ({_shown_code(error)}{_clock_hint(error)}).",

@@ -12,7 +12,7 @@ from urllib.request import getproxies
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from catloader.errors import NotFound
+from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.breaker import Breaker
 from catloader.store.s3.deleting import delete_many
@@ -126,6 +126,11 @@ class ObjectStore:
         with translated(self.address, f"bucket {self.photos_bucket}"):
             self._reader.head_bucket(Bucket=self.photos_bucket)
 
+    def ask(self) -> None:
+        """Ask for the photos' bucket, without which nothing can be stored; ``NotFound``: there is none."""
+        with self._timed("head"), self._breaker.guarding():
+            self._probe()
+
     def ensure_buckets(self) -> None:
         """Create missing buckets; several processes may do so at once."""
         for bucket in (self.photos_bucket, self.thumbnails_bucket):
@@ -176,6 +181,11 @@ class ObjectStore:
         """Return the object in chunks and its size in bytes; close the iterator after a partial read."""
         with self._request("open", key):
             answer = self._reader.get_object(Bucket=self._buckets[kind], Key=key)
+            if "ContentLength" not in answer:
+                answer["Body"].close()
+                raise StoreUnavailable(
+                    f"The server at {self.address} does not state the size of {key} (Content-Length)."
+                )
         return self._chunks(answer["Body"], key), int(answer["ContentLength"])
 
     def _chunks(self, body: Any, key: str) -> Generator[bytes, None, None]:

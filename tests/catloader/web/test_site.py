@@ -156,6 +156,14 @@ def test_unavailable_object_store(
         assert "No photo was stored" in answer.text
 
 
+def test_object_store_without_the_bucket_is_not_ready(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path, s3_photos_bucket="never-made") as app:
+        ready = Person(app).get("/readyz")
+    assert (ready.status_code, (ready.json or {})["object_store"]) == (503, "no answer")
+
+
 def test_unavailable_database(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> None:
     from catloader.store.db.engine import make_engine
 

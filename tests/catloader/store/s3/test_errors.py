@@ -114,6 +114,43 @@ def test_server_that_says_yes_to_anything_confirms_no_object() -> None:
         store.put(ObjectKind.PHOTO, "a.jpg", b"x")
 
 
+@contextmanager
+def _answering(answer: bytes, times: int = 1) -> Iterator[ObjectStore]:
+    """Yield a store whose server gives this answer on each of its first connections."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_each() -> None:
+            for _ in range(times):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+        answering = threading.Thread(target=answer_each, daemon=True)
+        answering.start()
+        yield store_at(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        answering.join()
+
+
+def test_a_put_that_is_answered_with_404_is_a_refusal_of_the_server() -> None:
+    error = b"<Error><Code>NoSuchKey</Code><Message>-</Message></Error>"
+    head = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(error)
+    with (
+        _answering(head + error, times=2) as store,  # with and without boto3's client
+        pytest.raises(StoreUnavailable, match=r"refused a\.jpg \(NoSuchKey\)\."),
+    ):
+        store.put(ObjectKind.PHOTO, "a.jpg", b"x")
+
+
+def test_an_object_whose_size_is_not_stated_is_a_refusal_of_the_server() -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    with (
+        _answering(chunked + b"1\r\nx\r\n0\r\n\r\n") as store,
+        pytest.raises(StoreUnavailable, match=r"does not state the size of a\.jpg"),
+    ):
+        store.open(ObjectKind.PHOTO, "a.jpg")
+
+
 def test_refusal_in_a_page_is_shown_by_its_status() -> None:
     with _page(404) as store, pytest.raises(StoreUnavailable, match=r"refused bucket photos \(HTTP 404\)\."):
         store.ensure_buckets()
