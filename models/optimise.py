@@ -67,7 +67,8 @@ def optimise(
             return _rebuild(recipe, path, weights_dir)
     if precision == "int8" and len(calibration) < MIN_CALIBRATION_PHOTOS:
         raise OptimiseFailed(
-            f"int8 needs {MIN_CALIBRATION_PHOTOS} calibration photos or more; {len(calibration)} were given."
+            f"int8 needs {MIN_CALIBRATION_PHOTOS} calibration photos or more (--photos FOLDER); "
+            f"given: {len(calibration)}."
         )
     photos = np.stack(calibration) if precision == "int8" else None
     photos_sha256 = "" if photos is None else hashlib.sha256(photos.data).hexdigest()

@@ -110,7 +110,8 @@ def test_an_int8_manifest_names_its_sources() -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "reason"), [("int8", "50 calibration photos or more; 3 were"), ("fp16", "fp32, bf16")]
+    ("precision", "reason"),
+    [("int8", r"50 calibration photos or more \(--photos FOLDER\); given: 3\."), ("fp16", "fp32, bf16")],
 )
 def test_a_variant_that_cannot_be_made_is_refused_with_the_reason(
     precision: str, reason: str, tmp_path: Path
