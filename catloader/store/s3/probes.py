@@ -39,7 +39,7 @@ class Answer:
     """The server's response to one request."""
 
     code: str
-    """S3's name of the error; empty: none."""
+    """S3's name of the error, or the HTTP status of one without a name; empty: none."""
     body: bytes
     date: datetime | None
     """The server's time of day."""
@@ -75,8 +75,16 @@ class Probes:
             NoAnswer: the server can't be reached, or its certificate is not trusted; says why.
         """
         answer = self._ask(self._client.get_object, self._store.photos_bucket, Key=self._key)
-        yield Finding("address", True, f"{self._store.address} answers.")
         known = answer.code not in _REASONS
+        if known and not answer.code.isalpha():  # S3 names every error; this object does not exist
+            yield Finding(
+                "address",
+                False,
+                f"{self._store.address} answers, but not as S3 does (HTTP {answer.code or 200}); "
+                "set AWS_ENDPOINT_URL_S3 to the S3 server itself.",
+            )
+            return
+        yield Finding("address", True, f"{self._store.address} answers.")
         yield Finding(
             "keys and region",
             known,
@@ -172,7 +180,8 @@ class Probes:
                 body = response["Body"].read() if "Body" in response else b""
                 code = ""
             except ClientError as error:
-                response, body, code = error.response, b"", error_code(error)
+                response, body = error.response, b""
+                code = error_code(error) or str(response["ResponseMetadata"]["HTTPStatusCode"])
         date = response["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
         return Answer(code, body, parsedate_to_datetime(date).astimezone(UTC) if date else None)
 

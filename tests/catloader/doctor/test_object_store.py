@@ -122,6 +122,37 @@ def test_a_missing_bucket_is_made_by_the_next_start(server: EmbeddedS3) -> None:
     assert "failed" not in {row.result for row in found.values()}
 
 
+class _Page(BaseHTTPRequestHandler):
+    """A server other than S3: it answers every address with a page, or with nothing."""
+
+    status, body = 200, b""
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body if self.command == "GET" else b"")
+
+    do_HEAD = do_PUT = do_DELETE = do_GET  # noqa: N815 - http.server's names
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(404, b"<!doctype html><p>Not here"), (404, b"<html>no</html>"), (404, b""), (200, b"<html>hi</html>")],
+)
+def test_another_server_than_s3_is_one_failed_row(status: int, body: bytes) -> None:
+    handler = type("Handler", (_Page,), {"status": status, "body": body})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as page:
+        threading.Thread(target=page.serve_forever, args=(0.05,), daemon=True).start()
+        failed = _failed(list(rows(_settings(f"http://127.0.0.1:{page.server_port}", "admin"))))
+        page.shutdown()
+    assert list(failed) == ["S3 address"]
+    assert f"not as S3 does (HTTP {status}); set AWS_ENDPOINT_URL_S3" in failed["S3 address"]
+
+
 def test_no_answer_is_one_failed_row() -> None:
     (row,) = rows(_settings("http://127.0.0.1:1"))
     assert (row.part, row.result) == ("S3 address", "failed")
