@@ -75,7 +75,9 @@ def replay(
 def _replay_one(logged: Logged, source: ImageSource, classifier: Classifier, rule: ThresholdRule) -> Replayed:
     record = logged.record
     if record.cat_at is not None and record.not_cat_below is not None:
-        rule = rule.with_thresholds(Thresholds(record.cat_at, record.not_cat_below))
+        # The one of the record applied to this photo: a soft one has its own.
+        thresholds = Thresholds(record.cat_at, record.not_cat_below, soft_cat_at=record.cat_at)
+        rule = rule.with_thresholds(thresholds)
     claim = claim_on(record.photo_id, logged)
     outcome = without_machine_failure(check_batch([claim], source, classifier, rule)[0])
     if (rendition := _replaced_rendition(record, outcome)) is not None:

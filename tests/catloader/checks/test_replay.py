@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageFilter
 from sqlalchemy import Engine, insert, update
 
 from catloader.checks.replay import replay_key
@@ -89,6 +91,24 @@ def test_each_decision_is_replayed_with_the_thresholds_of_its_time(site: Checked
     assert site.differences() == {}
     site.tamper(site.ids[0], cat_at=2.0, not_cat_below=2.0)
     assert set(site.differences()) == {site.ids[0]}
+
+
+def test_a_soft_photo_is_replayed_with_the_threshold_for_soft_photos(site: CheckedSite) -> None:
+    row = site.row(site.ids[0])
+    with Image.open(io.BytesIO(site.objects.get(ObjectKind.THUMBNAIL, row.thumbnail_key))) as thumbnail:
+        blurred = io.BytesIO()
+        thumbnail.filter(ImageFilter.GaussianBlur(8)).save(blurred, "JPEG")
+    site.objects.put(ObjectKind.THUMBNAIL, row.thumbnail_key, blurred.getvalue())
+    with writing(site.engine) as connection:
+        stored = {"thumbnail_sha256": hashlib.sha256(blurred.getvalue()).hexdigest()}
+        connection.execute(update(photos).where(photos.c.id == row.id).values(stored))
+    site.rule = site.rule.with_thresholds(Thresholds(cat_at=0.001, not_cat_below=0.0, soft_cat_at=0.002))
+    Rechecks(site.engine).requeue(RecheckFilter(status=Status.CAT))
+    site.check()
+    now = site.row(row.id).checked_at
+    (replayed,) = site.replay(since=now)
+    assert (replayed.logged.record.verdict, replayed.logged.record.cat_at) == ("cat", 0.002)
+    assert replayed.difference is None
 
 
 def test_an_unreadable_photo_stays_unreadable(site: CheckedSite) -> None:
