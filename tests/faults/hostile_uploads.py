@@ -9,8 +9,6 @@ person loads pages and uploads a good photo again and again.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import re
 import subprocess
 import sys
@@ -31,7 +29,7 @@ from catloader.store.db.schema import photos
 from tests.faults.memory import Meter
 from tests.faults.mutations import Mutant, mutants
 from tests.faults.overload import Uploader, share
-from tests.faults.report import provenance
+from tests.faults.report import publish, start_of_run
 from tests.support.bombs import SLOW, slow_tiff
 from tests.support.environ import environ_without_settings
 from tests.support.hostile import corpus, origins
@@ -227,15 +225,12 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     options = parser.parse_args()
-    run: dict[str, object] = {**provenance(), "load_before": round(os.getloadavg()[0], 1)}
-    run |= {"mutants": options.mutants, "seed": options.seed, "attackers": options.attackers}
+    counts = {"mutants": options.mutants, "seed": options.seed, "attackers": options.attackers}
+    run = start_of_run() | counts
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as site:
         files = hostile_files(options.mutants, options.seed)
         run |= asdict(measure(site, files, options.attackers, warm_up=_WARM_UP))
-    text = json.dumps(run, indent=1)
-    print(text)  # noqa: T201
-    if options.json:
-        options.json.write_text(text + "\n")
+    publish(run, options.json)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """Memory of a site while 24-megapixel photos are uploaded eight at a time, format by format.
 
-    python -m tests.faults.memory [FORMAT ...]
+    python -m tests.faults.memory [FORMAT ...] [--json FILE]
 
 Starts a site and a worker that checks its photos, and adds up the memory shares (PSS) of each with its child
-processes: supervisor, web process, decoders; worker, decoders. Shows the idle, the highest and the last value
-of the site and the highest of the worker for each format.
+processes: supervisor, web process, decoders; worker, decoders.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import subprocess
@@ -16,9 +16,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pillow_heif
@@ -28,6 +30,7 @@ from PIL import Image
 from catloader.demo.client import Visitor, free_port
 from catloader.errors import CatLoaderError
 from scripts.benchmark_idle import pss_bytes
+from tests.faults.report import publish, start_of_run
 from tests.support.processes import end
 
 _SIZE_PX = (6000, 4000)
@@ -132,34 +135,55 @@ def upload(visitor: Visitor, data: bytes) -> int:
     raise AssertionError("never a place")
 
 
-def main() -> int:
-    formats = [name.upper() for name in sys.argv[1:]] or list(FORMATS)
-    with site() as (pid, worker_pid, url), ThreadPoolExecutor(_TOGETHER) as threads:
+@dataclass(frozen=True)
+class Figures:
+    """Memory during and after the uploads of one format."""
+
+    file_bytes: int
+    idle_bytes: int
+    highest_bytes: int
+    after_bytes: int
+    worker_highest_bytes: int
+    seconds: float
+    refused: int
+    """And tried again."""
+
+
+def measure(pid: int, worker_pid: int, visitors: Sequence[Visitor], data: bytes) -> Figures:
+    """Let all visitors upload ``data`` at the same time."""
+    meter, of_worker = Meter(pid), Meter(worker_pid)
+    idle_bytes, began_s = meter.now_bytes(), time.monotonic()
+    with ThreadPoolExecutor(len(visitors)) as threads:
+        refused = sum(threads.map(upload, visitors, [data] * len(visitors)))
+    seconds = round(time.monotonic() - began_s, 1)
+    time.sleep(_SETTLE_S)
+    after_bytes = meter.now_bytes()
+    meter.close()
+    of_worker.close()
+    highest = meter.highest_bytes, of_worker.highest_bytes
+    return Figures(len(data), idle_bytes, highest[0], after_bytes, highest[1], seconds, refused)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("formats", nargs="*", metavar="FORMAT", choices=FORMATS, default=FORMATS)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
+    options = parser.parse_args()
+    run = start_of_run()
+    with site() as (pid, worker_pid, url):
         visitors = [Visitor(url) for _ in range(_TOGETHER)]
         for number, visitor in enumerate(visitors):
             visitor.wait_until_ready()
             visitor.register(f"visitor{number}@example.org")
         upload(visitors[0], photo("JPEG"))
         time.sleep(_SETTLE_S)
-        for name in formats:
-            data = photo(name)
-            meter, of_worker = Meter(pid), Meter(worker_pid)
-            idle_bytes, began_s = meter.now_bytes(), time.monotonic()
-            refusals = sum(threads.map(upload, visitors, [data] * _TOGETHER))
-            seconds = time.monotonic() - began_s
-            time.sleep(_SETTLE_S)
-            last_bytes = meter.now_bytes()
-            meter.close()
-            of_worker.close()
-            sys.stdout.write(
-                f"{name:11} {len(data) / 2**20:5.1f} MB  idle {idle_bytes / 2**20:4.0f}  "
-                f"highest {meter.highest_bytes / 2**20:5.0f}  after {last_bytes / 2**20:4.0f} MB, "
-                f"worker {of_worker.highest_bytes / 2**20:4.0f} MB  "
-                f"{seconds:5.1f} s, {refusals} refused and tried again\n"
-            )
-            sys.stdout.flush()
-    return 0
+        run["formats"] = {
+            name: asdict(measure(pid, worker_pid, visitors, photo(name))) for name in options.formats
+        }
+    publish(run, options.json)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

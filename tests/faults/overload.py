@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
-import os
 import tempfile
 import threading
 import time
@@ -21,7 +19,7 @@ import numpy as np
 import requests
 from PIL import Image
 
-from tests.faults.report import provenance
+from tests.faults.report import publish, start_of_run
 from tests.support.serving import Serving, form_token, plain_session, registered, serving
 
 _WAIT_S = 60.0
@@ -165,13 +163,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     options = vars(parser.parse_args())
     dispatch, file = options.pop("dispatch"), options.pop("json")
-    run: dict[str, object] = {**provenance(), "load_before": round(os.getloadavg()[0], 1), **options}
+    run = start_of_run() | options
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder), CATCHECK_DISPATCH=dispatch) as site:
         run |= asdict(measure(site, **options))
-    text = json.dumps(run, indent=1)
-    print(text)  # noqa: T201
-    if file:
-        file.write_text(text + "\n")
+    publish(run, file)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""The published figures: ``scripts/results/faults.json``, and its table in ``docs/promises.md``."""
+"""The published figures: ``scripts/results/faults.json`` with its table in promises.md, and other files."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -44,6 +46,19 @@ def provenance() -> dict[str, str]:
         "date": datetime.now(UTC).date().isoformat(),
         "processor": processor.described(),
     }
+
+
+def start_of_run() -> dict[str, Any]:
+    """Return provenance and load, before a measurement that has a file of its own."""
+    return {**provenance(), "load_before": round(os.getloadavg()[0], 1)}
+
+
+def publish(run: Mapping[str, Any], file: Path | None) -> None:
+    """Print the figures of a run, and write them to a file if there is one."""
+    text = json.dumps(run, indent=1)
+    sys.stdout.write(text + "\n")
+    if file:
+        file.write_text(text + "\n")
 
 
 def add(name: str, asked: Mapping[str, float], figures: Figures) -> None:

@@ -1,12 +1,12 @@
 """Slow clients and normal ones: python -m tests.faults.slow_clients [--heads 200] [--bodies 200] ...
 
 Starts a site in a temporary folder. Half of the bodies are uploads of a logged-in person.
+``--json FILE`` also writes the figures to a file.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import socket
 import tempfile
 import threading
@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.faults.report import publish, start_of_run
 from tests.support.serving import Serving, cookies_of, plain_session, registered, serving
 
 _DRIP_S = 1.0
@@ -118,9 +119,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("heads", 200), ("bodies", 200), ("users", 50), ("seconds", 30)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    options = parser.parse_args()
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
+    options = vars(parser.parse_args())
+    file = options.pop("json")
+    run = start_of_run() | options
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as site:
-        print(json.dumps(asdict(measure(site, **vars(options)))))  # noqa: T201
+        run |= asdict(measure(site, **options))
+    publish(run, file)
 
 
 if __name__ == "__main__":
