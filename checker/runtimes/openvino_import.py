@@ -1,9 +1,10 @@
-"""Import openvino for serving: without telemetry, without its converter, and safe for threads."""
+"""Import openvino for serving: without telemetry, without its converter, and safe for threads and signals."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ from checker.errors import ModelRefused
 from models.openvino_ir import without_telemetry
 
 _CONVERTER = "openvino.tools.ovc"
+_cores: list[Any] = []
+_making_core = threading.Lock()
 
 
 def import_openvino() -> Any:
@@ -34,6 +37,23 @@ def import_openvino() -> Any:
     openvino.Type.u8.to_dtype()
     np.asarray(openvino.Tensor(np.zeros(1, np.float32), shared_memory=True).data)
     return openvino
+
+
+def shared_core() -> Any:
+    """Return the ``openvino.Core`` of this process, which lives as long as the process.
+
+    The first thread that uses a core gets its signal stack (sigaltstack) from it. If another thread destroys
+    the core, that memory is unmapped and still registered: the next signal, such as SIGTERM, ends the process
+    by SIGSEGV (seen with OpenVINO 2026.4). A model that takes over releases the earlier one in this way.
+
+    Raises:
+        ModelRefused: openvino is not installed.
+    """
+    openvino = import_openvino()
+    with _making_core:
+        if not _cores:
+            _cores.append(openvino.Core())
+        return _cores[0]
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import numpy as np
 
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES
-from checker.runtimes.openvino_import import import_openvino
+from checker.runtimes.openvino_import import shared_core
 from checker.runtimes.processor import cpu_flags, instruction_sets
 from checker.values import INPUTS_PER_PHOTO, Activations, Floats, ModelInfo, Pixels
 from models.catalogue import Entry, Preprocessing
@@ -49,12 +49,12 @@ class OpenVinoClassifier:
             ModelRefused: OpenVINO is missing, a file differs from the manifest, or the processor lacks the
                 precision.
         """
-        openvino = import_openvino()
+        core = shared_core()
         try:
             verify(manifest)
         except ModelsError as error:
             raise ModelRefused(str(error)) from error
-        self._core = openvino.Core()
+        self._core = core
         self._file, self._preprocessing = manifest.path, entry.preprocessing
         hint, capability = _HINTS[manifest.precision]
         if capability not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):

@@ -215,3 +215,33 @@ def test_requests_that_fail_can_be_used_again(inputs: Pixels) -> None:
         with pytest.raises(RuntimeError, match="lost"):
             model.infer(inputs, spread=True)
     assert model._free_requests.qsize() == 2
+
+
+def test_a_signal_arrives_after_another_thread_has_released_a_model() -> None:
+    """As at a takeover; a core of each model's own left the first thread an unmapped signal stack."""
+    code = """
+import gc, signal, threading
+from checker.runtimes.openvino_runtime import OpenVinoClassifier
+from models import openvino_ir
+from tests.support.openvino_variants import ENTRY
+
+def made():
+    return OpenVinoClassifier(ENTRY, openvino_ir.get(ENTRY, openvino_ir.SHIPPED, "int8"))
+
+def take_over():
+    models.append(made())
+    models.pop(0).close()
+    gc.collect()
+
+models = [made()]
+thread = threading.Thread(target=take_over)
+thread.start()
+thread.join()
+signal.signal(signal.SIGTERM, lambda *_: print("arrived", flush=True))
+signal.raise_signal(signal.SIGTERM)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (0, "arrived\n"), done.stderr
