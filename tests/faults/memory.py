@@ -168,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("formats", nargs="*", metavar="FORMAT", choices=FORMATS, default=FORMATS)
+    parser.add_argument("formats", nargs="*", metavar="FORMAT", choices=FORMATS, help="without any: all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     options = parser.parse_args()
     run = start_of_run()
@@ -180,7 +180,8 @@ def main() -> None:
         upload(visitors[0], photo("JPEG"))
         time.sleep(_SETTLE_S)
         run["formats"] = {
-            name: asdict(measure(pid, worker_pid, visitors, photo(name))) for name in options.formats
+            name: asdict(measure(pid, worker_pid, visitors, photo(name)))
+            for name in options.formats or FORMATS
         }
     publish(run, options.json)
 
