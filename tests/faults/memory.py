@@ -168,9 +168,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("formats", nargs="*", metavar="FORMAT", choices=FORMATS, help="without any: all")
+    parser.add_argument("formats", nargs="*", metavar="FORMAT", choices=("ALL", *FORMATS), default="ALL")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     options = parser.parse_args()
+    formats = FORMATS if "ALL" in options.formats else options.formats
     run = start_of_run()
     with site() as (pid, worker_pid, url):
         visitors = [Visitor(url) for _ in range(_TOGETHER)]
@@ -179,10 +180,7 @@ def main() -> None:
             visitor.register(f"visitor{number}@example.org")
         upload(visitors[0], photo("JPEG"))
         time.sleep(_SETTLE_S)
-        run["formats"] = {
-            name: asdict(measure(pid, worker_pid, visitors, photo(name)))
-            for name in options.formats or FORMATS
-        }
+        run["formats"] = {name: asdict(measure(pid, worker_pid, visitors, photo(name))) for name in formats}
     publish(run, options.json)
 
 
