@@ -1,0 +1,23 @@
+"""The declaration of a row of the table: a field of pydantic with its environment variable and section."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+_LARGEST = 2**62
+"""Of whole numbers without a bound of their own: databases and limits of processes take 63 bits at most."""
+
+
+def setting(
+    env: str, default: Any, section: str, doc: str, *, default_text: str = "", **bounds: float
+) -> Any:
+    """Declare one row. ``default_text``: shown instead of a default that depends on the installation."""
+    made = {"default_factory": default} if callable(default) else {"default": default}
+    facts = {"env": env, "section": section, "default_text": default_text}
+    if isinstance(default, float):
+        bounds["allow_inf_nan"] = False
+    if isinstance(default, int) and not isinstance(default, bool):
+        bounds.setdefault("le", _LARGEST)
+    return Field(description=doc, json_schema_extra=facts, **made, **bounds)  # type: ignore[call-overload]
