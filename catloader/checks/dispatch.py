@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 
+from catloader.answer_time import limit_session
 from catloader.checks.signatures import Signer
 from catloader.settings import Settings
 from checker.log_limit import LogLimit
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _BODY = '{"type":"photos.waiting"}'
-_TIMEOUT_S = (3.05, 10)  # connect, read
+_ANSWER_S = 10.0
+_TIMEOUT_S = (3.05, _ANSWER_S)  # connect, read
 
 
 class Dispatcher(Protocol):
@@ -119,6 +121,7 @@ class HttpPost(InBackground):
         self._session = requests.Session()
         # Proxies in the environment are meant for the internet, not for the configured address.
         self._session.trust_env = False
+        limit_session(self._session, _ANSWER_S)
         super().__init__(lambda: post_wake_up(self._session, url, signer), retry_s=retry_s)
 
     def close(self) -> None:

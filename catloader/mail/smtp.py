@@ -9,10 +9,27 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Literal
 
+from catloader.answer_time import limited
+
 _TIMEOUT_S = 15.0
-"""Timeout of the connection, and of each answer of the server."""
+"""Timeout of the connection, and of each wait for the server."""
+_ANSWERS = 4
+"""The answers to one mail may take so many times as long together, before and after TLS begins."""
 
 Tls = Literal["starttls", "tls", "off"]
+
+
+class _Limited(smtplib.SMTP):
+    """Limits the time of all answers: a server from which bytes only drip would hold up all mails."""
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            self.file = limited(self.sock.makefile("rb"), _ANSWERS * self.timeout)
+        return super().getreply()
+
+
+class _LimitedWithTls(_Limited, smtplib.SMTP_SSL):
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +89,11 @@ class SmtpServer:
     def _connection(self) -> smtplib.SMTP:
         if self.tls == "tls":
             context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout_s, context=context)
-        return smtplib.SMTP(self.host, self.port, timeout=self.timeout_s)
+            return _LimitedWithTls(self.host, self.port, timeout=self.timeout_s, context=context)
+        return _Limited(self.host, self.port, timeout=self.timeout_s)
 
 
 def _refused(code: int) -> NotSent:
+    if code < 0:
+        return NotSent("the answer is not SMTP", retryable=True)
     return NotSent(f"SMTP {code}", retryable=400 <= code < 500)

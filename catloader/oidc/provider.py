@@ -17,6 +17,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from catloader.answer_time import limit_session
 from catloader.errors import ProviderRefused, ProviderUnavailable
 from catloader.oidc.identity import Identity
 from catloader.settings import Settings
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 CALLBACK = "/login/oidc/callback"
 _TIMEOUT_S = 5.0
+"""Longest wait for a part of an answer, and for the whole answer."""
 _FAILED_FOR_S = 10.0
 """Time before a provider that did not answer is asked again: each request to it occupies a thread."""
 _CLOCKS_APART_S = 120
@@ -116,7 +118,7 @@ class Provider:
         return dict(claims)
 
     def _session(self) -> Any:
-        return OAuth2Session(
+        session = OAuth2Session(
             self._client_id,
             self._client_secret,
             scope="openid email",
@@ -124,6 +126,8 @@ class Provider:
             code_challenge_method="S256",
             default_timeout=_TIMEOUT_S,
         )
+        limit_session(session, _TIMEOUT_S)
+        return session
 
     def _endpoint(self, name: str) -> str:
         with self._lock:
@@ -141,7 +145,9 @@ class Provider:
         return str(self._metadata[name])
 
     def _get(self, url: str) -> Any:
-        answer = requests.get(url, timeout=_TIMEOUT_S)
+        with requests.Session() as session:
+            limit_session(session, _TIMEOUT_S)
+            answer = session.get(url, timeout=_TIMEOUT_S)
         answer.raise_for_status()
         return answer.json()
 

@@ -10,6 +10,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from catloader.answer_time import pool_classes, response_class
 from catloader.no_answer import reason_of
 
 _CONNECT_S = 3.0
@@ -80,7 +81,7 @@ class Target:
     def __init__(self, url: str, *, allow_private: bool, read_s: float = _READ_S) -> None:
         """
         Args:
-            read_s: time for the answer.
+            read_s: time for the head of the answer, whose body is not read.
         """
         self._url = url
         parts = urlsplit(url)
@@ -89,8 +90,8 @@ class Target:
         self._manager = urllib3.PoolManager(
             retries=False, timeout=urllib3.Timeout(connect=_CONNECT_S, read=read_s)
         )
-        if not allow_private:
-            self._manager.pool_classes_by_scheme = {"http": _PublicHTTPPool, "https": _PublicHTTPSPool}
+        pools = () if allow_private else (_PublicHTTPPool, _PublicHTTPSPool)
+        self._manager.pool_classes_by_scheme = pool_classes(response_class(read_s), *pools)
 
     def post(self, body: str, headers: dict[str, str]) -> tuple[int, str]:
         """Send the body; return the status and an error in a few words, which is empty after a 2xx."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def build_object_store(
         # Every request thread and every checker thread may use one, and fetches overlap.
         max_connections=settings.web_threads + 4 * (settings.workers or 4) + 4,
         recent=recent,
-        **({"timed": metrics.s3_request} if metrics else {}),
+        timed=metrics.s3_request if metrics else lambda _operation: nullcontext(),
     )
 
 

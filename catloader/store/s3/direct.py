@@ -19,6 +19,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ReadTimeoutError
 
+from catloader.answer_time import LimitedResponse
+
 _CHUNK_BYTES = 256 * 1024
 """A body is sent in such parts, each within the time limit: a slow connection may take longer for all."""
 
@@ -39,18 +41,21 @@ class DirectClient:
         max_connections: int,
         connect_s: float,
         wait_s: float,
+        response: type[LimitedResponse],
     ) -> None:
         """
         Args:
             endpoint_url: ``http://``, without TLS.
             connect_s: longest wait for a connection.
             wait_s: longest wait for the next part of an answer, or until the next part of a body is sent.
+            response: limits the time of a whole answer.
         """
         url = urlsplit(endpoint_url)
         self._address = url.hostname or "", url.port or 80
         self._host, self._path = url.netloc, url.path.rstrip("/")
         self._signature = S3SigV4Auth(Credentials(access_key_id, secret_access_key), "s3", region)
         self._max_connections, self._connect_s, self._wait_s = max_connections, connect_s, wait_s
+        self._response = response
         self._idle: deque[HTTPConnection] = deque()
         weakref.finalize(self, _close_all, self._idle)
 
@@ -116,6 +121,7 @@ class DirectClient:
         except IndexError:
             pass
         connection = HTTPConnection(*self._address, timeout=self._connect_s, blocksize=_CHUNK_BYTES)
+        connection.response_class = self._response
         connection.connect()
         connection.sock.settimeout(self._wait_s)
         return connection

@@ -9,9 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from catloader.answer_time import pool_classes, response_class
 from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.breaker import Breaker
@@ -31,6 +33,11 @@ _CONNECT_S = 3
 _READ_S = 4
 _WRITE_S = 12
 """Time for the answer to a PUT, after its last byte: room for 25 MB on a disk that writes 2 MB a second."""
+
+_ANSWER_S = 20.0
+"""Time for a whole answer, and a second more for each ``_BYTES_PER_S`` of it: a server from which bytes only
+drip would hold a thread for ever."""
+_BYTES_PER_S = 100_000.0
 
 
 class ObjectStore:
@@ -52,12 +59,14 @@ class ObjectStore:
         max_connections: int = 32,
         recent: RecentRenditions | None = None,
         timed: Callable[[str], AbstractContextManager[None]] = lambda _operation: nullcontext(),
+        answer_s: float = _ANSWER_S,
     ) -> None:
         """Connects to nothing yet.
 
         Args:
             recent: takes each photo and thumbnail that was put, for ``S3ImageSource``.
             timed: returns a context manager, for the name of an operation, in which requests run.
+            answer_s: longest time for a small answer.
         """
         self._timed, self._recent = timed, recent
         url = urlsplit(endpoint_url)
@@ -72,6 +81,9 @@ class ObjectStore:
         self._region = region
         is_local = url.hostname in _LOOPBACK
         session = make_session(uses_tls=url.scheme == "https")
+
+        response = response_class(answer_s, _BYTES_PER_S)
+        pools = pool_classes(response, AWSHTTPConnectionPool, AWSHTTPSConnectionPool)
 
         def client(read_timeout_s: float) -> Any:
             config = Config(
@@ -96,6 +108,7 @@ class ObjectStore:
                 region_name=region,
                 config=config,
             )
+            made._endpoint.http_session._pool_classes_by_scheme.update(pools)
             made.meta.events.register_first("needs-retry.s3", refuse_retry)
             return made
 
@@ -113,6 +126,7 @@ class ObjectStore:
                 region=region,
                 max_connections=max_connections,
                 connect_s=_CONNECT_S,
+                response=response,
             )
             self._direct_reader, self._direct_writer = direct(wait_s=_READ_S), direct(wait_s=_WRITE_S)
 

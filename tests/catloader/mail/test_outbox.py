@@ -61,13 +61,17 @@ def test_a_temporary_refusal_is_retried_and_a_permanent_one_is_not(
         outbox.put(lambda: _mail("later"))
         server.wait_for(1)
         assert server.refused == 2
+        server.script = ["hello, this is not SMTP"]
+        outbox.put(lambda: _mail("on"))
+        server.wait_for(2)
+        assert "the answer is not SMTP" in caplog.text
         server.script = ["550 no anna@example.org here"]
         outbox.put(lambda: _mail("never"))
         for _ in until(20, "The refusal was not noted"):
             if "SMTP 550" in caplog.text:
                 break
         outbox.put(lambda: _mail("after it"))
-        assert [text for _, text in server.wait_for(2)] == ["later", "after it"]
+        assert [text for _, text in server.wait_for(3)] == ["later", "on", "after it"]
     assert "anna@example.org" not in caplog.text
 
 

@@ -11,6 +11,7 @@ import pytest
 import requests
 from botocore.exceptions import ReadTimeoutError
 
+from catloader.answer_time import response_class
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.direct import DirectClient
 from catloader.store.s3.embedded import EmbeddedS3
@@ -65,6 +66,7 @@ def _client(
         max_connections=max_connections,
         connect_s=30,
         wait_s=wait_s,
+        response=response_class(total_s=30),
     )
 
 

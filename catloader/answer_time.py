@@ -1,0 +1,85 @@
+"""Total time limits for answers of servers: a socket's own limit starts again with each byte that arrives."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from http.client import HTTPResponse
+from typing import IO, TYPE_CHECKING, Any
+
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+if TYPE_CHECKING:
+    import requests
+
+
+def limited(file: IO[bytes], total_s: float, bytes_per_s: float = math.inf) -> io.BufferedReader:
+    """Return a socket's file with a limit for everything that is read from it; the file itself is detached.
+
+    The limit is examined between waits, so that it may be exceeded by the socket's own limit.
+
+    Args:
+        total_s: from now on.
+        bytes_per_s: lowest rate of large answers: the bytes received prolong the time accordingly.
+    """
+    assert isinstance(file, io.BufferedReader)
+    return io.BufferedReader(_Limited(file.detach(), total_s, bytes_per_s))
+
+
+class _Limited(io.RawIOBase):
+    def __init__(self, raw: io.RawIOBase, total_s: float, bytes_per_s: float) -> None:
+        self._raw, self._end_s, self._bytes_per_s = raw, time.monotonic() + total_s, bytes_per_s
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self._end_s:
+            raise TimeoutError("the whole answer took too long")
+        received: int | None = self._raw.readinto(buffer)
+        self._end_s += (received or 0) / self._bytes_per_s
+        return received
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class LimitedResponse(HTTPResponse):
+    """An answer whose head and body must arrive in time; for ``HTTPConnection.response_class``."""
+
+    total_s: float
+    bytes_per_s: float = math.inf
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fp = limited(self.fp, self.total_s, self.bytes_per_s)
+
+
+def response_class(total_s: float, bytes_per_s: float = math.inf) -> type[LimitedResponse]:
+    return type("Response", (LimitedResponse,), {"total_s": total_s, "bytes_per_s": bytes_per_s})
+
+
+def pool_classes(
+    response: type[LimitedResponse],
+    http: type[HTTPConnectionPool] = HTTPConnectionPool,
+    https: type[HTTPConnectionPool] = HTTPSConnectionPool,
+) -> dict[str, type[HTTPConnectionPool]]:
+    """Return kinds of these pools whose answers are limited, for ``PoolManager.pool_classes_by_scheme``."""
+
+    def kind_of(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+        connection = type("Connection", (pool.ConnectionCls,), {"response_class": response})
+        return type("Pool", (pool,), {"ConnectionCls": connection})
+
+    return {"http": kind_of(http), "https": kind_of(https)}
+
+
+def limit_session(session: requests.Session, total_s: float) -> None:
+    """Limit the answers of a new session; not those that come through a proxy."""
+    pools = pool_classes(response_class(total_s))
+    for adapter in session.adapters.values():
+        adapter.poolmanager.pool_classes_by_scheme = pools  # type: ignore[attr-defined]
