@@ -63,10 +63,10 @@ class Server:
                 return
         raise AssertionError((self._folder / "log").read_text())
 
-    def stop(self) -> None:
-        """Stop it at once ("fast shutdown", which ends open sessions)."""
+    def stop(self, sig: signal.Signals = signal.SIGINT) -> None:
+        """Stop it at once ("fast shutdown", which ends open sessions); SIGQUIT: as in a crash."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(sig)
             self._process.wait(_STOP_S)
 
 
@@ -84,7 +84,8 @@ def server() -> Iterator[Server]:
 
 def change_settings(url: str, change: str) -> None:
     """Change the settings of a database for new connections."""
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+    options = "-c default_transaction_read_only=off"  # that may be the setting that is changed
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True, options=options) as connection:
         connection.execute(f"ALTER DATABASE {connection.info.dbname} SET {change}")
 
 

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, Table, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from catloader.errors import StartupError, StoreUnavailable
+from catloader.store.db.time_limits import time_limits_setter
 
 # Engine is re-exported: the composition root needs the type and may not import SQLAlchemy.
 __all__ = [
@@ -56,7 +57,12 @@ def utcnow() -> datetime:
 
 
 def make_engine(
-    database: str | Path, *, connections: int = 24, wait_s: float = 10.0, idle_s: float = 15.0
+    database: str | Path,
+    *,
+    connections: int = 24,
+    wait_s: float = 10.0,
+    idle_s: float = 15.0,
+    lock_s: float = _REQUEST_BUSY_TIMEOUT_S,
 ) -> Engine:
     """Make an engine for a URL or for the path of an SQLite file; it connects at first use.
 
@@ -67,6 +73,8 @@ def make_engine(
         wait_s: a caller that gets no connection within this time gets ``StoreUnavailable``.
         idle_s: PostgreSQL ends a transaction that is idle for this long, for example of a stopped process or
             a lost machine: it would keep its locks.
+        lock_s: PostgreSQL ends a statement that waits for a lock for this long, unless the operator has set
+            another limit: a table that is being rewritten would hold every thread.
     Raises:
         StartupError: the database's driver is not installed.
     """
@@ -90,7 +98,8 @@ def make_engine(
             raise StartupError(
                 f"PostgreSQL needs the package {error.name}: pip install 'catloader[postgres]'."
             ) from error
-        event.listen(engine, "connect", _postgresql_preparation(idle_s))
+        event.listen(engine, "connect", time_limits_setter(idle_s, lock_s))
+        event.listen(engine, "handle_error", _renew_read_only_connections)
         return engine
     engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, **pool)
     event.listen(engine, "connect", _sqlite_preparation(url))
@@ -113,14 +122,10 @@ def database_name(engine: Engine) -> str:
     return engine.url.set(query={}).render_as_string(hide_password=True)
 
 
-def _postgresql_preparation(idle_s: float) -> Callable[[Any, Any], None]:
-    def prepare(connection: Any, _record: Any) -> None:
-        # A statement, since transaction poolers refuse the connection option.
-        connection.autocommit = True
-        connection.execute(f"SET idle_in_transaction_session_timeout = {idle_s * 1000:.0f}")
-        connection.autocommit = False
-
-    return prepare
+def _renew_read_only_connections(context: ExceptionContext) -> None:
+    """Make new connections after a refused write: the open ones may stay read-only for ever."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY_SERVER:
+        context.is_disconnect = True
 
 
 def _sqlite_preparation(url: URL) -> Callable[[sqlite3.Connection, Any], None]:

@@ -139,7 +139,7 @@ class Listener:
                         self._wake()
         finally:
             self.listening.clear()
-            pooled.close()
+            connection.close()  # not the pool's own way, which logs a traceback if the server has gone
 
     def _await_echo(self, connection: Any, selector: selectors.BaseSelector) -> None:
         """Send a notification to this connection by another one, and wait for it.

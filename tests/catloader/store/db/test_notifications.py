@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,8 +71,9 @@ def test_a_broken_connection_is_reconnected(server: Engine, other: Engine) -> No
     listener.close()
 
 
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGQUIT])
 def test_a_listener_survives_a_restart_of_the_server(
-    caplog: pytest.LogCaptureFixture, postgres_url: str
+    caplog: pytest.LogCaptureFixture, postgres_url: str, sig: signal.Signals
 ) -> None:
     """``postgres_url`` makes this test skip if there is no PostgreSQL."""
     with postgres.server() as server:
@@ -79,7 +81,8 @@ def test_a_listener_survives_a_restart_of_the_server(
         listener = Listener(engine, wake_ups, retry_s=0.05)
         listener.start()
         assert wake_ups.wait_for_next()
-        server.stop()
+        assert listener.listening.wait(60)
+        server.stop(sig)
         assert not wake_ups.wait_for_next(timeout_s=0.5)
         server.start()
         assert wake_ups.wait_for_next(), "what was said meanwhile is looked for"
@@ -89,6 +92,7 @@ def test_a_listener_survives_a_restart_of_the_server(
         listener.close()
         engine.dispose()
     assert len([line for line in caplog.messages if line.startswith("no wake-ups from")]) == 1
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def test_an_unavailable_database_is_one_sentence() -> None:

@@ -16,6 +16,7 @@ from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.migrate import _MIGRATION_LOCK, migrate, revisions
 from catloader.store.db.schema import users, webhook_ids
 from catloader.store.db.snapshot import take
+from catloader.store.db.time_limits import lift_time_limits
 from tests.support.postgres import change_settings
 
 pytestmark = pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
@@ -55,8 +56,44 @@ def test_a_read_only_server_is_unavailable_for_writing(empty_url: str) -> None:
     engine.dispose()
 
 
+def test_connections_that_were_read_only_do_not_stay_in_use(empty_url: str) -> None:
+    """The provider has made the server writable again; its old connections stay read-only."""
+    engine = make_engine(empty_url)
+    migrate(engine)
+    engine.dispose()
+    change_settings(empty_url, "default_transaction_read_only = on")
+    with reading(engine) as first, reading(engine) as second:
+        assert first.execute(select(webhook_ids)).all() == second.execute(select(webhook_ids)).all() == []
+    change_settings(empty_url, "default_transaction_read_only = off")
+    with pytest.raises(StoreUnavailable, match="read-only transaction"), writing(engine) as connection:
+        connection.execute(webhook_ids.delete())
+    with writing(engine) as connection, writing(engine) as other:
+        connection.execute(webhook_ids.delete())
+        other.execute(webhook_ids.delete())
+    engine.dispose()
+
+
+def test_a_table_that_is_being_rewritten_is_unavailable(empty_url: str) -> None:
+    engine = make_engine(empty_url, lock_s=0.2)
+    migrate(engine)
+    with psycopg.connect(empty_url.replace("+psycopg", "")) as other:
+        other.execute("SET idle_in_transaction_session_timeout = '20 s'")  # or a failure would wait for ever
+        other.execute("LOCK TABLE webhook_ids IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(StoreUnavailable, match="lock timeout"), reading(engine) as connection:
+            connection.execute(select(webhook_ids))
+        with writing(engine) as connection:
+            lift_time_limits(connection)
+            assert connection.execute(text("SHOW lock_timeout")).scalar() == "0"
+    engine.dispose()
+    change_settings(empty_url, "lock_timeout = '20 s'")
+    engine = make_engine(empty_url, lock_s=0.2)
+    with reading(engine) as connection:
+        assert connection.execute(text("SHOW lock_timeout")).scalar() == "20s"
+    engine.dispose()
+
+
 def test_a_migration_may_take_longer(empty_url: str) -> None:
-    engine, url = make_engine(empty_url), empty_url.replace("+psycopg", "")
+    engine, url = make_engine(empty_url, lock_s=0.1), empty_url.replace("+psycopg", "")
     with psycopg.connect(url, autocommit=True) as other, ThreadPoolExecutor(1) as pool:
         change_settings(empty_url, "statement_timeout = 100")
         other.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
