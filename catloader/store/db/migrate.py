@@ -103,6 +103,8 @@ def _run_migrations(connection: Connection) -> None:
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")
-    except CommandError as error:
-        name = database_name(connection.engine)
-        raise StartupError(f"The database {name} was made by another version: {error}.") from error
+    except CommandError as error:  # there is no such migration here
+        raise StartupError(
+            f"The database {database_name(connection.engine)} was made by a newer version of CatLoader: "
+            "start that version, or restore a backup of this one into an empty database."
+        ) from error
