@@ -196,7 +196,16 @@ def jpeg_of_photoshop_resources() -> bytes:  # 2 s
     return _jpeg_of_segments(0xED, b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\0" * 5_000)
 
 
+def tiff_of_repeated_sizes() -> bytes:
+    """Make a TIFF that lists the same 65 536 strips in each of 65 000 tags: minutes of reading numbers."""
+    tags, strips = 65_000, 2**16
+    numbers_at = 10 + 12 * tags + 4
+    field = struct.pack("<HHII", 279, 4, strips, numbers_at)
+    return b"II*\0" + struct.pack("<IH", 8, tags) + field * tags + bytes(4 + 4 * strips)
+
+
 SLOW = (
+    tiff_of_repeated_sizes,
     tiff_of_arithmetic_scans,
     jpeg_of_arithmetic_scans_of_four_colours,
     jpeg_of_tables,

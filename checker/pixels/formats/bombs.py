@@ -6,6 +6,7 @@ libjpeg busy for minutes, and Pillow walks chunks, markers and strips one by one
 
 from __future__ import annotations
 
+import operator
 import re
 import struct
 
@@ -58,6 +59,7 @@ def screened(data: bytes, max_pixels: int) -> bytes:
     Raises:
         TakesTooLong: decoding it would keep a processor busy.
         UnreadableImage: as ``repaired`` does.
+        OSError: the file was cut off.
     """
     _refuse_slow(data)
     whole = repaired(data, max_pixels)
@@ -72,7 +74,11 @@ def _refuse_slow(data: bytes) -> None:
 
 
 def takes_too_long(data: bytes) -> bool:
-    """Return True for a file that no ordinary encoder writes. Broken files pass: the decoder refuses them."""
+    """Return True for a file that no ordinary encoder writes. Broken files pass: the decoder refuses them.
+
+    Raises:
+        OSError: a TIFF that was cut off, and that no decoder should try.
+    """
     match sniff(data):
         case "JPEG":
             return _jpeg(data)
@@ -152,41 +158,49 @@ def _gif(data: bytes) -> bool:
 def _tiff(data: bytes) -> bool:
     """Count the strips of the first directory, and their bytes: no later one is decoded."""
     layout = Layout.of(data)
-    strip_bytes, strips, pixels, compression = 0, 1, 1, _UNCOMPRESSED
+    starts: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
+    parts, strips, pixels, compression = 0, 1, 1, _UNCOMPRESSED
     try:
         count, entries, _ = layout.directory(data, layout.offset_at(data, layout.link_at))
         if count > _MAX_PARTS:
             return True
         for tag, kind, values, field in entries:
-            if tag in _TIFF_STRIP_TAGS and values > _MAX_PARTS:
-                return True
+            if tag in _TIFF_STRIP_TAGS:
+                parts += values
+                if parts > 2 * _MAX_PARTS:  # starts and sizes
+                    return True
             if tag in _TIFF_STRIP_BYTES:
-                strip_bytes += _sum(data, layout, kind, values, field)
-            if tag == _TIFF_COMPRESSION:
-                compression = _sum(data, layout, kind, values, field)
+                sizes += _numbers(data, layout, kind, values, field)
+            if tag == _TIFF_COMPRESSION and values == 1:
+                compression = sum(_numbers(data, layout, kind, values, field))
             if tag in _TIFF_STRIPS:
                 strips = max(1, values)
+                starts += _numbers(data, layout, kind, values, field)
             if tag in _TIFF_SIZE and values == 1:
-                pixels *= _sum(data, layout, kind, values, field)
+                pixels *= sum(_numbers(data, layout, kind, values, field))
     except struct.error:
         return False
     if compression in _JPEG_COMPRESSIONS:
         scans = sum(scan[1][0] for scan in _JPEG_SCAN.finditer(data))
         if scans * pixels > _MAX_SCANNED_PIXELS * strips:
             return True
-    return compression != _UNCOMPRESSED and strip_bytes > _MAX_STRIP_BYTES_SHARE * len(data)
+    are_shared = compression != _UNCOMPRESSED and sum(sizes) > _MAX_STRIP_BYTES_SHARE * len(data)
+    if are_shared and max(map(operator.add, starts, sizes), default=0) > len(data):
+        raise OSError("image file is truncated")
+    return are_shared
 
 
-def _sum(data: bytes, layout: Layout, kind: int, values: int, field: bytes) -> int:
-    """Add up the values of a TIFF field.
+def _numbers(data: bytes, layout: Layout, kind: int, values: int, field: bytes) -> tuple[int, ...]:
+    """Return the values of a TIFF field.
 
     Raises:
         struct.error: beyond the file's end.
     """
     codes = f"{layout.order}{values}{_TIFF_INTEGERS.get(kind, 'x')}"
     if struct.calcsize(codes) <= len(field):
-        return sum(struct.unpack_from(codes, field))
-    return sum(struct.unpack_from(codes, data, min(layout.offset_at(field, 0), len(data))))
+        return struct.unpack_from(codes, field)
+    return struct.unpack_from(codes, data, min(layout.offset_at(field, 0), len(data)))
 
 
 def _bmp(data: bytes) -> bool:

@@ -6,10 +6,12 @@ import io
 import struct
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from checker.errors import TakesTooLong
+from checker.errors import TakesTooLong, UnreadableImage
 from checker.pixels.formats.bombs import takes_too_long
 from checker.pixels.renditions import site_renditions
 from tests.support.bombs import FORMATS, SLOW, encoded, slow_tiff, tiff_of_strips
@@ -97,6 +99,13 @@ def test_files_of_ordinary_encoders_pass() -> None:
     assert not takes_too_long(phone)
     for format in FORMATS:
         assert not takes_too_long(encoded(format))
+
+
+def test_a_compressed_tiff_that_was_cut_off_is_not_called_slow() -> None:
+    out = io.BytesIO()
+    tifffile.imwrite(out, np.asarray(Image.effect_noise((600, 400), 60)), compression="zlib")
+    with pytest.raises(UnreadableImage, match="truncated"):
+        site_renditions(out.getvalue()[:50_000])
 
 
 @pytest.mark.parametrize("format", FORMATS)
