@@ -29,6 +29,7 @@ _TAGS = (_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT)
 _SUBSAMPLING = 530
 _ICC_PROFILE, _ORIENTATION = 34675, 274
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _CIE_LAB, _ICC_LAB = 0, 1, 2, 3, 5, 6, 8, 9
+_UNSTATED = -1
 _MOST_SAMPLES = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 2, _RGB: 4, _CMYK: 4, _CIE_LAB: 3}
 """Photometric -> samples of a pixel that Pillow reads."""
 _MOST_PLANES = {_RGB: 3, _CMYK: 4}
@@ -65,7 +66,7 @@ class _Storage:
         return cls(
             bits=max(tags.get(_BITS, (1,))),
             samples=tags.get(_SAMPLES, (1,))[0],
-            photometric=tags.get(_PHOTOMETRIC, (_BLACK_IS_ZERO,))[0],
+            photometric=tags.get(_PHOTOMETRIC, (_UNSTATED,))[0],
             sample_format=tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0],
             is_separate=tags.get(_PLANES, (1,))[0] == _SEPARATE,
             compression=tags.get(_COMPRESSION, (_UNCOMPRESSED,))[0],
@@ -74,7 +75,7 @@ class _Storage:
     @property
     def is_read_well(self) -> bool:
         """True if Pillow reads the samples right."""
-        if self.sample_format not in (_UNSIGNED, _UNDEFINED) or self.photometric == _ICC_LAB:
+        if self.sample_format not in (_UNSIGNED, _UNDEFINED) or self.photometric in (_ICC_LAB, _UNSTATED):
             return False
         if self.samples > _MOST_SAMPLES.get(self.photometric, self.samples):
             return False
@@ -135,12 +136,15 @@ def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
                 return data  # refused for its size by the next step
             is_shared = page.photometric == _YCBCR and page.compression == _UNCOMPRESSED
             values = _subsampled(page, data) if is_shared else samples_of(page, data)
-            is_index = page.photometric == _PALETTE
+            photometric = int(page.photometric)
+            if _PHOTOMETRIC not in page.tags:  # libtiff's rule
+                photometric = _RGB if samples >= 3 else _BLACK_IS_ZERO
+            is_index = photometric == _PALETTE
             if is_index:  # the palette has three rows
                 values = page.colormap.T[values[..., 0]]
             photo = _image(
                 values,
-                _RGB if is_index else int(page.photometric),
+                _RGB if is_index else photometric,
                 [int(extra) for extra in page.extrasamples],
                 white=2.0**page.bitspersample - 1 if is_packed(page) else None,
             )

@@ -193,6 +193,16 @@ GREY_LAYOUTS = {
 }
 
 
+@pytest.mark.parametrize("photometric", ["rgb", "minisblack"])
+def test_colour_model_that_is_not_stated_is_guessed_as_by_libtiff(photometric: str) -> None:
+    """A tag of the same type takes the place of the colour model's."""
+    data = tiff(COLOUR if photometric == "rgb" else GREY, photometric)
+    stated = struct.pack("<HHI", 262, 3, 1)
+    assert data.count(stated) == 1
+    photo = prepare(data.replace(stated, struct.pack("<HHI", 261, 3, 1)), limits=LIMITS).photo
+    assert photo == prepare(data, limits=LIMITS).photo
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_colours_are_stored_as_they_are(name: str) -> None:
     for pixels in stored(LAYOUTS[name]):
