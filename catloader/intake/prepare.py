@@ -16,8 +16,6 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
 )
@@ -30,6 +28,7 @@ from catloader.languages import gettext_noop
 from checker.errors import TakesTooLong, UnreadableImage
 from checker.pixels import renditions
 from checker.pixels.formats.bombs import screened
+from checker.pixels.formats.complete import CompleteJpeg, CompletePng
 from checker.pixels.formats.omitted import add_omitted
 from checker.pixels.formats.opening import megapixels
 from checker.pixels.formats.raw import RAW_PHOTO, is_raw
@@ -50,8 +49,8 @@ class _WebP(WebPImagePlugin.WebPImageFile):
 # The decoders' own classes and not Image.open: it would try every plugin of the process, follow the
 # image index of an MPO, and warn where the checks below refuse.
 _DECODERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
-    "JPEG": JpegImagePlugin.JpegImageFile,
-    "PNG": PngImagePlugin.PngImageFile,
+    "JPEG": CompleteJpeg,
+    "PNG": CompletePng,
     "GIF": GifImagePlugin.GifImageFile,
     "WebP": _WebP,
     "AVIF": AvifImagePlugin.AvifImageFile,

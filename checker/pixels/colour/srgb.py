@@ -23,6 +23,8 @@ _NO_DIFFERENCE = 4
 
 def averageable(image: Image.Image) -> Image.Image:
     """Return the loaded image in a mode whose pixels may be averaged: L, RGB, RGBA, CMYK or LAB."""
+    if "frame" in image.info:
+        return _clear_around(image, image.info["frame"])
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image)
         grey = Image.fromarray(to_eight_bit(values, None if image.format == "TIFF" else 65535.0))
@@ -40,6 +42,12 @@ def averageable(image: Image.Image) -> Image.Image:
     if image.mode in {"L", "RGB", "CMYK", "LAB"}:
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _clear_around(image: Image.Image, frame: tuple[int, int, int, int]) -> Image.Image:
+    clear = Image.new("RGBA", image.size)
+    clear.paste(image.crop(frame).convert("RGBA"), frame)
+    return clear
 
 
 def to_srgb(image: Image.Image) -> Image.Image:

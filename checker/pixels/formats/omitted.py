@@ -1,10 +1,10 @@
-"""Facts about a photo that its file states and its decoder omits: the colour as code points, and a crop."""
+"""Facts about a photo that its file states and its decoder omits: coded colour, a crop, a frame."""
 
 from __future__ import annotations
 
 import struct
 
-from PIL import Image
+from PIL import GifImagePlugin, Image
 
 from checker.pixels.colour.cicp import CodedColour
 from checker.pixels.formats.heif_boxes import properties_of_photo
@@ -15,7 +15,9 @@ _CROP_LAYOUT = ">IIIIiIiI"
 
 
 def add_omitted(image: Image.Image, data: bytes) -> None:
-    """Add ``info["coded_colour"]`` and ``info["crop"]``, each where it changes the photo.
+    """Add ``info["coded_colour"]``, ``info["crop"]`` and ``info["frame"]``, each where it changes the photo.
+
+    The frame is the part of a GIF that its first frame covers; browsers show the rest as transparent.
 
     What does not count in this format is removed: a PNG's profile beside code points, which precede it, and
     an AVIF's XMP, whose orientation is not the photo's.
@@ -31,6 +33,8 @@ def add_omitted(image: Image.Image, data: bytes) -> None:
         if image.format == "AVIF":  # the decoder of HEIC crops and turns on its own
             image.info.pop("xmp", None)
             _add_crop(image, properties)
+    elif isinstance(image, GifImagePlugin.GifImageFile) and image.dispose_extent != (0, 0, *image.size):
+        image.info["frame"] = image.dispose_extent
 
 
 def _add_colour(image: Image.Image, colour: CodedColour | None) -> None:

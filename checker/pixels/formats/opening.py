@@ -10,10 +10,11 @@ import zlib
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from checker.errors import UnreadableImage
 from checker.pixels.formats.bombs import screened
+from checker.pixels.formats.complete import CompleteJpeg, CompletePng
 from checker.pixels.formats.heif_boxes import heif_format
 from checker.pixels.formats.omitted import add_omitted
 from checker.pixels.formats.png_chunks import SIGNATURE
@@ -23,8 +24,7 @@ MAX_PIXELS = 89_478_485
 """Pillow's own warning limit, read from the header before anything is decoded: 358 MB of pixels."""
 
 # Only registered names: Pillow raises KeyError for an unknown one, whatever the file is.
-# An MPO's first image is opened as the JPEG it is.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB")
+_FORMATS = ("WEBP", "GIF", "TIFF", "BMP")
 
 DECODER_ERRORS = (
     OSError,
@@ -60,9 +60,9 @@ def open_image(data: bytes, *, is_stored: bool = True) -> Iterator[Image.Image]:
     try:
         whole = repaired(data, MAX_PIXELS) if is_stored else screened(data, MAX_PIXELS)
         if whole.startswith(SIGNATURE):
-            with Image.open(io.BytesIO(whole), formats=("PNG",)) as image:
+            with CompletePng(io.BytesIO(whole)) as image:
                 image.verify()  # every chunk's checksum up to the last; loading stops at the pixels
-        with Image.open(io.BytesIO(whole), formats=formats) as image:
+        with _opened(whole, formats, is_stored=is_stored) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImage(too_many_pixels(image, MAX_PIXELS))
             add_omitted(image, whole)
@@ -75,6 +75,14 @@ def open_image(data: bytes, *, is_stored: bool = True) -> Iterator[Image.Image]:
         if "MAX_TEXT_" in reason:  # Pillow's, with its own advice to programmers
             reason = "its texts or its colour profile are too large"
         raise UnreadableImage(f"The photo can't be decoded: {reason.rstrip('.')}.") from error
+
+
+def _opened(data: bytes, formats: tuple[str, ...], *, is_stored: bool) -> Image.Image:
+    if data.startswith(SIGNATURE):
+        return CompletePng(io.BytesIO(data))
+    if data.startswith(b"\xff\xd8\xff"):  # an MPO's first image is opened as the JPEG it is
+        return (JpegImagePlugin.JpegImageFile if is_stored else CompleteJpeg)(io.BytesIO(data))
+    return Image.open(io.BytesIO(data), formats=formats)
 
 
 def too_many_pixels(image: Image.Image, limit: int) -> str:

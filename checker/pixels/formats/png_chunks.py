@@ -6,6 +6,7 @@ orientation; the others are removed. A file with a bomb in one of them stays as 
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterator
 
@@ -96,10 +97,19 @@ def _as_read(content: bytes, colour_type: int, bits: int) -> bytes:
 
 def chunks_before_pixels(png: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield name and content of each chunk that may describe the pixels."""
+    return itertools.takewhile(lambda chunk: chunk[0] != b"IDAT", _chunks(png))
+
+
+def pixel_data(png: bytes) -> Iterator[bytes]:
+    """Yield the compressed pixels, chunk by chunk."""
+    return (content for name, content in _chunks(png) if name == b"IDAT")
+
+
+def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
     position = len(SIGNATURE)
     for _ in range(_MAX_CHUNKS):
         name, end = png[position + 4 : position + 8], position + _AROUND_BYTES + _uint32(png, position)
-        if name in (b"IDAT", b"") or end > len(png):
+        if name == b"" or end > len(png):
             return
         yield name, png[position + 8 : end - 4]
         position = end

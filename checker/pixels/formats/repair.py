@@ -30,6 +30,8 @@ _UNREAD_FRAMES = frozenset({0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
 """Hierarchical, lossless in arithmetic coding, and JPEG-LS."""
 _CANNOT = "This JPEG has a rare coding that can't be read here. Save it as an ordinary JPEG and try again."
 _ALL_COEFFICIENTS = 2**64 - 1
+_BYTES_BEHIND_PIXELS = re.compile("extraneous bytes before marker 0xd9")
+"""libjpeg's warning of bytes behind complete pixels: line ends of a transfer, for example."""
 _SHORTEST = {b"\xe0JFIF": 7, b"\xe2ICC_PROFILE\0": 14, b"\xeeAdobe": 12}
 """Marker and name of a segment -> fewest bytes of its content; decoders ignore shorter ones or fail."""
 _MAX_SEGMENTS = 2**12
@@ -122,8 +124,8 @@ def _has_all_but_its_end(data: bytes, max_pixels: int) -> bool:
             return False
         # An eighth of the size. Strict: libjpeg's warning of an early end is an error.
         simplejpeg.decode_jpeg(data + _END_OF_IMAGE, "GRAY", min_width=1, min_height=1, strict=True)
-    except ValueError:
-        return False
+    except ValueError as error:
+        return _BYTES_BEHIND_PIXELS.search(str(error)) is not None
     return True
 
 

@@ -148,3 +148,25 @@ def test_the_codec_decides_whatever_brand_comes_first(encode: Encode, major: byt
     own = b"avif" if encode is avif else b"heic"
     for compatible in ((b"mif1", own), (b"heic", b"avif"), (b"avif", b"heic")):
         assert_corners(with_brands(encode(), major, *compatible), RED, GREEN, BLUE, YELLOW)
+
+
+def test_a_gif_is_white_around_a_first_frame_that_does_not_fill_it() -> None:
+    out = io.BytesIO()
+    quarters().quantize(16).save(out, "GIF", interlace=0)
+    data = out.getvalue()
+    frame = data.index(b"," + struct.pack("<HHHH", 0, 0, 96, 64))
+    moved = data[: frame + 1] + struct.pack("<HH", 20, 30) + data[frame + 5 :]
+    on_screen = moved[:6] + struct.pack("<HH", 116, 94) + moved[10:]
+    white = (255, 255, 255)
+    assert_corners(on_screen, white, white, white, YELLOW, within=12)
+
+
+def test_a_cmyk_jpeg_without_adobes_marker_is_shown_as_browsers_show_it() -> None:
+    """Browsers and Pillow take the inks of every JPEG as inverted, with or without the marker."""
+    out = io.BytesIO()
+    quarters().convert("CMYK").save(out, "JPEG", quality=95)
+    data = out.getvalue()
+    marker = data.index(b"\xff\xee")
+    without = data[:marker] + data[marker + 16 :]
+    assert b"Adobe" not in without
+    assert_corners(without, RED, GREEN, BLUE, YELLOW, within=8)

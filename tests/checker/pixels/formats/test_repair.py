@@ -108,6 +108,13 @@ def test_large_jpeg_without_its_end_marker_is_read_at_a_smaller_scale() -> None:
     assert photo(data[:-2]) == photo(data)
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+@pytest.mark.parametrize("rest", [b"\n", b"\r\n\r\n", b"\r\n--boundary\r\n"])
+def test_line_ends_in_place_of_the_end_marker_change_no_pixel(options: dict[str, Any], rest: bytes) -> None:
+    data = encoded("JPEG", **options)
+    assert photo(data[:-2] + rest) == photo(data)
+
+
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
 def test_jpeg_that_lacks_even_one_byte_of_its_pixels_is_refused(options: dict[str, Any]) -> None:
     data = encoded("JPEG", **options)[:-2]

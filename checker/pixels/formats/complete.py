@@ -1,0 +1,104 @@
+"""Decoders that refuse a photo whose pixels end early: Pillow would leave the missing ones black or grey."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image, JpegImagePlugin, PngImagePlugin
+
+from checker.pixels.formats.png_chunks import pixel_data
+
+try:
+    import simplejpeg
+except ImportError:
+    simplejpeg = None
+
+_GREY = {"L": (128,), "RGB": (128, 128, 128), "CMYK": (127, 127, 127, 127)}
+"""Mode -> the pixel that libjpeg writes where data is missing."""
+_ENDS_EARLY = re.compile("premature end of|found marker 0xd9 instead of")
+"""libjpeg's warnings of an end marker within the pixels."""
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Colour type of a PNG -> samples of a pixel."""
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Of an interlaced PNG: first column, first row, and the distances to the next ones."""
+_STEP_BYTES = 2**20
+
+
+class CompleteJpeg(JpegImagePlugin.JpegImageFile):
+    """Refuses missing blocks before an end marker; a progressive JPEG without its last details passes."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self._data = file.getvalue()
+        super().__init__(file)
+
+    def load(self) -> Any:
+        is_first = bool(self.tile)
+        pixels = super().load()
+        if is_first and pixels is not None and _ends_in_grey(self) and _ends_early(self._data):
+            raise OSError("image file is truncated")
+        return pixels
+
+
+class CompletePng(PngImagePlugin.PngImageFile):
+    """Refuses compressed pixels that end in a valid way before the last row."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self._data = file.getvalue()
+        super().__init__(file)
+
+    def load(self) -> Any:
+        is_first, is_interlaced = bool(self.tile), bool(self.info.get("interlace"))
+        pixels = super().load()
+        # Only rows that are zero can be missing; what is interlaced is rare enough to be counted always.
+        if is_first and (is_interlaced or _ends_in_zeros(self)) and not _has_all_rows(self._data):
+            raise OSError("image file is truncated")
+        return pixels
+
+
+def _ends_in_grey(image: Image.Image) -> bool:
+    last = image.getpixel((image.width - 1, image.height - 1))
+    return _GREY.get(image.mode) == (last if isinstance(last, tuple) else (last,))
+
+
+def _ends_early(jpeg: bytes) -> bool:
+    if simplejpeg is None:
+        return False
+    try:
+        # An eighth of the size. Strict: libjpeg's warning of an early end is an error.
+        simplejpeg.decode_jpeg(jpeg, "GRAY", min_width=1, min_height=1, strict=True)
+    except ValueError as error:
+        return _ENDS_EARLY.search(str(error)) is not None
+    return False
+
+
+def _ends_in_zeros(image: Image.Image) -> bool:
+    last_row = image.crop((0, image.height - 1, image.width, image.height))
+    return not np.asarray(last_row).any()
+
+
+def _has_all_rows(png: bytes) -> bool:
+    width, height, bits, colour_type, _, _, is_interlaced = struct.unpack_from(">IIBBBBB", png, 16)
+    missing_bytes: int = sum(
+        rows * (1 + (columns * bits * _CHANNELS[colour_type] + 7) // 8)
+        for columns, rows in _sizes(width, height, bool(is_interlaced))
+        if columns
+    )
+    inflater = zlib.decompressobj()
+    for compressed in pixel_data(png):
+        rest = compressed
+        while rest and missing_bytes > 0:
+            missing_bytes -= len(inflater.decompress(rest, _STEP_BYTES))
+            rest = inflater.unconsumed_tail
+    return missing_bytes <= 0
+
+
+def _sizes(width: int, height: int, is_interlaced: bool) -> Iterator[tuple[int, int]]:
+    """Yield the columns and rows of each pass."""
+    for left, top, across, down in _PASSES if is_interlaced else ((0, 0, 1, 1),):
+        yield -(-max(0, width - left) // across), -(-max(0, height - top) // down)
