@@ -23,6 +23,7 @@ from pillow_heif import HeifImageFile
 
 from catloader import errors
 from catloader.intake.capture_date import capture_date
+from catloader.intake.other_formats import refuse_known
 from catloader.intake.turns import turn
 from catloader.languages import gettext_noop
 from checker.errors import TakesTooLong, UnreadableImage
@@ -155,6 +156,7 @@ def format_of(data: bytes, limits: Limits) -> str:
     if source_format is None:
         if is_raw(data):
             raise errors.NotAnImage(RAW_PHOTO)
+        refuse_known(data)
         raise errors.NotAnImage(
             "This file is not a photo that CatLoader can read. "
             "Use JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP."

@@ -265,6 +265,38 @@ def test_raw_photo_is_refused_with_its_own_sentence() -> None:
 
 
 @pytest.mark.parametrize(
+    ("start", "sentence"),
+    [
+        (b"\xff\x0a\xfa\x7f", "The format JPEG XL can't"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "The format JPEG XL can't"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "The format JPEG 2000 can't"),
+        (b"\xff\x4f\xff\x51", "The format JPEG 2000 can't"),
+        (b"8BPS\0\1", "The format Photoshop can't"),
+        (b"\r\n%PDF-1.7", "The format PDF can't"),
+        (b"<svg xmlns=''>", "The format SVG can't"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- a -->\n<!DOCTYPE svg>\n<svg>", "The format SVG can't"),
+        (b"\0\0\1\0\1\0\x20\x20", "The format ICO can't"),
+        (bytes(128) + b"DICM", "The format DICOM can't"),
+        (b"\n<!-- saved -->\n<!DOCTYPE html>", "a web page, not a photo"),
+        (b"<HTML><head>", "a web page, not a photo"),
+        (b"PK\3\4", "This is an archive"),
+        (bytes(257) + b"ustar", "This is an archive"),
+        (b"\0\0\0\x18ftypmp42", "This is a video"),
+        (b"\0\0\0\x08wide\0\0\0\0mdat", "This is a video"),
+        (b"\x1aE\xdf\xa3", "This is a video"),
+        (b"RIFF\0\0\0\0AVI ", "This is a video"),
+        (b"G" + bytes(187) + b"G", "This is a video"),
+        (b"<?xml version='1.0'?><plist/>", "not a photo that CatLoader can read"),
+        (b"any bytes", "not a photo that CatLoader can read"),
+    ],
+)
+def test_other_file_is_refused_by_the_name_of_its_kind(start: bytes, sentence: str) -> None:
+    with pytest.raises(errors.NotAnImage) as caught:
+        prepare(start + bytes(500), limits=LIMITS)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("limit", "shown"), [(25 * 2**20, "25 MB"), (3 * 2**19, "1.5 MB"), (200_000, "195 kB"), (1, "1 kB")]
 )
 def test_limit_is_shown_in_a_suitable_unit(limit: int, shown: str) -> None:
