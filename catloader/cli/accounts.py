@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from getpass import GetPassWarning
 from typing import TYPE_CHECKING
 
@@ -91,8 +91,7 @@ def password_link(settings: Settings, email: str) -> None:
         account, now = account_of(Users(engine), email), utcnow()
         expires_at = now + timedelta(minutes=settings.password_link_minutes)
         token = OneTimeLinks(engine).reset(account.id, None, now, expires_at)
-    click.echo(f"For {account.email}, once, until {expires_at:%Y-%m-%d %H:%M} UTC, below the site's address:")
-    click.echo(f"/new-password/{token}")
+    _show_link(settings, f"For {account.email}, once", expires_at, f"/new-password/{token}")
 
 
 @user.command()
@@ -123,8 +122,7 @@ def invite(settings: Settings) -> None:
     expires_at = now + timedelta(days=settings.invitation_days)
     with migrated_database(settings) as engine:
         token = OneTimeLinks(engine).invite(None, now, expires_at)
-    click.echo(f"For one account, until {expires_at:%Y-%m-%d %H:%M} UTC, below the site's address:")
-    click.echo(f"/register?invitation={token}")
+    _show_link(settings, "For one account", expires_at, f"/register?invitation={token}")
 
 
 @user.command()
@@ -150,6 +148,13 @@ def ls(settings: Settings) -> None:
         last = f"{account.logged_in_at:%Y-%m-%d}" if account.logged_in_at else "-"
         stored = photos.get(account.id, 0)
         click.echo(f"{account.id:>6}  {role:<8}  {since}  {last:<11}  {stored:>7}  {account.email}")
+
+
+def _show_link(settings: Settings, purpose: str, expires_at: datetime, path: str) -> None:
+    """Print a link, complete if the site's address is set."""
+    where = "" if settings.public_url else ", below the site's address"
+    click.echo(f"{purpose}, until {expires_at:%Y-%m-%d %H:%M} UTC{where}:")
+    click.echo(f"{settings.public_url.rstrip('/')}{path}")
 
 
 @contextmanager

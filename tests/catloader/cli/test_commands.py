@@ -101,6 +101,13 @@ def test_links_of_the_command_line_can_be_used_once(typed: Run, tmp_path: Path) 
     assert typed("user", "password-link", "cy@example.org").exit_code == 1
 
 
+def test_links_of_the_command_line_are_complete_if_the_address_of_the_site_is_set(typed: Run) -> None:
+    site = "https://cats.example.org/photos"
+    lines = typed("user", "invite", CATLOADER_PUBLIC_URL=f"{site}/").output.splitlines()
+    assert "address" not in lines[0]
+    assert lines[1].startswith(f"{site}/register?invitation=")
+
+
 def test_weights_that_cannot_be_imported_or_fetched_from_a_mirror_get_one_sentence(
     typed: Run, tmp_path: Path
 ) -> None:
