@@ -94,20 +94,45 @@ def test_refusal_is_shown_beside_its_file(page: Page, photos: Path) -> None:
     expect(rows.nth(0)).to_contain_text("not a photo")
     expect(rows.nth(1)).to_contain_text("Stored.")
     expect(rows.nth(1)).to_be_hidden()
+    expect(page.get_by_text("1 photo stored, 1 not stored.")).to_be_in_viewport(ratio=1)
     page.get_by_role("button", name="Show 1 stored photo").click()
     expect(rows.nth(1)).to_be_visible()
     page.get_by_role("link", name="See my photos").click()
     expect(page.locator(".grid .badge")).to_have_count(1)
 
 
+_SLOW_LINE = """async () => {
+  const { showProgress } = await import("/static/upload-bar.js");
+  const row = { state: "sending", file: { size: 600_000 }, sent: 0, isSettled: false };
+  const bar = showProgress([row], { paused: false });
+  setInterval(() => {
+    row.sent += 2_000;
+    bar.show(); // as for each photo that is stored
+  }, 100);
+}"""
+
+
+def test_the_first_time_left_is_the_one_of_a_steady_line(page: Page) -> None:
+    register(page, "tina@example.org")
+    page.clock.install(time=0)
+    page.clock.pause_at(1_000)
+    page.evaluate(_SLOW_LINE)
+    page.clock.run_for(1_950)
+    assert page.locator("#overall-text").inner_text() == "0 of 1 · 37 kB of 586 kB"
+    page.clock.run_for(50)
+    assert page.locator("#overall-text").inner_text() == "0 of 1 · 39 kB of 586 kB · 30 s left"
+
+
 def test_a_file_over_the_limit_is_refused_with_the_limit_that_the_page_states(
     page: Page, tmp_path: Path
 ) -> None:
     (tmp_path / "large.jpg").write_bytes(bytes(1_000_001))
+    (tmp_path / "empty.jpg").touch()
     register(page, "lars@example.org")
     expect(page.locator(".drop")).to_contain_text("up to 976 kB each")
-    page.set_input_files("#photos", tmp_path / "large.jpg")
-    expect(page.locator("#queue li")).to_contain_text("This file is larger than 976 kB.")
+    page.set_input_files("#photos", [tmp_path / "large.jpg", tmp_path / "empty.jpg"])
+    expect(page.locator("#queue li").first).to_contain_text("This file is larger than 976 kB.")
+    expect(page.locator("#queue .size")).to_have_text(["977 kB", "0 kB"])
 
 
 def test_upload_page_waits_while_the_site_is_busy(page: Page, site: Site, photos: Path) -> None:

@@ -207,6 +207,7 @@ def test_the_upload_page_stays_open_to_point_out_duplicates(page: Page, photos: 
     page.set_input_files("#photos", photos / "coffee.png")
     page.get_by_role("button", name="Upload 1 photo").click()
     expect(page.get_by_text("Stored. You already had this photo.")).to_be_visible()
+    expect(page.get_by_text("1 photo stored. You already had 1 of them.")).to_be_in_viewport()
     page.get_by_role("link", name="See my photos").click()
     expect(page.locator(".grid .badge")).to_have_count(3)
 

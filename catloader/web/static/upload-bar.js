@@ -6,6 +6,7 @@ import { size } from "./upload-row.js";
 const EVERY_MS = 500;
 const STILL_MS = 3000; // without a byte: then the browser is believed that it is offline; on a VPN it may be wrong
 const SMOOTH = 0.15; // weight of the newest half second in the rate
+const FIRST = 4; // half seconds before the time left is shown: the first ones say little
 
 function left(seconds) {
   if (seconds < 10) return gettext("a few seconds left");
@@ -19,28 +20,32 @@ export function showProgress(rows, run) {
   const text = document.getElementById("overall-text");
   let before = null;
   let rate = 0; // bytes in half a second
+  let halves = 0; // seconds measured
   let movedAt = Date.now();
 
-  function show() {
+  function show(isTick = false) {
     const chosen = rows.filter((row) => row.state !== "removed");
     const total = chosen.reduce((sum, row) => sum + row.file.size, 0);
     const done = chosen.reduce((sum, row) => sum + (row.isSettled ? row.file.size : row.sent), 0);
     const finished = chosen.filter((row) => row.isSettled).length;
-    if (before !== null && !run.paused) rate += SMOOTH * (Math.max(0, done - before) - rate);
-    if (done !== before) movedAt = Date.now();
-    before = done;
+    before ??= done;
+    if (isTick) {
+      if (!run.paused) rate += Math.max(SMOOTH, 1 / ++halves) * (Math.max(0, done - before) - rate); // their mean at first
+      if (done !== before) movedAt = Date.now();
+      before = done;
+    }
     bar.max = total || 1;
     bar.value = done;
     const parts = [[finished, chosen.length], [size(done), size(total)]].map(([used, most]) => gettext("%(used)s of %(most)s", { used, most }));
     if (run.paused) parts.push(gettext("paused"));
     else if (!navigator.onLine && Date.now() - movedAt > STILL_MS) parts.push(gettext("waiting for the connection"));
-    else if (rate > 0) parts.push(left(((total - done) / rate) * (EVERY_MS / 1000)));
+    else if (halves >= FIRST && rate > 0) parts.push(left(((total - done) / rate) * (EVERY_MS / 1000)));
     text.textContent = parts.join(" · ");
   }
 
   box.hidden = false;
   show();
-  const timer = setInterval(show, EVERY_MS);
+  const timer = setInterval(() => show(true), EVERY_MS);
   return {
     show,
     close() {

@@ -10,7 +10,7 @@ export function element(name, properties = {}, ...children) {
 }
 
 const oneDecimal = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
-export const size = (bytes) => (bytes >= 1048576 ? `${(bytes / 1048576).toLocaleString(locale, oneDecimal)} MB` : `${Math.max(1, Math.round(bytes / 1024))} kB`);
+export const size = (bytes) => (bytes >= 1048576 ? `${(bytes / 1048576).toLocaleString(locale, oneDecimal)} MB` : `${bytes && Math.max(1, Math.round(bytes / 1024))} kB`);
 
 function preview(file, shown) {
   const placeholder = element("span", { className: "preview none" });

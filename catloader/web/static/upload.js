@@ -128,6 +128,7 @@ form.addEventListener("submit", async (event) => {
   run = makeRun(todo);
   stopped = "";
   say("");
+  news.className = "unseen"; // the bar shows it
   news.textContent = ngettext("Uploading %(num)d photo.", "Uploading %(num)d photos.", todo.length);
   pauseButton.textContent = gettext("Pause");
   settle();
@@ -143,8 +144,12 @@ form.addEventListener("submit", async (event) => {
   const { stored, refused, open } = settle();
   say(stopped);
   const had = rows.filter((row) => row.duplicate).length;
-  const outcome = ngettext("%(num)d photo stored, %(others)d not stored.", "%(num)d photos stored, %(others)d not stored.", stored, { others: refused + open });
+  const others = refused + open;
+  const outcome = others
+    ? ngettext("%(num)d photo stored, %(others)d not stored.", "%(num)d photos stored, %(others)d not stored.", stored, { others })
+    : ngettext("%(num)d photo stored.", "%(num)d photos stored.", stored);
   news.textContent = had ? `${outcome} ${gettext("You already had %(number)d of them.", { number: had })}` : outcome;
+  news.className = "outcome";
   if (stored && !refused && !open && !had && !cancelled) location.assign(form.dataset.photos);
   else (button.hidden ? doneLink : button).focus({ preventScroll: true });
 });
