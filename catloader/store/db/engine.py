@@ -42,11 +42,14 @@ _REQUEST_BUSY_TIMEOUT_S = 12.0
 
 Threads of waiting requests are not available to others; pages hardly ever write and have their own threads.
 """
+_LOCK_S = 4.0
+"""In PostgreSQL reads wait as well, and with them the threads of all pages and of ``/livez``."""
 _JOURNAL_BUSY_S = 3.0
 _BUSY_OPTION = "catloader_busy_s"
 _READ_ONLY = "catloader_read_only"
 _READ_ONLY_SERVER = "25006"
-"""PostgreSQL's code of the error."""
+_TABLES_MISSING = ("42P01", "42703", "3F000")
+"""PostgreSQL's codes of errors: table, column and schema are missing while an older copy is restored."""
 _REPEATABLE = "catloader_repeatable"
 _HAS_LOG = "catloader_has_write_ahead_log"
 _PRAGMAS = "catloader_pragmas"
@@ -62,7 +65,7 @@ def make_engine(
     connections: int = 24,
     wait_s: float = 10.0,
     idle_s: float = 15.0,
-    lock_s: float = _REQUEST_BUSY_TIMEOUT_S,
+    lock_s: float = _LOCK_S,
 ) -> Engine:
     """Make an engine for a URL or for the path of an SQLite file; it connects at first use.
 
@@ -232,8 +235,8 @@ def _translated(engine: Engine) -> Iterator[None]:
         # SQLite reports an error in the SQL with the same class as a full disk or a lock held too long.
         mistake = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
         away = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
-        # A standby after a failover, or a server that its provider made read-only because the disk is full.
-        away = away or getattr(error.orig, "sqlstate", None) == _READ_ONLY_SERVER
+        # Read-only: a standby after a failover, or a server that its provider made so as its disk is full.
+        away = away or getattr(error.orig, "sqlstate", None) in (_READ_ONLY_SERVER, *_TABLES_MISSING)
         if mistake or not away:
             raise
         raise StoreUnavailable(_no_answer(engine, str(error.orig))) from error

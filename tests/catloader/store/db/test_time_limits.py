@@ -92,6 +92,19 @@ def test_a_table_that_is_being_rewritten_is_unavailable(empty_url: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize(
+    "change", ["DROP TABLE webhook_ids", "ALTER TABLE webhook_ids DROP seen_at", "DROP SCHEMA public CASCADE"]
+)
+def test_tables_that_are_missing_during_a_restore_are_unavailable(empty_url: str, change: str) -> None:
+    engine = make_engine(empty_url)
+    migrate(engine)
+    with writing(engine) as connection:
+        connection.execute(text(change))
+    with pytest.raises(StoreUnavailable, match="does not exist"), reading(engine) as connection:
+        connection.execute(select(webhook_ids))
+    engine.dispose()
+
+
 def test_a_migration_may_take_longer(empty_url: str) -> None:
     engine, url = make_engine(empty_url, lock_s=0.1), empty_url.replace("+psycopg", "")
     with psycopg.connect(url, autocommit=True) as other, ThreadPoolExecutor(1) as pool:
