@@ -7,7 +7,6 @@ from the database (waiting photos) are queried at that moment, so they cover all
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -20,11 +19,11 @@ from prometheus_client import (
     Histogram,
     generate_latest,
     multiprocess,
-    values,
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from catloader.metric_files import share_metrics
 from models.temporary import temporary_folder
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -52,9 +51,7 @@ class Metrics:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
         if folder is not None:
-            # The library reads both from the environment when it is imported, which is too early.
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-            values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+            share_metrics(str(folder))
         registry = CollectorRegistry()
         self.photos_checked = Counter(
             "catcheck_images", "Finished attempts to check a photo.", ("outcome", "model"), registry=registry

@@ -1,0 +1,56 @@
+"""The files in which the processes of a command keep their metrics, on a disk that may be full."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from prometheus_client import values
+from prometheus_client.mmap_dict import MmapedDict
+
+_FIRST_BYTES = 64 * 1024
+
+
+class _AllocatedFile(MmapedDict):
+    """A file whose space is allocated before it is used.
+
+    The library maps files with holes: on a full disk the first write into a hole ends the process (SIGBUS).
+    Without room the numbers of this process stay in its memory until it ends, and ``/metrics`` lacks them or
+    shows old ones.
+    """
+
+    def __init__(self, filename: str, read_mode: bool = False) -> None:
+        with suppress(OSError), Path(filename).open("ab") as file:
+            os.posix_fallocate(file.fileno(), 0, _FIRST_BYTES)
+            super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
+            return
+        with suppress(OSError):
+            Path(filename).unlink()  # an empty one can't be read
+        file_in_memory = os.memfd_create("metrics")
+        super().__init__(f"/proc/self/fd/{file_in_memory}")  # type: ignore[no-untyped-call]
+        os.close(file_in_memory)
+
+    def _init_value(self, key: str) -> None:
+        if self._used + 2 * len(key.encode()) + 64 > self._capacity:
+            try:
+                os.posix_fallocate(self._f.fileno(), 0, 2 * self._capacity)
+            except OSError:
+                self._move_into_memory()
+        super()._init_value(key)  # type: ignore[no-untyped-call]
+
+    def _move_into_memory(self) -> None:
+        file = os.fdopen(os.memfd_create("metrics"), "a+b")
+        file.write(self._m[:])
+        file.flush()
+        self._f.close()
+        self._f, self._m = file, mmap.mmap(file.fileno(), self._capacity)
+
+
+def share_metrics(folder: str) -> None:
+    """Keep all metrics that are made from now on in files in ``folder``."""
+    # The library reads this from the environment when it is imported, which is too early.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    vars(values)["MmapedDict"] = _AllocatedFile
+    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
