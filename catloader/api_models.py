@@ -87,7 +87,7 @@ class Verdict(BaseModel):
     cat_at: float | None = Field(description="At this score and above, the photo shows the subject.")
     not_cat_below: float | None = Field(description="Below this score it does not; between them: unsure.")
     calibrated: bool
-    reason: str | None = Field(description="Why it is unsure although the score is high.")
+    reason: str | None = Field(description="Why it is unsure, where the score alone does not say.")
     wild_feline: bool
     labels: Labels | None
     model: Model | None

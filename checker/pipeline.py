@@ -27,7 +27,7 @@ from checker.errors import (
     UnreadableImage,
 )
 from checker.pixels.decode import decode_each
-from checker.pixels.detail import is_soft
+from checker.pixels.detail import detail_of
 from checker.ports import Classifier, DecisionRule, Decoder, ImageSource
 from checker.values import INPUTS_PER_PHOTO, Claim, Evidence, Outcome, Pixels, Rendition
 
@@ -181,7 +181,7 @@ def _forward(
         return [_failed(item, _unexpected(item, error)) for item in items]
     forward_ms = _ms_since(started_s)
     evidence = Evidence.of(
-        activations, [is_soft(square) for square in pixels[INPUTS_PER_PHOTO - 1 :: INPUTS_PER_PHOTO]]
+        activations, [detail_of(square) for square in pixels[INPUTS_PER_PHOTO - 1 :: INPUTS_PER_PHOTO]]
     )
     batch_size = activations.inputs_per_forward or len(pixels)
     outcomes = []

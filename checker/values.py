@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +34,14 @@ INPUTS_PER_PHOTO = 3
 
 
 class Reason(StrEnum):
-    """The reason why a photo is ``unsure`` although its score says "cat"."""
+    """The reason why a photo is ``unsure`` whatever its score says."""
 
     WILD_FELINE = "wild_feline"
     """The photo looks even more like a lion, a tiger or another wild feline."""
     LOW_DETAIL = "low_detail"
     """The photo is blurred, tiny or dark, and the score is not high enough for such a photo."""
+    DRAWN = "drawn"
+    """The photo looks like a drawing, and its score is not low enough to rule the subject out."""
     NO_LABEL = "no_label"
     """No class of the subject is among the most likely ones anywhere in the photo."""
 
@@ -86,6 +89,15 @@ class Label:
     confidence: float
 
 
+class Detail(NamedTuple):
+    """The kind of detail in a photo, in which models tend to see what is not there."""
+
+    soft: bool
+    """Little detail or light: blurred, enlarged or nearly black."""
+    drawn: bool
+    """Lines or dots without the large areas of light and dark that photos have."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Activations:
     """The outputs of a model for a batch of N inputs, in their order; or for one, without the first axis.
@@ -114,18 +126,21 @@ class Evidence:
     """float32 ``(N, INPUTS_PER_PHOTO, W, D)``."""
     soft: npt.NDArray[np.bool_]
     """``(N,)``: the photo has little detail or light."""
+    drawn: npt.NDArray[np.bool_]
+    """``(N,)``: the photo looks like a drawing."""
 
     @classmethod
-    def of(cls, activations: Activations, soft: Sequence[bool]) -> Evidence:
+    def of(cls, activations: Activations, details: Sequence[Detail]) -> Evidence:
         """Group a batch of ``INPUTS_PER_PHOTO * N`` inputs: those of each photo in turn."""
         logits, features = (
             values.reshape(-1, INPUTS_PER_PHOTO, *values.shape[1:])
             for values in (activations.logits, activations.features)
         )
-        return cls(logits, features, np.asarray(soft, dtype=bool))
+        soft, drawn = np.array(details, dtype=bool).T
+        return cls(logits, features, soft, drawn)
 
     def __getitem__(self, photos: Selection) -> Evidence:
-        return Evidence(self.logits[photos], self.features[photos], self.soft[photos])
+        return Evidence(self.logits[photos], self.features[photos], self.soft[photos], self.drawn[photos])
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +173,8 @@ class Decision:
     profile_id: str
     """``uncalibrated`` if no profile was measured for this model."""
     reason: Reason | None
-    """Set where the verdict is unsure although the score reaches ``cat_at``, or would in a sharp photo."""
+    """Set where the verdict is unsure although the score reaches ``cat_at``, or would in a sharp photo, and
+    for all unsure drawings."""
     wild_feline: bool
     """The photo shows a lynx, lion, tiger, ...: a feline, but not a house cat."""
     labels: Mapping[Rendition, tuple[Label, ...]]

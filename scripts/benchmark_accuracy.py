@@ -23,7 +23,7 @@ from scripts.accuracy.options import add_variant_options, named_variants
 from scripts.command_line import existing_folder, new_file, number, report_errors, require
 
 SAMPLE = 100
-"""Number of photos of each label to corrupt by default: 25 corruptions take 4 minutes on one core."""
+"""Number of photos of each label to corrupt by default: 32 versions of each take 5 minutes on one core."""
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -69,7 +69,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--csv", type=new_file, metavar="FILE", help="one line for each photo and model")
     for option, what in (
-        ("--corruptions", "blurred, small, compressed, dark and noisy in five strengths"),
+        ("--corruptions", "blurred, small, compressed, dark and noisy in five strengths, and drawn"),
         ("--positions", "at the edges of larger frames"),
     ):
         parser.add_argument(

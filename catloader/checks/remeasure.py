@@ -18,6 +18,7 @@ from checker.decision.operating_point import ThresholdRule
 from checker.decision.profile import Profile, profile_from_json
 from checker.errors import CheckerError
 from checker.evaluation.decided import TooFewDecisions, remeasured
+from checker.values import Reason
 from models.catalogue import class_names
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,8 @@ def measure(store: MeasuredProfiles, id: int, base: Profile, settings: Settings)
     """
     ids = store.ids_with_head_of(base.profile_id)
     sharp = _sharp_thresholds(store, base, ids)
-    decided = [row for row in store.decided_by_people(ids) if row.cat_at in sharp]
+    people = store.decided_by_people(ids)
+    decided = [row for row in people if row.cat_at in sharp and row.reason != Reason.DRAWN]
     profile = remeasured(
         base,
         np.array([row.score for row in decided], dtype=np.float64),
@@ -64,8 +66,9 @@ def measure(store: MeasuredProfiles, id: int, base: Profile, settings: Settings)
     for page in pages:
         for row in page:
             named = {label[0] for labels in _labels(row.labels) for label in labels}
-            soft, wild = row.cat_at not in sharp, bool(row.wild_feline)
-            verdict = str(rule.verdict(row.score, soft=soft, wild=wild, named=named)[0])
+            soft, drawn = row.cat_at not in sharp, row.reason == Reason.DRAWN
+            wild = bool(row.wild_feline)
+            verdict = str(rule.verdict(row.score, soft=soft, drawn=drawn, wild=wild, named=named)[0])
             if verdict != row.status:
                 flips[f"{row.status} -> {verdict}"] += 1
                 if len(changed) < MOST_PHOTOS:

@@ -119,9 +119,10 @@ class ThresholdRule:
         confidences = {rendition: self._shown(evidence, rendition) for rendition in Rendition}
         labels = {rendition: self._top(values) for rendition, values in confidences.items()}
         wild = self._is_wild(evidence)
-        cat_at = self.thresholds.soft_cat_at if evidence.soft else self.thresholds.cat_at
+        soft, drawn = bool(evidence.soft), bool(evidence.drawn)
+        cat_at = self.thresholds.soft_cat_at if soft else self.thresholds.cat_at
         named = {label.index for top in labels.values() for label in top}
-        verdict, reason = self.verdict(score, soft=bool(evidence.soft), wild=wild, named=named)
+        verdict, reason = self.verdict(score, soft=soft, drawn=drawn, wild=wild, named=named)
         return Decision(
             verdict=verdict,
             score=score,
@@ -136,15 +137,20 @@ class ThresholdRule:
         )
 
     def verdict(
-        self, score: float, *, soft: bool, wild: bool, named: Collection[int]
+        self, score: float, *, soft: bool, drawn: bool, wild: bool, named: Collection[int]
     ) -> tuple[Verdict, Reason | None]:
-        """Return the verdict, and why it is ``unsure`` although a sharp photo with this score would be a cat.
+        """Return the verdict, and why it is ``unsure`` although an ordinary photo with this score is a cat.
+
+        A drawing is never a cat: in its lines the model may see anything.
 
         Args:
             named: the classes of the labels; without one of the subject's there is no cat.
         """
-        if score < self.thresholds.cat_at:
-            return self.thresholds.verdict(score), None
+        verdict = self.thresholds.verdict(score)
+        if drawn and verdict is not Verdict.NOT_CAT:
+            return Verdict.UNSURE, Reason.DRAWN
+        if verdict is not Verdict.CAT:
+            return verdict, None
         if wild:
             return Verdict.UNSURE, Reason.WILD_FELINE
         if soft and score < self.thresholds.soft_cat_at:

@@ -18,9 +18,9 @@ from checker.evaluation.augment import augmented as augmentations
 from checker.evaluation.photos import CAT, WILD_FELINE, LabelledPhoto, describe, naming, renditions_sha256
 from checker.evaluation.progress import progress_bar
 from checker.pixels.decode import model_inputs
-from checker.pixels.detail import is_soft
+from checker.pixels.detail import detail_of
 from checker.ports import Classifier
-from checker.values import Activations, Evidence, Pixels
+from checker.values import Activations, Detail, Evidence, Pixels
 
 BATCH_PHOTOS = 4
 Strings = npt.NDArray[np.str_]
@@ -133,14 +133,14 @@ class _Rows:
 
     def __init__(self) -> None:
         self._parts: list[Activations] = []
-        self._soft: list[bool] = []
+        self._details: list[Detail] = []
 
     def run(self, classifier: Classifier, inputs: Sequence[Pixels]) -> None:
         self._parts.append(classifier.run(np.concatenate(inputs)))
-        self._soft += [is_soft(pixels[-1]) for pixels in inputs]
+        self._details += [detail_of(pixels[-1]) for pixels in inputs]
 
     def evidence(self) -> Evidence:
         logits, features = (
             np.concatenate([getattr(part, name) for part in self._parts]) for name in ("logits", "features")
         )
-        return Evidence.of(Activations(logits, features), self._soft)
+        return Evidence.of(Activations(logits, features), self._details)

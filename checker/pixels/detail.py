@@ -1,4 +1,4 @@
-"""Detection of soft photos (blurred, enlarged or nearly black), which models tend to misjudge."""
+"""Detection of soft photos (blurred, enlarged, nearly black) and drawings, which models tend to misjudge."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from checker.values import Pixels
+from checker.values import Detail, Pixels
+
+_Sums = npt.NDArray[np.int16]
 
 LEAST_SHARPNESS = 0.6
 """Of 400 photos of pets and things 1 % are below; of the same photos blurred by 1/120 of the longer side, or
@@ -16,24 +18,62 @@ LEAST_CONTRAST = 20
 """Out of 255, for the second difference: anything below is JPEG noise, which is sharp."""
 LEAST_LIGHT = 80
 """Out of 255: ordinary photos have brighter areas; 1 % of the same 400 have nothing above 142."""
+MOST_ROUGHNESS = 1.5
+"""Mean second difference, in relation to the mean first one. Of 3 163 photos one is rougher; of photos that
+were reduced to black and white dots (dithered), 92 % are."""
+LEAST_AREA_CONTRAST = 0.65
+"""Of the same photos 0.2 % are below, no cat among them; of lines, contours and reliefs computed from photos
+92 % are. See docs/decisions/0002-the-score.md."""
+LEAST_GREY_AREA_CONTRAST = 0.75
+"""Without colour, as drawings often are and 1 % of photos."""
+MOST_GREY_COLOUR = 10
+"""Largest minus smallest channel, out of 255, where there is no colour."""
+_EMPTY = 3
+"""Standard deviation, out of 255, of noise that shows nothing."""
+_AREAS = 28
+"""Along each side: areas of 8 x 8 pixels in an input of 224."""
 
 
-def is_soft(square: Pixels) -> bool:
-    """Return True if a model input, uint8 ``(S, S, 3)``, has too little detail or light for a safe verdict.
+def detail_of(square: Pixels) -> Detail:
+    """Measure the detail of a model input, uint8 ``(S, S, 3)``."""
+    # The sum of the channels, three times the grey value: integers are counted, not sorted, in a sixth of the
+    # time.
+    grey = square[..., 0].astype(np.int16) + square[..., 1] + square[..., 2]
+    neighbours = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+    second = np.abs(4 * grey[1:-1, 1:-1] - neighbours)
+    first = np.abs(np.diff(grey, axis=0)[:, :-1]) + np.abs(np.diff(grey, axis=1)[:-1])
+    return Detail(_is_soft(grey, first, second), _is_drawn(square, grey, first, second))
+
+
+def _is_soft(grey: _Sums, first: _Sums, second: _Sums) -> bool:
+    """Return True if there is too little detail or light for a safe verdict.
 
     Sharpness is the strongest second difference between neighbouring pixels, in relation to the strongest
     first one: an edge that takes several pixels to rise has small second differences, whatever its contrast.
     The "strongest" is the 99th percentile.
     """
-    # The sum of the channels, three times the grey value: integers are counted, not sorted, in a sixth of the
-    # time.
-    grey = square[..., 0].astype(np.int16) + square[..., 1] + square[..., 2]
     if percentile(grey, 98) < 3 * LEAST_LIGHT:
         return True
-    neighbours = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    second = percentile(np.abs(4 * grey[1:-1, 1:-1] - neighbours), 99)
-    first = percentile(np.abs(np.diff(grey, axis=0)[:, :-1]) + np.abs(np.diff(grey, axis=1)[:-1]), 99)
-    return second < max(LEAST_SHARPNESS * first, 3 * LEAST_CONTRAST)
+    return percentile(second, 99) < max(LEAST_SHARPNESS * percentile(first, 99), 3 * LEAST_CONTRAST)
+
+
+def _is_drawn(square: Pixels, grey: _Sums, first: _Sums, second: _Sums) -> bool:
+    """Return True if the contrast is in lines or dots and not, as in photos, between large areas.
+
+    The contrast between areas is the standard deviation of their means, as a share of that of the pixels.
+    """
+    deviation = grey.std()
+    if deviation < 3 * _EMPTY:
+        return False
+    if second.mean() > MOST_ROUGHNESS * first.mean():
+        return True
+    side = len(grey) // _AREAS
+    areas = grey[: side * _AREAS, : side * _AREAS].reshape(_AREAS, side, _AREAS, side).mean(axis=(1, 3))
+    share = areas.std() / deviation
+    if share < LEAST_AREA_CONTRAST:
+        return True
+    colours = square.max(axis=2) - square.min(axis=2)
+    return bool(share < LEAST_GREY_AREA_CONTRAST and percentile(colours, 90) <= MOST_GREY_COLOUR)
 
 
 def percentile(values: npt.NDArray[np.integer[Any]], percent: float) -> float:

@@ -39,6 +39,7 @@ from scripts.accuracy.scores.from_run import run_scores
 from scripts.accuracy.scores.scores import Scores
 from scripts.accuracy.scores.scoring import Scorer
 from scripts.accuracy.variations.corruptions import corruptions
+from scripts.accuracy.variations.drawings import drawings
 from scripts.accuracy.variations.positions import positions
 from scripts.accuracy.variations.variations import sample, varied
 from scripts.command_line import CannotRun
@@ -67,7 +68,7 @@ class Request:
     resume: bool
     """Use cached scores."""
     corrupted: int = 0
-    """Number of photos of each label to which all corruptions are applied."""
+    """Number of photos of each label to corrupt and to draw."""
     moved: int = 0
     """Number of photos of each label that are placed at other positions."""
 
@@ -138,7 +139,10 @@ def _score(variant: NamedVariant, request: Request) -> tuple[Scores, _Varied, _V
         )
         scores = scorer.score(photos)
         changed: list[_Varied] = []
-        for number, variations in ((request.corrupted, corruptions()), (request.moved, positions())):
+        for number, variations in (
+            (request.corrupted, [*corruptions(), *drawings()]),
+            (request.moved, positions()),
+        ):
             chosen = sample(photos, number) if number else []
             scored: _Varied = {}
             for variation in variations if number else []:

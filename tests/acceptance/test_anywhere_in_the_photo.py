@@ -1,4 +1,4 @@
-"""A cat anywhere in the frame is found, and a soft photo without a cat is not called one."""
+"""A cat anywhere in the frame is found; a soft photo or a drawing without a cat is not called one."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from checker.pipeline import LoadedModel, check_batch
 from checker.pixels.renditions import site_renditions
 from checker.testing import InMemoryImageSource
 from checker.values import Claim, Verdict
+from scripts.accuracy.variations.drawings import drawings
 from tests.support.photo_sets import PhotoSet
 
 MOST = 40
@@ -121,6 +122,15 @@ def test_a_soft_photo_without_a_cat_is_not_called_a_cat(
     worse: Callable[[Image.Image], Image.Image], model: LoadedModel, others: list[Image.Image]
 ) -> None:
     assert verdicts(model, [worse(image) for image in others])[Verdict.CAT] <= 1
+
+
+def test_drawings_without_a_cat_are_not_called_cats(model: LoadedModel, others: list[Image.Image]) -> None:
+    drawn = [
+        technique.change(image, 0, lambda: others[0])
+        for number, image in enumerate(others)
+        for technique in drawings()[number % 2 :: 2]
+    ]
+    assert verdicts(model, drawn)[Verdict.CAT] <= max(1, 0.01 * len(drawn))
 
 
 def test_an_empty_photo_is_not_a_cat(model: LoadedModel) -> None:

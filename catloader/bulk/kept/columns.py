@@ -24,7 +24,7 @@ from checker.pixels.facts import Facts
 if TYPE_CHECKING:
     import pyarrow
 
-ARRAYS = ("soft", "odds", "logits", "features")
+ARRAYS = ("soft", "drawn", "odds", "logits", "features")
 SMALL = ("labelled", "error", "renditions_sha256")
 """Columns that every reader needs."""
 
@@ -102,6 +102,7 @@ def _arrays(keep: Keep) -> dict[str, tuple[tuple[int, ...], npt.DTypeLike]]:
     """Return the shape of each array of a photo, and its kind of number."""
     return {
         "soft": ((keep.examples,), np.bool_),
+        "drawn": ((1,), np.bool_),
         "odds": (keep.odds_shape, np.float64),
         "logits": (keep.logits_shape, np.float32),
         "features": (keep.features_shape, np.float32),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from checker.evaluation.augment import augmented
 from checker.evaluation.examples import Flags
 from checker.evaluation.photos import naming, renditions_sha256
 from checker.pipeline import fetch
-from checker.pixels.detail import is_soft
+from checker.pixels.detail import detail_of
 from checker.pixels.facts import Facts
 from checker.pixels.isolated import IsolatedDecoder
 from checker.ports import Classifier, DecisionRule, ImageSource
@@ -39,6 +39,8 @@ class Kept:
     """As in ``Preprocessing``."""
     soft: Flags
     """``(E,)``."""
+    drawn: Flags
+    """Of the photo alone, ``(1,)``."""
     odds: Doubles
     """``(E, inputs, W)``."""
     logits: Floats
@@ -86,16 +88,17 @@ class Keeper:
         Raises:
             CheckerError: the model or its device failed.
         """
-        logits, features, is_soft_photo = evidence.logits, evidence.features, evidence.soft
-        examples = [Evidence(logits[np.newaxis], features[np.newaxis], np.atleast_1d(is_soft_photo))]
+        alone = Evidence(*(np.expand_dims(getattr(evidence, field.name), 0) for field in fields(evidence)))
+        examples = [alone]
         if self._backgrounds:
             made = augmented(row, inputs, self._backgrounds)
             activations = self._classifier.run(np.concatenate(made))
-            examples.append(Evidence.of(activations, [is_soft(pixels[-1]) for pixels in made]))
+            examples.append(Evidence.of(activations, [detail_of(pixels[-1]) for pixels in made]))
         return Kept(
             contents,
             self._classifier.preprocessing.decoder,
             np.concatenate([part.soft for part in examples]),
+            alone.drawn,
             np.concatenate([log_odds(part.logits, self._subject) for part in examples]),
             evidence.logits,
             np.concatenate([part.features for part in examples]),

@@ -181,7 +181,7 @@ check_log = Table(
     Column("cat_at", Float),
     Column("not_cat_below", Float),
     Column("subject", String(64)),
-    Column("reason", String(16)),  # why the verdict is unsure although the score says "cat"
+    Column("reason", String(16)),  # why the verdict is unsure whatever the score says
     Column("wild_feline", Boolean),
     Column("profile_id", String(128)),
     Column("model", String(64)),

@@ -143,6 +143,11 @@ def _unsure_because(record: CheckRecord, subject: Noun) -> str:
                 "This may show %(a_thing)s, but the photo is too blurred, small or dark to be sure.",
                 a_thing=subject.a,
             )
+        case Reason.DRAWN:
+            return gettext(
+                "This may show %(a_thing)s, but it looks like a drawing, which the model can't judge.",
+                a_thing=subject.a,
+            )
     return gettext(
         "This may show %(a_thing)s, but the model recognises none anywhere in the photo.", a_thing=subject.a
     )

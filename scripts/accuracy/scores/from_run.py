@@ -43,9 +43,10 @@ def run_scores(plan: Plan, weights_dir: Path, subject: Subject, profile_folders:
     rule = without_thresholds(subject, profile)
     labels: list[Label] = []
     rows: list[PhotoScore] = []
-    for unit in kept_units(plan, "soft", "logits", "features", "facts"):
+    for unit in kept_units(plan, "soft", "drawn", "logits", "features", "facts"):
         labels += unit["labelled"]
-        photos = Evidence(unit["logits"], unit["features"][:, 0], unit["soft"][:, 0])
+        soft, drawn = unit["soft"][:, 0], unit["drawn"][:, 0]
+        photos = Evidence(unit["logits"], unit["features"][:, 0], soft, drawn)
         for place, (sha256, facts) in enumerate(zip(unit["renditions_sha256"], unit["facts"], strict=True)):
             evidence = photos[place]
             rows.append(

@@ -21,6 +21,7 @@ from checker.errors import ModelRefused
 from checker.values import (
     INPUTS_PER_PHOTO,
     Activations,
+    Detail,
     Evidence,
     Floats,
     ModelInfo,
@@ -67,11 +68,13 @@ def rule(of: Profile | None = None) -> ThresholdRule:
     return ThresholdRule(HOUSE_CAT, class_names(), profile=of)
 
 
-def evidence(photo: Floats, thumbnail: Floats | None = None, *, soft: bool = False) -> Evidence:
+def evidence(
+    photo: Floats, thumbnail: Floats | None = None, *, soft: bool = False, drawn: bool = False
+) -> Evidence:
     """Return logits of whole inputs, without features; the thumbnail's equal the photo's unless given."""
     inputs = np.stack([photo, photo, photo if thumbnail is None else thumbnail])[:, np.newaxis]
     features = np.zeros((*inputs.shape[:2], FEATURES), np.float32)
-    return Evidence(inputs, features, np.array(soft))
+    return Evidence(inputs, features, np.array(soft), np.array(drawn))
 
 
 def evidence_of_windows(**best: Floats) -> Evidence:
@@ -79,7 +82,8 @@ def evidence_of_windows(**best: Floats) -> Evidence:
     inputs = np.tile(logits(c968=0.9), (INPUTS_PER_PHOTO, 5, 1))
     for name, value in best.items():
         inputs[int(name[1]), int(name[3])] = value
-    return Evidence(inputs, np.zeros((INPUTS_PER_PHOTO, 5, FEATURES), np.float32), np.array(False))
+    features = np.zeros((INPUTS_PER_PHOTO, 5, FEATURES), np.float32)
+    return Evidence(inputs, features, np.array(False), np.array(False))
 
 
 def test_score_uses_the_sum_over_all_classes_not_the_best_one() -> None:
@@ -121,6 +125,17 @@ def test_soft_photo_needs_a_higher_score_to_be_a_cat() -> None:
     assert (soft.verdict, soft.reason, soft.cat_at) == (Verdict.UNSURE, Reason.LOW_DETAIL, 0.95)
     assert rule(fitted).decide(evidence(logits(c281=0.97), soft=True)).verdict is Verdict.CAT
     assert rule(fitted).decide(evidence(logits(c968=0.9), soft=True)).verdict is Verdict.NOT_CAT
+
+
+@pytest.mark.parametrize("score", [0.97, 0.5])
+def test_a_drawing_is_never_a_cat(score: float) -> None:
+    decision = rule(profile()).decide(evidence(logits(c281=score), drawn=True))
+    assert (decision.verdict, decision.reason, decision.cat_at) == (Verdict.UNSURE, Reason.DRAWN, 0.8)
+
+
+def test_a_drawing_of_something_else_is_not_a_cat() -> None:
+    decision = rule(profile()).decide(evidence(logits(c968=0.9), drawn=True))
+    assert (decision.verdict, decision.reason) == (Verdict.NOT_CAT, None)
 
 
 def _behind(others: int) -> dict[str, float]:
@@ -216,7 +231,7 @@ def test_photo_gets_the_same_score_alone_and_in_a_batch() -> None:
     rng = np.random.default_rng(3)
     head = Head(Linear(0.1, 0.4, rng.normal(size=1280)), Linear(0.2, 0.3, rng.normal(size=1280)))
     logits, features = (rng.normal(size=(192, 5, size)).astype(np.float32) for size in (1000, 1280))
-    photos = Evidence.of(Activations(logits, features), 64 * [False])
+    photos = Evidence.of(Activations(logits, features), 64 * [Detail(soft=False, drawn=False)])
     together = head.scores(HOUSE_CAT, photos)
     alone = [float(head.scores(HOUSE_CAT, photos[i])) for i in range(64)]
     assert alone == pytest.approx(together.tolist(), rel=1e-12)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from checker.evaluation.augment import SOFT_AUGMENTATIONS, pasted, soft
-from checker.pixels.detail import is_soft
+from checker.pixels.detail import detail_of
 from checker.values import INPUTS_PER_PHOTO
 from tests.support.photo_sets import OWN_PHOTOS
 
@@ -30,7 +30,7 @@ def test_soft_augmentations_keep_the_shape_and_change_the_pixels(augmentation: s
     ("augmentation", "expected"), [("blurred", True), ("tiny", True), ("dark", True), ("compressed", False)]
 )
 def test_all_augmentations_except_compressed_ones_are_soft_photos(augmentation: str, expected: bool) -> None:
-    made = [is_soft(soft(INPUTS, augmentation, np.random.default_rng(seed))[-1]) for seed in range(20)]
+    made = [detail_of(soft(INPUTS, augmentation, np.random.default_rng(seed))[-1]).soft for seed in range(20)]
     assert (np.mean(made) > 0.5) == expected
 
 

@@ -1,14 +1,14 @@
-"""Soft photos are distinguished from sharp ones by their pixels."""
+"""Soft photos and drawings are distinguished from ordinary photos by their pixels."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from checker.pixels.crop import whole_square
 from checker.pixels.decode import decode_squares
-from checker.pixels.detail import is_soft, percentile
+from checker.pixels.detail import detail_of, percentile
 from checker.pixels.renditions import site_renditions
 from checker.values import Pixels, Rendition
 from models.catalogue import entry_named
@@ -25,7 +25,7 @@ def square(image: Image.Image) -> Pixels:
 
 
 def share_soft(images: list[Image.Image]) -> float:
-    return float(np.mean([is_soft(square(image)) for image in images]))
+    return float(np.mean([detail_of(square(image)).soft for image in images]))
 
 
 def photos() -> list[Image.Image]:
@@ -60,9 +60,59 @@ def test_blurred_tiny_enlarged_and_dark_photos_are_soft(worse: object) -> None:
     assert share_soft([worse(photo) for photo in photos()]) >= 0.95
 
 
+def lines(photo: Image.Image) -> Image.Image:
+    return photo.filter(ImageFilter.FIND_EDGES)
+
+
+def ink(photo: Image.Image) -> Image.Image:
+    return ImageOps.invert(ImageOps.grayscale(photo).filter(ImageFilter.FIND_EDGES)).convert("RGB")
+
+
+def relief(photo: Image.Image) -> Image.Image:
+    return photo.filter(ImageFilter.EMBOSS)
+
+
+def dots(photo: Image.Image) -> Image.Image:
+    return photo.convert("1").convert("RGB")
+
+
+def hatching(photo: Image.Image) -> Image.Image:
+    grey = np.asarray(ImageOps.grayscale(photo))
+    y, x = np.indices(grey.shape)
+    stroke = ((x + y) % 6 < 2) & (grey < 150) | ((x - y) % 6 < 2) & (grey < 80)
+    return Image.fromarray(np.where(stroke, 0, 255).astype(np.uint8)).convert("RGB")
+
+
+def share_drawn(images: list[Image.Image]) -> float:
+    return float(np.mean([detail_of(square(image)).drawn for image in images]))
+
+
+def test_photos_are_not_drawings_with_or_without_colour() -> None:
+    assert share_drawn(photos()) <= 0.03
+    assert share_drawn([ImageOps.grayscale(photo).convert("RGB") for photo in photos()]) <= 0.1
+
+
+@pytest.mark.parametrize("drawing", [lines, ink, relief, dots, hatching])
+def test_drawings_are_told_from_photos(drawing: object) -> None:
+    assert callable(drawing)
+    assert share_drawn([drawing(photo) for photo in photos()]) >= 0.9
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_photo_of_one_colour_is_not_a_drawing(value: int) -> None:
+    assert not detail_of(np.full((224, 224, 3), value, np.uint8)).drawn
+
+
+@pytest.mark.parametrize("side", [224, 240, 260, 300])
+def test_inputs_of_any_size_are_measured(side: int) -> None:
+    stripes = np.zeros((side, side, 3), np.uint8)
+    stripes[::2] = 255
+    assert detail_of(stripes).drawn
+
+
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_a_photo_of_one_colour_is_soft(value: int) -> None:
-    assert is_soft(np.full((224, 224, 3), value, np.uint8))
+    assert detail_of(np.full((224, 224, 3), value, np.uint8)).soft
 
 
 @pytest.mark.parametrize("percent", [0, 50, 98, 99, 100])
@@ -77,4 +127,4 @@ def test_light_in_any_channel_counts(channel: int) -> None:
     noise = np.random.default_rng(8).integers(0, 2, (224, 224), dtype=np.uint8)
     bright, dark = (np.zeros((224, 224, 3), dtype=np.uint8) for _ in range(2))
     bright[..., channel], dark[..., channel] = 255 * noise, 230 * noise
-    assert (is_soft(bright), is_soft(dark)) == (False, True)
+    assert (detail_of(bright).soft, detail_of(dark).soft) == (False, True)

@@ -99,7 +99,7 @@ class MeasuredProfiles:
             return [base_id, *connection.execute(query.distinct()).scalars()]
 
     def decided_by_people(self, profile_ids: Sequence[str]) -> list[Row[Any]]:
-        """Return score, logged ``cat_at`` and human verdict of all photos that a person decided."""
+        """Return the human verdicts, and the logged score, ``cat_at`` and reason of these photos."""
         query = _with_score(profile_ids).where(photos.c.human_verdict.is_not(None))
         with reading(self._engine) as connection:
             return list(connection.execute(query))
@@ -174,9 +174,9 @@ def _with_score(profile_ids: Sequence[str]) -> Select[Any]:
         .scalar_subquery()
     )
     columns = (photos.c.id, photos.c.status, photos.c.human_verdict)
-    logged = (check_log.c.score, check_log.c.cat_at, check_log.c.wild_feline, check_log.c.labels)
+    logged = ("score", "cat_at", "wild_feline", "labels", "reason")
     return (
-        select(*columns, *logged)
+        select(*columns, *(check_log.c[name] for name in logged))
         .select_from(photos)
         .join(check_log, check_log.c.id == newest)
         .where(check_log.c.profile_id.in_(profile_ids), check_is_of_present_file(), not_in_bin())

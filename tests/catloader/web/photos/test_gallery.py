@@ -205,6 +205,7 @@ def test_photo_page_states_each_verdict_in_words(app: Flask, anna: Person) -> No
     [
         (Reason.WILD_FELINE, "This looks like a cat, but even more like a tabby."),
         (Reason.LOW_DETAIL, "This may show a cat, but the photo is too blurred, small or dark to be sure."),
+        (Reason.DRAWN, "This may show a cat, but it looks like a drawing, which the model can&#39;t judge."),
         (Reason.NO_LABEL, "This may show a cat, but the model recognises none anywhere in the photo."),
     ],
 )

@@ -13,6 +13,7 @@ from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import check_log
 from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
 from checker.decision.profile import Profile, load_profile, profile_from_json
+from checker.values import Reason
 from tests.support.rows import add_photos
 from tests.support.site import Person, acts_of_staff, services_of
 
@@ -32,6 +33,7 @@ def _decided(
     human: str | None,
     *,
     soft: bool = False,
+    reason: Reason | None = None,
 ) -> list[int]:
     ids = add_photos(engine, len(scores), status=status, human_verdict=human)
     thresholds = thresholds_for(profile, 0.01, 0.01)
@@ -42,6 +44,7 @@ def _decided(
         "cat_at": thresholds.soft_cat_at if soft else thresholds.cat_at,
         "not_cat_below": thresholds.not_cat_below,
         "wild_feline": False,
+        "reason": reason,
         "labels": {"photo": [[281, "tabby", 0.7]]},
         "model": profile.model,
         "profile_id": profile.profile_id,
@@ -71,7 +74,9 @@ def test_thresholds_are_measured_shown_applied_and_rolled_back(
     (lost,) = _decided(engine, base, [thresholds.cat_at + 0.01], "cat", None)
     (sure,) = _decided(engine, base, [0.9999], "cat", None)
     (soft,) = _decided(engine, base, [thresholds.cat_at + 0.01], "unsure", None, soft=True)
+    (drawn,) = _decided(engine, base, [0.9999], "unsure", None, reason=Reason.DRAWN)
     _decided(engine, base, [0.5] * 30, "cat", "not_cat", soft=True)  # do not count
+    _decided(engine, base, [0.999] * 30, "unsure", "not_cat", reason=Reason.DRAWN)  # nor do these
 
     administrator.post(f"{_PATH}/measure", page=_PATH)
     job = _ended(app)
@@ -79,9 +84,9 @@ def test_thresholds_are_measured_shown_applied_and_rolled_back(
     new = thresholds_for(profile_from_json(job.profile or {}), 0.01, 0.01)
     assert 0.8 < new.cat_at < 0.95
     assert (job.profile or {})["made"]["data"]["counts"] == {"cat": 120, "not_cat": 120}
-    assert (job.done, job.total) == (3, 3)
+    assert (job.done, job.total) == (4, 4)
     verdicts = {photo[0]: (photo[1], photo[2]) for photo in job.photos or ()}
-    assert sure not in verdicts
+    assert not {sure, drawn} & set(verdicts)
     assert verdicts[lost][0] == "cat"
     assert verdicts[lost][1] in ("unsure", "not_cat")
     page = administrator.get(_PATH).text

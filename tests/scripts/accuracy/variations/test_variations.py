@@ -9,9 +9,14 @@ import pytest
 from PIL import Image
 
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto
+from checker.pixels.crop import whole_square
+from checker.pixels.decode import decode_squares
+from checker.pixels.detail import detail_of
 from checker.pixels.facts import Facts, facts_of
-from checker.values import Rendition
+from checker.values import Pixels, Rendition
+from models.catalogue import entry_named
 from scripts.accuracy.variations.corruptions import corruptions
+from scripts.accuracy.variations.drawings import drawings
 from scripts.accuracy.variations.positions import positions
 from scripts.accuracy.variations.variations import Variation, sample, varied
 from tests.support.photo_sets import OWN_PHOTOS
@@ -63,7 +68,7 @@ def test_stronger_compression_leaves_fewer_different_pixels() -> None:
 
 
 def test_a_corruption_keeps_size_label_and_kind_and_is_deterministic() -> None:
-    for variation in corruptions():
+    for variation in [*corruptions(), *drawings()]:
         photo = varied(CHOSEN, variation)[0]
         assert (photo.name, photo.label, photo.kind) == (CHOSEN[0].name, CHOSEN[0].label, CHOSEN[0].kind)
         with Image.open(io.BytesIO(CHOSEN[0].read()[Rendition.PHOTO])) as image:
@@ -74,8 +79,23 @@ def test_a_corruption_keeps_size_label_and_kind_and_is_deterministic() -> None:
     assert varied(CHOSEN, noise)[0].read() == varied(CHOSEN, noise)[0].read()
 
 
+def test_drawings_of_a_photo_are_told_from_it() -> None:
+    original, techniques = CHOSEN[0].read()[Rendition.THUMBNAIL], set()
+    assert not detail_of(model_input(original)).drawn
+    for variation in drawings():
+        thumbnail = varied(CHOSEN, variation)[0].read()[Rendition.THUMBNAIL]
+        if detail_of(model_input(thumbnail)).drawn:
+            techniques.add(variation.strength)
+    assert techniques >= {"lines", "contours", "contours in colour", "relief", "dots", "pencil"}
+
+
+def model_input(thumbnail: bytes) -> Pixels:
+    preprocessing = entry_named("efficientnet_lite0").preprocessing
+    return np.asarray(decode_squares(thumbnail, preprocessing, whole_square)[0])
+
+
 def test_every_variation_of_every_photo_has_its_own_digest() -> None:
-    variations = [*corruptions(), *positions()]
+    variations = [*corruptions(), *drawings(), *positions()]
     digests = {photo.digest() for variation in variations for photo in varied(CHOSEN, variation)}
     assert len(digests) == 2 * len(variations)
     assert not digests & {photo.digest() for photo in CHOSEN}
