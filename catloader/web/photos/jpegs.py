@@ -171,6 +171,7 @@ def _conditional(etag: str) -> Response:
     make_conditional(response)
     if request.method == "HEAD":
         response.response = iter(())
+        response.headers.pop("Content-Length", None)  # 0 of the empty response, not of the photo
     return response
 
 

@@ -50,8 +50,11 @@ def _refuse_replaced(fields: MultiDict[str, str]) -> None:
 
     Raises:
         UnicodeDecodeError
+        ValueError: a part without a name; whatever it holds, the form is not as its program meant it.
     """
     for name, text in fields.items(multi=True):
+        if name is None:
+            raise ValueError("a part without a name")
         if "\ufffd" in text and name not in (
             "photo",
             "photos",

@@ -59,6 +59,15 @@ def test_high_density_screens_get_the_square_in_twice_the_size(app: Flask, anna:
         assert image.size == (200, 200), "scaled up"
 
 
+@pytest.mark.parametrize("name", ["photo", "thumbnail", "thumbnail-2x"])
+def test_head_of_a_photo_does_not_state_a_length_of_0(app: Flask, anna: Person, name: str) -> None:
+    path = f"/photos/{anna.upload_one(jpeg(size=(900, 900)))}/{name}.jpg"
+    head, whole = anna.client.head(path), anna.get(path)
+    assert (head.status_code, head.data) == (200, b"")
+    assert head.headers["ETag"] == whole.headers["ETag"]
+    assert head.headers.get("Content-Length") in (None, whole.headers["Content-Length"])
+
+
 def test_another_square_is_another_high_density_thumbnail(app: Flask, anna: Person) -> None:
     photo = anna.upload_one(jpeg(size=(900, 900)))
     before = anna.get(f"/photos/{photo}/thumbnail-2x.jpg").headers["ETag"]

@@ -29,6 +29,7 @@ def _caption(text: bytes) -> bytes:
         (_body(b"caf\xe9.jpg"), 400, "name of a file or a field is not written in UTF-8"),
         (_body(b"\x83l\x83R.jpg"), 400, "name of a file or a field is not written in UTF-8"),
         (_body(b"cut.jpg", end=b""), 400, "damaged or cut off"),
+        (_body(b"a.jpg").replace(b"name=", b"name ="), 400, "damaged or cut off"),
         (b"no parts at all", 400, "damaged or cut off"),
         (_caption("ein kr\u00e4ftiger Kater".encode()), 201, ""),
         (_caption(b"ein kr\xe4ftiger Kater"), 400, "name of a file or a field is not written in UTF-8"),
