@@ -20,8 +20,8 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
     The class of a photo that shows no cat is its kind. Below ``not_cat``, the next folder's name is.
 
     Raises:
-        UnusablePhotos: no folder's name stands for cats, there is no folder for one of ``cat_classes``, or a
-            folder can't be read.
+        UnusablePhotos: no folder's name stands for cats, there is no folder for one of ``cat_classes``, a
+            folder of another class has one of cats in it, or a folder can't be read.
     """
     classes = sorted(
         (entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name)),
@@ -33,6 +33,10 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
     if unknown := cat_classes - {normalised(printable(entry.name)) for entry in classes}:
         raise UnusablePhotos(f"{folder} has no folder {' or '.join(sorted(unknown))}, as --cat-classes says")
     for entry, (label, kind) in labels.items():
+        if label == NOT_CAT and kind is not None and (cats := _cats_below(entry, cat_classes)):
+            raise UnusablePhotos(
+                f"{printable(str(entry))} is a class without cats, and its folder {cats} is named after cats"
+            )
         for file in walk([str(entry)]):
             if file.error:
                 raise UnusablePhotos(f"{printable(file.path)}: {file.error}")
@@ -48,12 +52,17 @@ def _no_cats(folder: Path, classes: list[Path], cat_classes: frozenset[str]) -> 
     if not classes:
         return start + "no folders of classes such as cat and not_cat"
     for entry in classes:
-        if any(_is_of_cats(below, cat_classes) for below in entry.iterdir() if below.is_dir()):
+        if _cats_below(entry, cat_classes):
             return start + f"no folder named after cats; {printable(entry.name)} has one: name that folder"
     names = [printable(entry.name) for entry in classes]
     shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
     return start + f"no folder named after cats, only {shown}: name those that show cats with --cat-classes"
 
 
-def _is_of_cats(folder: Path, cat_classes: frozenset[str]) -> bool:
-    return label_of_class(printable(folder.name), cat_classes)[0] == CAT
+def _cats_below(folder: Path, cat_classes: frozenset[str]) -> str | None:
+    """Return the name of a folder in this one that is named after cats; None if there is none."""
+    try:
+        names = [printable(below.name) for below in sorted(folder.iterdir()) if below.is_dir()]
+    except OSError:  # ``walk`` names the folder that can't be read
+        return None
+    return next((name for name in names if label_of_class(name, cat_classes)[0] == CAT), None)

@@ -131,3 +131,16 @@ def test_a_folder_of_splits_names_the_split_to_choose(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     with pytest.raises(UnusablePhotos, match="no folder named after cats; train has one: name that folder"):
         labelled_photos(tmp_path)
+
+
+def test_cats_below_a_class_without_cats_are_not_counted_as_other_photos(folder: Path) -> None:
+    """Splits next to the classes, or a class of animals with its own classes."""
+    (folder / "not_cat" / "cat toy").mkdir()
+    (folder / "dogs" / "beagle").mkdir(parents=True)
+    assert len(labelled_photos(folder)) == 2
+    (folder / "test" / "Cats").mkdir(parents=True)
+    (folder / "test" / "Cats" / "b.jpg").touch()
+    with pytest.raises(
+        UnusablePhotos, match="test is a class without cats, and its folder Cats is named after"
+    ):
+        labelled_photos(folder)
