@@ -13,9 +13,14 @@ from sqlalchemy import Column, Engine, Table, literal, select, text, update
 from catloader.store.db.clock import database_now, later
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import deletions, photos, webhook_deliveries
+from checker.values import LONGEST_BACKOFF_S
 
 _NEW_S = 60.0
 """A photo that was never checked nor tried waits for nothing."""
+_RETRY_S = LONGEST_BACKOFF_S + _NEW_S
+"""Longer than any backoff."""
+_LEASE_S = 86_400.0 + _NEW_S
+"""Longer than the longest ``CATCHECK_LEASE_S``, which may differ between checkers."""
 _OTHERS_S = 5 * 86_400.0
 """Longer than any wait: four times the longest ``CATCHECK_SWEEP_S``, for photos after new thresholds."""
 _WAITS: tuple[tuple[Table, Column[Any], str, float], ...] = (
@@ -25,8 +30,9 @@ _WAITS: tuple[tuple[Table, Column[Any], str, float], ...] = (
         "status = 'pending' AND attempts = 0 AND begun_at IS NULL",
         _NEW_S,
     ),
+    (photos, photos.c.next_attempt_at, "status = 'pending' AND attempts > 0", _RETRY_S),
     (photos, photos.c.next_attempt_at, "status = 'pending'", _OTHERS_S),
-    (photos, photos.c.lease_until, "status = 'checking'", _OTHERS_S),
+    (photos, photos.c.lease_until, "status = 'checking'", _LEASE_S),
     (deletions, deletions.c.not_before, "not_before IS NOT NULL", _OTHERS_S),
     (webhook_deliveries, webhook_deliveries.c.next_attempt_at, "state = 'waiting'", _OTHERS_S),
 )

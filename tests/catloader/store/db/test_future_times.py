@@ -24,6 +24,10 @@ def test_impossible_waits_end_at_once_and_others_go_on(engine: Engine) -> None:
     (waiting,) = add_photos(engine, 1, _THEN, attempts=1)
     (claimed,) = add_photos(engine, 1, status="checking", claim_token="of then", lease_until=_THEN)
     in_an_hour = utcnow() + timedelta(hours=1)
+    (retried,) = add_photos(engine, 1, utcnow() + timedelta(hours=2), attempts=2)
+    in_two_days = utcnow() + timedelta(days=2)
+    (leased,) = add_photos(engine, 1, status="checking", claim_token="of a day", lease_until=in_two_days)
+    add_photos(engine, 1, in_two_days, begun_at=utcnow())  # after new thresholds
     (new,) = add_photos(engine, 1, in_an_hour)
     add_photos(engine, 1, in_an_hour, attempts=1)
     add_photos(engine, 1, in_an_hour, begun_at=utcnow())
@@ -45,8 +49,8 @@ def test_impossible_waits_end_at_once_and_others_go_on(engine: Engine) -> None:
             ],
         )
     assert queue.claim(9) == []
-    assert end_impossible_waits(engine) == 5
-    assert {claim.photo_id for claim in queue.claim(9)} == {waiting, claimed, new}
+    assert end_impossible_waits(engine) == 7
+    assert {claim.photo_id for claim in queue.claim(9)} == {waiting, claimed, new, retried, leased}
     assert [deletion.key for deletion in Deletions(engine).due(9)] == ["then"]
     delivery = WebhookDeliveries(engine).claim()
     assert delivery is not None
