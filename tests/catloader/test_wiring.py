@@ -42,7 +42,7 @@ def test_only_the_settings_read_the_environment() -> None:
         "catloader/checks/shadow_runs.py",
         "catloader/explanations/warm_child.py",
         "catloader/demo/temporary_site.py",
-        "catloader/metrics.py",
+        "catloader/metric_files.py",
         "catloader/server/commands.py",
     }
     readers = {
