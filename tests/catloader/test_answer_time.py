@@ -14,8 +14,11 @@ import requests
 from botocore.exceptions import ReadTimeoutError
 
 from catloader.answer_time import limit_session, response_class
-from catloader.errors import StoreUnavailable
+from catloader.checks.dispatch import HttpPost
+from catloader.checks.signatures import Signer, new_secret
+from catloader.errors import ProviderUnavailable, StoreUnavailable
 from catloader.mail.smtp import NotSent, SmtpServer
+from catloader.oidc.provider import Provider
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.direct import DirectClient
 from catloader.store.s3.objects import ObjectStore
@@ -24,11 +27,11 @@ from catloader.webhooks.target import Target
 _HEAD = b"HTTP/1.1 200 OK\r\nX-Long: "
 _BODY = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: 100000\r\n\r\n'
 _GREETING = b"220 "
-_LIMIT_S, _PAUSE_S, _BYTES = 0.3, 0.02, 400
+_LIMIT_S, _PAUSE_S, _BYTES = 0.3, 0.02, 1000
 
 
 class _Dripping:
-    """Sends ``first`` at once, then single bytes for eight seconds, then closes the connection."""
+    """Sends ``first`` at once, then single bytes for 20 seconds, then closes the connection."""
 
     def __init__(self, first: bytes, number: int = _BYTES) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -132,6 +135,17 @@ def test_a_dripping_mail_server_holds_up_no_other_mail() -> None:
     with _dripping(_GREETING) as server:
         mails = SmtpServer("127.0.0.1", server.port, "off", timeout_s=_LIMIT_S / 4)
         assert mails.send(EmailMessage(), "anna@example.org") == NotSent("no answer", retryable=True)
+
+
+@pytest.mark.slow
+def test_a_dripping_provider_and_a_dripping_checker_hold_no_thread() -> None:
+    with _dripping(_BODY) as provider, _dripping(_BODY) as checker:
+        dispatcher = HttpPost(checker.url, Signer(new_secret(), lambda _id, _time: True), retry_s=60)
+        dispatcher.wake()
+        log_in = Provider(provider.url, "client", "", "https://cats.example.org/login/oidc/callback", "ID")
+        with pytest.raises(ProviderUnavailable):
+            log_in.examine()
+    dispatcher.close()
 
 
 def test_a_large_answer_may_take_longer_than_a_small_one() -> None:
