@@ -21,6 +21,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _ANCILLARY = 0x20  # a bit of the chunk name's first byte
 _MAX_CHUNKS = 2**16
+_CHECKSUM_BYTES = 4
 _AROUND_BYTES = 12
 """Bytes of a chunk in addition to its content: length, name, checksum."""
 _WITH_ORIENTATION = frozenset({b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1"})
@@ -103,6 +104,20 @@ def chunks_before_pixels(png: bytes) -> Iterator[tuple[bytes, bytes]]:
 def pixel_data(png: bytes) -> Iterator[bytes]:
     """Yield the compressed pixels, chunk by chunk."""
     return (content for name, content in _chunks(png) if name == b"IDAT")
+
+
+def without_pixel_checksum(png: bytes) -> bytes:
+    """Return the file without the last bytes of its compressed pixels, a checksum of the whole.
+
+    Each chunk has a checksum of its own, so that browsers ignore this one; Pillow does if it is missing.
+    """
+    chunks, surplus_bytes = list(_chunks(png)), _CHECKSUM_BYTES
+    for place, (name, content) in reversed(list(enumerate(chunks))):
+        if name == b"IDAT":
+            kept = content[: max(0, len(content) - surplus_bytes)]
+            surplus_bytes -= len(content) - len(kept)
+            chunks[place] = name, kept
+    return SIGNATURE + b"".join(_chunk(name, content) for name, content in chunks)
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -15,7 +15,14 @@ from catloader.intake.prepare import Limits, prepare
 from checker.errors import UnreadableImage
 from checker.pixels.formats import complete
 from checker.pixels.renditions import site_renditions
-from tests.support.hostile.core_containers import png_chunk, png_file, png_header, png_interlaced, png_rows
+from tests.support.hostile.core_containers import (
+    png_chunk,
+    png_chunks,
+    png_file,
+    png_header,
+    png_interlaced,
+    png_rows,
+)
 
 LIMITS = Limits(2**20, 10**6, 2560, 320, 88)
 SIZE_PX = (96, 64)
@@ -50,10 +57,10 @@ def assert_taken(data: bytes) -> None:
     site_renditions(data)
 
 
-def assert_refused(data: bytes) -> None:
+def assert_refused(data: bytes, reason: str = "truncated") -> None:
     with pytest.raises(errors.BrokenImage):
         prepare(data, limits=LIMITS)
-    with pytest.raises(UnreadableImage, match="truncated"):
+    with pytest.raises(UnreadableImage, match=reason):
         site_renditions(data)
 
 
@@ -72,6 +79,30 @@ def test_interlaced_png_with_a_last_row_that_lacks_others_is_refused() -> None:
     """The last pass writes every second row; of 63 rows the last one belongs to earlier passes."""
     assert_taken(png(2, interlaced=True, rows_px=63))
     assert_refused(png(2, interlaced=True, rows_px=63, missing=1 + 3 * SIZE_PX[0]))
+
+
+@pytest.mark.parametrize("chunks", [1, 3, 200])
+def test_wrong_checksum_of_all_pixels_of_a_png_is_ignored(chunks: int) -> None:
+    """The chunks' own checksums are right; browsers ignore the other one."""
+    header, *others = png_chunks(png(2))
+    (pixels,) = (content for name, content in others if name == b"IDAT")
+    wrong = pixels[:-4] + bytes(byte ^ 0xFF for byte in pixels[-4:])
+    step = -(-len(wrong) // chunks)
+    parts = [png_chunk(b"IDAT", wrong[at : at + step]) for at in range(0, len(wrong), step)]
+    turned = png_chunk(b"eXIf", b"II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")
+    hdr = png_chunk(b"cICP", bytes([9, 16, 0, 1]))
+    data = png_file(png_chunk(*header), hdr, turned, *parts)
+    sound = png_file(png_chunk(*header), hdr, turned, png_chunk(b"IDAT", pixels))
+    assert prepare(data, limits=LIMITS).photo == prepare(sound, limits=LIMITS).photo
+    assert site_renditions(data) == site_renditions(sound)
+
+
+def test_broken_pixels_of_a_png_are_refused() -> None:
+    (_, header), *others = png_chunks(png(2))
+    (pixels,) = (content for name, content in others if name == b"IDAT")
+    for at in range(100, len(pixels) - 100, 997):
+        broken = pixels[:at] + bytes(40) + pixels[at + 40 :]
+        assert_refused(png_file(png_chunk(b"IHDR", header), png_chunk(b"IDAT", broken)), "decoded")
 
 
 def test_black_png_is_taken() -> None:
