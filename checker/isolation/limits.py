@@ -91,7 +91,7 @@ def resident_bytes() -> int:
 def share_one_arena() -> None:
     """Let all threads of this process take memory from one heap; call it before they start.
 
-    glibc gives each thread a heap of its own, and ``give_memory_back`` reaches the end of the first one only.
+    glibc gives each thread a heap of its own, so memory that one thread has freed is not used by the others.
     """
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)

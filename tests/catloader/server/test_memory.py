@@ -19,13 +19,13 @@ _UPLOADERS = 6
 @pytest.mark.skipif(sys.platform != "linux", reason="only the C library of Linux keeps this memory")
 def test_memory_of_large_uploads_is_returned(tmp_path: Path) -> None:
     with serving(tmp_path) as site, ThreadPoolExecutor(_UPLOADERS) as threads:
-        uploaders = [Uploader(site, b"", registered(site.url)) for _ in range(_UPLOADERS)]
         (web,) = site.web_processes()
-        before_bytes = web.memory_info().rss
+        before_bytes = web.memory_info().rss  # the hash of a password takes 64 MB: before the first one
+        uploaders = [Uploader(site, b"", registered(site.url)) for _ in range(_UPLOADERS)]
         for head in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a"):
             answers = threads.map(Uploader.upload, uploaders, [head.ljust(_BODY_BYTES, b"x")] * _UPLOADERS)
             assert {status for status, *_ in answers} <= {422, 415, 503}
-        end_s = time.monotonic() + 60
+        end_s = time.monotonic() + 20
         while web.memory_info().rss > before_bytes + _BODY_BYTES:
             assert time.monotonic() < end_s, f"{(web.memory_info().rss - before_bytes) / 1e6:.0f} MB more"
             time.sleep(0.1)
