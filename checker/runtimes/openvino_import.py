@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from checker.errors import ModelRefused
+from checker.runtimes.processor import leave_out_amx
 from models.openvino_ir import without_telemetry
 
 _CONVERTER = "openvino.tools.ovc"
@@ -25,6 +26,7 @@ def import_openvino() -> Any:
         ModelRefused: it is not installed.
     """
     without_telemetry()
+    leave_out_amx()
     try:
         with _without_converter():
             import openvino

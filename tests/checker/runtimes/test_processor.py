@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from checker.runtimes.processor import cpu_flags, instruction_sets, multiplies_bf16, saturates_int8
+from checker.runtimes.processor import (
+    cpu_flags,
+    instruction_sets,
+    leave_out_amx,
+    multiplies_bf16,
+    saturates_int8,
+)
 
 ZEN_3 = "fpu sse4_2 fma avx avx2"
 CASCADE_LAKE = f"{ZEN_3} avx512f avx512_vnni"
@@ -41,6 +48,27 @@ def test_flags_that_onednn_must_not_use_are_left_out(tmp_path: Path, monkeypatch
     assert instruction_sets(cpu_flags(cpuinfo)) == "AVX2"
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI")
     assert not saturates_int8(cpu_flags(cpuinfo))
+
+
+@pytest.mark.parametrize(
+    ("flags", "limit", "expected"),
+    [
+        (f"{SAPPHIRE_RAPIDS} amx_tile", None, "AVX512_CORE_BF16"),
+        (f"{SAPPHIRE_RAPIDS} amx_tile", "AVX2", "AVX2"),
+        (CASCADE_LAKE, None, None),
+    ],
+)
+def test_onednn_is_limited_where_the_processor_has_amx(
+    flags: str, limit: str | None, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"flags\t\t: {flags}\n")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit or "")
+    if limit is None:
+        monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    leave_out_amx(cpuinfo)
+    assert os.environ.get("ONEDNN_MAX_CPU_ISA") == expected
+    assert "AMX" not in instruction_sets(cpu_flags(cpuinfo))
 
 
 def test_a_system_without_cpuinfo_has_no_flags(tmp_path: Path) -> None:
