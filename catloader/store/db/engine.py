@@ -42,8 +42,8 @@ _REQUEST_BUSY_TIMEOUT_S = 12.0
 
 Threads of waiting requests are not available to others; pages hardly ever write and have their own threads.
 """
-_LOCK_S = 4.0
-"""In PostgreSQL reads wait as well, and with them the threads of all pages and of ``/livez``."""
+_LOCK_S = _REQUEST_BUSY_TIMEOUT_S
+"""A lock of 10 s refuses nothing here either. Reads wait as well, and with them the threads of all pages."""
 _JOURNAL_BUSY_S = 3.0
 _BUSY_OPTION = "catloader_busy_s"
 _READ_ONLY = "catloader_read_only"
