@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -143,7 +144,13 @@ def make_site(s3_server: EmbeddedS3, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def many(make_site: Callable[[int], Any]) -> Iterator[BulkSite]:
-    """A site with ``MANY`` checked photos, which no test changes; each test has its own plans."""
+def shared_site(make_site: Callable[[int], Any]) -> Iterator[BulkSite]:
     with make_site(MANY) as site:
         yield site
+
+
+@pytest.fixture
+def many(shared_site: BulkSite) -> BulkSite:
+    """A site with ``MANY`` checked photos, which no test changes, and without the plans of other tests."""
+    shutil.rmtree(shared_site.folder / "bulk", ignore_errors=True)
+    return shared_site
