@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from models.catalogue import Entry, Preprocessing
 from models.errors import OptimiseFailed
-from models.openvino_ir import without_telemetry
+from models.openvino_package import prepare_import
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -31,7 +31,7 @@ def import_package(name: str) -> Any:
     Raises:
         OptimiseFailed: it is not installed.
     """
-    without_telemetry()
+    prepare_import()
     try:
         return importlib.import_module(name)
     except ImportError as error:

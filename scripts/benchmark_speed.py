@@ -18,8 +18,8 @@ from pathlib import Path
 
 import scripts  # noqa: F401 - first: finds the packages without an installation
 from checker.runtimes.names import DEVICES
-from checker.runtimes.processor import cpu_flags, multiplies_bf16
 from models.catalogue import entry_named
+from models.processor import cpu_flags, multiplies_bf16
 from scripts.command_line import CannotRun, new_file, number, report_errors, require
 from scripts.speed.names import CATLOADER, MODELS, ON_GPU, OTHERS, WHOLE_PHOTO, Plan
 

@@ -54,6 +54,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    from models.openvino_package import prepare_import
+
+    prepare_import()
     import nncf
     import openvino
 

@@ -13,7 +13,7 @@ from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary
 from catloader.settings import Settings
 from checker import __version__
 from checker.process.cores import available_cores
-from checker.runtimes.processor import cpu_flags
+from models.processor import cpu_flags
 
 _OLDEST = (3, 11)
 _FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16")

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from checker.runtimes.processor import instruction_names, within_limit
+from models.processor import instruction_names, within_limit
 
 ROOT = Path(__file__).resolve().parents[2]
 _CODE = ("checker", "models", "scripts")

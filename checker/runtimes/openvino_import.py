@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from checker.errors import ModelRefused
-from checker.runtimes.processor import leave_out_amx
-from models.openvino_ir import without_telemetry
+from models.openvino_package import prepare_import
 
 _CONVERTER = "openvino.tools.ovc"
 _cores: list[Any] = []
@@ -25,8 +24,7 @@ def import_openvino() -> Any:
     Raises:
         ModelRefused: it is not installed.
     """
-    without_telemetry()
-    leave_out_amx()
+    prepare_import()
     try:
         with _without_converter():
             import openvino

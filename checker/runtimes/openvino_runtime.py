@@ -18,11 +18,11 @@ import numpy as np
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES
 from checker.runtimes.openvino_import import shared_core
-from checker.runtimes.processor import cpu_flags, instruction_sets
 from checker.values import INPUTS_PER_PHOTO, Activations, Floats, ModelInfo, Pixels
 from models.catalogue import Entry, Preprocessing
 from models.errors import ModelsError
 from models.openvino_ir import Manifest, verify
+from models.processor import cpu_flags, instruction_sets
 
 # Precision -> OpenVINO's inference precision, and the capability that the processor must have for it.
 _HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}

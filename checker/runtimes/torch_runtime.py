@@ -16,11 +16,11 @@ from checker.pixels import nvjpeg
 from checker.pixels.decode import LIBRARIES
 from checker.runtimes.batch_sizes import next_size
 from checker.runtimes.prepack import pack
-from checker.runtimes.processor import cpu_flags, instruction_sets
 from checker.values import INPUTS_PER_PHOTO, Activations, Floats, ModelInfo, Pixels
 from models.build import build, fold_batch_norms
 from models.catalogue import Entry, Preprocessing
 from models.digest import verify
+from models.processor import cpu_flags, instruction_sets
 
 if TYPE_CHECKING:
     from checker.runtimes.cuda_graphs import Graphs

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from models.catalogue import CLASSES
 from models.errors import WeightsRefused
 from models.importing.layers import Layer, Norm
-from models.openvino_ir import without_telemetry
+from models.openvino_package import prepare_import
 
 _Floats = npt.NDArray[np.float32]
 
@@ -53,7 +53,7 @@ def read_onnx(path: Path) -> OnnxModel:
     Raises:
         WeightsRefused: openvino is missing, the file can't be read, or is not a classifier of 1000 classes.
     """
-    without_telemetry()
+    prepare_import()
     try:
         openvino = importlib.import_module("openvino")
         frontend = importlib.import_module("openvino.frontend")

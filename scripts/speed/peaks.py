@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from checker.process.cores import available_cores
-from models.openvino_ir import without_telemetry
+from models.openvino_package import prepare_import
 
 _LAYERS = 6
 _SIDE = 1024
@@ -28,7 +28,7 @@ _HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "IN
 
 def peaks(seconds: float) -> dict[str, float]:
     """Return precision -> GOP/s (two for each multiply-add) of all cores together."""
-    without_telemetry()
+    prepare_import()
     import openvino
 
     core = openvino.Core()

@@ -15,7 +15,7 @@ from catloader.demo.client import Visitor
 from catloader.demo.photos import demo_photos
 from catloader.demo.temporary_site import temporary_site
 from checker.evaluation.photos import CAT, NOT_CAT
-from checker.runtimes.processor import cpu_flags, multiplies_bf16
+from models.processor import cpu_flags, multiplies_bf16
 from tests.support import run_folder
 from tests.support.photo_sets import PhotoSet
 from tests.support.weights import ENTRY

@@ -10,13 +10,13 @@ from pathlib import Path
 from checker.decision.profile import Profile, load_profile
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
-from checker.runtimes.processor import cpu_flags, multiplies_bf16
 from checker.runtimes.selection.background import can_optimise
 from checker.runtimes.selection.select import require_rates
 from checker.runtimes.selection.variants import RuntimeRequest
 from models import openvino_ir
 from models.catalogue import Entry, automatic, automatic_on_disk, weights_path
 from models.errors import ModelsError
+from models.processor import cpu_flags, multiplies_bf16
 from models.recipes import recipes
 
 AUTO = "auto"

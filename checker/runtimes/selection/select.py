@@ -18,12 +18,12 @@ from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.ports import Classifier
 from checker.runtimes.batcher import Batcher
-from checker.runtimes.processor import cpu_flags, saturates_int8
 from checker.runtimes.selection.background import can_optimise
 from checker.runtimes.selection.load import load_classifier
 from checker.runtimes.selection.self_test import SelfTestFailed, self_test
 from checker.runtimes.selection.variants import RuntimeRequest, Variant, not_made, variants
 from models.catalogue import Entry, class_names
+from models.processor import cpu_flags, saturates_int8
 
 logger = logging.getLogger(__name__)
 

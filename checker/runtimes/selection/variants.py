@@ -10,11 +10,11 @@ from pathlib import Path
 from checker.decision.profile import Profile, ProfileKey, find_profile
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
-from checker.runtimes.processor import cpu_flags, multiplies_bf16
 from models import openvino_ir
 from models.catalogue import Entry
 from models.digest import verify
 from models.errors import ModelsError
+from models.processor import cpu_flags, multiplies_bf16
 from models.recipes import recipes
 
 logger = logging.getLogger(__name__)

@@ -14,11 +14,11 @@ import pytest
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.ports import Classifier
 from checker.runtimes.openvino_runtime import OpenVinoClassifier, _CompiledModel
-from checker.runtimes.processor import cpu_flags, instruction_sets
 from checker.values import Pixels
 from models import openvino_ir
 from models.catalogue import Entry
 from models.openvino_ir import Manifest
+from models.processor import cpu_flags, instruction_sets
 from tests.support import openvino_variants
 
 ROOT = Path(__file__).resolve().parents[3]

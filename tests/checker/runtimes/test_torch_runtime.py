@@ -16,12 +16,12 @@ import torch
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES, decode
 from checker.runtimes import cuda_graphs
-from checker.runtimes.processor import cpu_flags, instruction_sets
 from checker.runtimes.selection.load import load_classifier
 from checker.runtimes.torch_runtime import INPUTS_PER_FORWARD, TorchClassifier
 from checker.values import Pixels
 from models.build import architecture, build
 from models.catalogue import Entry, entry_named, resolve
+from models.processor import cpu_flags, instruction_sets
 from tests.support.fakes import photo
 
 LITE0, LITE0_PATH = resolve("efficientnet_lite0", Path())

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from click.testing import Result
 
-from checker.runtimes.processor import cpu_flags, instruction_sets
 from models import openvino_ir
 from models.catalogue import entry_named
+from models.processor import cpu_flags, instruction_sets
 from tests.support.bombs import slow_tiff
 
 Run = Callable[..., Result]

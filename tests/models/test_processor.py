@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from checker.runtimes.processor import (
+from models.processor import (
     cpu_flags,
     instruction_sets,
     leave_out_amx,
