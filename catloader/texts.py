@@ -1,7 +1,8 @@
-"""Texts that people type (captions, reasons and notes): cleaned, folded for the search, as cells of CSV."""
+"""Texts that people type (captions, reasons and notes): checked, folded for the search, as cells of CSV."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Literal
 
@@ -15,6 +16,8 @@ MAX_WORDS = 8
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """First characters that make spreadsheets interpret a cell as a formula (OWASP, "CSV Injection")."""
 
+_LINE_END = re.compile("\r\n|[\r\v\f\x85]")
+_OTHER_SPACE = re.compile("[\t\x1c-\x1f]")
 Name = Literal["caption", "reason", "note"]
 _TOO_LONG: dict[Name, str] = {
     "caption": gettext_noop("The caption is longer than %(number)d characters."),
@@ -24,15 +27,18 @@ _TOO_LONG: dict[Name, str] = {
 
 
 def clean_text(text: str, name: Name) -> str:
-    """Remove control characters, lone surrogates (PostgreSQL refuses both) and blanks around.
+    """Return the text with line ends of one kind, blanks for tabs, and without blanks around.
 
     Args:
         name: what the text is, for the error.
 
     Raises:
-        InvalidInput: it is longer than ``MAX_TEXT_CHARS``.
+        InvalidInput: it is longer than ``MAX_TEXT_CHARS``, or has another control character or a lone
+            surrogate; PostgreSQL stores neither NUL nor the latter.
     """
-    text = "".join(c for c in text if c == "\n" or unicodedata.category(c) not in {"Cc", "Cs"}).strip()
+    text = _OTHER_SPACE.sub(" ", _LINE_END.sub("\n", text)).strip()
+    if any(c != "\n" and unicodedata.category(c) in {"Cc", "Cs"} for c in text):
+        raise InvalidInput("The text contains a control character. Type it again without it.")
     if len(text) > MAX_TEXT_CHARS:
         raise InvalidInput(_TOO_LONG[name], number=MAX_TEXT_CHARS)
     return text

@@ -249,13 +249,13 @@ def test_files_beyond_the_limit_are_refused(site: Site) -> None:
 
 def test_captions_are_cleaned_and_limited(site: Site) -> None:
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
-    nasty = f"  Mia\x00\x1b[31m\r\nand {family}\ud83d <b>  "
-    outcomes = site.upload(
-        ("a", photo()), ("b", photo()), ("c", photo()), captions=[nasty, "x" * 501, "x" * 500]
-    )
-    assert outcomes[1] == Refused("b", "The caption is longer than 500 characters.", 400)
-    captions = [row.caption for row in site.rows()]
-    assert captions == ["x" * 500, f"Mia[31m\nand {family} <b>"]
+    nasty = f"  Mia\t\r\nand\v{family} <b>  "
+    captions = [nasty, "x" * 501, "x" * 500, "Mia\0", "Mia \x1b[31m", "Mia \ud83d"]
+    outcomes = site.upload(*(("a", photo()) for _ in captions), captions=captions)
+    assert outcomes[1] == Refused("a", "The caption is longer than 500 characters.", 400)
+    sentence = "The text contains a control character. Type it again without it."
+    assert outcomes[3:] == [Refused("a", sentence, 400)] * 3
+    assert [row.caption for row in site.rows()] == ["x" * 500, f"Mia \nand\n{family} <b>"]
 
 
 def test_unavailable_store_refuses_every_file_after_one_attempt(
