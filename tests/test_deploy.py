@@ -95,7 +95,9 @@ def test_compose_services_name_existing_settings_commands_and_services(paths: tu
 
 def _assert_values(environment: dict[str, Any]) -> None:
     """Read the settings as a container would; placeholders of secrets get values."""
-    filled = {name: re.sub(r"\$\{[^}]*\}", "made-up", str(value)) for name, value in environment.items()}
+    filled = {
+        name: re.sub(r"\$\{[^}]*\}", "made-up-for-test", str(value)) for name, value in environment.items()
+    }
     assert str(Settings.from_environment(filled).database).startswith("postgresql")
 
 
@@ -111,7 +113,7 @@ def test_settings_of_kubernetes_have_valid_values() -> None:
     (secret,) = _documents(_KUBERNETES / "secret.example.yaml")
     (made,) = kustomization["configMapGenerator"]
     shared = dict(literal.split("=", 1) for literal in made["literals"])
-    keys = {name: value or "made-up" for name, value in secret["stringData"].items()}
+    keys = {name: value or "made-up-for-test" for name, value in secret["stringData"].items()}
     _assert_values(shared | keys)
     for _, workload in _workloads():
         for container in _containers(workload):

@@ -13,6 +13,9 @@ from typing import Annotated
 from limits import parse_many
 from pydantic import AfterValidator, SecretStr
 
+_KEY_CHARS = 16
+"""Fewest characters of a key that signs what visitors get."""
+
 
 def _folder(path: Path) -> Path:
     # Settings files (systemd, Docker) are not read by a shell, which would expand the ~.
@@ -63,6 +66,12 @@ def _bearer_token(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _signing_key(secret: SecretStr) -> SecretStr:
+    if 0 < len(secret.get_secret_value()) < _KEY_CHARS:  # a visitor could guess it from a signed cookie
+        raise ValueError(f"it must have at least {_KEY_CHARS} characters, as `openssl rand -hex 32` makes")
+    return secret
+
+
 def _rate(text: str) -> str:
     try:
         parse_many(text)
@@ -107,6 +116,7 @@ def split(text: str) -> list[str]:
 Folder = Annotated[Path, AfterValidator(_folder)]
 BucketName = Annotated[str, AfterValidator(_bucket)]
 RegionName = Annotated[str, AfterValidator(_region)]
+SigningKey = Annotated[SecretStr, AfterValidator(_signing_key)]
 BearerToken = Annotated[SecretStr, AfterValidator(_bearer_token)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 WebhookSecrets = Annotated[SecretStr, AfterValidator(_webhook_secrets)]

@@ -34,6 +34,7 @@ from catloader.settings.kinds import (
     HostNames,
     ListenAddress,
     RegionName,
+    SigningKey,
     WebhookSecret,
     WebhookSecrets,
 )
@@ -75,7 +76,7 @@ class Settings(BaseSettings):
     metrics_token: BearerToken = setting("CATLOADER_METRICS_TOKEN", _NO_SECRET, "Site", "Token for `/metrics`, which requests send as `Authorization: Bearer TOKEN`. Empty: the page is off.")
     log_format: LogFormat = setting("CATLOADER_LOG_FORMAT", "text", "Site", "Format of the log, on standard error and output: `text`, or `json` with an object on each line.")
     access_log: bool = setting("CATLOADER_ACCESS_LOG", False, "Site", "Log each request: address, method, path without query, status, bytes, duration, the request's id and those of its photos.")
-    secret_key: SecretStr = setting("CATLOADER_SECRET_KEY", _NO_SECRET, "Site", "Key that signs forms and messages to visitors. Empty: created at the first start and stored in the data folder.")
+    secret_key: SigningKey = setting("CATLOADER_SECRET_KEY", _NO_SECRET, "Site", "Key that signs forms and messages to visitors, of at least 16 characters. Empty: created at the first start and stored in the data folder.")
     trusted_proxies: int = setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; that many `X-Forwarded-*` entries are trusted.", ge=0, le=10)
     trusted_hosts: HostNames = setting("CATLOADER_TRUSTED_HOSTS", "", "Site", "Host names under which the site may be called, separated by commas; `.example.org` includes all subdomains. Empty: any. This machine's own addresses are always allowed.")
     hsts_s: int = setting("CATLOADER_HSTS_S", 31_536_000, "Site", "Time for which browsers that used https must keep using https (`Strict-Transport-Security`); 0: the header is not sent.", ge=0)

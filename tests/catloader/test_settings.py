@@ -286,6 +286,7 @@ def test_every_secret_can_come_from_a_file(name: str, tmp_path: Path) -> None:
         "DATABASE_URL": "postgresql://u:p@h/d",
         "CATLOADER_WEBHOOK_URL": "https://h/secret",
         "CATCHECK_BROKER_URL": "redis://:p@h/0",
+        "CATLOADER_SECRET_KEY": "hush" * 4,
     }.get(name, "hush")
     file = tmp_path / "secret"
     file.write_text(value + "\n")
@@ -301,8 +302,15 @@ def test_secret_file_loses_one_line_break_and_nothing_else(tmp_path: Path) -> No
     file = tmp_path / "secret"
     for text, value in {"a b \n": "a b ", "a\r\n": "a", "a\n\n": "a\n", "a": "a", "\ufeffa\n": "a"}.items():
         file.write_bytes(text.encode())  # the mark at the beginning is Notepad's
-        settings = Settings.from_environment({"CATLOADER_SECRET_KEY_FILE": str(file)})
-        assert settings.secret_key.get_secret_value() == value
+        settings = Settings.from_environment({"AWS_SECRET_ACCESS_KEY_FILE": str(file)})
+        assert settings.s3_secret_access_key.get_secret_value() == value
+
+
+def test_signing_key_that_can_be_guessed_is_refused_without_being_shown() -> None:
+    with pytest.raises(SettingError, match="at least 16 characters") as caught:
+        Settings.from_environment({"CATLOADER_SECRET_KEY": "hush-hush-hush!"})
+    assert "hush" not in str(caught.value)
+    assert Settings.from_environment({"CATLOADER_SECRET_KEY": "hush-hush-hush!!"}).secret_key
 
 
 def test_metrics_token_with_a_space_at_its_end_is_refused(tmp_path: Path) -> None:

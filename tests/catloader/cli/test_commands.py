@@ -164,7 +164,7 @@ def test_settings_are_read_once_per_run() -> None:
 
 
 def test_settings_mark_changed_values_and_hide_secrets(typed: Run) -> None:
-    output = typed("settings", CATLOADER_SECRET_KEY="hush", CATLOADER_HOST="0.0.0.0").output
+    output = typed("settings", CATLOADER_SECRET_KEY="hush" * 4, CATLOADER_HOST="0.0.0.0").output
     assert "\n* CATLOADER_HOST=0.0.0.0\n" in output
     assert "\n  CATLOADER_WEB_THREADS=8\n" in output
     assert "\n* CATLOADER_SECRET_KEY=(hidden)\n" in output
