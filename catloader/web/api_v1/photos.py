@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, make_response, request, url_for
+from flask import Blueprint, abort, make_response, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.accounts.api_tokens import Scope
 from catloader.api_models import Photo, PhotoPage
-from catloader.errors import CatLoaderError, InvalidInput, NotFound, NotPossibleNow
+from catloader.errors import InvalidInput, NotFound, NotPossibleNow
 from catloader.intake.upload import Refused
 from catloader.store.db.photos import photo_rows as rows
 from catloader.store.db.photos.gallery import Selection
@@ -22,7 +22,7 @@ from catloader.web.http.bearer import needs
 from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
 from catloader.web.photos.photo_list import position_of, position_of_text, text_of_position
 from catloader.web.uploads.admission import uses_object_store
-from catloader.web.uploads.storing import store_files, store_once
+from catloader.web.uploads.storing import refused_response, store_files, store_once
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("api_photos", __name__, url_prefix="/api/v1/photos")
@@ -113,16 +113,8 @@ def _store(name: str, data: bytes, caption: str, key: UploadKey | None) -> int:
     else:
         (outcome,) = store_files([(name, data)], [caption], len(data))
     if isinstance(outcome, Refused):
-        raise _RefusedUpload(outcome)
+        abort(refused_response(outcome))
     return outcome.photo_id
-
-
-class _RefusedUpload(CatLoaderError):
-    """A refused outcome of the use case, as an error."""
-
-    def __init__(self, outcome: Refused) -> None:
-        super().__init__(outcome.error)
-        self.status, self.retry_after_s = outcome.status, outcome.retry_after_s
 
 
 def _shown(photo: rows.Photo) -> Photo:

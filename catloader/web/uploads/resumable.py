@@ -26,17 +26,15 @@ from catloader.errors import EmptyFile, InvalidInput, TooManyBytes
 from catloader.intake.partial_file import FileFacts, OpenUpload, length_of, upload_id
 from catloader.intake.prepare import shown_limit
 from catloader.intake.square import square_of_text
-from catloader.intake.upload import Refused, Uploaded, refuse_full_disk
+from catloader.intake.upload import Uploaded, refuse_full_disk
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.upload_keys import UploadKey
 from catloader.texts import clean_text
 from catloader.web.accounts.sessions import current_user, without_login
 from catloader.web.http.bearer import also_with
 from catloader.web.http.context import services
-from catloader.web.http.errors import error_response
-from catloader.web.languages import translated
 from catloader.web.uploads.admission import take_place, uses_object_store
-from catloader.web.uploads.storing import duplicate_of, store_once
+from catloader.web.uploads.storing import duplicate_of, refused_response, store_once
 
 blueprint = Blueprint("resumable", __name__, url_prefix="/upload/resumable")
 
@@ -166,7 +164,7 @@ def _finished(upload: OpenUpload) -> Response:
         return _stored(upload.id, outcome)
     if outcome.status < 500 and outcome.retry_after_s is None:
         upload.remove()
-    return _refused(outcome)
+    return refused_response(outcome)
 
 
 def _photo_of(id: str) -> int | None:
@@ -193,13 +191,6 @@ def _stored(id: str, outcome: Uploaded, status: int = 204) -> Response:
     if outcome.duplicate_of is not None:
         headers["Duplicate-Of"] = str(outcome.duplicate_of)
     return _empty(status, headers)
-
-
-def _refused(outcome: Refused) -> Response:
-    response = make_response(error_response(outcome.status, translated(outcome.reason or outcome.error)))
-    if outcome.retry_after_s:
-        response.headers["Retry-After"] = str(outcome.retry_after_s)
-    return response
 
 
 def _empty(status: int, headers: dict[str, str]) -> Response:

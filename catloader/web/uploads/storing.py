@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from flask import after_this_request
+from flask import after_this_request, make_response
 from werkzeug.wrappers import Response
 
 from catloader.checks.dispatch import Dispatcher
@@ -20,7 +20,9 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.upload_keys import UploadKey
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import for_log, services
+from catloader.web.http.errors import error_response
 from catloader.web.http.request_log import tell_photos
+from catloader.web.languages import translated
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +100,14 @@ def store_once(
         return Uploaded(name, id, duplicate_of(id))
     (outcome,) = store_files([(name, data)], [caption], len(data), [key], keep_dates=keep_date, square=square)
     return outcome
+
+
+def refused_response(outcome: Refused) -> Response:
+    """Answer with the error of a file that was refused, which is logged and counted already."""
+    response = make_response(error_response(outcome.status, translated(outcome.reason or outcome.error)))
+    if outcome.retry_after_s:
+        response.headers["Retry-After"] = str(outcome.retry_after_s)
+    return response
 
 
 def _stored_before(outcome: Uploaded | Refused, key: UploadKey) -> Uploaded | None:

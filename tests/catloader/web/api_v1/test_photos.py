@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -17,7 +18,7 @@ from catloader.store.db.schema import upload_keys
 from catloader.web.http.request_log import HEADER
 from checker.values import Verdict
 from tests.support.programs import Program, assert_problem, token_of
-from tests.support.site import Person, check, jpeg
+from tests.support.site import Person, check, jpeg, services_of
 
 
 def test_an_upload_is_answered_202_and_its_photo_follows(app: Flask, program: Program, anna: Person) -> None:
@@ -210,6 +211,19 @@ def test_a_photo_of_another_account_looks_like_a_missing_one(
 )
 def test_bad_uploads_get_problem_details(program: Program, data: bytes, kind: str, status: int) -> None:
     assert_problem(program.upload(data, kind=kind), status)
+
+
+def _refusals(app: Flask) -> Counter[str]:
+    """Count the refusals of each reason so far."""
+    (family,) = services_of(app).metrics.refusals.collect()
+    totals = (sample for sample in family.samples if sample.name.endswith("_total"))
+    return Counter({sample.labels["reason"]: int(sample.value) for sample in totals})
+
+
+def test_a_refused_upload_is_counted_once_by_its_reason(app: Flask, program: Program) -> None:
+    before = _refusals(app)
+    assert_problem(program.upload(b"no photo"), 415)
+    assert _refusals(app) - before == {"not_an_image": 1}
 
 
 def test_errors_of_the_router_are_problem_details(app: Flask, program: Program) -> None:
