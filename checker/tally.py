@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 _LOG_EVERY_S = 60.0
 
 LOST = "taken over by another checker"
+ERROR = "error"
+"""An attempt without a verdict; another one may follow."""
 
 
 class Tally:
@@ -47,7 +49,7 @@ class Tally:
 
 
 def kind_of(outcome: Outcome) -> str:
-    """Return the kind of a written outcome: its verdict, ``unreadable`` or ``failed``."""
+    """Return the kind of a written outcome: its verdict, ``unreadable``, or ``ERROR``."""
     if outcome.decision is not None:
         return str(outcome.decision.verdict)
-    return "unreadable" if outcome.unreadable and not outcome.retryable else "failed"
+    return "unreadable" if outcome.unreadable and not outcome.retryable else ERROR

@@ -24,7 +24,7 @@ from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import decode_each, keep_memory
 from checker.plurals import counted
 from checker.ports import CheckQueue, Decoder, ImageSource
-from checker.tally import LOST, Tally, kind_of
+from checker.tally import ERROR, LOST, Tally, kind_of
 from checker.values import Claim, Outcome
 
 logger = logging.getLogger(__name__)
@@ -59,8 +59,7 @@ class Workers:
         self._heartbeat: Heartbeat | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._fetchers: ThreadPoolExecutor | None = None
-        self._tally = Tally()
-        self._log_limits = LogLimits()
+        self._tally, self._log_limits = Tally(), LogLimits()
 
     @property
     def in_hand(self) -> int:
@@ -236,11 +235,12 @@ class Workers:
         return True
 
     def _count(self, outcome: Outcome, was_written: bool) -> None:
-        if outcome.error is not None:
-            logger.warning("photo %d: %s", outcome.claim.photo_id, outcome.error)
+        claim, error = outcome.claim, outcome.error
+        if error is not None:
+            logger.warning("photo %d, attempt %d: %s", claim.photo_id, claim.attempt, error)
         kind = kind_of(outcome)
         with self.changed:
-            self.finished += was_written and kind != "failed"
+            self.finished += was_written and kind != ERROR
             self._tally.add(kind if was_written else LOST)
 
     def _pause(self, effect: str, reason: CheckerError | str) -> None:

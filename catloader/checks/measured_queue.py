@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from catloader.metrics import Metrics
 from checker.ports import CheckQueue
+from checker.tally import kind_of
 from checker.values import Claim, Outcome
 
 
@@ -33,10 +34,6 @@ class MeasuredQueue:
 
     def _count(self, outcome: Outcome) -> None:
         model = outcome.model_info.model if outcome.model_info else "none"
-        if outcome.decision is not None:
-            name = str(outcome.decision.verdict)
-        else:
-            name = "unreadable" if outcome.unreadable else "error"
-        self._metrics.photos_checked.labels(name, model).inc()
+        self._metrics.photos_checked.labels(kind_of(outcome), model).inc()
         if "classify" in outcome.ms:
             self._metrics.inference_s.observe(outcome.ms["classify"] / 1000)

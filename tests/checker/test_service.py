@@ -11,7 +11,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from checker.errors import ClassifierFailed, ModelRefused, NotReady, ObjectRefused, StoreUnavailable
+from checker.errors import (
+    ClassifierFailed,
+    ModelRefused,
+    NotReady,
+    ObjectMissing,
+    ObjectRefused,
+    StoreUnavailable,
+)
 from checker.pipeline import LoadedModel
 from checker.service import CheckerService, Successors
 from checker.values import INPUTS_PER_PHOTO, Claim, Outcome, Rendition
@@ -546,10 +553,22 @@ def test_log_has_one_line_at_the_start_and_one_per_pass(rig: Rig, caplog: pytest
     lines = [record.getMessage() for record in caplog.records]
     begin = "checking with stub (torch fp32, cpu); weights 00000000, loaded in "
     assert re.fullmatch(re.escape(begin) + r"\d+\.\d s", lines[0])
-    assert "photo 3: This is not a photo" in lines[1]
+    assert "photo 3, attempt 1: This is not a photo" in lines[1]
     assert lines[2].startswith("checked 4 photos in ")
     assert lines[2].endswith("ms each): 3 cat, 1 unreadable")
     assert len(lines) == 3
+
+
+def test_log_counts_an_attempt_that_may_be_repeated_as_an_error(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "checker")
+    rig.put(0)
+    rig.put(1, error=ObjectMissing("The photo is not in the store."))
+    rig.service().drain()
+    lines = [record.getMessage() for record in caplog.records]
+    assert "photo 1, attempt 1: The photo is not in the store." in lines
+    assert lines[-1].endswith("ms each): 1 cat, 1 error")
 
 
 def test_concurrent_drains_check_each_photo_once(rig: Rig) -> None:

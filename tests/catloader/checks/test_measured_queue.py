@@ -1,0 +1,28 @@
+"""The metrics that a checker's queue writes."""
+
+from __future__ import annotations
+
+import pytest
+
+from catloader.checks.measured_queue import MeasuredQueue
+from catloader.metrics import Metrics
+from checker.testing import InMemoryCheckQueue
+from checker.values import Outcome
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "retryable", "name"),
+    [(True, False, "unreadable"), (True, True, "error"), (False, True, "error")],
+)
+def test_an_attempt_that_may_be_repeated_counts_as_an_error(
+    unreadable: bool, retryable: bool, name: str
+) -> None:
+    metrics, photos = Metrics(), InMemoryCheckQueue()
+    photos.add(1, "photo.jpg", "thumbnail.jpg")
+    queue = MeasuredQueue(photos, metrics)
+    (claim,) = queue.claim(1)
+    outcome = Outcome(claim, error="It can't be decoded.", unreadable=unreadable, retryable=retryable)
+    assert queue.finish([outcome]) == [True]
+    (family,) = metrics.photos_checked.collect()
+    counted = {sample.labels["outcome"] for sample in family.samples if sample.name.endswith("_total")}
+    assert counted == {name}
