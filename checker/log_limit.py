@@ -18,8 +18,8 @@ class LogLimit:
         self._next_s = float("-inf")
         self._suppressed = 0
 
-    def suppressed(self) -> int | None:
-        """Return None if this message must not be logged, else the number not logged since the last one."""
+    def suffix(self) -> str | None:
+        """Return None if this message must not be logged, else what to append: how many were left out."""
         with self._lock:
             now_s = self._clock_s()
             if now_s < self._next_s:
@@ -27,7 +27,7 @@ class LogLimit:
                 return None
             count, self._suppressed = self._suppressed, 0
             self._next_s = now_s + _PERIOD_S
-            return count
+            return f" ({count} more not logged)" if count else ""
 
 
 class LogLimits:
@@ -38,10 +38,9 @@ class LogLimits:
         self._limits: dict[str, LogLimit] = {}
 
     def suffix(self, cause: str) -> str | None:
-        """Return None if this message must not be logged, else what to append: how many were left out."""
+        """Do the same for the messages of one cause."""
         with self._lock:
             if cause not in self._limits and len(self._limits) >= _MAX_CAUSES:
                 self._limits.pop(next(iter(self._limits)))
             limit = self._limits.setdefault(cause, LogLimit(self._clock_s))
-        count = limit.suppressed()
-        return None if count is None else f" ({count} more not logged)" if count else ""
+        return limit.suffix()

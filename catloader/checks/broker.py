@@ -133,8 +133,8 @@ class BrokerListener:
                     logger.warning("%s Trying again%s.", self._broker.no_answer(error), suffix)
                 self._closing.wait(self._retry_s)
             except Exception:  # the top of this thread; the sweep finds the photos meanwhile
-                if self._log_limits.suffix("unknown") is not None:
-                    logger.exception("no wake-ups from the broker %s; trying again", self._broker.name)
+                if (suffix := self._log_limits.suffix("unknown")) is not None:
+                    logger.exception("no wake-ups from %s; trying again%s", self._broker.name, suffix)
                 self._closing.wait(self._retry_s)
 
     def _listen(self) -> None:

@@ -100,8 +100,8 @@ class InBackground:
                 return
             self._requested.clear()
             if failure := self._failure():
-                if self._log_limit.suppressed() is not None:
-                    logger.warning(failure)
+                if (suffix := self._log_limit.suffix()) is not None:
+                    logger.warning("%s%s", failure, suffix)
                 self._requested.set()
                 self._closing.wait(self._retry_s)
 

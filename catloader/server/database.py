@@ -65,8 +65,8 @@ def wait_for_migrated_database(settings: Settings) -> None:
         try:
             migrate_database(settings)
         except StoreUnavailable as error:
-            if limit.suppressed() is not None:
-                logger.warning("%s Waiting for it; photos wait meanwhile.", error)
+            if (suffix := limit.suffix()) is not None:
+                logger.warning("%s Waiting for it; photos wait meanwhile.%s", error, suffix)
             time.sleep(_RETRY_S)
         else:
             return

@@ -141,8 +141,8 @@ def _make_buckets_when_it_answers(settings: Settings) -> None:
         try:
             store.ensure_buckets()
         except NoAnswer as error:
-            if limit.suppressed() is not None:
-                logger.warning("%s Waiting for it; photos wait meanwhile.", error)
+            if (suffix := limit.suffix()) is not None:
+                logger.warning("%s Waiting for it; photos wait meanwhile.%s", error, suffix)
             time.sleep(_RETRY_S)
         else:
             return

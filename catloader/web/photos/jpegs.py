@@ -192,6 +192,5 @@ def _stored(kind: ObjectKind, key: str, sha256: str | None) -> bytes:
 
 def _log_missing(kind: ObjectKind) -> None:
     limit: LogLimit = current_app.extensions.setdefault("catloader.missing_objects", LogLimit())
-    if (others := limit.suppressed()) is not None:
-        more = f" ({others} more not logged)" if others else ""
-        logger.warning("%s: the %s is not in the object store%s", logged_path(request.path), kind, more)
+    if (suffix := limit.suffix()) is not None:
+        logger.warning("%s: the %s is not in the object store%s", logged_path(request.path), kind, suffix)
