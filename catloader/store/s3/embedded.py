@@ -8,6 +8,7 @@ import json
 import logging
 import secrets
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -167,24 +168,24 @@ class EmbeddedS3:
                 stdout=log,
                 keep_open=[lock.fileno()],
             )
-        ended = "ended"
+        patience_s = _START_S
         if self._wait_until_ready(self._child):
             self._started.set()
-            if self._hangs(self._child):
-                ended = f"did not answer for {_HUNG_S:.0f} s"
+            patience_s = _HUNG_S
+            self._wait_until_hung(self._child)
         elif not self._started.is_set() and not self._stopping.is_set():
             running = self._child.poll() is None
             reason = "no answer." if running else seaweedfs.failure_reason(self.log_file)
             raise StartupError(f"The embedded S3 can't start in {self._dir}: {reason}")
         if not self._stopping.is_set():
+            exit_code = self.poll()
             self._end_child()
-            logger.error(
-                "the embedded S3 %s (exit code %s); restarting it. See %s", ended, self.poll(), self.log_file
-            )
+            fault = f"did not answer for {patience_s:.0f} s" if exit_code is None else _end_of(exit_code)
+            logger.error("the embedded S3 %s; restarting it. See %s", fault, self.log_file)
             self._stopping.wait(_RESTART_S)
 
-    def _hangs(self, child: subprocess.Popen[bytes]) -> bool:
-        """Wait until the server ends, hangs, or shall stop; return True if it hangs."""
+    def _wait_until_hung(self, child: subprocess.Popen[bytes]) -> None:
+        """Wait until the server ends, hangs, or shall stop."""
         answered_s = time.monotonic()
         next_probe_s = answered_s + _PROBE_S
         while child.poll() is None and not self._stopping.wait(0.2):
@@ -193,9 +194,8 @@ class EmbeddedS3:
             if seaweedfs.answers(self._ports):
                 answered_s = time.monotonic()
             elif time.monotonic() > answered_s + _HUNG_S:
-                return True
+                return
             next_probe_s = time.monotonic() + _PROBE_S
-        return False
 
     def _wait_until_ready(self, child: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + _START_S
@@ -213,3 +213,10 @@ class EmbeddedS3:
             child.kill()
             child.wait()
         seaweedfs.remove_sockets(self._ports)
+
+
+def _end_of(exit_code: int) -> str:
+    """Tell how a process ended; the kernel's lack of memory shows as SIGKILL."""
+    if exit_code < 0:
+        return f"was ended by {signal.Signals(-exit_code).name}"
+    return f"ended with exit code {exit_code}"

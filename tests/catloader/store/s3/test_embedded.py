@@ -157,7 +157,7 @@ def test_stop_loses_no_acknowledged_object(started: Callable[[], EmbeddedS3]) ->
 
 
 def test_crashed_server_is_restarted_on_the_same_port(
-    tmp_path: Path, started: Callable[[], EmbeddedS3]
+    tmp_path: Path, started: Callable[[], EmbeddedS3], caplog: pytest.LogCaptureFixture
 ) -> None:
     server = started()
     store = store_of(server)
@@ -168,6 +168,8 @@ def test_crashed_server_is_restarted_on_the_same_port(
     wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
     assert store.get(ObjectKind.PHOTO, "a") == b"bytes"
     assert server.poll() is None
+    log = server.log_file
+    assert f"the embedded S3 was ended by SIGKILL; restarting it. See {log}" in caplog.messages
 
 
 def test_server_that_cannot_be_restarted_is_tried_again(
