@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import requests
-
 from catloader.doctor.rows import Row, examined
 from catloader.errors import ProviderUnavailable
 from catloader.mail.account_mails import build_smtp_server
-from catloader.no_answer import reason_of
-from catloader.oidc.provider import Provider, build_provider
+from catloader.oidc.faults import fault_of
+from catloader.oidc.provider import build_provider
 from catloader.settings import Settings
 
 
@@ -36,17 +34,5 @@ def _provider(settings: Settings) -> Row | str:
     try:
         provider.examine()
     except ProviderUnavailable as error:
-        return Row("log-in provider", "failed", _sentence(provider, error.__cause__))
+        return Row("log-in provider", "failed", fault_of(provider.issuer, error.__cause__))
     return f"{provider.issuer} answers, and its keys can be read."
-
-
-def _sentence(provider: Provider, cause: BaseException | None) -> str:
-    match cause:
-        case requests.HTTPError(response=requests.Response(status_code=status)):
-            return f"{provider.issuer} answers with HTTP {status}."
-        case requests.RequestException():
-            return f"{provider.issuer} does not answer: {reason_of(cause)}."
-        case KeyError():
-            return f"The metadata of {provider.issuer} lack {cause}."
-        case _:
-            return f"{provider.issuer} can't be used as a log-in provider: {cause}."

@@ -19,8 +19,10 @@ from joserfc.jwk import KeySet
 
 from catloader.answer_time import limit_session
 from catloader.errors import ProviderRefused, ProviderUnavailable
+from catloader.oidc.faults import TokenRefused, fault_of, refusal_of
 from catloader.oidc.identity import Identity
 from catloader.settings import Settings
+from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ _TIMEOUT_S = 5.0
 """Longest wait for a part of an answer, and for the whole answer."""
 _FAILED_FOR_S = 10.0
 """Time before a provider that did not answer is asked again: each request to it occupies a thread."""
+_ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _CLOCKS_APART_S = 120
 _MAX_SUBJECT_CHARS = 255
 """By OpenID Connect Core, section 2."""
@@ -44,9 +47,9 @@ class Provider:
     def __init__(self, issuer: str, client_id: str, client_secret: str, redirect_uri: str, name: str) -> None:
         self.issuer, self.name = issuer, name
         self._client_id, self._client_secret, self._redirect_uri = client_id, client_secret, redirect_uri
-        self._metadata: dict[str, Any] = {}
+        self._endpoints: dict[str, str] = {}
         self._failed_at_s = -_FAILED_FOR_S
-        self._lock = threading.Lock()
+        self._lock, self._log_limits = threading.Lock(), LogLimits()
 
     def authorization_url(self, state: str, nonce: str, verifier: str) -> str:
         """Return the address at which the provider asks the person.
@@ -78,12 +81,12 @@ class Provider:
             claims = self._claims(token, keys, nonce)
             subject, email = claims["sub"], claims.get("email")
             if not _is_text(subject) or len(subject) > _MAX_SUBJECT_CHARS:
-                raise ValueError("no subject")
+                raise TokenRefused("no subject")
         except requests.RequestException as error:
             raise self._unavailable(error) from error
         except (OAuthError, JoseError, ValueError, KeyError, TypeError) as error:
             # Never the error's text, which may repeat the token.
-            logger.warning("A log-in through %s is refused: %s", self.issuer, type(error).__name__)
+            logger.warning("A log-in through %s is refused: %s", self.issuer, refusal_of(error))
             raise ProviderRefused(
                 "%(name)s did not confirm who you are. Please try again.", name=self.name
             ) from None
@@ -96,10 +99,9 @@ class Provider:
         Raises:
             ProviderUnavailable: its cause tells which part failed.
         """
-        for name in ("authorization_endpoint", "token_endpoint"):
-            self._endpoint(name)
+        address = self._endpoint("jwks_uri")
         try:
-            KeySet.import_key_set(self._get(self._endpoint("jwks_uri")))
+            KeySet.import_key_set(self._get(address))
         except (requests.RequestException, JoseError, ValueError, KeyError, TypeError) as error:
             raise self._unavailable(error) from error
 
@@ -114,7 +116,7 @@ class Provider:
         claims = CodeIDToken(decoded.claims, decoded.header, options, params)
         claims.validate(leeway=_CLOCKS_APART_S)
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
-            raise ValueError("another nonce")
+            raise TokenRefused("another nonce")
         return dict(claims)
 
     def _session(self) -> Any:
@@ -131,18 +133,18 @@ class Provider:
 
     def _endpoint(self, name: str) -> str:
         with self._lock:
-            if not self._metadata:
+            if not self._endpoints:
                 if time.monotonic() < self._failed_at_s + _FAILED_FOR_S:
                     raise self._unavailable()
                 try:
                     metadata = self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
                     if metadata["issuer"] != self.issuer:
                         raise ValueError(f"it calls itself {metadata['issuer']}")
+                    self._endpoints = {name: str(metadata[name]) for name in _ENDPOINTS}
                 except (requests.RequestException, ValueError, KeyError, TypeError) as error:
                     self._failed_at_s = time.monotonic()
                     raise self._unavailable(error) from error
-                self._metadata = metadata
-        return str(self._metadata[name])
+        return self._endpoints[name]
 
     def _get(self, url: str) -> Any:
         with requests.Session() as session:
@@ -153,7 +155,9 @@ class Provider:
 
     def _unavailable(self, error: Exception | None = None) -> ProviderUnavailable:
         if error is not None:
-            logger.warning("The provider %s can't be used now: %s", self.issuer, type(error).__name__)
+            fault = fault_of(self.issuer, error)
+            if (suffix := self._log_limits.suffix(fault)) is not None:
+                logger.warning("Log-ins through the provider fail: %s%s", fault, suffix)
         return ProviderUnavailable("%(name)s does not answer. Please try again in a minute.", name=self.name)
 
 

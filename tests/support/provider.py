@@ -39,6 +39,7 @@ class TestProvider:
         self.changed_claims: dict[str, Any] = {}
         self.missing_claims: set[str] = set()
         self.codes: dict[str, dict[str, str]] = {}
+        self.missing_metadata: set[str] = set()
 
     def authorize(self) -> Response:
         asked = request.args.to_dict()
@@ -72,14 +73,20 @@ class TestProvider:
 
     def app(self) -> Flask:
         app = Flask("provider")
-        metadata = {
+        every = {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/keys",
         }
         keys = {"keys": [self.own_key.as_dict(private=False)]}
-        app.add_url_rule("/.well-known/openid-configuration", "metadata", lambda: jsonify(metadata))
+
+        def metadata() -> Response:
+            return jsonify(
+                {name: value for name, value in every.items() if name not in self.missing_metadata}
+            )
+
+        app.add_url_rule("/.well-known/openid-configuration", "metadata", metadata)
         app.add_url_rule("/keys", "keys", lambda: jsonify(keys))
         app.add_url_rule("/authorize", "authorize", self.authorize)
         app.add_url_rule("/token", "token", self.token, methods=["POST"])

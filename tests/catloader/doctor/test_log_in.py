@@ -51,5 +51,8 @@ def test_a_provider_is_queried_in_the_same_way_as_by_a_log_in() -> None:
         assert f"it calls itself {running.issuer}" in _row("log-in provider", **other).sentence
         missing = {**provider.settings_of(port), "oidc_issuer": f"{running.issuer}/realm"}
         assert "HTTP 404" in _row("log-in provider", **missing).sentence
+        running.missing_metadata = {"authorization_endpoint"}
+        row = _row("log-in provider", **provider.settings_of(port))
+        assert (row.result, "lack 'authorization_endpoint'" in row.sentence) == ("failed", True)
     row = _row("log-in provider", **provider.settings_of(port))
     assert (row.result, "does not answer" in row.sentence) == ("failed", True)

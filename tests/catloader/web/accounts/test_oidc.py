@@ -188,24 +188,30 @@ def _shared_secret(provider: TestProvider) -> None:
 
 
 @pytest.mark.parametrize(
-    "lie",
+    ("lie", "reason"),
     [
-        _wrong_key,
-        _shared_secret,
-        lambda provider: provider.changed_claims.update(nonce="of another log-in"),
-        lambda provider: provider.changed_claims.update(aud="another site"),
-        lambda provider: provider.changed_claims.update(iss="https://evil.example.net"),
-        lambda provider: provider.changed_claims.update(exp=1),
-        lambda provider: provider.changed_claims.update(azp="another site"),
+        (_wrong_key, "bad_signature"),
+        (_shared_secret, "unsupported_algorithm"),
+        (lambda provider: provider.changed_claims.update(nonce="of another log-in"), "another nonce"),
+        (lambda provider: provider.changed_claims.update(aud="another site"), "invalid_claim aud"),
+        (
+            lambda provider: provider.changed_claims.update(iss="https://evil.example.net"),
+            "invalid_claim iss",
+        ),
+        (lambda provider: provider.changed_claims.update(exp=1), "expired_token exp"),
+        (lambda provider: provider.changed_claims.update(azp="another site"), "invalid_claim azp"),
     ],
     ids=["signature", "shared-secret", "nonce", "audience", "issuer", "expired", "party"],
 )
-def test_an_invalid_token_logs_nobody_in(app: Flask, provider: TestProvider, lie: Any) -> None:
+def test_an_invalid_token_logs_nobody_in_and_the_log_says_why(
+    app: Flask, provider: TestProvider, caplog: pytest.LogCaptureFixture, lie: Any, reason: str
+) -> None:
     lie(provider)
     anna = Person(app)
     refused = _through(anna)
     assert (refused.status_code, "did not confirm who you are" in refused.text) == (403, True)
     assert services_of(app).users.all() == []
+    assert f"A log-in through {provider.issuer} is refused: {reason}" in caplog.messages
 
 
 _LONE = "\ud800"
@@ -327,6 +333,16 @@ def test_a_failing_provider_is_not_asked_again_at_once_and_networks_are_limited(
             answers = [Person(app).get(path).status_code for path in paths]
         server.shutdown()
     assert (answers, _Failing.asked) == ([503] * 3 + [429] * 2, 1)
+
+
+def test_a_provider_without_an_endpoint_is_unavailable_and_the_log_says_why(
+    provider: TestProvider, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.missing_metadata = {"authorization_endpoint"}
+    with accounts_site(tmp_path, **settings_of(int(provider.issuer.rpartition(":")[2]))) as app:
+        assert Person(app).get("/login/oidc").status_code == 503
+    fault = f"The metadata of {provider.issuer} lack 'authorization_endpoint'."
+    assert f"Log-ins through the provider fail: {fault}" in caplog.messages
 
 
 def test_a_second_factor_is_required_for_provider_log_ins_too(app: Flask, provider: TestProvider) -> None:
