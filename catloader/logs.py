@@ -80,11 +80,12 @@ def printed(line: str) -> str:
 
 
 def access_line(facts: Mapping[str, Any]) -> str:
-    """Return the access-log line of a request: ``address``, ``method``, ``path``, ``status``, ``bytes``,
-    ``ms``, and ``request_id`` and ``photo_ids`` where the application saw it."""
+    """Return the access-log line of a request: its time, ``address``, ``method``, ``path``, ``status``,
+    ``bytes``, ``ms``, and ``request_id`` and ``photo_ids`` where the application saw it."""
     if is_json():
         return _line({"time": _utc(time.time()), "level": "INFO", "logger": "access", **facts})
-    text = '{address} "{method} {path}" {status} {bytes} bytes {ms} ms'.format(**facts)
+    now = logging.Formatter().formatTime(logging.makeLogRecord({}))  # as in the other lines
+    text = now + ' {address} "{method} {path}" {status} {bytes} bytes {ms} ms'.format(**facts)
     if "request_id" in facts:
         text += f" request {facts['request_id']}"
     if facts.get("photo_ids"):

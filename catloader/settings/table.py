@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     body_bytes_per_s: float = setting("CATLOADER_BODY_BYTES_PER_S", 1000.0, "Site", "Lowest average rate of a request's body after the first `CATLOADER_STALLED_S`; slower ones are closed.", ge=1.0)
     metrics_token: BearerToken = setting("CATLOADER_METRICS_TOKEN", _NO_SECRET, "Site", "Token for `/metrics`, which requests send as `Authorization: Bearer TOKEN`. Empty: the page is off.")
     log_format: LogFormat = setting("CATLOADER_LOG_FORMAT", "text", "Site", "Format of the log, on standard error and output: `text`, or `json` with an object on each line.")
-    access_log: bool = setting("CATLOADER_ACCESS_LOG", False, "Site", "Log each request: address, method, path without query, status, bytes, duration, the request's id and those of its photos.")
+    access_log: bool = setting("CATLOADER_ACCESS_LOG", False, "Site", "Log each request: time, address, method, path without query, status, bytes, duration, the request's id and those of its photos.")
     secret_key: SigningKey = setting("CATLOADER_SECRET_KEY", _NO_SECRET, "Site", "Key that signs forms and messages to visitors, of at least 16 characters. Empty: created at the first start and stored in the data folder.")
     trusted_proxies: int = setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; that many `X-Forwarded-*` entries are trusted.", ge=0, le=10)
     trusted_hosts: HostNames = setting("CATLOADER_TRUSTED_HOSTS", "", "Site", "Host names under which the site may be called, separated by commas; `.example.org` includes all subdomains. Empty: any. This machine's own addresses are always allowed.")
