@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from PIL import Image
@@ -10,6 +11,8 @@ from checker.pixels.formats.opening import DECODER_ERRORS
 
 _EXIF_IFD = 0x8769
 _DATE_TIME_ORIGINAL = 36867
+_DATE = re.compile(r"\s*(\d{4})[:/.-](\d\d?)[:/.-](\d\d?)[ T](\d\d?):(\d\d?)(?::(\d\d?))?", re.ASCII)
+"""EXIF demands colons and seconds; scanners, phones and editors write other forms too."""
 
 
 def capture_date(image: Image.Image) -> str | None:
@@ -18,7 +21,9 @@ def capture_date(image: Image.Image) -> str | None:
     According to the camera's clock: EXIF has no time zone.
     """
     try:
-        text = image.getexif().get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)
-        return datetime.strptime(str(text)[:19], "%Y:%m:%d %H:%M:%S").isoformat()
+        date = image.getexif().get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)
+        text = date.decode("latin-1") if isinstance(date, bytes) else str(date)  # bytes: of a wrong type
+        parts = _DATE.match(text)
+        return datetime(*(int(part or 0) for part in parts.groups())).isoformat() if parts else None  # type: ignore[arg-type]
     except (*DECODER_ERRORS, Warning):
         return None  # good pixels are not refused for broken metadata

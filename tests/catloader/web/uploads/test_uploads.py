@@ -193,8 +193,8 @@ def test_full_queue_refuses_with_retry_after_and_pages_are_served(app: Flask, an
     assert anna.upload(("a.jpg", jpeg())).status_code == 303
 
 
-def _taken(text: str) -> bytes:
-    """Return a photo with a date in its EXIF."""
+def _taken(text: str | bytes) -> bytes:
+    """Return a photo with a date in its EXIF; bytes: of a type that is not text."""
     exif, file = Image.Exif(), io.BytesIO()
     exif.get_ifd(0x8769)[36867] = text
     Image.new("RGB", (96, 64)).save(file, "JPEG", exif=exif)
@@ -219,6 +219,24 @@ def test_the_date_of_a_photo_is_stored_only_if_its_owner_wants_that(anna: Person
     tus = Tus(anna)
     in_pieces = tus.begin(len(dated), dated, keep_date="")
     assert shown in anna.get(f"/photos/{in_pieces.headers['Photo-Id']}").text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2024-05-01T14:07:00+02:00", "1 May 2024, 14:07"),
+        ("2024:05:01 14:07", "1 May 2024, 14:07"),
+        (" 2024/5/1 4:07:09", "1 May 2024, 04:07"),
+        (b"2024:05:01 14:07:00\0", "1 May 2024, 14:07"),
+        ("2024:02:30 14:07:00", ""),
+        ("2024:05:01", ""),
+        ("    :  :     :  :  ", ""),
+    ],
+)
+def test_a_date_is_read_as_cameras_and_scanners_write_it(anna: Person, text: str | bytes, shown: str) -> None:
+    anna.post("/upload", {"photos": (io.BytesIO(_taken(text)), "a.jpg"), "keep_date": "on"})
+    page = anna.get(f"/photos/{anna.photos[0].id}").text
+    assert f"<dt>Taken</dt><dd>{shown}</dd>" in page if shown else "<dt>Taken</dt>" not in page
 
 
 def test_a_form_sent_twice_makes_no_second_photo(anna: Person) -> None:
