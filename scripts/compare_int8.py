@@ -63,7 +63,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from catloader.settings import Settings
     from checker.decision.subject import load_subject
     from checker.evaluation.data_sets.read import labelled_photos
-    from checker.evaluation.photos import decoded_apart, describe
+    from checker.evaluation.photos import decoded_apart, describe, distinct_photos
     from checker.pixels.decode import decode
     from checker.values import Rendition
     from models.catalogue import resolve
@@ -72,7 +72,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
     weights_dir = arguments.weights_dir or Settings.from_environment().weights_dir
     entry, path = resolve(arguments.model, weights_dir)
-    with decoded_apart(labelled_photos(arguments.data)) as photos:
+    with decoded_apart(distinct_photos(labelled_photos(arguments.data))) as photos:
         files = [photo.read()[Rendition.PHOTO] for photo in photos]
     pixels = np.stack([decode(file, entry.preprocessing) for file in files])
     chosen = np.linspace(0, len(pixels) - 1, arguments.calibration).astype(int)

@@ -107,6 +107,33 @@ def describe(photos: Sequence[Labelled], contents: Iterable[str]) -> dict[str, A
     }
 
 
+def distinct_photos(photos: Sequence[LabelledPhoto]) -> list[LabelledPhoto]:
+    """Return the photos without copies of the same bytes: a head would be judged by photos it was fitted on.
+
+    Raises:
+        UnusablePhotos: two copies have different labels; or one can't be read.
+    """
+    sizes = [_size_bytes(photo) for photo in photos]
+    counts = Counter(sizes)
+    distinct: dict[str, LabelledPhoto] = {}
+    for photo, size in zip(photos, sizes, strict=True):
+        has_copies = size is not None and counts[size] > 1  # perhaps; other files need not be read
+        before = distinct.setdefault(photo.digest() if has_copies else photo.path or photo.name, photo)
+        if before.label != photo.label:
+            raise UnusablePhotos(
+                f"{photo.name} is labelled {photo.label}, but {before.name}, which is the same file, "
+                f"is labelled {before.label}"
+            )
+    return list(distinct.values())
+
+
+def _size_bytes(photo: LabelledPhoto) -> int | None:
+    try:
+        return os.stat(photo.path).st_size if photo.path else None  # noqa: PTH116 - names may be no UTF-8
+    except OSError:
+        return None  # reading the photo will name it
+
+
 @contextmanager
 def naming(photo: str) -> Iterator[None]:
     """Name the photo in an error. Every photo must be readable, or the figures describe another set.

@@ -28,6 +28,7 @@ def plan_of_labelled(
     from catloader.wiring import load_model
     from checker.decision.subject import load_subject
     from checker.evaluation.data_sets.read import labelled_photos
+    from checker.evaluation.photos import distinct_photos
 
     photos: Iterable[PlannedPhoto]
     if data == DATABASE:
@@ -35,7 +36,7 @@ def plan_of_labelled(
     elif data.startswith("s3://"):
         source, photos = labelled_objects(services.settings, data)
     else:
-        source, photos = FILES, files(labelled_photos(Path(data)))
+        source, photos = FILES, files(distinct_photos(labelled_photos(Path(data))))
     classifier = load_model(services.settings.with_changes(model=model)).classifier
     try:
         return plan_labelled(

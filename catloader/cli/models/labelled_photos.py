@@ -10,7 +10,13 @@ from catloader.checks.reviewed_photos import DATABASE, reviewed_photos
 from catloader.cli.context import services_of
 from catloader.settings import Settings
 from checker.evaluation.data_sets.read import labelled_photos
-from checker.evaluation.photos import LabelledPhoto, UnusablePhotos, both_labels, decoded_apart
+from checker.evaluation.photos import (
+    LabelledPhoto,
+    UnusablePhotos,
+    both_labels,
+    decoded_apart,
+    distinct_photos,
+)
 
 
 @contextmanager
@@ -19,8 +25,8 @@ def open_photos(
 ) -> Iterator[list[LabelledPhoto]]:
     """Yield the photos of a folder or file, or of the site if ``data`` is ``database``, sorted by name.
 
-    Read the photos inside the block: files are decoded in a child process with limits, and for ``database``
-    the embedded object store runs during it.
+    Copies of the same file count once. Read the photos inside the block: files are decoded in a child
+    process with limits, and for ``database`` the embedded object store runs during it.
 
     Args:
         cat_classes: as ``labelled_photos`` takes it.
@@ -33,7 +39,7 @@ def open_photos(
             "run the plan, and give --from-run NAME"
         )
     if data != DATABASE:
-        with decoded_apart(labelled_photos(Path(data), cat_classes)) as photos:
+        with decoded_apart(distinct_photos(labelled_photos(Path(data), cat_classes))) as photos:
             yield photos
         return
     with services_of(settings) as services:

@@ -96,6 +96,8 @@ def _decoded(table: bytes, *, is_whole: bool = True) -> str:
         is_whole: False: the last character may be cut off.
     """
     encoding = next((name for mark, name in _ENCODINGS.items() if table.startswith(mark)), None)
+    if encoding is None and b"\0" in table[:2]:  # UTF-16 without a mark: half of a Latin letter is zero
+        encoding = "utf-16-be" if table[:1] == b"\0" else "utf-16-le"
     try:
         return codecs.getincrementaldecoder(encoding or "utf-8")().decode(table, final=is_whole)
     except UnicodeDecodeError:

@@ -16,6 +16,7 @@ from checker.evaluation.photos import (
     UnusablePhotos,
     decoded_apart,
     describe,
+    distinct_photos,
     enough_of_both,
     renditions_sha256,
 )
@@ -24,6 +25,7 @@ from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
 from tests.checker.evaluation.conftest import PHOTO
 from tests.support.bombs import encoded
+from tests.support.photo_sets import OWN_PHOTOS
 
 
 def test_a_name_that_is_not_utf_8_is_read_and_escaped(folder: Path) -> None:
@@ -84,6 +86,23 @@ def test_the_digest_covers_names_labels_and_contents(folder: Path) -> None:
     relabelled = [replace(photos[0], label=NOT_CAT), photos[1]]
     digests = [describe(these, ["00", "11"])["sha256"] for these in (photos, renamed, relabelled)]
     assert len({*digests, describe(photos, ["00", "22"])["sha256"]}) == 4
+
+
+def test_copies_count_once_and_not_under_two_labels(folder: Path) -> None:
+    with pytest.raises(
+        UnusablePhotos,
+        match=r"not_cat/a\.jpg is labelled not_cat, but cat/a\.jpg, which is the same file, is labelled cat",
+    ):
+        distinct_photos(labelled_photos(folder))
+    (folder / "not_cat" / "a.jpg").write_bytes(OWN_PHOTOS.files(NOT_CAT)[0].read_bytes())
+    (folder / "cat" / "b.jpg").write_bytes(PHOTO.read_bytes())
+    (folder / "cat" / "c.jpg").symlink_to("a.jpg")
+    (folder / "cat" / "d.jpg").write_bytes(PHOTO.read_bytes()[:-1] + b"\0")  # of the same size
+    (folder / "cat" / "gone.jpg").symlink_to("nowhere")
+    distinct = [photo.name for photo in distinct_photos(labelled_photos(folder))]
+    assert distinct == ["cat/a.jpg", "cat/d.jpg", "cat/gone.jpg", "not_cat/a.jpg"]
+    stored = [LabelledPhoto(name, CAT, dict) for name in "12"]
+    assert distinct_photos(stored) == stored
 
 
 def test_a_photo_has_the_digest_of_its_file_or_else_of_its_renditions(folder: Path) -> None:

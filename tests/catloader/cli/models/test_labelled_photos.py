@@ -14,9 +14,9 @@ from tests.support.site import jpeg
 
 
 def test_files_of_a_folder_are_decoded_by_a_child_that_ends_with_the_block(tmp_path: Path) -> None:
-    for label in LABELS:
+    for width, label in enumerate(LABELS, 96):
         (tmp_path / label).mkdir()
-        (tmp_path / label / "a.jpg").write_bytes(jpeg())
+        (tmp_path / label / "a.jpg").write_bytes(jpeg(size=(width, 64)))
     with open_photos(str(tmp_path), Settings()) as photos:
         assert [set(photo.read()) for photo in photos] == [set(Rendition)] * len(LABELS)
     with pytest.raises(UnusablePhotos, match="This process is stopping"):

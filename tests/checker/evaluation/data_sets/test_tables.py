@@ -98,6 +98,14 @@ def test_a_further_table_is_recognised_in_every_encoding_and_below_empty_lines(
         assert names(folder) == [(f"cat/{name}", CAT), ("not_cat/a.jpg", NOT_CAT)]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_recognised_without_a_mark(folder: Path, encoding: str) -> None:
+    for start in ("", "\r\n"):
+        table = f"{start}file,label\r\ncat/a.jpg,cat\r\nnot_cat/a.jpg,not_cat\r\n"
+        (folder / "pets.csv").write_bytes(table.encode(encoding))
+        assert names(folder / "pets.csv") == names(folder) == [("cat/a.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
+
+
 @pytest.mark.parametrize("name", ["LABELS.CSV", "photos.tsv"])
 def test_tables_are_recognised_by_their_endings(folder: Path, name: str) -> None:
     (folder / name).write_text("file\tlabel\ncat/a.jpg\tnot_cat\nnot_cat/a.jpg\tcat\n")
