@@ -7,8 +7,10 @@ scripts.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
+from babel import Locale, UnknownLocaleError
 from flask import Flask, g, has_request_context, request
 from werkzeug.wrappers import Response
 
@@ -16,7 +18,7 @@ from catloader.errors import CatLoaderError
 from catloader.languages import ENGLISH, LANGUAGES, script_texts, translations
 
 _LOCALES = {ENGLISH: "en_GB"}
-"""Locale of dates and numbers if it differs from the language: the day before the month, 24 hours."""
+"""Locale if the browser names none of the language: the day before the month, as in texts.js."""
 _HYPHEN_OF_EMAIL = re.compile(r"(?<=\W[eE])-(?=[mM]ail)")
 """A label that begins with the word keeps its plain hyphen: no line breaks there."""
 
@@ -55,10 +57,14 @@ def language() -> str:
     return ENGLISH
 
 
-def locale() -> str:
-    """Return the locale in which Babel formats dates and numbers of this request."""
+def locale() -> Locale:
+    """Return the locale of dates and numbers: the browser's own variety of the language, as in texts.js."""
     code = language()
-    return _LOCALES.get(code, code)
+    for wanted, quality in request.accept_languages if has_request_context() else ():
+        if quality > 0 and wanted.partition("-")[0].lower() == code:
+            with suppress(ValueError, UnknownLocaleError):
+                return Locale.parse(wanted, sep="-")
+    return Locale.parse(_LOCALES.get(code, code))
 
 
 def gettext(message: str, **values: Any) -> str:

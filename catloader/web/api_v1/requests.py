@@ -21,7 +21,7 @@ class PageQuery(BaseModel):
         default="",
         max_length=40,
         pattern=r"^([0-9]{1,17}-[0-9]{1,10})?$",
-        description="`next` of the page before.",
+        description="The `next` of the previous page.",
     )
     show: Shown = Shown.ALL
 

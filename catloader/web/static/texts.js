@@ -4,8 +4,10 @@
 const texts = JSON.parse(document.getElementById("texts")?.textContent ?? "{}");
 const page = document.documentElement.lang;
 
-// For dates and numbers: the person's own variety of the page's language, as in en-GB or de-AT.
-export const locale = navigator.languages.find((one) => one.split("-")[0] === page) ?? page;
+// For dates and numbers: the person's own variety of the page's language, as in en-US or de-AT; the server
+// chooses in the same way.
+const variety = navigator.languages.find((one) => one.split("-")[0] === page);
+export const locale = variety ?? (page === "en" ? "en-GB" : page);
 
 const filled = (text, values) => text.replace(/%\((\w+)\)[sd]/g, (_, name) => values[name]);
 

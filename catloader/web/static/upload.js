@@ -148,7 +148,8 @@ form.addEventListener("submit", async (event) => {
   const outcome = others
     ? ngettext("%(num)d photo stored, %(others)d not stored.", "%(num)d photos stored, %(others)d not stored.", stored, { others })
     : ngettext("%(num)d photo stored.", "%(num)d photos stored.", stored);
-  news.textContent = had ? `${outcome} ${gettext("You already had %(number)d of them.", { number: had })}` : outcome;
+  const known = ngettext("You already had it.", "You already had %(number)d of them.", stored, { number: had });
+  news.textContent = had ? `${outcome} ${known}` : outcome;
   news.className = "outcome";
   if (stored && !refused && !open && !had && !cancelled) location.assign(form.dataset.photos);
   else (button.hidden ? doneLink : button).focus({ preventScroll: true });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from flask import Flask
 
 from catloader.errors import CatLoaderError, TooManyAttempts, TooManyFiles
 from catloader.languages import ngettext_noop
+from catloader.web.formats import shown_date, shown_number
 from catloader.web.languages import translated
 from tests.support.accounts_site import accounts_site
 from tests.support.site import PASSWORD, Person, services_of
@@ -30,6 +32,21 @@ def test_a_page_is_in_the_language_that_the_browser_asks_for(app: Flask) -> None
         assert f'<html lang="{language}">' in answer.text, asked
         assert text in answer.text
         assert {"accept-language", "cookie"} <= {name.lower() for name in answer.vary}
+
+
+def test_dates_and_numbers_are_in_the_browsers_variety_of_the_language(app: Flask) -> None:
+    day = datetime(2026, 11, 5, tzinfo=UTC)
+    for asked, date, number in (
+        ("en-US,en;q=0.9", "November 5, 2026", "0.5"),
+        ("fr,en-CA;q=0.5", "November 5, 2026", "0.5"),
+        ("en-GB", "5 November 2026", "0.5"),
+        ("fr", "5 November 2026", "0.5"),
+        ("en-x-private;q=0.5, en-!!, en-US;q=0", "5 November 2026", "0.5"),
+        ("de-AT", "5. November 2026", "0,5"),
+        ("de-CH", "5. November 2026", "0.5"),
+    ):
+        with app.test_request_context(headers={"Accept-Language": asked}):
+            assert (shown_date(day), shown_number(0.5, 1)) == (date, number), asked
 
 
 def test_an_error_is_in_the_language_of_the_page_and_in_english_for_programs(app: Flask) -> None:

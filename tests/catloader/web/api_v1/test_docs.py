@@ -49,3 +49,15 @@ def test_the_page_shows_the_document_without_own_scripts_and_other_hosts(app: Fl
     of_every_page = re.findall(r'<script type="module" src="/static/forms.js[^"]*"></script>', page.text)
     assert page.text.count("<script") == len(of_every_page) == 1
     assert not re.search(r"""\sstyle=|(src|href|action)=["'](https?:)?//""", page.text)
+
+
+def test_the_page_marks_code_in_every_description(app: Flask) -> None:
+    page = Person(app).get("/docs/api").text
+    assert "`" not in page
+    for text in (
+        "With <code>If-None-Match</code> the answer is 304",
+        "Needs the scope <code>photos:write</code>.",
+        "The <code>next</code> of the previous page.",
+        "Try again after <code>Retry-After</code> seconds.",
+    ):
+        assert text in page
