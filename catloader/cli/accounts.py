@@ -143,11 +143,10 @@ def ls(settings: Settings) -> None:
         return
     click.echo(f"{'ID':>6}  {'ROLE':<8}  {'SINCE':<10}  LAST LOG-IN  {'PHOTOS':>7}  E-MAIL")
     for account in accounts:
-        role = "admin" if account.is_admin else "reviewer" if account.is_reviewer else "user"
         since = f"{account.created_at:%Y-%m-%d}"
         last = f"{account.logged_in_at:%Y-%m-%d}" if account.logged_in_at else "-"
         stored = photos.get(account.id, 0)
-        click.echo(f"{account.id:>6}  {role:<8}  {since}  {last:<11}  {stored:>7}  {account.email}")
+        click.echo(f"{account.id:>6}  {account.role:<8}  {since}  {last:<11}  {stored:>7}  {account.email}")
 
 
 def _show_link(settings: Settings, purpose: str, expires_at: datetime, path: str) -> None:

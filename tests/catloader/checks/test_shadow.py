@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import Engine
 
 from catloader.checks.shadow import shadow
+from catloader.store.db.checks.bulk import BulkTable
+from catloader.store.db.photos.bin import Bin
 from catloader.store.kinds import ObjectKind
 from catloader.wiring import load_classifier_and_rule
 from checker.decision.operating_point import Thresholds
@@ -46,6 +49,13 @@ def test_shadow_runs_another_model_on_the_same_bytes(site: CheckedSite) -> None:
 def test_shadow_leaves_out_unreadable_photos(site: CheckedSite) -> None:
     site.objects.put(ObjectKind.PHOTO, site.row(site.ids[0]).photo_key, b"not a photo")
     assert [result.photo.photo_id for result in site.shadow(site.rule)] == site.ids[1:]
+
+
+def test_shadow_leaves_out_photos_in_the_bin(site: CheckedSite, engine: Engine) -> None:
+    deleted = site.row(site.ids[0])
+    assert Bin(engine, days=30).put([deleted.id], deleted.owner_id) == 1
+    assert [result.photo.photo_id for result in site.shadow(site.rule)] == site.ids[1:]
+    assert [row[0] for row in BulkTable(engine).decided()] == site.ids[1:]
 
 
 def test_an_unavailable_store_ends_the_shadow_run(site: CheckedSite) -> None:

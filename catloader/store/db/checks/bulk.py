@@ -14,8 +14,8 @@ from catloader.store.db.checks.rechecks import RecheckFilter, conditions_of
 from catloader.store.db.clock import database_now
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.paging import pages
-from catloader.store.db.photos.photo_rows import DecidedPhoto, not_in_bin
-from catloader.store.db.schema import Status, check_log, photos
+from catloader.store.db.photos.photo_rows import DecidedPhoto, has_verdict, not_in_bin
+from catloader.store.db.schema import check_log, photos
 from catloader.store.db.tables.utc_datetime import UtcDateTime
 from checker.decision.operating_point import UNCALIBRATED
 from checker.values import INPUTS_PER_PHOTO
@@ -82,12 +82,12 @@ class BulkTable:
             yield from ((row[:-1], row.human_verdict) for row in page)
 
     def decided(self, sample: int | None = None) -> Iterator[Sequence[Any]]:
-        """Yield photos that a model or a person has decided, by rising id.
+        """Yield photos that a model or a person has decided, by rising id, without those in the bin.
 
         Args:
             sample: only so many, drawn at random.
         """
-        query = select(*_PLANNED).where(photos.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT)))
+        query = select(*_PLANNED).where(has_verdict())
         for page in pages(self._engine, query, photos.c.id, sample):
             yield from page
 

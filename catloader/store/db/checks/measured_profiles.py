@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, ins
 from catloader.store.db.checks.rechecks import requeue
 from catloader.store.db.engine import one_at_a_time, reading, writing
 from catloader.store.db.paging import pages
-from catloader.store.db.photos.photo_rows import not_in_bin
+from catloader.store.db.photos.photo_rows import has_verdict, not_in_bin
 from catloader.store.db.photos.replacements import check_is_of_present_file
-from catloader.store.db.schema import Status, check_log, photos, profile_choices
+from catloader.store.db.schema import check_log, photos, profile_choices
 from catloader.store.db.schema import measured_profiles as table
 from catloader.store.db.staff.audit_log import record
 
@@ -106,8 +106,7 @@ class MeasuredProfiles:
 
     def decided_by_model(self, profile_ids: Sequence[str]) -> tuple[int, Iterator[Sequence[Row[Any]]]]:
         """Return the number of photos with a verdict of a model, and pages of what it rests on."""
-        decided = photos.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT))
-        query = _with_score(profile_ids).where(photos.c.human_verdict.is_(None), decided)
+        query = _with_score(profile_ids).where(photos.c.human_verdict.is_(None), has_verdict())
         with reading(self._engine) as connection:
             number = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
         return number, pages(self._engine, query, photos.c.id)
@@ -140,7 +139,6 @@ class MeasuredProfiles:
         """
         target = "those measured in full" if measured_id is None else f"measurement {measured_id}"
         by_model = photos.c.human_verdict.is_(None)
-        decided = photos.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT))
         latest = select(profile_choices.c.measured_id).order_by(profile_choices.c.id.desc()).limit(1)
         with writing(self._engine) as connection:
             one_at_a_time(connection, profile_choices)
@@ -151,7 +149,7 @@ class MeasuredProfiles:
             connection.execute(insert(profile_choices).values(row))
             if not requeued:
                 return 0
-            chosen = photos.c.id.in_(requeued) & by_model & decided & not_in_bin()
+            chosen = photos.c.id.in_(requeued) & by_model & has_verdict()
             return requeue(connection, chosen, delay_s)
 
     def _one(self, query: Select[Any]) -> MeasuredProfile | None:

@@ -113,6 +113,11 @@ def not_in_bin() -> ColumnElement[bool]:
     return photos.c.binned_at.is_(None)
 
 
+def has_verdict() -> ColumnElement[bool]:
+    """Return the condition that a model or a person has decided, and the owner has not deleted the photo."""
+    return photos.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT)) & not_in_bin()
+
+
 def status_is(status: str) -> ColumnElement[bool]:
     """Compare with a literal: a generic plan for parameters can't use the partial indexes."""
     return photos.c.status == literal_column(f"'{Status(status)}'")

@@ -23,7 +23,14 @@ from catloader.store.db.clock import now_or
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.paging import pages
 from catloader.store.db.photos.deletions import cancel, expire, reserve
-from catloader.store.db.photos.photo_rows import DecidedPhoto, NewPhoto, Photo, not_in_bin, status_is
+from catloader.store.db.photos.photo_rows import (
+    DecidedPhoto,
+    NewPhoto,
+    Photo,
+    has_verdict,
+    not_in_bin,
+    status_is,
+)
 from catloader.store.db.photos.upload_keys import UploadKey, add_key
 from catloader.store.db.schema import Status, photos
 from catloader.store.kinds import ObjectKind, StoredObject
@@ -143,13 +150,12 @@ class Photos:
             return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
     def decided(self, sample: int | None = None) -> Iterator[Sequence[DecidedPhoto]]:
-        """Yield pages of photos that a model or a person has decided, by rising id.
+        """Yield pages of photos that a model or a person has decided, by rising id, without those in the bin.
 
         Args:
             sample: only so many, drawn at random.
         """
-        decided = photos.c.status.in_((Status.CAT, Status.UNSURE, Status.NOT_CAT))
-        for rows in pages(self._engine, select(*_DECIDED).where(decided), photos.c.id, sample):
+        for rows in pages(self._engine, select(*_DECIDED).where(has_verdict()), photos.c.id, sample):
             yield [_decided(row) for row in rows]
 
     def reviewed(self) -> list[DecidedPhoto]:
