@@ -40,7 +40,13 @@ OF_VISITORS = (
 )
 """Endpoints of forms for visitors; for them a token from before the log-in stays valid afterwards."""
 
-OF_UPLOADS = ("uploads.upload", "resumable.begin", "resumable.go_on", "resumable.give_up")
+OF_UPLOADS = (
+    "uploads.upload",
+    "resumable.begin",
+    "resumable.go_on",
+    "resumable.give_up",
+    "resumable.overridden",
+)
 _UPLOADS_FOR_S = 24 * 3600
 
 _EXPIRED = gettext_noop("This form has expired. Go back, reload the page and try again.")

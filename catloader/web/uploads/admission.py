@@ -31,7 +31,7 @@ REFUSED = "catloader.refused"
 507 and 503: its temporary folder could not hold it; 429: ``Rules.refusal`` refused it.
 """
 _UPLOAD, _REPLACE = "uploads.upload", "editing.replace"
-_PIECES = ("resumable.begin", "resumable.go_on")
+_PIECES = ("resumable.begin", "resumable.go_on", "resumable.overridden")
 _PLACES = "catloader.upload-places"
 
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import BinaryIO, cast
 
 from flask import Blueprint, Flask, make_response, request, url_for
-from werkzeug.exceptions import PreconditionFailed, UnsupportedMediaType
+from werkzeug.exceptions import MethodNotAllowed, PreconditionFailed, UnsupportedMediaType
 from werkzeug.http import http_date
 from werkzeug.wrappers import Response
 
@@ -47,7 +47,7 @@ _NAME_CHARS = 255
 def init_app(app: Flask, photo_bytes: int) -> None:
     @app.before_request
     def allow_more() -> None:
-        if request.endpoint in ("resumable.begin", "resumable.go_on"):
+        if request.endpoint in ("resumable.begin", "resumable.go_on", "resumable.overridden"):
             request.max_content_length = photo_bytes
 
 
@@ -141,6 +141,19 @@ def give_up(id: str) -> Response:
     with services().partial_uploads.opened(current_user().id, id) as upload:
         upload.remove()
     return _empty(204, {})
+
+
+@blueprint.post("/<id>")
+@also_with(Scope.WRITE)
+@uses_object_store
+def overridden(id: str) -> Response:
+    """Take a POST that stands for PATCH or DELETE, from a client whose proxy knows neither of them."""
+    match request.headers.get("X-HTTP-Method-Override", "").upper():
+        case "PATCH":
+            return go_on(id)
+        case "DELETE":
+            return give_up(id)
+    raise MethodNotAllowed(["HEAD", "PATCH", "DELETE"])
 
 
 def _grown(upload: OpenUpload, offset_bytes: int) -> Response:

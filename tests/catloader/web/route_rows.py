@@ -112,6 +112,7 @@ ROWS = {
     # Programs that do not use tus are told so before anything is looked up.
     "POST /upload/resumable": _users(412),
     "PATCH /upload/resumable/<id>": _users(412),
+    "POST /upload/resumable/<id>": _users(412),
     "DELETE /upload/resumable/<id>": _users(412),
     "GET /photos": _users(200),
     "POST /photos/selected": _users(303),

@@ -61,6 +61,19 @@ def test_a_file_in_pieces_becomes_a_photo(anna: Person, tus: Tus) -> None:
     assert tus.begin(len(PHOTO), PHOTO).headers["Duplicate-Of"] == str(photo.id)
 
 
+def test_a_post_may_stand_for_a_method_that_a_proxy_refuses(anna: Person, tus: Tus) -> None:
+    path = tus.begin(len(PHOTO)).headers["Location"]
+    sent = {"X_HTTP_Method_Override": "PATCH"}
+    assert tus.send("POST", path, PHOTO[:1000], Upload_Offset="0", **sent).status_code == 204
+    assert tus.send("POST", path, PHOTO[1000:], Upload_Offset="1000", **sent).headers["Photo-Id"]
+    other = tus.begin(len(PHOTO), key=_KEY).headers["Location"]
+    refused = tus.send("POST", other, PHOTO, Upload_Offset="0")
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "HEAD, PATCH, DELETE")
+    assert tus.send("POST", other, X_HTTP_Method_Override="GET").status_code == 405
+    assert tus.send("POST", other, X_HTTP_Method_Override="delete").status_code == 204
+    assert tus.send("HEAD", other).status_code == 404
+
+
 def test_a_repeated_last_piece_gives_the_same_photo(anna: Person, tus: Tus) -> None:
     path = tus.begin(len(PHOTO), PHOTO[:-1], key=_KEY).headers["Location"]
     begun_again = tus.begin(len(PHOTO), PHOTO[:-1], key=_KEY)
@@ -235,8 +248,9 @@ def test_a_program_uploads_in_pieces_with_its_token(app: Flask, anna: Person) ->
 def test_a_large_piece_is_buffered_only_for_a_token_of_this_site(app: Flask, anna: Person) -> None:
     rules = app.extensions[RULES]
     for token, is_more in ((token_of(app, anna), True), ("invented", False)):
-        limit_bytes = rules.body_bytes("PATCH", f"{PATH}/x", {"AUTHORIZATION": f"Bearer {token}"})
-        assert (limit_bytes > 100_000) is is_more
+        for method in ("PATCH", "POST"):  # POST: in place of PATCH
+            limit_bytes = rules.body_bytes(method, f"{PATH}/x", {"AUTHORIZATION": f"Bearer {token}"})
+            assert (limit_bytes > 100_000) is is_more
 
 
 def test_the_thumbnail_shows_the_square_chosen_before_the_upload(anna: Person, tus: Tus) -> None:
