@@ -33,7 +33,6 @@ _MOST_ATTEMPTS = 20
 def page(id: int) -> str:
     photo = own_photo(id)
     photo_list = PhotoList.of_request(current_user().id, request.args)
-    before, after = photo_list.neighbours(services().gallery, photo)
     record = services().check_log.latest(id)
     explained = services().check_log.latest_decision(id)
     appeals, reviews = services().reviews.appeals_of(id), services().reviews.of_photo(id)
@@ -41,8 +40,7 @@ def page(id: int) -> str:
         "photo.html",
         photo=photo,
         photo_list=photo_list,
-        before=before,
-        after=after,
+        place=photo_list.place(services().gallery, photo),
         checker_away=checker_is_away([photo]),
         record=record,
         gauge=gauge(record),

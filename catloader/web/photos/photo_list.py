@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from flask import url_for
 from werkzeug.datastructures import MultiDict
@@ -37,6 +37,15 @@ class Page:
         return [
             (month, list(photos)) for month, photos in groupby(self.photos, lambda p: month_of(p.created_at))
         ]
+
+
+class Place(NamedTuple):
+    """The ids of the photos before and after one, in the order shown; None: there is none."""
+
+    before: int | None
+    after: int | None
+    page: str
+    """Address of the page that shows the photo: the first page, or the one that begins with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +115,19 @@ class PhotoList:
             return self.address(newer=Position(month, 0))
         return self.address(older=Position(next_month(month), 0))
 
-    def from_photo(self, photo: Photo) -> str:
-        """Return the address of the page that begins with the photo."""
-        if self.oldest_first:
-            return self.address(newer=Position(photo.created_at, photo.id - 1))
-        return self.address(older=Position(photo.created_at, min(photo.id + 1, MAX_ID)))
-
-    def neighbours(self, gallery: Gallery, photo: Photo) -> tuple[int | None, int | None]:
-        """Return the ids of the photos before and after one, in the order shown."""
-        place = position_of(photo)
-        newer = [one.id for one in gallery.newer(self.selection, place, 1)]
-        older = [one.id for one in gallery.older(self.selection, place, 1)]
+    def place(self, gallery: Gallery, photo: Photo) -> Place:
+        """Return where the photo stands in the list; one that the filter leaves out: where it would stand."""
+        position = position_of(photo)
+        newer = gallery.newer(self.selection, position, 1 if self.oldest_first else PAGE_PHOTOS)
+        older = gallery.older(self.selection, position, PAGE_PHOTOS if self.oldest_first else 1)
         before, after = (older, newer) if self.oldest_first else (newer, older)
-        return next(iter(before), None), next(iter(after), None)
+        if len(before) < PAGE_PHOTOS:
+            page = self.address(_anchor=f"photo-{photo.id}")
+        elif self.oldest_first:
+            page = self.address(newer=Position(photo.created_at, photo.id - 1))
+        else:
+            page = self.address(older=Position(photo.created_at, min(photo.id + 1, MAX_ID)))
+        return Place(before[0].id if before else None, after[0].id if after else None, page)
 
 
 def selected_ids(form: MultiDict[str, str]) -> list[int]:

@@ -16,11 +16,13 @@ from catloader.store.db.engine import utcnow
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from catloader.web.photos.photo_list import PAGE_PHOTOS
 from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
 from checker.decision.profile import load_profile
 from checker.decision.rates import rates_within
 from checker.values import Outcome, Reason, Verdict
 from tests.support.programs import Program, assert_problem, token_of
+from tests.support.rows import add_photos
 from tests.support.site import Person, check, jpeg, running_site, services_of
 
 
@@ -273,3 +275,21 @@ def test_ids_out_of_range_are_not_found(anna: Person) -> None:
         assert anna.get(f"/photos/{id}").status_code == 404
         assert anna.get(f"/photos/{id}/photo.jpg").status_code == 404
         assert anna.get(f"/photos?older={id}-{id}&newer={id}&show={id}&sort={id}").status_code == 200
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_my_photos_opens_at_the_photo_that_is_left(app: Flask, anna: Person, order: str) -> None:
+    """The first page stays the first page; only a photo that is not there begins one of its own."""
+    anna.upload_one()
+    owner = anna.photos[0].owner_id
+    ids = [anna.photos[0].id, *add_photos(services_of(app).engine, PAGE_PHOTOS, owner_id=owner)]
+    shown = ids if order == "oldest" else ids[::-1]
+    for id in (shown[0], shown[PAGE_PHOTOS - 1], shown[PAGE_PHOTOS]):
+        (link,) = re.findall(r'class="back" href="([^"]+)"', anna.get(f"/photos/{id}?sort={order}").text)
+        address, _, anchor = link.replace("&amp;", "&").partition("#")
+        boxes = re.findall(r'<li id="(photo-\d+)">', anna.get(address).text)
+        if id == shown[PAGE_PHOTOS]:
+            assert (boxes[0], anchor) == (f"photo-{id}", "")
+        else:
+            assert (boxes[0], anchor) == (f"photo-{shown[0]}", f"photo-{id}")
+            assert anchor in boxes
