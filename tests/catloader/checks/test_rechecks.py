@@ -8,6 +8,7 @@ from sqlalchemy import Engine, insert, select, update
 
 from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
 from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.photos.bin import Bin
 from catloader.store.db.schema import Status, check_log, photos
 from tests.catloader.checks.conftest import PHOTOS, CheckedSite
 from tests.support.rows import add_photos
@@ -43,6 +44,14 @@ def test_requeue_takes_the_photos_that_match_the_filter(site: CheckedSite) -> No
     assert rechecks.count(RecheckFilter(since=utcnow() + timedelta(hours=1))) == 0
     assert rechecks.requeue(RecheckFilter(status=Status.CAT)) == len(cats)
     assert [id for id in site.ids if site.row(id).status == "pending"] == cats
+
+
+def test_photos_in_the_bin_are_neither_counted_nor_requeued(site: CheckedSite) -> None:
+    deleted, everything = site.row(site.ids[0]), RecheckFilter(since=utcnow() - timedelta(days=1))
+    assert Bin(site.engine, days=30).put([deleted.id], deleted.owner_id) == 1
+    rechecks = Rechecks(site.engine)
+    assert rechecks.count(everything) == rechecks.requeue(everything) == len(PHOTOS) - 1
+    assert site.row(deleted.id).status == deleted.status
 
 
 def test_a_persons_decision_is_never_overruled(site: CheckedSite) -> None:

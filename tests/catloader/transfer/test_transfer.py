@@ -17,6 +17,7 @@ from sqlalchemy import Engine, select, update
 from catloader.settings import Settings
 from catloader.store.db.accounts.users import User, Users
 from catloader.store.db.engine import database_name, reading, utcnow, writing
+from catloader.store.db.photos.bin import Bin
 from catloader.store.db.photos.exports import Exports
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import photos
@@ -83,6 +84,21 @@ def test_import_stores_each_photo_once_and_reports_why_others_were_left_out(
     again = run("import", folder, "--owner", _EMAIL)
     assert again.exit_code == 0
     assert "4  the owner has it already\n" in again.output
+    assert _stored(engine, anna) == 2
+
+
+def test_photos_in_the_bin_are_not_exported_and_are_imported_again(
+    engine: Engine, run: Run, anna: User, folder: Path, tmp_path: Path
+) -> None:
+    run("import", folder, "--owner", _EMAIL)
+    with reading(engine) as connection:
+        deleted, kept = connection.execute(select(photos.c.id).order_by(photos.c.id)).scalars()
+    assert Bin(engine, days=30).put([deleted], anna.id) == 1
+    exported = run("export", tmp_path / "exported", "--owner", _EMAIL)
+    assert "1 photo in " in exported.output
+    assert [path.name for path in (tmp_path / "exported/photos").iterdir()] == [f"{kept}.jpg"]
+    again = run("import", folder, "--owner", _EMAIL)
+    assert "1  imported\n" in again.output
     assert _stored(engine, anna) == 2
 
 

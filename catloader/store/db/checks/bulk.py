@@ -65,9 +65,7 @@ class BulkTable:
 
         Photos that a person has decided, and those in the bin, are left out.
         """
-        query = select(*_PLANNED).where(
-            *conditions_of(chosen), photos.c.human_verdict.is_(None), not_in_bin()
-        )
+        query = select(*_PLANNED).where(*conditions_of(chosen), photos.c.human_verdict.is_(None))
         for page in pages(self._engine, query, photos.c.id):
             yield from page
 

@@ -112,8 +112,8 @@ def requeue(connection: Connection, condition: ColumnElement[bool], delay_s: flo
 
 
 def conditions_of(chosen: RecheckFilter) -> list[ColumnElement[bool]]:
-    """Return the conditions of finished photos that ``chosen`` names."""
-    conditions: list[ColumnElement[bool]] = [photos.c.status.in_(FINISHED)]
+    """Return the conditions of finished photos that ``chosen`` names, without those in the bin."""
+    conditions: list[ColumnElement[bool]] = [photos.c.status.in_(FINISHED), not_in_bin()]
     if chosen.status is not None:
         conditions.append(photos.c.status == chosen.status)
     if chosen.since is not None:

@@ -1,4 +1,4 @@
-"""Queries of imports and exports, over many photos."""
+"""Queries of imports and exports, over many photos, without those in the bin."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy import Engine, select
 
 from catloader.store.db.engine import reading
 from catloader.store.db.paging import pages
+from catloader.store.db.photos.photo_rows import not_in_bin
 from catloader.store.db.schema import check_log, photos, users
 
 
@@ -69,7 +70,7 @@ class Exports:
 
     def photos(self, owner_id: int | None) -> Iterator[list[ExportedPhoto]]:
         """Yield pages of photos by rising id; None: of every owner."""
-        query = select(*_PHOTO_COLUMNS).join(users, users.c.id == photos.c.owner_id)
+        query = select(*_PHOTO_COLUMNS).join(users, users.c.id == photos.c.owner_id).where(not_in_bin())
         if owner_id is not None:
             query = query.where(photos.c.owner_id == owner_id)
         for rows in pages(self._engine, query, photos.c.id):
@@ -78,7 +79,7 @@ class Exports:
 
     def digests(self, owner_id: int) -> set[bytes]:
         """Return the SHA-256 of each photo of the owner."""
-        query = select(photos.c.sha256).where(photos.c.owner_id == owner_id)
+        query = select(photos.c.sha256).where(photos.c.owner_id == owner_id, not_in_bin())
         with reading(self._engine) as connection:
             return {bytes.fromhex(digest) for digest in connection.execute(query).scalars()}
 
