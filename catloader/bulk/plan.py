@@ -45,7 +45,7 @@ class Facts:
     photos: int
     size_bytes: int
     source: str
-    """``table``, or the bucket whose objects were listed."""
+    """``TABLE`` or ``FILES`` of ``engines.sources``, or the bucket whose objects were listed."""
 
 
 class Plan:

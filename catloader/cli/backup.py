@@ -64,7 +64,9 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
     if result.deleted_meanwhile:
         click.echo(f"{counted(result.deleted_meanwhile, 'photo')} deleted meanwhile, so not in the backup.")
     if result.removed:
-        click.echo(f"{counted(result.removed, 'object')} of deleted photos removed from the backup.")
+        click.echo(
+            f"{counted(result.removed, 'object')} removed from the backup: no photo in it has them any more."
+        )
     if result.not_removed:
         click.echo(
             f"{counted(result.not_removed, 'object')} in {folder} belong to no photo of this site, more "

@@ -45,7 +45,8 @@ def _rows(engine: Engine) -> Iterator[Row]:
         sentence = (
             f"The tables are at revision {current}, not at {newest}." if current else "There are no tables."
         )
-        yield Row("migrations", "note", f"{sentence} The next start, or `catloader db migrate`, does it.")
+        act = "migrates" if current else "makes"
+        yield Row("migrations", "note", f"{sentence} The next start, or `catloader db migrate`, {act} them.")
         return
     yield Row("migrations", "ok", f"The tables are at the newest revision, {newest}.")
     yield clock_row("database clock", utcnow(), server_time(engine))
@@ -59,5 +60,7 @@ def _waiting(photos: Photos) -> Row:
     if due_since is None:
         return Row("waiting photos", "ok", "No photo waits for its check.")
     number, wait_s = photos.count_by_status()["pending"], (utcnow() - due_since).total_seconds()
-    sentence = f"Waiting for their check: {number}, the first one since {max(0.0, wait_s):.0f} s."
+    sentence = (
+        f"Photos that wait for their check: {number}; the first has been due for {max(0.0, wait_s):.0f} s."
+    )
     return Row("waiting photos", "note" if wait_s > _LONG_WAIT_S else "ok", sentence)

@@ -104,7 +104,7 @@ class WarmChild:
             )
 
     def _end_process(self) -> str:
-        """End the process, if there is one; return the last line of its output."""
+        """End the process, if there is one; return the end of its error output."""
         with self._guard:
             process, self._process = self._process, None
             end, self._end = self._end, None

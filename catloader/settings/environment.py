@@ -127,7 +127,7 @@ def _refusal(error: ValidationError) -> SettingError:
     complaint = error.errors(include_url=False)[0]
     variable = next(one for one in variables() if one.field == complaint["loc"][0])
     shown = "(hidden)" if variable.secret else re.sub("//.*@", "//(hidden)@", repr(complaint["input"]))
-    own = complaint["type"] == "value_error"  # raised in kinds.py
+    own = complaint["type"] == "value_error"  # raised in kinds.py or addresses.py
     rule = complaint["ctx"]["error"] if own else f"it must be {variable.accepts}"
     return SettingError(f"{variable.name} is {shown}; {rule}.")
 

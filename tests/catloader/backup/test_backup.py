@@ -122,7 +122,7 @@ def test_second_run_copies_only_new_and_damaged_objects_and_removes_deleted_ones
         connection.execute(delete(photos).where(photos.c.id == first))
     output = run("backup", folder.path).output
     assert "3 objects copied, 1 there before." in output
-    assert "3 objects of deleted photos removed from the backup." in output
+    assert "3 objects removed from the backup: no photo in it has them any more." in output
     assert rotten.read_bytes() == objects.get(ObjectKind.PHOTO, altered[ObjectKind.PHOTO])
     assert len(list(folder.path.glob("state-*"))) == 1
     assert len(list(folder.path.glob("objects/*/*/*"))) == 4
@@ -282,7 +282,7 @@ def test_most_of_a_backup_is_not_removed_by_accident(
     assert "101 objects in" in output
     assert "they were left there. If that is right, add --prune." in output.replace("\n", " ")
     assert len(list(shard.iterdir())) >= 101
-    assert "101 objects of deleted photos removed" in run("backup", backup, "--prune").output
+    assert "101 objects removed from the backup" in run("backup", backup, "--prune").output
 
 
 def test_the_backup_of_another_site_is_not_replaced_by_accident(

@@ -65,9 +65,8 @@ def test_database_is_reached_and_its_clock_compared(engine: Engine) -> None:
 
 def test_photos_that_wait_long_are_a_note(engine: Engine) -> None:
     add_photos(engine, 2)
-    assert (
-        "Waiting for their check: 2" in _by_part(database.rows(_settings(engine)))["waiting photos"].sentence
-    )
+    sentence = _by_part(database.rows(_settings(engine)))["waiting photos"].sentence
+    assert sentence.startswith("Photos that wait for their check: 2; the first has been due for ")
     with writing(engine) as connection:
         connection.exec_driver_sql("UPDATE images SET next_attempt_at = '2026-01-01 00:00:00'")
     assert _by_part(database.rows(_settings(engine)))["waiting photos"].result == "note"
