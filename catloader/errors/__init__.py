@@ -35,6 +35,7 @@ from catloader.errors.requests import (
     ExportBusy,
     FormRefused,
     UnknownHost,
+    WrongContentType,
 )
 from catloader.errors.stores import (
     BackupRefused,
@@ -103,5 +104,6 @@ __all__ = [
     "UploadLocked",
     "UploadsBusy",
     "WeakPassword",
+    "WrongContentType",
     "WrongCredentials",
 ]

@@ -22,6 +22,15 @@ class UnknownHost(CatLoaderError):
     status = 400
 
 
+class WrongContentType(CatLoaderError):
+    """The body of a program's request is of a type that the address does not take."""
+
+    status = 415
+
+    def __init__(self, *taken: str) -> None:
+        super().__init__(f"The header Content-Type must be {' or '.join(taken)}.")
+
+
 class ExportBusy(CatLoaderError):
     """An export is being sent; the others wait, so that request threads stay free."""
 

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flask import request
-from werkzeug.exceptions import UnsupportedMediaType
 
-from catloader.errors import InvalidInput
+from catloader.errors import InvalidInput, WrongContentType
 from catloader.web.http.context import services
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -26,7 +25,7 @@ def sent_photo() -> tuple[str, bytes]:
 
     Raises:
         InvalidInput: no photo, or several.
-        UnsupportedMediaType: a form that has no files, as `curl --data-binary` names it by default.
+        WrongContentType: also a form that has no files, as `curl --data-binary` names it by default.
     """
     limit = services().settings.max_file_bytes + 1
     if request.mimetype == "multipart/form-data":
@@ -36,7 +35,7 @@ def sent_photo() -> tuple[str, bytes]:
         return files[0].filename or "photo", files[0].stream.read(limit)
     if request.mimetype == "application/octet-stream" or request.mimetype.startswith("image/"):
         return "photo", request.stream.read(limit)
-    raise UnsupportedMediaType
+    raise WrongContentType("image/*", "application/octet-stream", "multipart/form-data")
 
 
 def digest(data: bytes) -> str:

@@ -9,11 +9,10 @@ from flask import current_app, request
 from pydantic import ValidationError
 from spectree import Response, SecurityScheme, SpecTree, Tag
 from spectree.models import SecureType, SecuritySchemeData
-from werkzeug.exceptions import UnsupportedMediaType
 
 from catloader.accounts.api_tokens import Scope
 from catloader.api_models import Problem
-from catloader.errors import InvalidInput
+from catloader.errors import InvalidInput, WrongContentType
 from catloader.web.http import problems
 
 PHOTOS = Tag(name="photos", description="The photos of the account.")
@@ -62,7 +61,7 @@ def _raise(_request: Any, _response: Any, error: Exception | None, *_: Any) -> N
     view = current_app.view_functions[request.endpoint or ""]
     reads_json = request.method == "POST" and not getattr(view, "takes_photo", False)
     if reads_json and request.mimetype not in ("application/json", ""):
-        raise UnsupportedMediaType  # otherwise SpecTree calls the view without a body
+        raise WrongContentType("application/json")  # otherwise SpecTree calls the view without a body
     if not isinstance(error, ValidationError):
         return
     if reads_json and not isinstance(request.get_json(force=True, silent=True), dict):

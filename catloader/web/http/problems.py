@@ -14,7 +14,6 @@ MIME_TYPE = "application/problem+json"
 SENTENCES = {
     404: "There is nothing at this address.",
     405: "This address does not take this method.",
-    415: "This kind of body is not taken here.",
 }
 """Texts for the API in place of those that refer to pages."""
 

@@ -17,12 +17,12 @@ from dataclasses import replace
 from typing import BinaryIO, cast
 
 from flask import Blueprint, Flask, make_response, request, url_for
-from werkzeug.exceptions import MethodNotAllowed, PreconditionFailed, UnsupportedMediaType
+from werkzeug.exceptions import MethodNotAllowed, PreconditionFailed
 from werkzeug.http import http_date
 from werkzeug.wrappers import Response
 
 from catloader.accounts.api_tokens import Scope
-from catloader.errors import EmptyFile, InvalidInput, TooManyBytes
+from catloader.errors import EmptyFile, InvalidInput, TooManyBytes, WrongContentType
 from catloader.intake.partial_file import FileFacts, OpenUpload, length_of, upload_id
 from catloader.intake.prepare import shown_limit
 from catloader.intake.square import square_of_text
@@ -158,7 +158,7 @@ def overridden(id: str) -> Response:
 
 def _grown(upload: OpenUpload, offset_bytes: int) -> Response:
     if request.mimetype != _BYTES:
-        raise UnsupportedMediaType
+        raise WrongContentType(_BYTES)
     upload.append(offset_bytes, cast(BinaryIO, request.stream), request.content_length or 0)
     return _finished(upload) if upload.is_whole else _at(upload)
 

@@ -213,6 +213,13 @@ def test_bad_uploads_get_problem_details(program: Program, data: bytes, kind: st
     assert_problem(program.upload(data, kind=kind), status)
 
 
+@pytest.mark.parametrize("kind", ["", "application/x-www-form-urlencoded", "video/mp4"])
+def test_a_wrong_type_of_body_is_answered_with_the_right_ones(program: Program, kind: str) -> None:
+    assert assert_problem(program.upload(jpeg(), kind=kind), 415) == (
+        "The header Content-Type must be image/* or application/octet-stream or multipart/form-data."
+    )
+
+
 def _refusals(app: Flask) -> Counter[str]:
     """Count the refusals of each reason so far."""
     (family,) = services_of(app).metrics.refusals.collect()
