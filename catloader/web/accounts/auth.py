@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 
-from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.accounts import accounts
@@ -31,7 +31,7 @@ from catloader.web.accounts.sessions import (
     without_login,
 )
 from catloader.web.http.context import guard, local_path, services, wants_json
-from catloader.web.http.errors import form_refused
+from catloader.web.http.errors import form_refused, form_response
 from catloader.web.languages import gettext, language
 from checker.plurals import counted
 
@@ -199,7 +199,7 @@ def _form_page(template: str, error: CatLoaderError | None = None) -> Answer:
         next=next_path,
         invitation=request.values.get("invitation", ""),
     )
-    return _response(page, error.status, error) if error else page
+    return form_response(page, error)
 
 
 def account_page(error: CatLoaderError | None = None, at: str | None = None, email: str = "") -> Answer:
@@ -216,21 +216,12 @@ def account_page(error: CatLoaderError | None = None, at: str | None = None, ema
         sessions=services().sessions.of_user(current_user().id, utcnow()),
         this_session=g.session.token_sha256,
     )
-    # 403, not the error's 401: the user is logged in, and only this request is refused.
-    status = 403 if isinstance(error, WrongCredentials) else error.status if error else 200
-    return _response(page, status, error)
+    return form_response(page, error, is_logged_in=True)
 
 
 def _is_linked() -> bool:
     provider = services().provider
     return provider is not None and services().identities.is_linked(provider.issuer, current_user().id)
-
-
-def _response(page: str, status: int, error: CatLoaderError | None) -> Response:
-    response = make_response(page, status)
-    if error is not None and error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
 
 
 def _redirect_home() -> Response:

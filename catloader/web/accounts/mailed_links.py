@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.accounts import accounts
@@ -16,6 +16,7 @@ from catloader.mail.account_mails import AccountMails
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import current_user, without_login
 from catloader.web.http.context import guard, services
+from catloader.web.http.errors import form_response
 from catloader.web.languages import gettext, language
 
 logger = logging.getLogger(__name__)
@@ -90,10 +91,7 @@ def _forgotten_page(error: CatLoaderError | None = None, sent_to: str = "") -> R
         email=request.form.get("email", ""),
         minutes=services().settings.mail_link_minutes,
     )
-    response = make_response(page, error.status if error else 200)
-    if error is not None and error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    return form_response(page, error)
 
 
 def _confirmed_already() -> Response:

@@ -17,6 +17,7 @@ from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import current_user, sign_in, without_login
 from catloader.web.http import cookies
 from catloader.web.http.context import MAX_ID, guard, local_path, services
+from catloader.web.http.errors import form_response
 from catloader.web.http.signed import sign, unsign
 from catloader.web.languages import gettext, translated
 
@@ -129,9 +130,5 @@ def _used(purpose: str) -> bytes:
 
 
 def _refusal(error: CatLoaderError) -> Response:
-    # 403, not the error's 401: nothing would be changed by a log-in on another page.
-    response = jsonify(error=translated(error))
-    response.status_code = 403 if isinstance(error, WrongCredentials) else error.status
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    # 403 before the log-in, too: nothing would be changed by a log-in on another page.
+    return form_response(jsonify(error=translated(error)), error, is_logged_in=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from catloader.accounts.passwords import hash_password
 from catloader.errors import InvalidInput, LinkExpired, TooManyAttempts
@@ -12,6 +12,7 @@ from catloader.store.db.engine import utcnow
 from catloader.web.accounts.auth import Answer
 from catloader.web.accounts.sessions import without_login
 from catloader.web.http.context import guard, services
+from catloader.web.http.errors import form_response
 from catloader.web.languages import gettext
 
 logger = logging.getLogger(__name__)
@@ -34,10 +35,7 @@ def set_password(token: str) -> Answer:
         password_hash = hash_password(request.form.get("password", ""), email=email)
     except (InvalidInput, TooManyAttempts) as error:
         page = render_template("new_password.html", token=token, email=email, error=error)
-        response = make_response(page, error.status)
-        if error.retry_after_s is not None:
-            response.headers["Retry-After"] = str(error.retry_after_s)
-        return response
+        return form_response(page, error)
     id = services().one_time_links.set_password(token, password_hash, utcnow())
     if id is None:
         raise _expired()

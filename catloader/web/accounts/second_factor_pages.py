@@ -11,6 +11,7 @@ from catloader.accounts import accounts, second_factor
 from catloader.errors import CatLoaderError, InvalidInput, TooManyAttempts, WrongCredentials
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import guard, services
+from catloader.web.http.errors import form_response
 from catloader.web.http.signed import sign, unsign
 from catloader.web.languages import gettext
 
@@ -72,9 +73,4 @@ def _page(error: CatLoaderError | None = None, secret: str | None = None) -> Res
         qr_code=None if factor else second_factor.qr_code(second_factor.address(secret, user.email)),
         setup=sign(_PURPOSE, [user.id, secret]),
     )
-    # 403, not the error's 401: the user is logged in, and only this request is refused.
-    status = 403 if isinstance(error, WrongCredentials) else error.status if error else 200
-    response = make_response(page, status)
-    if error is not None and error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    return form_response(page, error, is_logged_in=True)

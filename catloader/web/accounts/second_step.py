@@ -6,7 +6,7 @@ import hashlib
 import logging
 from datetime import timedelta
 
-from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.accounts import second_factor
@@ -15,6 +15,7 @@ from catloader.store.db.accounts.users import User
 from catloader.web.accounts.sessions import sign_in, without_login
 from catloader.web.http import cookies
 from catloader.web.http.context import guard, local_path, services
+from catloader.web.http.errors import form_response
 from catloader.web.http.signed import sign, unsign
 from catloader.web.languages import gettext
 
@@ -84,7 +85,4 @@ def _from_the_beginning() -> Response:
 
 def _page(error: CatLoaderError | None = None) -> Response:
     page = render_template("second_step.html", error=error, next=request.values.get("next", ""))
-    response = make_response(page, error.status if error else 200)
-    if error is not None and error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    return form_response(page, error)

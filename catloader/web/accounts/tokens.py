@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.accounts import accounts, api_tokens
@@ -12,7 +12,8 @@ from catloader.errors import CatLoaderError, InvalidInput, NotFound, TooManyAtte
 from catloader.languages import gettext_noop
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import current_user
-from catloader.web.http.context import MAX_ID, services
+from catloader.web.http.context import MAX_ID, guard, services
+from catloader.web.http.errors import form_response
 from catloader.web.languages import gettext
 
 logger = logging.getLogger(__name__)
@@ -32,11 +33,11 @@ def page() -> str:
 
 
 @blueprint.post("")
-def create() -> tuple[str, int, dict[str, str]]:
+def create() -> Response:
     """Make a token and show it; the password prevents abuse of a session that was left open."""
     user = current_user()
     try:
-        accounts.confirm(user, request.form.get("password", ""), _guard())
+        accounts.confirm(user, request.form.get("password", ""), guard())
         token = api_tokens.create(
             services().api_tokens,
             user.id,
@@ -47,10 +48,9 @@ def create() -> tuple[str, int, dict[str, str]]:
             now=utcnow(),
         )
     except (WrongCredentials, InvalidInput, TooManyAttempts) as error:
-        wait = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
-        return _page(error), 403 if isinstance(error, WrongCredentials) else error.status, wait
+        return form_response(_page(error), error, is_logged_in=True)
     logger.info("user %d made an API token", user.id)
-    return _page(token=token), 201, {}
+    return make_response(_page(token=token), 201)
 
 
 @blueprint.post(f"/<int(max={MAX_ID}):id>/revoke")
@@ -61,10 +61,6 @@ def revoke(id: int) -> Response:
     logger.info("user %d revoked API token %d", user.id, id)
     flash(gettext("Token revoked. Programs that used it are locked out from now on."))
     return redirect(url_for(".page"), 303)
-
-
-def _guard() -> accounts.Guard:
-    return accounts.Guard(services().attempts, request.remote_addr or "", utcnow())
 
 
 def _days(text: str) -> int | None:

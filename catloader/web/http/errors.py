@@ -19,6 +19,7 @@ from catloader.errors import (
     ObjectAltered,
     StoreFull,
     StoreUnavailable,
+    WrongCredentials,
 )
 from catloader.languages import gettext_noop
 from catloader.logs import logged_path
@@ -113,6 +114,22 @@ def error_response(
         template, status=status, title=title, sentence=sentence, request_id=g.get("request_id", "-")
     )
     return page, status
+
+
+def form_response(
+    page: str | Response, error: CatLoaderError | None, *, is_logged_in: bool = False
+) -> Response:
+    """Answer with a form, and with the status and ``Retry-After`` of its error if there is one.
+
+    Args:
+        is_logged_in: a wrong password gets 403, not the error's 401: only this request is refused.
+    """
+    response = current_app.make_response(page)
+    if error is not None:
+        response.status_code = 403 if is_logged_in and isinstance(error, WrongCredentials) else error.status
+        if error.retry_after_s is not None:
+            response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def form_refused(error: FormRefused) -> tuple[str | Response, int]:
