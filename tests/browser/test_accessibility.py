@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, StorageState, expect
 
+from catloader.languages import LANGUAGES
 from catloader.store.db.accounts.api_tokens import ApiTokens
 from catloader.store.db.accounts.identities import Identities
 from catloader.store.db.accounts.passkeys import Passkeys
@@ -248,6 +249,22 @@ def test_chosen_photos_fit_on_small_phones(
             page.set_viewport_size({"width": width, "height": 780})
             found += [f"{width} px: {fault}" for fault in too_wide(page)]
     assert found == []
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_the_measured_rates_fit_beside_a_photo(
+    browser: Browser, site: Site, session: StorageState, language: str
+) -> None:
+    context = browser.new_context(base_url=site.url, storage_state=session, locale=language)
+    page = context.new_page()
+    page.goto("/photos/1")
+    unfold(page)
+    for width in (390, 1160):
+        page.set_viewport_size({"width": width, "height": 780})
+        inner, outer = page.locator(".table").evaluate("one => [one.scrollWidth, one.clientWidth]")
+        assert inner == outer, (width, inner, outer)
+    assert page.locator("ol.history").get_attribute("reversed") is not None  # the oldest event is the first
+    context.close()
 
 
 def test_a_planted_violation_is_found(browser: Browser, site: Site, session: StorageState) -> None:
