@@ -49,7 +49,7 @@ class AuditLog:
         return AuditEntry(**row._mapping) if row else None
 
     def add(self, actor_id: int | None, act: str, target: str, now: datetime) -> None:
-        """Add an act without a transaction of its own; ``actor_id``: as in ``record``."""
+        """Add an act that writes nothing else, in a transaction; ``actor_id``: as in ``record``."""
         with writing(self._engine) as connection:
             record(connection, actor_id, act, target, now)
 

@@ -220,13 +220,9 @@ class Reviews:
         """Return True if reviewers see the photo: it waits, was decided as it is now, hidden or drawn."""
         reviewed = exists().where(reviews.c.photo_id == photos.c.id, review_is_of_present_file())
         seen = (photos.c.status == Status.UNSURE) | _has_appeal() | reviewed | is_taken_down() | is_drawn()
+        query = select(photos.c.id).where(photos.c.id == photo_id, seen, not_in_bin())
         with reading(self._engine) as connection:
-            return (
-                connection.execute(
-                    select(photos.c.id).where(photos.c.id == photo_id, seen, not_in_bin())
-                ).first()
-                is not None
-            )
+            return connection.execute(query).first() is not None
 
 
 def _is_undoable() -> ColumnElement[bool]:

@@ -17,7 +17,7 @@ from catloader.wiring import load_model
 from checker.__main__ import main as folder_tool
 from checker.decision.head import Head
 from checker.decision.operating_point import ThresholdRule
-from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile
+from checker.decision.profile import OperatingPoint, Profile, ProfileKey, Rate, find_profile, load_profile
 from checker.decision.subject import load_subject
 from checker.errors import ModelRefused
 from checker.evaluation.golden import golden_test
@@ -177,8 +177,10 @@ def settings(tmp_path: Path, folder: Path) -> Settings:
 
 
 @pytest.mark.processor
-def test_the_site_runs_it_when_it_loads_a_model(tmp_path: Path, folder: Path) -> None:
+def test_the_site_loads_a_model_that_passes_with_its_profile(tmp_path: Path, folder: Path) -> None:
     loaded = load_model(settings(tmp_path, folder))
+    assert isinstance(loaded.rule, ThresholdRule)
+    assert loaded.rule.profile_id == load_profile(folder / "lite0.json").profile_id
     loaded.classifier.close()
 
 
