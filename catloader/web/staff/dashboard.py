@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -16,6 +17,9 @@ from catloader.web.http.context import services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.staff.admin import administrators_only
 from catloader.web.staff.random_audit import estimates
+from checker.plurals import counted
+
+logger = logging.getLogger(__name__)
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/admin")
 blueprint.before_request(administrators_only)
@@ -46,9 +50,11 @@ def switch() -> Response:
     if request.form.get("checking") == "resume":
         services().switches.resume(admin.id, utcnow())
         services().dispatcher.wake()
+        logger.info("administrator %d resumed checking", admin.id)
         flash(gettext("Checking goes on."))
     else:
         services().switches.pause(admin.id, utcnow())
+        logger.info("administrator %d paused checking", admin.id)
         flash(gettext("Checking is paused. Uploaded photos wait."))
     return redirect(url_for(".page"), 303)
 
@@ -61,5 +67,6 @@ def requeue() -> Response:
         raise InvalidInput("Choose the failed or the unreadable photos.")
     number = services().rechecks.requeue(RecheckFilter(status=Status(status)), actor_id=current_user().id)
     services().dispatcher.wake()
+    logger.info("administrator %d re-queued %s", current_user().id, counted(number, f"{status} photo"))
     flash(ngettext("%(num)d photo will be checked again.", "%(num)d photos will be checked again.", number))
     return redirect(url_for(".page"), 303)

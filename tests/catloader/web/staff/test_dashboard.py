@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from flask import Flask
 from sqlalchemy import Engine, insert, update
 
@@ -56,6 +57,20 @@ def test_percentiles_and_hours_are_counted_correctly(engine: Engine) -> None:
     assert statistics.recent(now - timedelta(hours=24)).latency_ms == {50: 20.0, 90: 1000.0, 99: 1000.0}
     hours = statistics.per_hour(now, 6)
     assert [number for _, number in hours] == [1, 0, 0, 1, 0, 2]
+
+
+def test_the_log_says_who_paused_and_resumed_checking_and_re_queued_photos(
+    engine: Engine, administrator: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "catloader.web.staff.dashboard")
+    failed = add_photos(engine, 2, owner_id=administrator.id)
+    with writing(engine) as connection:
+        connection.execute(update(photos).where(photos.c.id.in_(failed)).values(status="failed"))
+    administrator.post("/admin/checking", {"checking": "pause"}, page="/admin")
+    administrator.post("/admin/checking", {"checking": "resume"}, page="/admin")
+    administrator.post("/admin/requeue", {"status": "failed"}, page="/admin")
+    acts = ("paused checking", "resumed checking", "re-queued 2 failed photos")
+    assert caplog.messages == [f"administrator {administrator.id} {act}" for act in acts]
 
 
 def test_nothing_is_claimed_while_checking_is_paused(app: Flask, administrator: Person) -> None:
