@@ -1,7 +1,8 @@
-"""The machine: Python, the data folder and its disk, the temporary folder, the processor."""
+"""The machine: Python, the data folder and its disk, the temporary folder, the address, the processor."""
 
 from __future__ import annotations
 
+import errno
 import platform
 import shutil
 import sys
@@ -9,7 +10,9 @@ import tempfile
 from collections.abc import Iterator
 
 from catloader.doctor.rows import Row, examined
+from catloader.errors import StartupError
 from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary_folder
+from catloader.server.listener import listening
 from catloader.settings import Settings
 from checker import __version__
 from checker.process.cores import available_cores
@@ -24,6 +27,7 @@ def rows(settings: Settings) -> Iterator[Row]:
     yield _python()
     yield examined("data folder", lambda: _data_folder(settings))
     yield examined("temporary folder", lambda: _temporary_folder(settings))
+    yield examined("address", lambda: _address(settings))
     flags = [flag for flag in _FLAGS if flag in cpu_flags()]
     sentence = f"{available_cores()} cores, {platform.machine()}, {', '.join(flags) or 'no AVX2'}."
     yield Row("processor", "ok", sentence)
@@ -52,6 +56,17 @@ def _temporary_folder(settings: Settings) -> str | Row:
         wanted = f"uploads at work may need {_shown(needed_bytes)} (set TMPDIR)."
         return Row("temporary folder", "note", f"{sentence.removesuffix('.')}, and {wanted}")
     return sentence
+
+
+def _address(settings: Settings) -> str | Row:
+    name = f"Port {settings.port} of {settings.host}"
+    try:
+        with listening(settings.host, settings.port, "CATLOADER_HOST", "CATLOADER_PORT"):
+            return f"{name} is free."
+    except StartupError as error:
+        if getattr(error.__cause__, "errno", None) != errno.EADDRINUSE:
+            raise
+        return Row("address", "note", f"{name} is in use, by this site or by another program.")
 
 
 def _shown(size_bytes: int) -> str:

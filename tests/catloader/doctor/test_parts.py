@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
+from catloader.demo.client import free_port
 from catloader.doctor import database, dispatch, machine, model
 from catloader.doctor.clocks import clock_row
 from catloader.doctor.rows import Row
@@ -30,7 +32,31 @@ def _by_part(rows: Iterator[Row]) -> dict[str, Row]:
 def test_a_machine_in_order_has_no_failed_row(tmp_path: Path) -> None:
     found = _by_part(machine.rows(Settings(data_dir=tmp_path / "data", min_free_bytes=0)))
     assert {row.result for row in found.values()} <= {"ok", "note"}
-    assert list(found) == ["Python", "data folder", "temporary folder", "processor"]
+    assert list(found) == ["Python", "data folder", "temporary folder", "address", "processor"]
+
+
+@pytest.mark.parametrize(
+    ("host", "result", "sentence"),
+    [
+        ("127.0.0.1", "ok", "Port {port} of 127.0.0.1 is free."),
+        ("127.0.0.1:8000", "failed", "CATLOADER_HOST is '127.0.0.1:8000', which is not an address."),
+        ("203.0.113.7", "failed", "203.0.113.7 is not an address of this machine; set CATLOADER_HOST."),
+    ],
+)
+def test_an_address_that_a_start_would_refuse_is_named(
+    tmp_path: Path, host: str, result: str, sentence: str
+) -> None:
+    settings = Settings(data_dir=tmp_path / "data", min_free_bytes=0, host=host, port=free_port())
+    row = _by_part(machine.rows(settings))["address"]
+    assert (row.result, row.sentence) == (result, sentence.format(port=settings.port))
+
+
+def test_a_port_in_use_is_noted_because_the_site_itself_may_have_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        row = _by_part(machine.rows(Settings(data_dir=tmp_path, min_free_bytes=0, port=port)))["address"]
+    said = f"Port {port} of 127.0.0.1 is in use, by this site or by another program."
+    assert (row.result, row.sentence) == ("note", said)
 
 
 def test_a_full_disk_is_a_failed_row(small_disk: Path) -> None:
