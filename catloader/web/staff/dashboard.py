@@ -33,7 +33,7 @@ def page() -> str:
     due_since = parts.photos.due_since()
     return render_template(
         "admin_dashboard.html",
-        counts=parts.photos.count_by_status(),
+        counts=parts.photos.count_by_status() | parts.failed_photos.counts(),
         waits_s=max(0.0, (now - due_since).total_seconds()) if due_since else None,
         recent=parts.statistics.recent(now - timedelta(hours=_HOURS)),
         hours=parts.statistics.per_hour(now, _HOURS),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import cast
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput
-from catloader.store.db.checks.failed_photos import FailedStatus
+from catloader.store.db.checks.failed_photos import STATUSES, FailedStatus
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import services
@@ -22,7 +21,6 @@ blueprint = Blueprint("failed", __name__, url_prefix="/admin/failed")
 blueprint.before_request(administrators_only)
 
 _PAGE = 50
-_STATUSES = ("failed", "unreadable")
 
 
 @blueprint.get("")
@@ -32,14 +30,13 @@ def photos() -> str:
     error, before = request.args.get("error"), number_of(request.args.get("before", ""))
     rows = services().failed_photos.page(status, error, before, _PAGE + 1)
     shown = rows[:_PAGE]
-    counts = services().photos.count_by_status()
     return render_template(
         "admin_failed.html",
         photos=shown,
         status=status,
         error=error,
         kinds=services().failed_photos.kinds(status),
-        counts={name: counts[name] for name in _STATUSES},
+        counts=services().failed_photos.counts(),
         next=shown[-1].id if len(rows) > _PAGE else None,
     )
 
@@ -66,6 +63,6 @@ def failed_status(text: str) -> FailedStatus:
     Raises:
         InvalidInput: it is neither of the two.
     """
-    if text not in _STATUSES:
+    if text not in STATUSES:
         raise InvalidInput("Choose the failed or the unreadable photos.")
-    return cast(FailedStatus, text)
+    return text

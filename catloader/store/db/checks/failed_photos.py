@@ -16,6 +16,7 @@ from catloader.store.db.schema import photos, users
 from catloader.store.db.staff.audit_log import record
 
 FailedStatus = Literal["failed", "unreadable"]
+STATUSES: tuple[FailedStatus, ...] = ("failed", "unreadable")
 _MOST_KINDS = 20
 
 
@@ -54,6 +55,15 @@ class FailedPhotos:
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(photos.c.id.desc()).limit(limit)).all()
         return [FailedPhoto(row.id, row.email, row.check_error or "", row.attempts, row[4]) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """Count the photos of both statuses; 0 where there are none."""
+        columns = [
+            select(func.count()).where(*_without_verdict(status)).scalar_subquery().label(status)
+            for status in STATUSES
+        ]
+        with reading(self._engine) as connection:
+            return dict(connection.execute(select(*columns)).one()._mapping)
 
     def kinds(self, status: FailedStatus) -> list[tuple[str, int]]:
         """Return the most frequent errors, each with the number of its photos."""

@@ -7,7 +7,7 @@ import re
 from flask import Flask
 from sqlalchemy import Engine, update
 
-from catloader.store.db.engine import writing
+from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
 from tests.support.rows import add_photos
 from tests.support.site import Person, acts_of_staff, services_of
@@ -70,3 +70,16 @@ def test_pages_of_failed_photos_end_and_leave_the_bin_out(
     assert 'rel="next"' not in second
     answer = administrator.post("/admin/failed", {"photo": [str(ids[0])]})
     assert "0 photos will be checked again." in administrator.get(answer.location).text
+
+
+def test_numbers_of_failed_photos_leave_the_bin_out(
+    app: Flask, engine: Engine, administrator: Person
+) -> None:
+    for status in ("failed", "unreadable"):
+        add_photos(engine, 2, status=status, check_error=_AWAY)
+        add_photos(engine, 3, status=status, check_error=_AWAY, binned_at=utcnow())
+    for path in ("/admin", "/admin/failed", "/admin/failed?status=unreadable"):
+        page = administrator.get(path).text
+        assert "Check 2 " in page and "Check 5 " not in page
+    administrator.post("/admin/requeue", {"status": "failed"}, page="/admin")
+    assert "2 photos will be checked again." in administrator.get("/admin").text
