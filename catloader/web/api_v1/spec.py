@@ -109,6 +109,7 @@ def answers(
 def document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of this application."""
     document: dict[str, Any] = copy.deepcopy(api.spec)  # which is made once
+    document["servers"] = [{"url": request.script_root or "/"}]  # the site may be below a path of its proxy
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _complete(path, operation)

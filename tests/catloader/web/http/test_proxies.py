@@ -40,6 +40,15 @@ def test_below_a_prefix_every_address_and_redirect_has_it(app: Flask, prefix: st
         anna.log_out()
 
 
+@pytest.mark.parametrize(("prefix", "server"), [("", "/"), ("/cats", "/cats")])
+def test_programs_find_the_api_below_a_prefix(app: Flask, prefix: str, server: str) -> None:
+    person, headers = Person(app), {"X-Forwarded-Prefix": prefix}
+    document = person.get("/openapi.json", **headers).json
+    assert document is not None
+    assert document["servers"] == [{"url": server}]
+    assert f"<code>POST {prefix}/api/v1/check</code>" in person.get("/docs/api", **headers).text
+
+
 def test_scripts_contain_no_absolute_path(app: Flask) -> None:
     scripts = list(Path(app.static_folder or "").glob("*.js"))
     assert len(scripts) > 3
