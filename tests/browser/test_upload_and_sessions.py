@@ -136,6 +136,17 @@ def test_a_dropped_folder_gives_its_photos(page: Page, photos: Path, tmp_path: P
     expect(page.locator(".grid .badge")).to_have_count(3)
 
 
+def test_photos_of_a_dropped_folder_are_in_the_order_of_their_names(
+    page: Page, photos: Path, tmp_path: Path
+) -> None:
+    names = [f"trip {number}.png" for number in range(1, 13)]
+    for name in sorted(names):
+        (tmp_path / name).write_bytes((photos / "coffee.png").read_bytes())
+    register(page, "lin@example.org")
+    _drop(page, tmp_path)
+    expect(page.locator("#queue li .name")).to_have_text(names)
+
+
 _BRING = """(kind) => {
   const files = new DataTransfer();
   const bytes = Uint8Array.from(atob(window.photo), (letter) => letter.charCodeAt(0));

@@ -1,9 +1,12 @@
 // The files of a drop. A folder arrives as one entry that cannot be sent; its photos are found by walking it.
 
-import { gettext, ngettext } from "./texts.js";
+import { gettext, locale, ngettext } from "./texts.js";
 
 const MOST = 1000; // rows that a page shows without becoming slow
 const PHOTO = /\.(jpe?g|png|webp|gif|apng|avif|hei[cf]|tiff?|bmp)$/i;
+
+const { compare } = new Intl.Collator(locale, { numeric: true });
+const byName = (one, other) => compare(one.name, other.name);
 
 function inFolder(reader) {
   return new Promise((resolve, reject) => reader.readEntries(resolve, reject));
@@ -16,11 +19,10 @@ async function walk(entry, found) {
     else found.files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
     return;
   }
-  const reader = entry.createReader();
-  // Each call gives a part of the folder; the last one gives none.
-  for (let part = await inFolder(reader); part.length; part = await inFolder(reader)) {
-    for (const child of part) await walk(child, found);
-  }
+  const reader = entry.createReader(), children = [];
+  // Each call gives a part of the folder, in the order of the disk; the last one gives none.
+  for (let part = await inFolder(reader); part.length; part = await inFolder(reader)) children.push(...part);
+  for (const child of children.sort(byName)) await walk(child, found);
 }
 
 // Resolve to { files, sentence }; the sentence says what of the folders was left out, if anything was.
