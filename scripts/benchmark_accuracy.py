@@ -69,7 +69,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--csv", type=new_file, metavar="FILE", help="one line for each photo and model")
     for option, what in (
-        ("--corruptions", "blurred, small, compressed, dark and noisy in five strengths, and drawn"),
+        ("--corruptions", "blurred, small, compressed, dark and noisy in five strengths, drawn, and edited"),
         ("--positions", "at the edges of larger frames"),
     ):
         parser.add_argument(

@@ -40,6 +40,7 @@ from scripts.accuracy.scores.scores import Scores
 from scripts.accuracy.scores.scoring import Scorer
 from scripts.accuracy.variations.corruptions import corruptions
 from scripts.accuracy.variations.drawings import drawings
+from scripts.accuracy.variations.edits import edits
 from scripts.accuracy.variations.positions import positions
 from scripts.accuracy.variations.variations import sample, varied
 from scripts.command_line import CannotRun
@@ -140,7 +141,7 @@ def _score(variant: NamedVariant, request: Request) -> tuple[Scores, _Varied, _V
         scores = scorer.score(photos)
         changed: list[_Varied] = []
         for number, variations in (
-            (request.corrupted, [*corruptions(), *drawings()]),
+            (request.corrupted, [*corruptions(), *drawings(), *edits()]),
             (request.moved, positions()),
         ):
             chosen = sample(photos, number) if number else []

@@ -135,6 +135,7 @@ def test_a_run_measures_reports_and_fails_at_a_broken_gate(
     assert model["kinds"]["other"]["false_positive_rate"]["n"] == 4
     assert {family: len(rows) for family, rows in model["corruptions"].items()} == {
         "blur": 5, "small, enlarged": 5, "JPEG": 5, "darkness": 5, "noise": 5, "drawing": 7,
+        "turned": 2, "watermark": 1, "frame": 2, "screen": 1,
     }  # fmt: skip
     assert all(row["recall"]["n"] == 1 for rows in model["positions"].values() for row in rows.values())
     rows = list(csv.DictReader(lines.read_text().splitlines()))

@@ -17,6 +17,7 @@ from checker.values import Pixels, Rendition
 from models.catalogue import entry_named
 from scripts.accuracy.variations.corruptions import corruptions
 from scripts.accuracy.variations.drawings import drawings
+from scripts.accuracy.variations.edits import edits
 from scripts.accuracy.variations.positions import positions
 from scripts.accuracy.variations.variations import Variation, sample, varied
 from tests.support.photo_sets import OWN_PHOTOS
@@ -89,13 +90,33 @@ def test_drawings_of_a_photo_are_told_from_it() -> None:
     assert techniques >= {"lines", "contours", "contours in colour", "relief", "dots", "pencil"}
 
 
+def test_edits_keep_all_of_the_photo() -> None:
+    with Image.open(io.BytesIO(CHOSEN[0].read()[Rendition.PHOTO])) as image:
+        photo = image.convert("RGB")
+    edited = {variation.name: variation.change(photo, 0, lambda: photo) for variation in edits()}
+    original = np.asarray(photo)
+    assert (np.rot90(original) == edited["turned, by 90 degrees"]).all()
+    assert (np.rot90(original, 2) == edited["turned, upside down"]).all()
+    for colour, level in (("black", 0), ("white", 255)):
+        frame = edited[f"frame, {colour}"]
+        border = (frame.width - photo.width) // 2
+        assert border / min(photo.size) == pytest.approx(0.15, rel=0.01)
+        assert np.asarray(frame)[:border].min() == np.asarray(frame)[:border].max() == level
+        assert (np.asarray(frame)[border:-border, border:-border] == original).all()
+    marked = np.asarray(edited["watermark, tiled"])
+    assert (marked >= original).all()
+    assert 0.02 < (marked > original).any(axis=2).mean() < 0.2
+    screen = edited["screen, in a dark room"]
+    assert 0.4 < photo.width * photo.height / (screen.width * screen.height) < 0.7
+
+
 def model_input(thumbnail: bytes) -> Pixels:
     preprocessing = entry_named("efficientnet_lite0").preprocessing
     return np.asarray(decode_squares(thumbnail, preprocessing, whole_square)[0])
 
 
 def test_every_variation_of_every_photo_has_its_own_digest() -> None:
-    variations = [*corruptions(), *drawings(), *positions()]
+    variations = [*corruptions(), *drawings(), *edits(), *positions()]
     digests = {photo.digest() for variation in variations for photo in varied(CHOSEN, variation)}
     assert len(digests) == 2 * len(variations)
     assert not digests & {photo.digest() for photo in CHOSEN}
