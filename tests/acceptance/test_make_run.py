@@ -352,7 +352,7 @@ def test_site_beside_a_kubernetes_service_of_its_name_starts_and_logs_each_reque
         assert site.browser.get(url + "/login?next=/photos", timeout=30).ok
         out, err = site.stop()
     assert "which Kubernetes sets for a service of that name; the default 8000 is used" in err
-    line = r'^127\.0\.0\.1 "GET /login" 200 \d+ bytes \d+ ms request [0-9a-f]{16}$'
+    line = r'^[-\d]{10} [:,\d]{12} 127\.0\.0\.1 "GET /login" 200 \d+ bytes \d+ ms request [0-9a-f]{16}$'
     assert re.search(line, out, re.MULTILINE)
 
 

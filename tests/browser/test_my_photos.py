@@ -48,7 +48,7 @@ def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
     _full_size(page)
     _square(page, first)
     press(page, "Escape")
-    page.wait_for_url("**/photos?*")
+    page.wait_for_url("**/photos#photo-*")
 
     page.goto("/photos")
     page.get_by_label("Search in captions").fill("CHEL")
