@@ -70,10 +70,15 @@ def _is_drawn(square: Pixels, grey: _Sums, first: _Sums, second: _Sums) -> bool:
     side = len(grey) // _AREAS
     areas = grey[: side * _AREAS, : side * _AREAS].reshape(_AREAS, side, _AREAS, side).mean(axis=(1, 3))
     share = areas.std() / deviation
-    if share < LEAST_AREA_CONTRAST:
-        return True
-    colours = square.max(axis=2) - square.min(axis=2)
-    return bool(share < LEAST_GREY_AREA_CONTRAST and percentile(colours, 90) <= MOST_GREY_COLOUR)
+    if share >= LEAST_GREY_AREA_CONTRAST:
+        return False
+    return bool(share < LEAST_AREA_CONTRAST or percentile(_colours(square), 90) <= MOST_GREY_COLOUR)
+
+
+def _colours(square: Pixels) -> Pixels:
+    """Return the largest minus the smallest channel of each pixel."""
+    red, green, blue = (square[..., channel] for channel in range(3))  # max(axis=2) takes 30 times as long
+    return np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
 
 
 def percentile(values: npt.NDArray[np.integer[Any]], percent: float) -> float:
