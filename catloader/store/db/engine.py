@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from catloader.errors import StartupError, StoreUnavailable
-from catloader.store.db.time_limits import time_limits_setter
+from catloader.store.db.postgresql import CONNECT_OPTIONS, WRITERS_ISOLATION, connection_preparer
 
 # Engine is re-exported: the composition root needs the type and may not import SQLAlchemy.
 __all__ = [
@@ -89,19 +89,19 @@ def make_engine(
         "pool_timeout": wait_s,
     }
     if url.get_backend_name() != "sqlite":
-        options = {
-            "connect_timeout": 5,
-            # No prepared statements: behind a transaction pooler (PgBouncer) the next transaction may run on
-            # another server connection, which does not know them.
-            "prepare_threshold": None,
-        }
         try:
-            engine = create_engine(url, pool_pre_ping=True, connect_args=options, **pool)
+            engine = create_engine(
+                url,
+                pool_pre_ping=True,
+                connect_args=CONNECT_OPTIONS,
+                isolation_level=WRITERS_ISOLATION,
+                **pool,
+            )
         except ModuleNotFoundError as error:
             raise StartupError(
                 f"PostgreSQL needs the package {error.name}: pip install 'catloader[postgres]'."
             ) from error
-        event.listen(engine, "connect", time_limits_setter(idle_s, lock_s))
+        event.listen(engine, "connect", connection_preparer(idle_s, lock_s))
         event.listen(engine, "handle_error", _renew_read_only_connections)
         return engine
     engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, **pool)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DatabaseError
 
 from catloader.errors import StartupError
 from catloader.store.db.engine import database_name, reading, writing
+from catloader.store.db.postgresql import refuse_other_encodings
 from catloader.store.db.time_limits import lift_time_limits
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def migrate(engine: Engine) -> None:
 
     Raises:
         StoreUnavailable: the database does not answer.
-        StartupError: it is damaged, or belongs to a newer version.
+        StartupError: it is damaged, belongs to a newer version, or can't store every character.
     """
     try:
         _upgrade(engine)
@@ -44,13 +45,14 @@ def revisions(engine: Engine) -> tuple[str | None, str | None]:
 
     Raises:
         StoreUnavailable: the database does not answer.
-        StartupError: it is damaged.
+        StartupError: it is damaged, or can't store every character.
     """
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
     try:
         with reading(engine) as connection:
+            refuse_other_encodings(connection)
             current = MigrationContext.configure(connection).get_current_revision()
     except DatabaseError as error:
         raise _unusable(engine, error) from error
@@ -81,6 +83,7 @@ def _upgrade(engine: Engine) -> None:
     # One transaction holds the lock throughout, so the second process finds nothing left to do.
     with writing(engine) as connection:
         lift_time_limits(connection)
+        refuse_other_encodings(connection)
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         if not _is_newest(connection):

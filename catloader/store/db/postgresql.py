@@ -1,0 +1,54 @@
+"""Connections to PostgreSQL: the settings that the site relies on, whatever the server's defaults are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from catloader.errors import StartupError
+
+CONNECT_OPTIONS = {
+    "connect_timeout": 5,
+    # No prepared statements: behind a transaction pooler (PgBouncer) the next transaction may run on another
+    # server connection, which does not know them.
+    "prepare_threshold": None,
+    "client_encoding": "utf8",
+}
+WRITERS_ISOLATION = "READ COMMITTED"
+"""Transactions that write wait for each other's locks, and then read what the other one has written. A
+stricter level would end them with an error instead."""
+
+
+def connection_preparer(idle_s: float, lock_s: float) -> Callable[[Any, Any], None]:
+    """Return the function that prepares a new connection; the arguments are those of ``make_engine``."""
+
+    def prepare(connection: Any, _record: Any) -> None:
+        # Statements, since transaction poolers refuse the connection option.
+        connection.autocommit = True
+        connection.execute("SET DateStyle = 'ISO'")  # the driver reads times in no other style
+        connection.execute(f"SET idle_in_transaction_session_timeout = {idle_s * 1000:.0f}")
+        connection.execute(
+            f"SELECT set_config('lock_timeout', '{lock_s * 1000:.0f}', false) "
+            "WHERE current_setting('lock_timeout') = '0'"
+        )
+        connection.autocommit = False
+
+    return prepare
+
+
+def refuse_other_encodings(connection: Connection) -> None:
+    """Check that the database can store every character.
+
+    Raises:
+        StartupError: it can't, as one that was made in the locale "C".
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise StartupError(
+            f"The database {connection.engine.url.database} has the encoding {encoding}, and CatLoader needs "
+            "UTF8. Create another one with: createdb --template=template0 --encoding=UTF8 NAME."
+        )
