@@ -104,10 +104,14 @@ class DirectClient:
         except (OSError, HTTPException):
             pass
         finally:
-            if connection is not None and (answer is None or len(self._idle) >= self._max_connections):
-                connection.close()
-            elif connection is not None:
-                self._idle.append(connection)
+            if connection is not None:
+                # Without a socket, the server has ended it: http.client would connect again, and wait for an
+                # answer only as long as for a connection.
+                is_open = answer is not None and connection.sock is not None
+                if is_open and len(self._idle) < self._max_connections:
+                    self._idle.append(connection)
+                else:
+                    connection.close()
         return answer
 
     def _connection(self) -> HTTPConnection:

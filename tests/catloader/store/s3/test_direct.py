@@ -160,6 +160,19 @@ def test_answers_on_connections_that_end_are_read(answer: bytes) -> None:
         assert [client.get("bucket", "key") for _ in range(2)] == [b"photo"] * 2
 
 
+def test_answer_on_a_new_connection_is_waited_for_as_long_after_one_that_has_ended() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        client = _client(f"http://127.0.0.1:{listener.getsockname()[1]}", wait_s=0.1)
+        first = pool.submit(client.get, "bucket", "key")
+        with listener.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(_PLAIN.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        assert first.result(30) == b"photo"
+        second = pool.submit(client.get, "bucket", "key")
+        with listener.accept()[0], pytest.raises(ReadTimeoutError):
+            second.result(10)
+
+
 def test_kept_connection_that_the_server_has_closed_is_left_to_the_client() -> None:
     with _server([_PLAIN], [_PLAIN]) as server:
         client = _client(server.url)
