@@ -45,7 +45,8 @@ def read_promotion(settings: Settings) -> Promotion:
     path = _file(settings)
     try:
         data = json.loads(path.read_text("utf-8"))
-        return Promotion(str(data["current"]), str(data["previous"]))
+        current, previous = str(data["current"]), data["previous"]
+        return Promotion(current, None if previous is None else str(previous))
     except (FileNotFoundError, NotADirectoryError):
         return Promotion()
     except (OSError, ValueError, KeyError, TypeError) as error:

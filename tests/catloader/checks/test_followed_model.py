@@ -102,6 +102,14 @@ def test_a_model_that_another_checker_has_loaded_is_not_refused_for_all_checkers
     assert choices.history(1)[0].refusal is None
 
 
+@pytest.mark.parametrize("previous", [None, "auto"])
+def test_the_file_of_a_choice_is_read_as_it_was_written(settings: Settings, previous: str | None) -> None:
+    """None after the only promotion was refused."""
+    kept = promotion.Promotion("efficientnet_lite0", previous)
+    promotion.keep(settings, kept)
+    assert promotion.read_promotion(settings) == kept
+
+
 def test_checkers_of_one_data_folder_can_write_its_files_at_the_same_time(settings: Settings) -> None:
     profile = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json").to_json()
 
