@@ -28,12 +28,12 @@ class FileNames:
             name: relative to the folder, or absolute.
         """
         path = str(self._folder / name)
-        if Path(path).is_file():
+        if _is_file(path):
             return path
         for separated in dict.fromkeys((name, name.replace("\\", "/"))):
             path = str(self._folder / separated)
-            similar = path if Path(path).is_file() else self._similar(separated)
-            if similar is not None and Path(similar).is_file():
+            similar = path if _is_file(path) else self._similar(separated)
+            if similar is not None and _is_file(similar):
                 return similar
         return None
 
@@ -58,6 +58,10 @@ class FileNames:
                     listed[plain] = None if plain in listed else entry.name
             self._listed[folder] = listed
         return self._listed[folder]
+
+
+def _is_file(path: str) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - is_file() raises for a name that is too long
 
 
 def _spellings(entry: str) -> Iterator[str]:

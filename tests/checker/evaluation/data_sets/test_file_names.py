@@ -29,7 +29,9 @@ def test_a_file_is_found_by_a_name_from_another_system(tmp_path: Path, on_disk: 
     assert FileNames(tmp_path).find(in_table) == str(path)
 
 
-@pytest.mark.parametrize("name", ["", "b.jpg", "a.jpg/a.jpg", "gone/a.jpg", "/a.jpg", "a.jpg\0", "folder"])
+@pytest.mark.parametrize(
+    "name", ["", "b.jpg", "a.jpg/a.jpg", "gone/a.jpg", "/a.jpg", "a.jpg\0", "folder", 300 * "a"]
+)
 def test_other_names_are_not_found(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.jpg").touch()
     (tmp_path / "folder").mkdir()
