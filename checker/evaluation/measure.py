@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from checker.evaluation.progress import progress_bar
 from checker.pixels.decode import model_inputs
 from checker.pixels.detail import detail_of
 from checker.ports import Classifier
-from checker.values import Activations, Detail, Evidence, Pixels
+from checker.values import Activations, Detail, Evidence, Pixels, Rendition
 
 BATCH_PHOTOS = 4
 Strings = npt.NDArray[np.str_]
@@ -86,7 +86,7 @@ def measure(
     backgrounds = []
     if augmented:
         rows = background_rows([photo.label for photo in photos])
-        backgrounds = [model_inputs(photos[row].read(), classifier.preprocessing) for row in rows]
+        backgrounds = [_inputs(photos[row], photos[row].read(), classifier) for row in rows]
     bar = photo_bar(len(photos), classifier) if progress is None else contextlib.nullcontext(progress)
     with bar as counting:
         for start in range(0, len(photos), BATCH_PHOTOS):
@@ -94,10 +94,7 @@ def measure(
             files = [photo.read() for photo in batch]
             digests += map(renditions_sha256, files)
             started_s = time.perf_counter()
-            inputs: list[Pixels] = []
-            for photo, file in zip(batch, files, strict=True):
-                with naming(photo.name):
-                    inputs.append(model_inputs(file, classifier.preprocessing))
+            inputs = [_inputs(photo, file, classifier) for photo, file in zip(batch, files, strict=True)]
             plain.run(classifier, inputs)
             busy_s += time.perf_counter() - started_s
             if augmented:
@@ -120,6 +117,11 @@ def photo_bar(photos: int, classifier: Classifier) -> tqdm[Any]:
     """Return a bar for ``measure``."""
     info = classifier.model_info
     return progress_bar(photos, f"{info.model}, {info.runtime} {info.precision}", "photos")
+
+
+def _inputs(photo: LabelledPhoto, files: Mapping[Rendition, bytes], classifier: Classifier) -> Pixels:
+    with naming(photo.name):
+        return model_inputs(files, classifier.preprocessing)
 
 
 def _augmented(evidence: Evidence, photos: int) -> Augmented:

@@ -10,7 +10,8 @@ from checker.evaluation.augment import PASTED, SOFT
 from checker.evaluation.data_sets.read import labelled_photos
 from checker.evaluation.examples import Examples
 from checker.evaluation.measure import Measured, measure
-from checker.values import INPUTS_PER_PHOTO
+from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos
+from checker.values import INPUTS_PER_PHOTO, Rendition
 from tests.support.fakes import StubClassifier
 from tests.support.photo_sets import OWN_PHOTOS
 
@@ -36,6 +37,14 @@ def test_each_photo_has_two_soft_augmentations_and_a_pasted_one_and_every_run_ha
     assert first.augmented.evidence.features.shape == (3 * n, INPUTS_PER_PHOTO, 1, 3)
     assert np.array_equal(first.augmented.evidence.features, second.augmented.evidence.features)
     assert np.array_equal(first.evidence.features, plain.evidence.features)
+
+
+@pytest.mark.parametrize("label", [CAT, NOT_CAT])
+def test_a_photo_that_cannot_be_decoded_is_named(label: str) -> None:
+    """Photos without the subject are read first, as those that others are pasted into."""
+    broken = LabelledPhoto("photo-7", label, lambda: dict.fromkeys(Rendition, b"not a photo"))
+    with pytest.raises(UnusablePhotos, match=r"^photo-7: This is not a photo"):
+        measure([broken], StubClassifier(), augmented=True)
 
 
 def test_examples_exclude_wild_felines_and_their_augmentations(first: Measured) -> None:
