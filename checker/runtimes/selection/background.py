@@ -29,7 +29,7 @@ class BackgroundTask:
 
     @classmethod
     def fetch(cls, name: str, weights_dir: Path) -> BackgroundTask:
-        """Fetch a model; if another process is fetching it already, the result says so."""
+        """Fetch a model; as ``models.fetch`` does if another process is fetching it already."""
         return cls("fetch", name, str(weights_dir))
 
     @classmethod
@@ -41,7 +41,8 @@ class BackgroundTask:
         """Start the child: seconds of one core, and the memory of torch."""
         self._reading = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "models.background", *arguments],
+            # -P: nothing may be imported from the folder in which this process was started.
+            [sys.executable, "-P", "-m", "models.background", *arguments],
             stdin=subprocess.PIPE,  # the child ends when this end of the pipe is closed, also by a kill -9
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
