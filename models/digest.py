@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from models.catalogue import Entry
-from models.errors import WeightsMissing, WeightsRefused
+from models.errors import ModelsError, WeightsMissing, WeightsRefused
 
 _CHUNK_BYTES = 1 << 20
 
@@ -21,6 +21,14 @@ def verify(entry: Entry, path: Path) -> str:
     """
     with open_weights(path) as file:
         return verify_open(entry, path.name, file)
+
+
+def is_verified(entry: Entry, path: Path) -> bool:
+    """Return True if ``verify`` accepts the file."""
+    try:
+        return bool(verify(entry, path))
+    except ModelsError:
+        return False
 
 
 def open_weights(path: Path) -> IO[bytes]:

@@ -17,7 +17,7 @@ import filelock
 import requests
 
 from models.catalogue import Entry, resolve
-from models.digest import verify
+from models.digest import is_verified, verify
 from models.errors import FetchFailed, ModelsError, WeightsRefused
 
 Progress = Callable[[int], object]
@@ -58,10 +58,12 @@ def fetch(
         )
     url = f"{base_url.rstrip('/')}/{entry.file}" if base_url else entry.url
     target = weights_dir / entry.file
+    if is_verified(entry, target):  # perhaps in a folder that can't be written to
+        return target
     try:
         weights_dir.mkdir(parents=True, exist_ok=True)
         with _lock(entry, weights_dir):
-            if not _is_verified(entry, target):
+            if not is_verified(entry, target):
                 _Download(entry, url, target, progress or (lambda _: None)).run()
     except OSError as error:
         raise FetchFailed(f"{target} could not be written: {error.strerror or error}.") from error
@@ -82,7 +84,7 @@ class _Download:
     def run(self) -> None:
         for attempts_left in reversed(range(_ATTEMPTS)):
             resumed = self._part_bytes() > 0
-            if resumed and _is_verified(self._entry, self._part):
+            if resumed and is_verified(self._entry, self._part):
                 break  # an earlier run stopped just before the last step
             try:
                 self._receive()
@@ -210,13 +212,6 @@ def _alternative(weights_dir: Path) -> str:
     except ModelsError:
         return "No model is on this disk."
     return f"CATCHECK_MODEL=auto needs no download: it uses {name}, which is on this disk."
-
-
-def _is_verified(entry: Entry, path: Path) -> bool:
-    try:
-        return bool(verify(entry, path))
-    except ModelsError:
-        return False
 
 
 @contextlib.contextmanager

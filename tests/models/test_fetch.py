@@ -124,7 +124,10 @@ def test_the_complete_file_arrives_and_progress_adds_up(site: Site, tmp_path: Pa
 
 def test_a_verified_file_is_not_fetched_again(site: Site, tmp_path: Path) -> None:
     fetch(ENTRY, tmp_path, base_url=site.url)
-    fetch(ENTRY, tmp_path, base_url=site.url)
+    for lock in tmp_path.glob(".*.lock"):
+        lock.unlink()
+    (tmp_path / f".{ENTRY.file}.lock").mkdir()  # stands for a folder that can't be written to
+    assert fetch(ENTRY, tmp_path, base_url=site.url) == tmp_path / ENTRY.file
     assert len(site.requests) == 1
 
 
