@@ -173,7 +173,8 @@ class CheckerService:
         except ModelRefused:
             return
         if self._successors is not None:
-            threading.Thread(target=self._succeed, args=(self._successors,), daemon=True).start()
+            successors = (self._successors,)
+            threading.Thread(target=self._succeed, args=successors, name="successors", daemon=True).start()
         while not self._closing:
             with self._changed:
                 self._woken = False

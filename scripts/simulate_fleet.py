@@ -115,7 +115,7 @@ def compared(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def simulate(fleet: Fleet, seconds: float, seed: int = 1) -> Result:
-    """Simulate arrivals for the given time, and continue until all photos are checked."""
+    """Simulate arrivals and checks for the given time; photos that wait then are not counted."""
     import simpy
 
     random_times = random.Random(seed)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import numpy as np
 
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES
+from checker.process.cores import available_cores
 from checker.runtimes.openvino_import import shared_core
 from checker.values import INPUTS_PER_PHOTO, Activations, Floats, ModelInfo, Pixels
 from models.catalogue import Entry, Preprocessing
@@ -62,7 +62,7 @@ class OpenVinoClassifier:
                 f"This processor does not compute in {manifest.precision}; fp32 runs everywhere."
             )
         self._config = {"INFERENCE_PRECISION_HINT": hint, "ENABLE_CPU_PINNING": False}
-        self._cores = len(os.sched_getaffinity(0))
+        self._cores = available_cores()
         self._workers = workers or self._cores
         self._latency_model: _CompiledModel | None = None
         self._throughput_model: _CompiledModel | None = None
