@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from checker.decision.head import Doubles, sigmoid
-from checker.decision.profile import OperatingPoint, Profile, Rate
+from checker.decision.profile import OperatingPoint, Profile
 from checker.errors import CheckerError
-from checker.evaluation.intervals import wilson
+from checker.evaluation.intervals import rate, recall
 from checker.evaluation.photos import FEWEST
 from checker.evaluation.tail import (
     FALSE_NEGATIVE_TARGETS,
@@ -114,9 +114,10 @@ def _cat_point(target: float, logits: Doubles, positive: Flags, fold: Indices) -
     for number in range(_FOLDS):
         inside, outside = fold != number, fold == number
         called[outside] = logits[outside] >= threshold_above(logits[inside & ~positive], target)
-    realised, recall = _rate(called & ~positive, ~positive), _recall(~called & positive, positive)
+    realised = rate(int(called[~positive].sum()), int((~positive).sum()))
+    of_cats = recall(int((~called[positive]).sum()), int(positive.sum()))
     threshold = float(sigmoid(np.array(threshold_above(logits[~positive], target))))
-    return OperatingPoint(target, threshold, realised, recall, {KIND: realised})
+    return OperatingPoint(target, threshold, realised, of_cats, {KIND: realised})
 
 
 def _not_cat_point(target: float, logits: Doubles, positive: Flags, fold: Indices) -> OperatingPoint:
@@ -125,19 +126,5 @@ def _not_cat_point(target: float, logits: Doubles, positive: Flags, fold: Indice
         inside, outside = fold != number, fold == number
         ruled_out[outside] = logits[outside] < -threshold_above(-logits[inside & positive], target)
     threshold = -threshold_above(-logits[positive], target)
-    lost = ruled_out & positive
-    return OperatingPoint(
-        target, float(sigmoid(np.array(threshold))), _rate(lost, positive), _recall(lost, positive)
-    )
-
-
-def _rate(wrong: Flags, of: Flags) -> Rate:
-    errors, n = int(wrong.sum()), int(of.sum())
-    low, high = wilson(errors, n)
-    return Rate(errors, n, errors / n, low, high)
-
-
-def _recall(missed: Flags, of: Flags) -> Rate:
-    errors, n = int(missed.sum()), int(of.sum())
-    low, high = wilson(n - errors, n)
-    return Rate(errors, n, 1 - errors / n, low, high)
+    lost, cats = int(ruled_out[positive].sum()), int(positive.sum())
+    return OperatingPoint(target, float(sigmoid(np.array(threshold))), rate(lost, cats), recall(lost, cats))

@@ -1,8 +1,10 @@
-"""Wilson's interval of a share, without scipy: used by pages and by calibration."""
+"""Rates with Wilson's interval, without scipy: used by pages and by calibration."""
 
 from __future__ import annotations
 
 import math
+
+from checker.decision.profile import Rate
 
 Z95 = 1.959963984540054
 """Number of standard deviations that cover 95 % of a normal distribution."""
@@ -18,3 +20,15 @@ def wilson(errors: int, n: int) -> tuple[float, float]:
     low, high = ((centre + side * spread) / (1 + z2 / n) for side in (-1, 1))
     # Rounding must not move the ends when the count is zero or complete.
     return 0.0 if errors == 0 else low, 1.0 if errors == n else high
+
+
+def rate(errors: int, n: int) -> Rate:
+    """Return the share of errors, with its interval."""
+    low, high = wilson(errors, n)
+    return Rate(errors=int(errors), n=int(n), rate=errors / n if n else 0.0, low=low, high=high)
+
+
+def recall(missed: int, n: int) -> Rate:
+    """Return the share found, with its interval; ``errors`` counts the missed ones."""
+    low, high = wilson(n - missed, n)
+    return Rate(errors=int(missed), n=int(n), rate=1 - missed / n if n else 0.0, low=low, high=high)

@@ -1,4 +1,4 @@
-"""Rates with intervals, curves and calibration errors. Scores are float64 ``(n,)``, labels bool ``(n,)``."""
+"""Curves, calibration errors and tests of rates. Scores are float64 ``(n,)``, labels bool ``(n,)``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from checker.decision.profile import Rate
-from checker.evaluation.intervals import Z95, wilson
+from checker.evaluation.intervals import Z95, recall
 
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -35,18 +35,6 @@ def photos_to_tell(share: float, from_share: float) -> int:
         enough *= 2
     candidates = range(1, enough + 1)
     return candidates[bisect_left(candidates, True, key=lambda n: wilson_high(share, n) < from_share)]
-
-
-def rate(errors: int, n: int) -> Rate:
-    """The share of errors, with its interval."""
-    low, high = wilson(errors, n)
-    return Rate(errors=int(errors), n=int(n), rate=errors / n if n else 0.0, low=low, high=high)
-
-
-def recall(missed: int, n: int) -> Rate:
-    """The share found, with its interval; ``errors`` counts the missed ones."""
-    low, high = wilson(n - missed, n)
-    return Rate(errors=int(missed), n=int(n), rate=1 - missed / n if n else 0.0, low=low, high=high)
 
 
 def auc(scores: Doubles, positive: Flags) -> float:

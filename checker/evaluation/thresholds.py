@@ -12,7 +12,7 @@ from checker.decision.head import Doubles
 from checker.decision.profile import OperatingPoint, Rate
 from checker.evaluation.augment import PASTED
 from checker.evaluation.examples import Examples, Flags, Indices
-from checker.evaluation.statistics import rate, recall
+from checker.evaluation.intervals import rate, recall
 from checker.evaluation.tail import (
     FALSE_NEGATIVE_TARGETS,
     FALSE_POSITIVE_TARGETS,

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from checker.evaluation.intervals import rate, recall
 from checker.evaluation.photos import CAT
-from checker.evaluation.statistics import Flags, rate, recall
+from checker.evaluation.statistics import Flags
 from checker.values import Verdict
 from scripts.accuracy.rules import Rule, Verdicts
 from scripts.accuracy.scores.facts import SLICES, slice_of

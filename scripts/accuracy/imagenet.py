@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from checker.errors import CheckerError
 from checker.evaluation.data_sets.kinds import imagenet_class
+from checker.evaluation.intervals import recall
 from checker.evaluation.photos import printable
 from checker.evaluation.progress import progress_bar
-from checker.evaluation.statistics import recall
 from checker.evaluation.variants import NamedVariant
 from checker.folder.walk import DECODE_LIMITS, read, walk
 from checker.pixels.isolated import IsolatedDecoder, isolated_decoder

@@ -17,6 +17,7 @@ from catloader.cli.models.labelled_photos import open_photos
 from catloader.settings import Settings
 from checker.decision.profile import Profile
 from checker.decision.subject import Subject, load_subject
+from checker.evaluation.intervals import rate, recall
 from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE
 from checker.evaluation.progress import note
 from checker.evaluation.provenance import provenance
@@ -25,8 +26,6 @@ from checker.evaluation.statistics import (
     auc,
     expected_calibration_error,
     mcnemar,
-    rate,
-    recall,
     recall_at_fpr,
     reliability,
 )

@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from checker.evaluation.intervals import wilson
+from checker.evaluation.intervals import rate, recall, wilson
 from checker.evaluation.statistics import (
     auc,
     expected_calibration_error,
     mcnemar,
     photos_to_tell,
-    rate,
-    recall,
     recall_at_fpr,
     reliability,
     wilson_high,

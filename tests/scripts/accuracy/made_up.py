@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from checker.decision.operating_point import DEFAULT_THRESHOLDS
+from checker.evaluation.intervals import rate
 from checker.evaluation.photos import WILD_FELINE
 from checker.evaluation.provenance import provenance
-from checker.evaluation.statistics import Flags, rate
+from checker.evaluation.statistics import Flags
 from checker.pixels.facts import Facts
 from checker.values import ModelInfo
 from scripts.accuracy.breakdown import by_kind, by_slice

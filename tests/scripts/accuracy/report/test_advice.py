@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from checker.evaluation.statistics import photos_to_tell, rate
+from checker.evaluation.intervals import rate
+from checker.evaluation.statistics import photos_to_tell
 from scripts.accuracy.report.advice import advice
 
 

@@ -4,7 +4,7 @@ import re
 from xml.etree import ElementTree
 
 from checker.decision.profile import OperatingPoint
-from checker.evaluation.statistics import rate
+from checker.evaluation.intervals import rate
 from scripts.accuracy.report.charts import curves, reliability
 from tests.scripts.accuracy.made_up import rules_with_errors
 
