@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from babel.messages.pofile import read_po
 
-_ROOT = Path(__file__).resolve().parents[1]
+_THIS_FILE = Path(__file__).resolve()
+_ROOT = _THIS_FILE.parents[1]
 _QUESTION = re.compile(r"(What|Who|Whose|Whom|Whether|Where|Why|How|Which|When)\b")
 # Words of the first version that the glossary replaces, as they would be written in prose and names.
 _REPLACED = re.compile(
@@ -45,33 +46,30 @@ def test_docstrings_do_not_open_with_a_question_word(folder: str) -> None:
     assert offenders == []
 
 
-@pytest.mark.slow
+def _lines_with(pattern: re.Pattern[str], paths: Iterable[Path]) -> list[str]:
+    """Return the lines that match the pattern, each with its place; this file holds the patterns."""
+    return [
+        f"{path.relative_to(_ROOT)}:{number}: {line.strip()}"
+        for path in paths
+        if path != _THIS_FILE
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if pattern.search(line)
+    ]
+
+
 @pytest.mark.parametrize("folder", ["catloader", "checker", "models", "scripts", "tests", "docs"])
 def test_replaced_words_do_not_come_back(folder: str) -> None:
     paths = [path for suffix in ("py", "html", "js", "md") for path in (_ROOT / folder).rglob(f"*.{suffix}")]
-    offenders = [
-        f"{path.relative_to(_ROOT)}:{number}: {line.strip()}"
-        for path in sorted(paths)
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
-        if path != Path(__file__).resolve() and _REPLACED.search(line)
-    ]
-    assert offenders == []
+    assert _lines_with(_REPLACED, sorted(paths)) == []
 
 
-@pytest.mark.slow
 def test_denials_of_a_noun_use_not() -> None:
     """Write "this is not a number": "this is no number" is a translation. "There is no number" is English."""
     denied = re.compile(
         r"(?<!there )(?<!also )(?<!still )\b(is|are|was|were) no (?!longer|more|faster)\w", re.I
     )
     paths = [*_markdown(), *(path for suffix in ("py", "js", "html") for path in _code(suffix))]
-    offenders = [
-        f"{path.relative_to(_ROOT)}:{number}: {line.strip()}"
-        for path in paths
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
-        if path != Path(__file__).resolve() and denied.search(line)
-    ]
-    assert offenders == []
+    assert _lines_with(denied, paths) == []
 
 
 def test_test_names_state_a_behaviour() -> None:
@@ -132,17 +130,10 @@ def _markdown() -> Iterator[Path]:
         yield from (_ROOT / folder).rglob("*.md")
 
 
-@pytest.mark.slow
 def test_code_calls_a_photo_a_photo() -> None:
     """In Python and JavaScript an ``image`` is what Pillow or the browser has decoded."""
     code = [path for suffix in ("py", "js", "html", "css") for path in _code(suffix)]
-    offenders = [
-        f"{path.relative_to(_ROOT)}:{number}: {line.strip()}"
-        for path in code
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
-        if path != Path(__file__).resolve() and re.search(r"(?<!soft.)picture", line, re.IGNORECASE)
-    ]
-    assert offenders == []
+    assert _lines_with(re.compile(r"(?<!soft.)picture", re.IGNORECASE), code) == []
 
 
 def _code(suffix: str) -> list[Path]:
