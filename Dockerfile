@@ -8,7 +8,7 @@ FROM python:3.11-slim AS locked
 WORKDIR /build
 COPY requirements*.txt ./
 COPY scripts/install scripts/
-ENV VENV=/opt/venv PIP_NO_CACHE_DIR=1
+ENV VENV=/opt/venv PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1
 
 FROM locked AS packages-cuda
 ARG EXTRAS=""

@@ -34,6 +34,10 @@ _DEVELOPMENT = [
 BASE = "requirements.txt"
 FILES = {
     BASE: ("Everything that `make run` and `make demo` need.", ["--extra=quickstart"]),
+    "requirements-install.txt": (
+        "What scripts/install installs the other files with.",
+        ["--extra=quickstart", "--group=install"],
+    ),
     "requirements-calibrate.txt": (
         "What `catloader models calibrate` needs on top of requirements.txt.",
         ["--extra=quickstart", "--extra=calibrate"],

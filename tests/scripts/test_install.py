@@ -189,6 +189,45 @@ def test_torch_index_that_fails_is_not_replaced_by_another(checkout: Checkout) -
     assert _without_setuptools(checkout.installed()) == {}
 
 
+@pytest.fixture
+def uv_calls(checkout: Checkout) -> Path:
+    """A file with a line for each call of uv, which installs from the index and its own cache."""
+    calls = checkout.folder / "calls"
+    uv = Path(sys.executable).with_name("uv")
+    checkout.add_program("uv", f'#!/bin/sh\necho "$@" >>{calls}\nexec {uv} "$@"\n')
+    checkout.variables |= {
+        "UV_DEFAULT_INDEX": checkout.index.url("plain"),
+        "UV_CACHE_DIR": str(checkout.folder / "cache"),
+    }
+    return calls
+
+
+def test_uv_installs_the_same(checkout: Checkout, uv_calls: Path) -> None:
+    del checkout.variables["PIP_INDEX_URL"]
+    run = checkout.install()
+    assert run.returncode == 0, run.stderr
+    assert _without_setuptools(checkout.installed()) == FROM_CPU_INDEX | OURS
+    torch, others = uv_calls.read_text("utf-8").splitlines()
+    assert checkout.index.url("cpu") in torch
+    assert "--index-url" not in others
+
+
+def test_settings_of_pip_are_obeyed(checkout: Checkout, uv_calls: Path) -> None:
+    run = checkout.install()
+    assert run.returncode == 0, run.stderr
+    assert _without_setuptools(checkout.installed()) == FROM_CPU_INDEX | OURS
+    assert not uv_calls.exists()
+
+
+def test_pip_installs_what_uv_could_not(checkout: Checkout) -> None:
+    del checkout.variables["PIP_INDEX_URL"]
+    checkout.add_program("uv", "#!/bin/sh\nexit 2\n")
+    run = checkout.install(PIP_FIND_LINKS=str(checkout.index.root / "plain"))
+    assert run.returncode == 0, run.stderr
+    assert "uv could not do it; now pip tries." in run.stdout
+    assert _without_setuptools(checkout.installed()) == FROM_CPU_INDEX | OURS
+
+
 def test_additional_packages_install_no_cuda_libraries(checkout: Checkout) -> None:
     checkout.install()
     checkout.index.requests.clear()
