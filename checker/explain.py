@@ -15,8 +15,8 @@ from PIL import Image
 from checker.decision.head import Head
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
-from checker.pixels.crop import end_squares
 from checker.pixels.explained_photo import ExplainedPhoto, explained_photo
+from checker.pixels.frame import end_squares
 from checker.values import Floats, Pixels
 from models.catalogue import Entry
 from models.errors import ModelsError
@@ -106,14 +106,10 @@ def explanation(
     Raises:
         ModelRefused: the weights differ from the catalogue's.
     """
-    photo, side = Image.fromarray(explained.photo), entry.preprocessing.input_px
+    photo = Image.fromarray(explained.photo)
     frame = end_squares(*photo.size, entry.preprocessing)
-    heat = np.zeros((frame.height, frame.width), dtype=np.float32)
     maps = heat_maps(entry, path, explained.squares, subject, head)
-    for (left, top), part in zip(frame.corners, maps, strict=True):
-        place = heat[top : top + side, left : left + side]
-        np.maximum(place, part, out=place)
-    return overlay(photo, heat)
+    return overlay(photo, frame.put_back(maps))
 
 
 def overlay(photo: Image.Image, heat: Floats) -> Image.Image:

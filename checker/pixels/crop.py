@@ -1,4 +1,4 @@
-"""The resize and the squares of step 7, on decoded photos.
+"""The resize of step 7, on decoded photos.
 
 Pillow rounds and clips between its two passes, and from version 13 on the shape decides which comes first: at
 hard edges that makes a difference of up to 20 of 255. So everything here does one pass at a time: across
@@ -7,36 +7,21 @@ first, or down first (``rows_first``) where a photo that lies on its side is cro
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 from PIL import Image
 
+from checker.pixels.frame import Frame
 from checker.pixels.orientation import MIRRORED_X, MIRRORED_Y, SWAPPED
-from models.catalogue import Preprocessing
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 Box = tuple[float, float, float, float]
 
 
-class Frame(NamedTuple):
-    """A photo resized for the model: its size, and the corners of the model's squares in it."""
-
-    width: int
-    height: int
-    corners: tuple[tuple[int, int], ...]
-    """Left and top of each square."""
-
-
-Layout = Callable[[int, int, Preprocessing], Frame]
-"""Places the squares in an upright photo of this width and height."""
-
-
 class Part(NamedTuple):
-    """A part of a resized photo that is decoded, in its pixels: the bounding box of the squares."""
+    """A part of a resized photo that is decoded, in its pixels: the bounding box of the tiles."""
 
     photo_width: int
     photo_height: int
@@ -46,9 +31,10 @@ class Part(NamedTuple):
     height: int
 
     @classmethod
-    def of(cls, frame: Frame, side: int) -> Part:
+    def of(cls, frame: Frame) -> Part:
         lefts, tops = zip(*frame.corners, strict=True)
-        size = (max(lefts) - min(lefts) + side, max(tops) - min(tops) + side)
+        width, height = frame.tile
+        size = (max(lefts) - min(lefts) + width, max(tops) - min(tops) + height)
         return cls(frame.width, frame.height, min(lefts), min(tops), *size)
 
     def stored(self, orientation: int) -> Part:
@@ -67,34 +53,6 @@ class Part(NamedTuple):
         across, down = width / self.photo_width, height / self.photo_height
         right, bottom = self.left + self.width, self.top + self.height
         return self.left * across, self.top * down, min(right * across, width), min(bottom * down, height)
-
-
-def centre_square(width: int, height: int, preprocessing: Preprocessing) -> Frame:
-    """Place one square in the middle, as the model's authors do, with torchvision's rounding."""
-    short, side = preprocessing.resize_px, preprocessing.input_px
-    resized_width = short if width <= height else int(short * width / height)
-    resized_height = short if height <= width else int(short * height / width)
-    corner = (round((resized_width - side) / 2), round((resized_height - side) / 2))
-    return Frame(resized_width, resized_height, (corner,))
-
-
-def whole_square(width: int, height: int, preprocessing: Preprocessing) -> Frame:
-    """Place one square that reaches the edges of the shorter side: all of a thumbnail."""
-    return centre_square(width, height, dataclasses.replace(preprocessing, resize_px=preprocessing.input_px))
-
-
-def end_squares(width: int, height: int, preprocessing: Preprocessing) -> Frame:
-    """Place two squares at opposite corners: together they see a photo from end to end.
-
-    The longer side is at least ``resize_px`` and at most two squares long: a photo of up to 2:1 keeps its
-    proportions, a longer one is squeezed to 2:1.
-    """
-    side = preprocessing.input_px
-    aspect = min(max(width, height) / min(width, height), 2.0)
-    longer = max(round(aspect * side), preprocessing.resize_px)
-    shorter = max(round(longer / aspect), side)
-    size = (longer, shorter) if width >= height else (shorter, longer)
-    return Frame(*size, ((0, 0), (size[0] - side, size[1] - side)))
 
 
 def exact_part(

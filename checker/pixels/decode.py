@@ -16,18 +16,9 @@ from PIL import Image
 from checker.errors import CheckerError, ClassifierFailed, Unexpected
 from checker.pixels import nvjpeg, simd_jpeg
 from checker.pixels.colour.srgb import to_rgb
-from checker.pixels.crop import (
-    RESAMPLING,
-    Frame,
-    Layout,
-    Part,
-    centre_square,
-    end_squares,
-    exact_part,
-    just_the_part,
-    whole_square,
-)
+from checker.pixels.crop import RESAMPLING, Part, exact_part, just_the_part
 from checker.pixels.formats.opening import open_image
+from checker.pixels.frame import Frame, Layout, centre_square, end_squares, whole_square
 from checker.pixels.orientation import SWAPPED, orientation_of, upright
 from checker.values import Pixels, Rendition
 from models.catalogue import Preprocessing
@@ -115,12 +106,10 @@ def decode_squares(
     Raises:
         UnreadableImage: as ``open_image`` does.
     """
-    side = preprocessing.input_px
     with open_image(data, is_stored=is_stored) as image:
         pixels, frame = _decoded(data, image, preprocessing, layout)
-    part = Part.of(frame, side)
-    offsets = [(left - part.left, top - part.top) for left, top in frame.corners]
-    return np.stack([pixels[top : top + side, left : left + side] for left, top in offsets])
+    part = Part.of(frame)
+    return frame.cut(pixels, part.left, part.top)
 
 
 def _decoded(
@@ -143,7 +132,7 @@ def _decoded(
     orientation = orientation_of(image)
     swapped = orientation in SWAPPED
     frame = layout(*((height, width) if swapped else (width, height)), preprocessing)
-    part = Part.of(frame, preprocessing.input_px).stored(orientation)
+    part = Part.of(frame).stored(orientation)
     resampling = RESAMPLING[preprocessing.interpolation]
     if scale == 1:
         crop = exact_part(to_rgb(image), part, resampling, rows_first=swapped)
@@ -161,7 +150,7 @@ def _fast_decoded(
     """Decode an upright colour JPEG with a faster library than Pillow; None if that is impossible."""
     if drafted.format != "JPEG" or drafted.mode != "RGB" or orientation_of(drafted) != 1:
         return None
-    part = Part.of(frame, preprocessing.input_px)
+    part = Part.of(frame)
     if preprocessing.decoder == "nvjpeg":
         return nvjpeg.decode(data, part, preprocessing.interpolation)
     if not simd_jpeg.IS_INSTALLED:

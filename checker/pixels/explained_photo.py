@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from checker.pixels.colour.srgb import to_rgb
-from checker.pixels.crop import end_squares
 from checker.pixels.decode import decode_squares
 from checker.pixels.formats.opening import open_image
+from checker.pixels.frame import end_squares
 from checker.pixels.orientation import orientation_of, upright
 from checker.values import Pixels
 from models.catalogue import Preprocessing

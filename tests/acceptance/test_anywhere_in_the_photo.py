@@ -87,6 +87,7 @@ def _a_quarter_of_a_collage(cat: Image.Image, background: Image.Image) -> Image.
         pytest.param(_at((1280, 720), 560, (0, 80)), id="left of 16:9"),
         pytest.param(_at((720, 1280), 560, (160, 720)), id="bottom of 9:16"),
         pytest.param(_at((1440, 480), 480, (960, 0)), id="right of 3:1"),
+        pytest.param(_at((2560, 320), 320, (1900, 0)), id="right of 8:1"),
         pytest.param(_a_quarter_of_a_collage, id="a quarter of a collage"),
     ],
 )

@@ -29,6 +29,8 @@ _PLACES = {
     ("9:16", "bottom"): Place(720, 1280, 324, 884, 396),
     ("3:1", "left"): Place(1536, 512, 0, 0, 512),
     ("3:1", "right"): Place(1536, 512, 1024, 0, 512),
+    ("5:1", "left"): Place(2000, 400, 100, 0, 400),
+    ("8:1", "right"): Place(3200, 400, 2300, 0, 400),
     ("collage", "a quarter"): Place(1024, 1024, 512, 512, 512),
     ("small, in the middle", "25 % of the area"): Place(1024, 1024, 256, 256, 512),
     ("small, in the middle", "11 %"): Place(1024, 1024, 341, 341, 341),

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from checker.pixels.crop import whole_square
 from checker.pixels.decode import decode_squares
 from checker.pixels.detail import detail_of, percentile
+from checker.pixels.frame import whole_square
 from checker.pixels.renditions import site_renditions
 from checker.values import Pixels, Rendition
 from models.catalogue import entry_named

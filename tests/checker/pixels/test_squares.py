@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from checker.pixels.crop import end_squares, whole_square
 from checker.pixels.decode import decode_squares, model_inputs
+from checker.pixels.frame import end_squares, whole_square
 from checker.pixels.renditions import site_renditions
 from checker.values import INPUTS_PER_PHOTO
 from models.catalogue import entry_named
@@ -22,7 +22,7 @@ SIDE = 224
 SIZES = [(640, 427), (427, 640), (600, 600), (610, 600), (1280, 720), (720, 1280), (900, 450)]
 
 
-@pytest.mark.parametrize(("width", "height"), [*SIZES, (3000, 1000), (40, 4000), (2, 2)])
+@pytest.mark.parametrize(("width", "height"), [*SIZES, (3000, 1000), (100, 400), (2, 2)])
 def test_squares_lie_in_opposite_corners_and_cover_the_photo_from_end_to_end(width: int, height: int) -> None:
     frame = end_squares(width, height, LITE0)
     assert frame.corners == ((0, 0), (frame.width - SIDE, frame.height - SIDE))
@@ -51,6 +51,49 @@ def test_squares_are_those_of_the_whole_photo_resized(size: tuple[int, int]) -> 
     assert np.array_equal(squares[1], whole[-SIDE:, -SIDE:])
 
 
+LONG_SIZES = [(1000, 200), (200, 1000), (1601, 201), (40, 4000)]
+
+
+@pytest.mark.parametrize(("width", "height"), LONG_SIZES)
+def test_a_long_photo_is_folded_and_seen_from_end_to_end(width: int, height: int) -> None:
+    frame = end_squares(width, height, LITE0)
+    heat = frame.put_back(np.ones((2, SIDE, SIDE), dtype=np.float32))
+    assert heat.shape == (frame.height, frame.width)
+    assert heat.all(), "a part of the photo is in no square"
+    aspect = max(width, height) / min(width, height)
+    assert max(frame.width, frame.height) / min(frame.width, frame.height) == pytest.approx(
+        min(aspect, 8), rel=0.01
+    )
+    assert (frame.width > frame.height) == (width > height)
+
+
+@pytest.mark.parametrize("size", [(1000, 200), (200, 1000)])
+def test_squares_of_a_long_photo_are_two_parts_of_it_each(size: tuple[int, int]) -> None:
+    photo = drawing(*size)
+    squares = decode_squares(encoded(photo, "PNG"), RESNET, end_squares)
+    frame = end_squares(*size, RESNET)
+    resized = photo.resize((frame.width, size[1]), Image.Resampling.BILINEAR)
+    whole = np.asarray(resized.resize((frame.width, frame.height), Image.Resampling.BILINEAR))
+    if size[0] < size[1]:  # its parts are side by side
+        squares, whole = squares.transpose(0, 2, 1, 3), whole.transpose(1, 0, 2)
+    first, last = squares
+    half = SIDE // 2
+    assert np.array_equal(first[:half], whole[:, :SIDE])
+    assert np.array_equal(last[half:], whole[:, -SIDE:])
+    third = round((whole.shape[1] - SIDE) / 3)
+    assert np.array_equal(first[half:], whole[:, third : third + SIDE])
+
+
+@pytest.mark.parametrize("size", [(640, 427), (1000, 200), (200, 1000), (4000, 40)])
+def test_maps_of_the_squares_are_put_back_where_the_squares_were(size: tuple[int, int]) -> None:
+    frame = end_squares(*size, LITE0)
+    places = np.random.default_rng(0).random((frame.height, frame.width), dtype=np.float32)
+    back = frame.put_back(frame.cut(places, 0, 0))
+    seen = back > 0
+    assert np.array_equal(back[seen], places[seen])
+    assert seen.mean() > 0.6
+
+
 def upright_photo(size: tuple[int, int]) -> Image.Image:
     photo = Image.linear_gradient("L").resize(size).convert("RGB")
     photo.paste("red", (0, 0, size[0] // 8, size[1] // 8))
@@ -71,7 +114,7 @@ def upright_squares(form: str, size: tuple[int, int]) -> Signed:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
-@pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (4000, 2100)])
+@pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (4000, 2100), (1200, 200)])
 def test_squares_of_every_orientation_are_upright(orientation: int, form: str, size: tuple[int, int]) -> None:
     """Rotated back by the test, the squares equal those of the upright photo."""
     turns = {

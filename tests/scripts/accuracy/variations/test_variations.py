@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto
-from checker.pixels.crop import whole_square
 from checker.pixels.decode import decode_squares
 from checker.pixels.detail import detail_of
 from checker.pixels.facts import Facts, facts_of
+from checker.pixels.frame import whole_square
 from checker.values import Pixels, Rendition
 from models.catalogue import entry_named
 from scripts.accuracy.variations.corruptions import corruptions
