@@ -1,4 +1,4 @@
-"""A site with checked photos: real model, databases and S3."""
+"""A site with checked photos: real model, databases and S3. A counter of wake-ups through a broker."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import skimage
 from PIL import Image
 from sqlalchemy import Engine, select, update
 
+from catloader.checks.broker import Broker, BrokerListener
 from catloader.checks.dispatch import Off
 from catloader.checks.replay import Replayed, replay
 from catloader.checks.shadow import Compared, shadow
@@ -28,8 +29,11 @@ from catloader.wiring import load_classifier_and_rule
 from checker.decision.operating_point import ThresholdRule
 from checker.pipeline import LoadedModel, check_batch
 from checker.ports import Classifier
+from tests.support.broker import BrokerServer
 from tests.support.copies import Copy, copy_of, fill_from
 from tests.support.preparing import prepare_here
+from tests.support.rabbitmq import RabbitMq
+from tests.support.wake_up_counter import WakeUpCounter
 
 PHOTOS = ("chelsea.png", "astronaut.png", "coffee.png", "rocket.jpg", "horse.png")
 LITE0 = Settings(model="efficientnet_lite0", device="cpu", runtime="torch", precision="fp32")
@@ -153,3 +157,14 @@ def jpeg(colour: str) -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (320, 320), colour).save(out, "JPEG")
     return out.getvalue()
+
+
+@pytest.fixture
+def wake_ups(server: BrokerServer | RabbitMq) -> Iterator[WakeUpCounter]:
+    """A wake-up counter behind a listener, connected to the server of the test's module."""
+    wake_ups = WakeUpCounter()
+    listener = BrokerListener(Broker(server.url), wake_ups, retry_s=0.1)
+    listener.start()
+    assert wake_ups.wait_for_next(), "once when it has connected"
+    yield wake_ups
+    listener.close()

@@ -18,17 +18,6 @@ def server() -> Iterator[RabbitMq]:
         yield server
 
 
-@pytest.fixture
-def wake_ups(server: RabbitMq) -> Iterator[WakeUpCounter]:
-    """A wake-up counter behind a connected listener."""
-    wake_ups = WakeUpCounter()
-    listener = BrokerListener(Broker(server.url), wake_ups, retry_s=0.1)
-    listener.start()
-    assert wake_ups.wait_for_next(), "once when it has connected"
-    yield wake_ups
-    listener.close()
-
-
 def test_a_task_wakes_every_checker_and_leaves_nothing_in_the_broker(
     server: RabbitMq, wake_ups: WakeUpCounter
 ) -> None:
