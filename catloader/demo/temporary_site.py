@@ -14,6 +14,7 @@ from catloader.demo.client import free_port
 from catloader.errors import StartupError
 from catloader.processes import start_child
 from catloader.settings import variables
+from checker.process.child_python import python_path
 
 _STOP_S = 10.0
 _INHERITED_SECTIONS = ("Checking", "Uploads")
@@ -48,13 +49,15 @@ def temporary_site(folder: Path, *, fetch: str = "off") -> Iterator[TemporarySit
         "CATLOADER_HOST": "127.0.0.1",
         "CATLOADER_PORT": str(port),
         "CATCHECK_FETCH": fetch,
+        "PYTHONPATH": python_path(),
     }
     dropped = {name for one in variables() if one.section not in _INHERITED_SECTIONS for name in one.names}
     environ = {name: value for name, value in os.environ.items() if name not in dropped} | settings
     log_file = folder / "site.log"
     with log_file.open("wb") as log:
-        # In a separate session: Ctrl-C reaches only this process, which then stops the site.
-        process = start_child([sys.executable, "-m", "catloader", "serve"], env=environ, stdout=log)
+        # In a separate session: Ctrl-C reaches only this process, which then stops the site. -P: nothing may
+        # be imported from the folder in which this process was started.
+        process = start_child([sys.executable, "-P", "-m", "catloader", "serve"], env=environ, stdout=log)
     try:
         yield TemporarySite(f"http://127.0.0.1:{port}", process, log_file)
     finally:
