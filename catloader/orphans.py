@@ -52,13 +52,16 @@ def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: time
     candidates: list[StoredObject] = []
     for kind in _KINDS:
         for page in store.pages(store.bucket_of(kind)):
+            keys: list[str] = []
             for key, modified_at, _ in page:
                 result.objects += 1
                 digests.append(_digest(StoredObject(kind, key)))
                 if not _OUR_KEY.fullmatch(key):
                     result.foreign += 1
                 elif now - modified_at >= min_age:
-                    candidates.append(StoredObject(kind, key))
+                    keys.append(key)
+            named = names.of_photos(keys)  # nearly all: what is left is looked for in every row
+            candidates += [StoredObject(kind, key) for key in keys if key not in named]
             if len(candidates) >= _CHECKED_AT_ONCE:
                 result.orphans += _orphans(names, store, candidates)
                 candidates = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, select, union_all
+from sqlalchemy import Column, Connection, Engine, select, union_all
 
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.paging import pages
@@ -26,6 +26,11 @@ class ObjectNames:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    def of_photos(self, keys: Sequence[str]) -> set[str]:
+        """Return the keys that are those of photos or their thumbnails, by indexes alone."""
+        with reading(self._engine) as connection:
+            return _named_by(connection, keys, photos.c.photo_key, photos.c.thumbnail_key)
 
     def unknown(self, keys: Sequence[str]) -> set[str]:
         """Return the keys that nothing references. Reads every photo once, for the key of its explanation."""
@@ -67,5 +72,9 @@ def _unknown(connection: Connection, keys: Sequence[str]) -> set[str]:
     # One statement sees one state: between two statements a deletion may move a key from its row to the
     # ledger.
     columns = (photos.c.photo_key, photos.c.thumbnail_key, photos.c.explanation_key, deletions.c.key)
-    known = union_all(*(select(column).where(column.in_(keys)) for column in columns))
-    return set(keys) - set(connection.execute(known).scalars())
+    return set(keys) - _named_by(connection, keys, *columns)
+
+
+def _named_by(connection: Connection, keys: Sequence[str], *columns: Column[str]) -> set[str]:
+    query = union_all(*(select(column).where(column.in_(keys)) for column in columns))
+    return set(connection.execute(query).scalars())

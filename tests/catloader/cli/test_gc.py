@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, event, update
 
 from catloader.deletion import DeletionWorker
 from catloader.errors import CatLoaderError
@@ -99,6 +100,33 @@ def test_more_than_a_page_of_objects_is_compared(engine: Engine, many_objects: O
     with pytest.raises(CatLoaderError, match="1005 of 1005 objects are unknown to this database"):
         remove(names, result)
     assert remove(names, result, force=True) == 1005
+
+
+def test_rows_are_read_for_explanations_only_where_objects_are_not_those_of_photos(
+    engine: Engine, objects: ObjectStore
+) -> None:
+    """With a million photos, that takes half a second for each thousand objects."""
+    statements: list[str] = []
+
+    def note(*facts: Any) -> None:
+        statements.append(facts[2])
+
+    def looked_for_explanations() -> bool:
+        statements.clear()
+        result = compare(ObjectNames(engine), objects, datetime.now(UTC) + timedelta(minutes=1), timedelta())
+        assert (result.orphans, result.missing) == ([], [])
+        return any("explanation_key IN" in statement for statement in statements)
+
+    event.listen(engine, "before_cursor_execute", note)
+    (id,) = add_photos(engine, 1, photo_key=_key(), thumbnail_key=_key(), status="cat")
+    photo = Photos(engine).by_id(id)
+    assert photo
+    objects.put(ObjectKind.PHOTO, photo.photo_key, b"x")
+    objects.put(ObjectKind.THUMBNAIL, photo.thumbnail_key, b"x")
+    assert not looked_for_explanations()
+    _stored(engine, objects)
+    assert looked_for_explanations()
+    event.remove(engine, "before_cursor_execute", note)
 
 
 def test_object_that_is_deleted_during_the_comparison_is_not_an_orphan(
