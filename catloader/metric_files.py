@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import mmap
 import os
 from contextlib import suppress
@@ -17,8 +18,8 @@ class _AllocatedFile(MmapedDict):
     """A file whose space is allocated before it is used.
 
     The library maps files with holes: on a full disk the first write into a hole ends the process (SIGBUS).
-    Without room the numbers of this process stay in its memory until it ends, and ``/metrics`` lacks them or
-    shows old ones.
+    Without room, or without a free file descriptor, the numbers of this process stay in its memory until it
+    ends, and ``/metrics`` lacks them or shows old ones.
     """
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
@@ -28,24 +29,27 @@ class _AllocatedFile(MmapedDict):
             return
         with suppress(OSError):
             Path(filename).unlink()  # an empty one can't be read
-        file_in_memory = os.memfd_create("metrics")
-        super().__init__(f"/proc/self/fd/{file_in_memory}")  # type: ignore[no-untyped-call]
-        os.close(file_in_memory)
+        self._f = io.BytesIO()
+        self._m, self._capacity = mmap.mmap(-1, _FIRST_BYTES), _FIRST_BYTES
+        self._positions: dict[str, int] = {}
+        self._used = 8  # the file's head
 
     def _init_value(self, key: str) -> None:
-        if self._used + 2 * len(key.encode()) + 64 > self._capacity:
-            try:
-                os.posix_fallocate(self._f.fileno(), 0, 2 * self._capacity)
-            except OSError:
-                self._move_into_memory()
+        while self._used + 2 * len(key.encode()) + 64 > self._capacity:
+            self._double()
         super()._init_value(key)  # type: ignore[no-untyped-call]
 
-    def _move_into_memory(self) -> None:
-        file = os.fdopen(os.memfd_create("metrics"), "a+b")
-        file.write(self._m[:])
-        file.flush()
-        self._f.close()
-        self._f, self._m = file, mmap.mmap(file.fileno(), self._capacity)
+    def _double(self) -> None:
+        doubled = 2 * self._capacity
+        try:
+            os.posix_fallocate(self._f.fileno(), 0, doubled)
+            memory = mmap.mmap(self._f.fileno(), doubled)
+        except OSError:
+            memory = mmap.mmap(-1, doubled)
+            memory[: self._capacity] = self._m[:]
+            self._f.close()
+            self._f = io.BytesIO()  # has no descriptor, so that the next time ends here too
+        self._m, self._capacity = memory, doubled
 
 
 def share_metrics(folder: str) -> None:

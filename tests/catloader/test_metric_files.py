@@ -1,4 +1,4 @@
-"""Metrics of a process whose temporary folder is on a full disk."""
+"""Metrics of a process whose temporary folder is on a full disk, or that has no file descriptor left."""
 
 from __future__ import annotations
 
@@ -47,3 +47,29 @@ def test_a_full_disk_ends_no_process_that_counts(tmp_path: Path, before: int, sh
                 fill(disk / "ballast")
             assert process.communicate("yes\n", timeout=60)[0] == f"{shown}\n"
         assert process.returncode == 0
+
+
+_COUNT_WITHOUT_DESCRIPTORS = """
+import resource, sys
+from pathlib import Path
+from catloader.metrics import Metrics
+
+metrics = Metrics(Path(sys.argv[1]))
+for number in range(int(sys.argv[2])):
+    metrics.refused(f"Reason{number}")
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+for number in range(1500):
+    metrics.refused(f"Reason{number}")
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+for number in range(3000):
+    metrics.refused(f"Reason{number}")
+print(metrics.refusals.labels("reason1400")._value.get())
+"""
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_process_without_free_descriptors_goes_on_counting(tmp_path: Path, before: int) -> None:
+    program = [sys.executable, "-c", _COUNT_WITHOUT_DESCRIPTORS, str(tmp_path), str(before)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("2.0\n", "")
