@@ -122,20 +122,22 @@ class DeletionWorker:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            try:
-                if ended := self._end_impossible_waits():
-                    logger.warning(
-                        "the clock was wrong; due now instead of much later: %s", counted(ended, "row")
-                    )
-                if partial := self._expire_partial():
-                    logger.info("deleted %s", counted(partial, "partial upload"))
-                if expired := self._expire():
-                    logger.info("deleted %s from the bin", counted(expired, "photo"))
-                if deleted := self.work_off():
-                    logger.info("deleted %s from S3", counted(deleted, "object"))
-            except StoreUnavailable as error:  # the database; `work_off` handles the object store
-                self._warn(error.cause, str(error))
-            except Exception:  # the top of a thread, which must go on
-                logger.exception("the deletion ledger could not be processed; retrying later")
+            overdue = "the clock was wrong; due now instead of much later: %s"
+            self._attempt(self._end_impossible_waits, "row", logging.WARNING, overdue)
+            self._attempt(self._expire_partial, "partial upload", logging.INFO, "deleted %s")
+            self._attempt(self._expire, "photo", logging.INFO, "deleted %s from the bin")
+            self._attempt(self.work_off, "object", logging.INFO, "deleted %s from S3")
             self._requested.wait(self._sweep_s)
             self._requested.clear()
+
+    def _attempt(self, work: Callable[[], int], noun: str, level: int, report: str) -> None:
+        """Do one part of the work, and log how much there was; the other parts do not depend on it."""
+        try:
+            if number := work():
+                logger.log(level, report, counted(number, noun))
+        except StoreUnavailable as error:  # the database; `work_off` handles the object store
+            self._warn(error.cause, str(error))
+        except OSError as error:  # the folder of partial uploads
+            self._warn(str(error), str(error))
+        except Exception:  # the top of a thread, which must go on
+            logger.exception("the deletion ledger could not be processed; retrying later")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -81,6 +82,30 @@ def test_an_unexpected_error_does_not_end_the_thread(
     finally:
         deletion.close()
     assert "could not be processed" in caplog.text
+
+
+def test_a_folder_that_cannot_be_used_keeps_no_object_and_is_one_line(
+    engine: Engine, ledger: Deletions, objects: ObjectStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    passes = threading.Semaphore(0)
+
+    def expire_partial() -> int:
+        passes.release()
+        raise OSError(errno.EROFS, "Read-only file system", "partial-uploads/lock")
+
+    objects.put(ObjectKind.PHOTO, "due.jpg", b"photo")
+    reserve(engine, ["due.jpg"], datetime.now(UTC))
+    deletion = DeletionWorker(ledger, objects, sweep_s=0.02, expire_partial=expire_partial)
+    deletion.start()
+    try:
+        for _ in range(3):
+            assert passes.acquire(timeout=60)
+    finally:
+        deletion.close()
+    assert not objects.exists(ObjectKind.PHOTO, "due.jpg")
+    (warning,) = [record for record in caplog.records if record.levelname != "INFO"]
+    assert warning.exc_info is None
+    assert "Read-only file system: 'partial-uploads/lock'" in warning.message
 
 
 def test_due_objects_are_deleted_and_leave_the_ledger(

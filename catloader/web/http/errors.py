@@ -32,6 +32,9 @@ from checker.log_limit import LogLimits
 logger = logging.getLogger(__name__)
 
 _LOG_LIMITS = "catloader.log_limits"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_UNUSABLE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS, errno.EACCES)
+"""No file descriptors or memory left; a disk that is damaged, read-only, or not for this user."""
 
 _DID_NOT_WORK = gettext_noop("This did not work.")
 _BAD_HOST = gettext_noop(
@@ -110,10 +113,17 @@ def error_response(
     title, sentence = title or gettext(usual_title), given or gettext(usual)
     if wants_json():
         return jsonify(error=sentence, status=status), status
-    page = render_template(
-        template, status=status, title=title, sentence=sentence, request_id=g.get("request_id", "-")
-    )
+    try:
+        page = render_template(
+            template, status=status, title=title, sentence=sentence, request_id=g.get("request_id", "-")
+        )
+    except OSError:  # the template can't be read: no free file descriptor, for example
+        return _plain(sentence), status
     return page, status
+
+
+def _plain(sentence: str) -> Response:
+    return current_app.response_class(f"{sentence}\n", mimetype="text/plain")
 
 
 def form_response(
@@ -164,7 +174,7 @@ def _bad_host(_: BadHost) -> tuple[str | Response, int]:
     sentence = gettext(_BAD_HOST)
     if problems.is_wanted() or wants_json():
         return error_response(400, sentence)
-    return current_app.response_class(f"{sentence}\n", mimetype="text/plain"), 400
+    return _plain(sentence), 400
 
 
 def _too_large() -> str:
@@ -212,12 +222,15 @@ def _title_of_missing(error: CatLoaderError) -> str | None:
 
 
 def _os_error(error: OSError) -> tuple[str | Response, int]:
-    """Answer 507 when a disk is full: large uploads pass through the temporary folder."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    """Answer 507 when a disk is full, and 503 for other states of the machine that the operator must end."""
+    if error.errno not in (*_FULL, *_UNUSABLE):
         return _unexpected(error)
-    where = f"{request.method} {logged_path(request.path)}"
-    log_once_a_minute(str(error), f"{where}: {error.strerror} (data folder or temporary folder)")
-    return error_response(507)
+    line = f"{request.method} {logged_path(request.path)}: {error.strerror}"
+    if error.errno in _FULL:  # large uploads pass through the temporary folder
+        log_once_a_minute(str(error), f"{line} (data folder or temporary folder)")
+        return error_response(507)
+    log_once_a_minute(str(error), f"{line}: {error.filename}" if error.filename else line)
+    return error_response(503)
 
 
 def log_once_a_minute(cause: str, line: str) -> None:

@@ -1,9 +1,11 @@
-"""A full or nearly full disk is 507 and one line in the log, wherever it is noticed."""
+"""A disk that is full or can't be used, and a process without file descriptors: one line in the log."""
 
 from __future__ import annotations
 
 import errno
 import io
+import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,17 +65,48 @@ def test_a_nearly_full_disk_takes_no_photo_no_change_and_no_piece(sites: tuple[F
     assert late.get(f"/photos/{id}").status_code == 200
 
 
-@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EDQUOT, 507), (errno.EIO, 500)])
-def test_full_disk_is_507_and_one_line(
-    app: Flask, caplog: pytest.LogCaptureFixture, number: int, status: int
+@pytest.mark.parametrize(
+    ("number", "status", "sentence"),
+    [
+        (errno.ENOSPC, 507, "disk is full"),
+        (errno.EDQUOT, 507, "disk is full"),
+        (errno.EFBIG, 507, "disk is full"),
+        (errno.EMFILE, 503, "not responding"),
+        (errno.EIO, 503, "not responding"),
+        (errno.EROFS, 503, "not responding"),
+        (errno.ENOENT, 500, "error was logged"),
+    ],
+)
+def test_a_disk_or_a_process_that_can_no_more_is_refused_in_one_line(
+    app: Flask, caplog: pytest.LogCaptureFixture, number: int, status: int, sentence: str
 ) -> None:
-    @app.get("/full")
+    @app.get("/broken")
     @without_login
-    def full() -> str:
-        raise OSError(number, "No space left on device")
+    def broken() -> str:
+        raise OSError(number, os.strerror(number), "/data/lock")
 
-    answer = app.test_client().get("/full", headers={"Accept": "application/json"})
+    answer = app.test_client().get("/broken", headers={"Accept": "application/json"})
     assert answer.status_code == status
-    assert ("disk is full" in (answer.json or {})["error"]) is (status == 507)
+    assert sentence in (answer.json or {})["error"]
     (record,) = caplog.records
-    assert (record.exc_info is None) is (status == 507)
+    assert (record.exc_info is None) is (status != 500)
+    assert status == 500 or os.strerror(number) in record.message
+
+
+def test_the_error_page_needs_no_free_file_descriptor(app: Flask) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    @app.get("/files")
+    @without_login
+    def files() -> str:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        return Path("/dev/null").read_text()
+
+    @app.teardown_request
+    def restore(_error: BaseException | None) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    app.jinja_env.cache = None  # no page has been shown before
+    answer = app.test_client().get("/files")
+    assert answer.status_code == 503
+    assert answer.text == "A part of this site is not responding. Please try again in a moment.\n"
