@@ -32,4 +32,7 @@ class ExplainerBusy(CatLoaderError):
 
 
 class ExplanationFailed(CatLoaderError):
-    """The child process gave no explanation, or not in time."""
+    """The child process gave no explanation, or not in time. What it takes is too much for a quick retry."""
+
+    status = 503
+    retry_after_s = 60

@@ -19,6 +19,7 @@ from catloader.store.db.checks.explanations import Explanations
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
+from catloader.store.s3.unaltered import get_unaltered
 from checker.decision.basis import DecisionBasis, model_of_decision
 from checker.errors import CheckerError, ModelRefused
 from checker.pixels.explained_photo import ExplainedPhoto
@@ -88,6 +89,7 @@ class Explainer:
             StoreFull: the disk is nearly full.
             ExplainerBusy: another photo is being explained, or another owner is first in line.
             ExplanationFailed: the child process made none, or not in time.
+            ObjectAltered: the store has other bytes than were stored.
             StoreUnavailable: the object store or the database did not answer.
         """
         record = self._check_log.latest_decision(photo.id)
@@ -104,7 +106,7 @@ class Explainer:
             )
         try:
             basis = self._basis(record)
-            data = self._objects.get(ObjectKind.PHOTO, photo.photo_key)
+            data = get_unaltered(self._objects, ObjectKind.PHOTO, photo.photo_key, photo.sha256)
             try:
                 seen = self._decode(data, basis.entry.preprocessing)
             except CheckerError as error:

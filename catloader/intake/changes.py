@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import BinaryIO
 
 from catloader.checks.dispatch import Dispatcher
-from catloader.errors import InvalidInput, ObjectAltered
+from catloader.errors import InvalidInput
 from catloader.intake.isolated import IsolatedPreparer
 from catloader.intake.new_file import new_file, new_key, put_file
 from catloader.intake.upload import refuse_full_disk
@@ -15,6 +14,7 @@ from catloader.store.db.photos.photo_files import NewThumbnail, PhotoFiles
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
+from catloader.store.s3.unaltered import get_unaltered
 from checker.pixels.renditions import Crop
 
 MIN_SIDE_PX = 64
@@ -66,11 +66,7 @@ def cut(
     """
     _refuse_square(photo, square)
     refuse_full_disk(settings)
-    data = objects.get(ObjectKind.PHOTO, photo.photo_key)
-    if hashlib.sha256(data).hexdigest() != photo.sha256:
-        raise ObjectAltered(
-            f"the object store holds other bytes under the key {photo.photo_key} than were stored"
-        )
+    data = get_unaltered(objects, ObjectKind.PHOTO, photo.photo_key, photo.sha256)
     thumbnail = prepare.thumbnail(data, square, photo.owner_id)
     new = NewThumbnail(
         thumbnail_key=new_key(),

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from catloader.errors import (
     CatLoaderError,
+    ExplanationFailed,
     FormRefused,
     LinkExpired,
     NoCheckerHere,
@@ -198,14 +199,13 @@ def _too_large() -> str:
 
 def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Response:
     services().metrics.refused(type(error).__name__)
-    if isinstance(error, StoreUnavailable | StoreFull | ObjectAltered):  # its text is meant for operators
+    if isinstance(error, StoreUnavailable | StoreFull | ObjectAltered | ExplanationFailed):
+        # Its text is meant for operators.
         cause = error.cause if isinstance(error, StoreUnavailable) else str(error)
         log_once_a_minute(cause, f"{request.method} {logged_path(request.path)}: {error}")
-        return error_response(error.status)
+        return form_response(error_response(error.status)[0], error)
     if error.retry_after_s is not None:
-        response = current_app.make_response(error_response(error.status, translated(error)))
-        response.headers["Retry-After"] = str(error.retry_after_s)
-        return response
+        return form_response(error_response(error.status, translated(error))[0], error)
     if error.status >= 500 and not isinstance(error, NoCheckerHere):
         logger.error("%s %s: %s", request.method, logged_path(request.path), error, exc_info=error)
         return error_response(error.status)

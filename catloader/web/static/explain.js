@@ -4,6 +4,7 @@
 import { gettext } from "./texts.js";
 
 const TRIES = 15; // times the site's Retry-After of three seconds: its time limit for one explanation
+const SOON_S = 60; // the site's Retry-After when making one has failed
 const SHOW = gettext("Show what the checker saw");
 const BACK = gettext("Show the photo");
 const BUSY = gettext("Making the explanation. This takes a few seconds …");
@@ -29,7 +30,7 @@ async function make(address) {
       return null;
     }
     const retryAfterS = Number(answer.headers.get("Retry-After"));
-    if (answer.status === 503 && retryAfterS > 0 && left > 1) await pause(retryAfterS);
+    if (answer.status === 503 && retryAfterS > 0 && retryAfterS < SOON_S && left > 1) await pause(retryAfterS);
     else return (await answer.json()).error;
   }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import select
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -319,14 +321,26 @@ def test_full_disk_refuses_new_explanations_only(own_app: Flask, owner: Person, 
 
 
 @_ON_SQLITE
+def test_a_photo_that_the_store_has_altered_is_not_explained(
+    app: Flask, anna: Person, chelsea: bytes, objects: ObjectStore
+) -> None:
+    photo = anna.upload_one(chelsea)
+    _judge(app, weights_sha256=_LITE0)
+    objects.put(ObjectKind.PHOTO, _row(app, photo).photo_key, chelsea)  # a good photo, but not as stored
+    assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 502
+    assert _children() == []
+
+
+@_ON_SQLITE
 def test_explaining_process_decodes_nothing(
     app: Flask, anna: Person, chelsea: bytes, objects: ObjectStore
 ) -> None:
     """Undecodable bytes are handled by the pool with limits: the explaining process never sees them."""
     photo = anna.upload_one(chelsea)
     _judge(app, weights_sha256=_LITE0)
-    row, explainer = _row(app, photo), _explainer(app)
-    objects.put(ObjectKind.PHOTO, row.photo_key, chelsea[:2000])
+    cut = chelsea[:2000]
+    row, explainer = replace(_row(app, photo), sha256=hashlib.sha256(cut).hexdigest()), _explainer(app)
+    objects.put(ObjectKind.PHOTO, row.photo_key, cut)
     with pytest.raises(ExplanationFailed):
         explainer.explain(row)
     assert _children() == []
@@ -382,7 +396,7 @@ def test_user_with_many_requests_does_not_lock_out_others(app: Flask, anna: Pers
 
 @_ON_SQLITE
 def test_killed_child_is_an_error_and_the_next_request_works(
-    own_app: Flask, owner: Person, chelsea: bytes
+    own_app: Flask, owner: Person, chelsea: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     photo = owner.upload_one(chelsea)
     _judge(own_app, weights_sha256=_LITE0)
@@ -391,7 +405,8 @@ def test_killed_child_is_an_error_and_the_next_request_works(
         child = _wait_for_a_child()
         assert child.environ()["OMP_NUM_THREADS"] == "1"
         child.kill()
-        assert request.result(60).status_code == 500
+        assert request.result(60).status_code == 503
+    assert all(record.exc_info is None for record in caplog.records)
     assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 200
 
 
