@@ -18,18 +18,27 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _QUIET = ("alembic", "botocore", "boto3", "werkzeug", "PIL")
 """Loggers that are silent below warnings."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SECRET_PART = re.compile(r"(/(?:s|deleted|new-password|confirm-email)/)[^/]+")
 
 
 class TextFormatter(logging.Formatter):
-    """``TIME LEVEL MESSAGE``, with the request's id at the end of the line."""
+    """``TIME LEVEL MESSAGE``, with the request's id at the end of the line.
+
+    Line breaks and control characters are escaped: a visitor chooses parts of messages, such as the path.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = _CONTROL.sub(_escaped, record.message)
         line = super().formatMessage(record)
         return f"{line} [request {id}]" if (id := request_id.get()) else line
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return character[0].encode("unicode_escape").decode()
 
 
 class JsonFormatter(logging.Formatter):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import sys
+from typing import Any
 
-from catloader.logs import access_line
+from catloader.logs import TextFormatter, access_line
 
 
 def test_a_line_of_the_access_log_begins_with_its_time_and_names_the_request() -> None:
@@ -21,3 +24,24 @@ def test_a_line_of_the_access_log_begins_with_its_time_and_names_the_request() -
     rest = '192.0.2.1 "GET /photos/81" 200 90 bytes 12 ms request 9f3c photos 81,82'
     assert re.fullmatch(f"{time} {re.escape(rest)}", line)
     assert re.fullmatch(f"{time} .* 12 ms", access_line(facts)), "a request that the application did not see"
+
+
+def test_a_visitor_can_add_no_line_and_no_escape_sequence() -> None:
+    path = "/photos/\n2026-11-28 18:00:00,000 ERROR\r\x1b[31m\x85\u2028\u202e\udc80 é 猫 😺"
+    (line,) = _shown("refused %s", path).splitlines()
+    escaped = r"/photos/\n2026-11-28 18:00:00,000 ERROR\r\x1b[31m\x85\u2028\u202e\udc80 é 猫 😺"
+    assert line.endswith(f" WARNING refused {escaped}")
+
+
+def test_a_traceback_keeps_its_lines() -> None:
+    try:
+        raise ValueError("a bug")
+    except ValueError:
+        lines = _shown("%s failed", "/a\nb", exc_info=sys.exc_info()).splitlines()
+    assert lines[0].endswith(r" WARNING /a\nb failed")
+    assert (lines[1], lines[-1]) == ("Traceback (most recent call last):", "ValueError: a bug")
+
+
+def _shown(message: str, *args: object, exc_info: Any = None) -> str:
+    record = logging.LogRecord("test", logging.WARNING, "file", 1, message, args, exc_info)
+    return TextFormatter().format(record)
