@@ -58,7 +58,8 @@ def translucent() -> tuple[Image.Image, Quarters]:
 def encoded(image: Image.Image, source_format: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     if source_format == "HEIC":
-        pillow_heif.from_pillow(image).save(buffer, **options)
+        # By default, these few photos take a third of the time of all files together.
+        pillow_heif.from_pillow(image).save(buffer, enc_params={"preset": "ultrafast"}, **options)
     else:
         image.save(buffer, source_format, **options)
     return buffer.getvalue()
