@@ -30,8 +30,8 @@ def init_app(app: Flask) -> None:
 
 
 def shown_date(moment: datetime) -> str:
-    """Format as "5 November 2026"."""
-    return format_date(moment, "long", locale())
+    """Format as "5 Nov 2026", in the form in which ``times.js`` shows times."""
+    return format_date(moment, "medium", locale())
 
 
 def shown_month(month: datetime) -> str:
@@ -45,7 +45,7 @@ def short_month(month: datetime) -> str:
 
 
 def shown_time(moment: datetime) -> str:
-    """Format as "5 November 2026, 14:07 UTC"; a script converts it to local time."""
+    """Format as "5 Nov 2026, 14:07 UTC"; a script converts it to local time."""
     return f"{shown_date(moment)}, {moment:%H:%M} UTC"
 
 

@@ -37,13 +37,13 @@ def test_a_page_is_in_the_language_that_the_browser_asks_for(app: Flask) -> None
 def test_dates_and_numbers_are_in_the_browsers_variety_of_the_language(app: Flask) -> None:
     day = datetime(2026, 11, 5, tzinfo=UTC)
     for asked, date, number in (
-        ("en-US,en;q=0.9", "November 5, 2026", "0.5"),
-        ("fr,en-CA;q=0.5", "November 5, 2026", "0.5"),
-        ("en-GB", "5 November 2026", "0.5"),
-        ("fr", "5 November 2026", "0.5"),
-        ("en-x-private;q=0.5, en-!!, en-US;q=0", "5 November 2026", "0.5"),
-        ("de-AT", "5. November 2026", "0,5"),
-        ("de-CH", "5. November 2026", "0.5"),
+        ("en-US,en;q=0.9", "Nov 5, 2026", "0.5"),
+        ("fr,en-CA;q=0.5", "Nov 5, 2026", "0.5"),
+        ("en-GB", "5 Nov 2026", "0.5"),
+        ("fr", "5 Nov 2026", "0.5"),
+        ("en-x-private;q=0.5, en-!!, en-US;q=0", "5 Nov 2026", "0.5"),
+        ("de-AT", "05.11.2026", "0,5"),
+        ("de-CH", "05.11.2026", "0.5"),
     ):
         with app.test_request_context(headers={"Accept-Language": asked}):
             assert (shown_date(day), shown_number(0.5, 1)) == (date, number), asked
