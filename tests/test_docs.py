@@ -14,6 +14,7 @@ from catloader.cli import main
 from catloader.settings import variables
 from catloader.settings.page import as_markdown
 from catloader.store.db.schema import Status
+from models.catalogue import load_catalogue
 from tests.faults import report
 from tests.support import photo_sets
 
@@ -225,6 +226,11 @@ def test_the_quick_start_is_three_lines() -> None:
         ["make", "demo"],
         ["make", "test"],
     ]
+
+
+def test_the_readme_names_every_model() -> None:
+    table = (_ROOT / "README.md").read_text("utf-8").partition("## Models")[2].partition("## ")[0]
+    assert set(load_catalogue()) - set(re.findall(r"`(\w+)`", table)) == set()
 
 
 def test_figures_of_the_faults_equal_the_measured_ones() -> None:

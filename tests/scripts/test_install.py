@@ -168,6 +168,19 @@ def test_with_an_nvidia_gpu_torch_comes_from_the_plain_index(checkout: Checkout)
     assert not any(path.startswith("/cpu/") for path in checkout.index.requests)
 
 
+@pytest.mark.parametrize("installed", ["older", "missing"])
+def test_an_interpreter_that_is_older_or_missing_is_refused(checkout: Checkout, installed: str) -> None:
+    shutil.rmtree(checkout.folder / ".venv")
+    if installed == "older":
+        checkout.add_program("python3.10", "#!/bin/sh\nexit 1\n")
+    run = checkout.install(PYTHON="python3.10")
+    assert run.returncode == 1
+    assert run.stderr == (
+        "CatLoader needs Python 3.11 or newer; python3.10 is older or missing. "
+        "Install one and name it: make run PYTHON=python3.12\n"
+    )
+
+
 def test_torch_index_overrides_the_choice(checkout: Checkout) -> None:
     (checkout.index.root / "cpu").rename(checkout.index.root / "mine")
     run = checkout.install(TORCH_INDEX=checkout.index.url("mine"))

@@ -52,5 +52,6 @@ def test_other_python_is_refused(bundle: Path, tmp_path: Path) -> None:
     code, errors = _install(bundle, tmp_path / "site")
     assert (code, errors) == (
         1,
-        f"This bundle needs Python 3.99; {sys.executable} is not. Name it: PYTHON=python3.99 ./install\n",
+        f"This bundle needs Python 3.99; {sys.executable} is another version or missing. "
+        "Name it: PYTHON=python3.99 ./install\n",
     )
