@@ -51,12 +51,15 @@ def create(settings: Settings, email: str, name: str, scopes: tuple[str, ...], d
 def list_(settings: Settings, email: str) -> None:
     """List the tokens of an account, without their secrets."""
     with _account(settings, email) as (user, store):
-        for token in store.of_user(user.id):
+        account_tokens = store.of_user(user.id)
+        for token in account_tokens:
             used = f"used {token.used_at:%Y-%m-%d}" if token.used_at else "never used"
             ends = f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "no end"
             click.echo(
                 f"{token.id:>6}  {used:<15}  {ends:<18}  {' '.join(sorted(token.scopes))}  {token.name}"
             )
+        if not account_tokens:
+            click.echo(f"{user.email} has no API token.")
 
 
 @tokens.command()

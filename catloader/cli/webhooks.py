@@ -26,11 +26,14 @@ def ls(settings: Settings, given_up: bool, limit: int) -> None:
     from catloader.store.db.webhooks.deliveries import WebhookDeliveries
 
     with migrated_database(settings) as engine:
-        for one in WebhookDeliveries(engine).latest(limit, "given_up" if given_up else None):
+        deliveries = WebhookDeliveries(engine).latest(limit, "given_up" if given_up else None)
+        for one in deliveries:
             click.echo(
                 f"{one.message_id:<20}  {one.created_at:%Y-%m-%d %H:%M:%S}  {one.state:<9}  "
                 f"{counted(one.attempts, 'attempt'):<11}  {one.last_error or ''}".rstrip()
             )
+        if not deliveries:
+            click.echo(f"There is no {'given-up ' if given_up else ''}webhook in the ledger.")
 
 
 @webhooks.command()

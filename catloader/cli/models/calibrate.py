@@ -16,7 +16,8 @@ from catloader.settings import Settings
 from checker.errors import ModelRefused
 from checker.runtimes.names import DECODERS, DEVICES, PRECISIONS, RUNTIME_PRECISIONS
 
-_EXTRA = ("scipy", "sklearn")
+_EXTRA = {"scipy": "scipy", "sklearn": "scikit-learn"}
+"""Packages of the extra ``calibrate``: the name to import, and the name to install."""
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -150,10 +151,8 @@ def require_extra() -> None:
     Raises:
         CatLoaderError: packages of the extra ``calibrate`` are missing; one sentence with the command.
     """
-    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    missing = [package for name, package in _EXTRA.items() if importlib.util.find_spec(name) is None]
     if missing:
-        are, them = ("are", "them") if len(missing) > 1 else ("is", "it")
-        raise CatLoaderError(
-            f"Calibration needs {' and '.join(missing)}, which {are} not installed here. "
-            f"This installs {them}: pip install 'catloader[calibrate]'"
-        )
+        packages = "packages" if len(missing) > 1 else "package"
+        names = " and ".join(missing)
+        raise CatLoaderError(f"Calibration needs the {packages} {names}: pip install 'catloader[calibrate]'.")

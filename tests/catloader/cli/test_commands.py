@@ -276,3 +276,10 @@ def test_checker_status_asks_where_the_checker_runs(reporting: Callable[[object]
     external = Settings(dispatch="external", checker_url=reporting({"state": "ready"}) + "/")
     assert checker_status(external, "http://127.0.0.1:1") == "running"
     assert "catloader worker" in checker_status(Settings(dispatch="off"), "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(("words", "answer"), [((), "no webhook"), (("--given-up",), "no given-up webhook")])
+def test_an_empty_list_of_webhooks_is_a_sentence(tmp_path: Path, words: tuple[str, ...], answer: str) -> None:
+    env = {"CATLOADER_DATA_DIR": str(tmp_path), "CATLOADER_MIN_FREE_BYTES": "0"}
+    result = CliRunner().invoke(main, ["webhooks", "ls", *words], env=env, catch_exceptions=False)
+    assert result.output == f"There is {answer} in the ledger.\n"

@@ -30,7 +30,9 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert revoked.output == "Token 1 of ann@example.org is revoked.\n"
     again = _run(tmp_path, "tokens", "revoke", "ann@example.org", "1")
     assert (again.exit_code, again.output) == (1, "Error: ann@example.org has no token 1.\n")
-    assert _run(tmp_path, "tokens", "list", "ann@example.org").output == ""
+    assert _run(tmp_path, "tokens", "list", "ann@example.org").output == (
+        "ann@example.org has no API token.\n"
+    )
 
 
 def test_tokens_need_an_account(tmp_path: Path) -> None:

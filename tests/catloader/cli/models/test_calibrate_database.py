@@ -141,8 +141,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(
     result = CliRunner().invoke(main, ["models", "calibrate", str(tmp_path)])
     assert result.exit_code == 1
     assert result.output == (
-        "Error: Calibration needs sklearn, which is not installed here. "
-        "This installs it: pip install 'catloader[calibrate]'\n"
+        "Error: Calibration needs the package scikit-learn: pip install 'catloader[calibrate]'.\n"
     )
 
 
