@@ -81,7 +81,7 @@ def pages_of_user(page: Page, site: Site) -> Iterator[tuple[Page, str]]:
 
 def pages_of_administrator(page: Page) -> Iterator[tuple[Page, str]]:
     page.goto("/admin/users/1")
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Create a link").click()
     page.locator("#link").wait_for()
     link = page.locator("#link").input_value()
     yield page, "a link for one use"

@@ -53,6 +53,17 @@ def test_pages_of_administrators_do_not_exist_for_others(
     assert acts_of_staff(app) == []
 
 
+@pytest.mark.parametrize("language", ["en", "de", "it"])
+def test_each_tab_has_the_name_of_its_page(administrator: Person, language: str) -> None:
+    asked = {"Accept-Language": language}
+    tabs = re.findall(
+        r'<a class="chip" href="(/admin[^"]*)"[^>]*>([^<]+)</a>', shown(administrator.get("/admin", **asked))
+    )
+    assert len(tabs) == 7
+    for path, name in tabs:
+        assert f"<h1>{name}</h1>" in administrator.get(path, **asked).text
+
+
 def test_accounts_are_listed_with_their_storage_and_found_by_e_mail(
     app: Flask, administrator: Person, anna: Person
 ) -> None:
@@ -117,7 +128,7 @@ def test_a_session_of_a_disabled_account_opens_nothing(
 
 def test_administrators_cannot_make_a_password_link_for_their_own_account(administrator: Person) -> None:
     path = f"/admin/users/{administrator.id}"
-    assert "Make a link" not in administrator.get(path).text
+    assert "Create a link" not in administrator.get(path).text
     refused = administrator.post(f"{path}/password-link", page=path)
     assert (refused.status_code, "on the account page" in refused.text) == (400, True)
 
