@@ -39,6 +39,7 @@ from catloader.errors.requests import (
 )
 from catloader.errors.stores import (
     BackupRefused,
+    DatabaseUnusable,
     ObjectAltered,
     StoreFull,
     StoreUnavailable,
@@ -68,6 +69,7 @@ __all__ = [
     "CannotExplain",
     "CatLoaderError",
     "CheckerNotReady",
+    "DatabaseUnusable",
     "DecodersAway",
     "EmailTaken",
     "EmptyFile",

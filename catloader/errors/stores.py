@@ -26,6 +26,10 @@ class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
         self.cause = cause or text
 
 
+class DatabaseUnusable(StoreUnavailable):
+    """The database is damaged, or a right is missing: it stays so until the operator acts."""
+
+
 STORAGE_FAILED = "The storage of this site failed."
 _NAMES_A_SERVER = re.compile(r"The (object store|server|database) ")
 

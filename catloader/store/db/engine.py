@@ -1,7 +1,4 @@
-"""The database: one engine, and the two kinds of transactions, ``reading`` and ``writing``.
-
-This is the one place that translates the database's errors.
-"""
+"""The database: one engine, and the two kinds of transactions, ``reading`` and ``writing``."""
 
 from __future__ import annotations
 
@@ -15,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, Table, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from catloader.errors import StartupError, StoreUnavailable
+from catloader.errors import StartupError
+from catloader.store.db.failures import READ_ONLY_SERVER, database_name, translated
 from catloader.store.db.postgresql import CONNECT_OPTIONS, WRITERS_ISOLATION, connection_preparer
 
 # Engine is re-exported: the composition root needs the type and may not import SQLAlchemy.
@@ -47,9 +43,6 @@ _LOCK_S = _REQUEST_BUSY_TIMEOUT_S
 _JOURNAL_BUSY_S = 3.0
 _BUSY_OPTION = "catloader_busy_s"
 _READ_ONLY = "catloader_read_only"
-_READ_ONLY_SERVER = "25006"
-_TABLES_MISSING = ("42P01", "42703", "3F000")
-"""PostgreSQL's codes of errors: table, column and schema are missing while an older copy is restored."""
 _REPEATABLE = "catloader_repeatable"
 _HAS_LOG = "catloader_has_write_ahead_log"
 _PRAGMAS = "catloader_pragmas"
@@ -120,14 +113,9 @@ def for_checks(engine: Engine) -> Engine:
     return engine.execution_options(**{_REPEATABLE: True})
 
 
-def database_name(engine: Engine) -> str:
-    """Return the URL without password and without query, which may hold a password too."""
-    return engine.url.set(query={}).render_as_string(hide_password=True)
-
-
 def _renew_read_only_connections(context: ExceptionContext) -> None:
     """Make new connections after a refused write: the open ones may stay read-only for ever."""
-    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY_SERVER:
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY_SERVER:
         context.is_disconnect = True
 
 
@@ -199,7 +187,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     Raises:
         StoreUnavailable: no connection, no lock in time, or no room on the disk.
     """
-    with _translated(engine), engine.begin() as connection:
+    with translated(engine), engine.begin() as connection:
         yield connection
 
 
@@ -223,28 +211,5 @@ def reading(engine: Engine) -> Iterator[Connection]:
     if engine.dialect.name == "postgresql" and "isolation_level" not in engine.get_execution_options():
         # By default each statement has a snapshot of its own: a row could be gone in the second one.
         options["isolation_level"] = "REPEATABLE READ"
-    with _translated(engine), engine.connect().execution_options(**options) as connection:
+    with translated(engine), engine.connect().execution_options(**options) as connection:
         yield connection
-
-
-@contextmanager
-def _translated(engine: Engine) -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        # SQLite reports an error in the SQL with the same class as a full disk or a lock held too long.
-        mistake = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
-        away = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
-        # Read-only: a standby after a failover, or a server that its provider made so as its disk is full.
-        away = away or getattr(error.orig, "sqlstate", None) in (_READ_ONLY_SERVER, *_TABLES_MISSING)
-        if mistake or not away:
-            raise
-        raise StoreUnavailable(_no_answer(engine, str(error.orig))) from error
-    except PoolTimeout as error:
-        raise StoreUnavailable(_no_answer(engine, "all connections are in use")) from error
-
-
-def _no_answer(engine: Engine, reason: str) -> str:
-    """Name the database and the driver's reason: its first line; PostgreSQL adds guesses and all attempts."""
-    first_line = " ".join(reason.strip().partition("\n")[0].split())
-    return f"The database {database_name(engine)} does not answer: {first_line.rstrip('.')}."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from catloader.errors import StartupError
+from catloader.errors import DatabaseUnusable, StartupError
 from catloader.store.db.engine import database_name, reading, writing
 from catloader.store.db.postgresql import refuse_other_encodings
 from catloader.store.db.time_limits import lift_time_limits
@@ -29,6 +29,8 @@ def migrate(engine: Engine) -> None:
     """
     try:
         _upgrade(engine)
+    except DatabaseUnusable as error:
+        raise StartupError(str(error)) from error
     except DatabaseError as error:
         raise _unusable(engine, error) from error
 
@@ -54,6 +56,8 @@ def revisions(engine: Engine) -> tuple[str | None, str | None]:
         with reading(engine) as connection:
             refuse_other_encodings(connection)
             current = MigrationContext.configure(connection).get_current_revision()
+    except DatabaseUnusable as error:
+        raise StartupError(str(error)) from error
     except DatabaseError as error:
         raise _unusable(engine, error) from error
     return current, ScriptDirectory.from_config(_config()).get_current_head()
