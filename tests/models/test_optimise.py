@@ -127,14 +127,6 @@ def test_a_variant_that_cannot_be_made_is_refused_with_the_reason(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_variant_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
-    path = tmp_path / openvino_variants.made("fp32")[1].path.with_suffix(".bin").name
-    path.mkdir()
-    with pytest.raises(OptimiseFailed, match=r"\.xml could not be written: Is a directory\.$"):
-        optimise(openvino_variants.ENTRY, openvino_variants.weights(), tmp_path, "fp32")
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_a_variant_of_other_weights_or_preprocessing_does_not_count() -> None:
     entry, manifest = openvino_variants.made("fp32")
 

@@ -14,7 +14,7 @@ import pytest
 
 from checker.decision.operating_point import SHIPPED_PROFILES
 from models import optimise as making
-from models.catalogue import entry_named
+from models.catalogue import Entry, entry_named
 from models.errors import OptimiseFailed
 from models.openvino_ir import SHIPPED, Manifest, verify
 from models.recipes import Integers, Recipe, read_recipe, recipes, tensors_of, write_recipe
@@ -123,16 +123,24 @@ def test_damaged_recipes_are_refused_and_named_in_the_log(
     assert f"{path} is damaged" in caplog.text
 
 
-def test_a_variant_is_rebuilt_once_and_again_when_it_is_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe, weights = made(tmp_path)
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Entry, Path]:
+    """Return a model whose weights have a recipe, and the file of its weights."""
+    recipe, _ = made(tmp_path)
     file = tmp_path / "weights.safetensors"
     file.write_bytes(b"".join(canonical(tensors())))
     entry = dataclasses.replace(RESNET, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     manifest = dataclasses.replace(recipe.manifest, source_sha256=entry.sha256)
     path = write_recipe(dataclasses.replace(recipe, manifest=manifest), tmp_path)
     monkeypatch.setattr(making, "recipes", lambda entry, sha256: recipes(entry, sha256, path.parent))
+    return entry, file
+
+
+def test_a_variant_is_rebuilt_once_and_again_when_it_is_damaged(
+    source: tuple[Entry, Path], tmp_path: Path
+) -> None:
+    entry, file = source
+    _, weights = made(tmp_path)
     folder = tmp_path / "made"
     found = making.optimise(entry, file, folder, "int8")
     verify(found)
@@ -144,6 +152,16 @@ def test_a_variant_is_rebuilt_once_and_again_when_it_is_damaged(
     verify(making.optimise(entry, file, folder, "int8"))
     assert found.path.stat().st_mtime_ns == before
     assert sorted(one.suffix for one in folder.iterdir()) == [".bin", ".json", ".xml"]
+
+
+def test_a_variant_that_cannot_be_written_is_one_sentence(source: tuple[Entry, Path], tmp_path: Path) -> None:
+    """The same for one that is converted from torch: both are saved by one function."""
+    entry, file = source
+    path = tmp_path / "made" / made(tmp_path)[0].manifest.path.with_suffix(".bin").name
+    path.mkdir(parents=True)
+    with pytest.raises(OptimiseFailed, match=r"\.xml could not be written: Is a directory\.$"):
+        making.optimise(entry, file, path.parent, "int8")
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_weights_in_another_form_are_refused(tmp_path: Path) -> None:
