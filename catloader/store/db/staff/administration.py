@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, func, select, update
 
+from catloader.errors import NotPossibleNow
 from catloader.store.db.accounts.ended_sessions import end_sessions
 from catloader.store.db.accounts.usage import Used
 from catloader.store.db.accounts.users import User, normal_email
@@ -56,11 +57,20 @@ class Administration:
             return _with_usage(connection, matches)
 
     def set_role(self, id: int, role: AnyRole, actor_id: int, now: datetime) -> None:
+        """Give the account another role.
+
+        Raises:
+            NotPossibleNow: no administrator would be left.
+        """
         values = {"is_admin": role == "admin", "is_reviewer": role == "reviewer"}
         self._change(id, values, actor_id, f"made {role}", now)
 
     def disable(self, id: int, actor_id: int, now: datetime) -> None:
-        """Prevent the account from logging in, and end its sessions."""
+        """Prevent the account from logging in, and end its sessions.
+
+        Raises:
+            NotPossibleNow: no administrator would be left.
+        """
         self._change(id, {"disabled_at": now}, actor_id, "disabled", now)
 
     def enable(self, id: int, actor_id: int, now: datetime) -> None:
@@ -77,12 +87,22 @@ class Administration:
     def _change(self, id: int, values: dict[str, Any], actor_id: int, act: str, now: datetime) -> None:
         query = update(users).where(users.c.id == id).values(values).returning(users.c.email)
         with writing(self._engine) as connection:
+            if values.get("disabled_at") or values.get("is_admin") is False:
+                _refuse_last_administrator(connection, id)
             email = connection.execute(query).scalar_one_or_none()
             if email is None:
                 return
             if values.get("disabled_at"):
                 end_sessions(connection, id)
             record(connection, actor_id, act, email, now)
+
+
+def _refuse_last_administrator(connection: Connection, id: int) -> None:
+    """Let two administrators who act on each other wait for each other: the second one is refused."""
+    able = users.c.is_admin & users.c.disabled_at.is_(None)
+    rows = select(users.c.id).where(able).order_by(users.c.id).with_for_update()
+    if connection.execute(rows).scalars().all() == [id]:
+        raise NotPossibleNow("This can't be done in the current state.")
 
 
 def _shown(limit: int | None, noun: str) -> str:
