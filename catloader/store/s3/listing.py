@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from catloader.errors import StoreUnavailable
+
 _PAGE_OBJECTS = 1000
 _PAGES_WAITING = 32
 """Listed and not yet taken, in all threads together; about 10 MB."""
@@ -45,7 +47,8 @@ def pages(
     Args:
         page_objects: at most 1 000, which is S3's limit.
 
-    Raises what ``request`` does.
+    Raises:
+        StoreUnavailable: the server does not support ``StartAfter``, or as ``request``.
     """
 
     def pages_of(folder: str) -> Iterator[list[Listed]]:
@@ -56,6 +59,8 @@ def pages(
                     Bucket=bucket, Prefix=folder, StartAfter=after, MaxKeys=page_objects
                 )
             page = _objects_in(answer)
+            if after and page and page[-1].key == after:
+                raise StoreUnavailable(f"The object store lists the first page of {bucket} again and again.")
             yield page
             if not answer.get("IsTruncated") or not page:
                 return

@@ -93,3 +93,24 @@ def test_an_abandoned_listing_leaves_no_thread(objects: ObjectStore) -> None:
     assert any(thread.name.startswith("listing") for thread in threading.enumerate())
     listed.close()  # type: ignore[attr-defined]  # a generator
     assert not any(thread.name.startswith("listing") for thread in threading.enumerate())
+
+
+def test_a_server_that_always_gives_the_first_page_is_refused(
+    s3_server: EmbeddedS3, objects: ObjectStore
+) -> None:
+    for number in range(_PAGE + 1):
+        objects.put(ObjectKind.PHOTO, f"{number}.jpg", b"photo")
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3_server.endpoint_url,
+        aws_access_key_id=s3_server.access_key_id,
+        aws_secret_access_key=s3_server.secret_access_key,
+        region_name="us-east-1",
+    )
+    client.meta.events.register(
+        "before-parameter-build.s3.ListObjectsV2", lambda params, **_: params.pop("StartAfter")
+    )
+    listing = pages(client, lambda _: nullcontext(), objects.photos_bucket, page_objects=_PAGE)
+    with pytest.raises(StoreUnavailable, match="lists the first page"):
+        [next(listing) for _ in range(3)]
+    client.close()
