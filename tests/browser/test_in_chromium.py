@@ -64,7 +64,7 @@ def _check_explanation(page: Page) -> None:
         page.get_by_role("figure").get_by_role("img"),
         page.locator("#shown-photo").get_attribute("src"),
     )
-    caption = page.get_by_text("spoke strongly for a cat")
+    caption = page.get_by_text("strong evidence for a cat")
     expect(caption).to_be_hidden()
     page.get_by_role("link", name="Show what the checker saw").click()
     expect(page.get_by_text("This takes a few seconds")).to_be_visible()
