@@ -21,11 +21,11 @@ def checker_status(settings: Settings, site_url: str) -> str:
     try:
         with requests.Session() as session:
             session.trust_env = False  # our own service is not reached through a proxy
-            state = session.get(url + "/readyz", timeout=_TIMEOUT_S).json()
-    except (requests.RequestException, ValueError):
+            report = session.get(url + "/readyz", timeout=_TIMEOUT_S).json()
+        state = report.get("checker", report)  # the site reports its checker next to database and store
+        if state.get("state") == "refused":
+            return f"refused to start ({state.get('reason')})"
+        return {"ready": "running", "loading": "loading the model"}.get(state.get("state"), "not running")
+    except (requests.RequestException, ValueError, AttributeError, TypeError):  # or another program's answer
         named_by = "CATCHECKER_URL" if settings.dispatch == "external" else "CATLOADER_HOST, CATLOADER_PORT"
         return f"not running (no answer at {url}; {named_by})"
-    state = state.get("checker", state)  # the site reports its checker next to database and store
-    if state.get("state") == "refused":
-        return f"refused to start ({state.get('reason')})"
-    return {"ready": "running", "loading": "loading the model"}.get(state.get("state"), "not running")

@@ -144,7 +144,7 @@ def load_profile(path: Path) -> Profile:
                 "calibrate again, or delete it"
             )
         return profile_from_json(data, path.parent)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelRefused(f"profile {path} cannot be read: {type(error).__name__}: {error}") from error
 
 

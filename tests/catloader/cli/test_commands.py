@@ -272,6 +272,13 @@ def test_checker_status_is_what_the_checker_reports(
     assert checker_status(Settings(), reporting(report)) == status
 
 
+@pytest.mark.parametrize("report", [["ready"], "ready", {"checker": "ready"}, {"state": ["ready"]}])
+def test_another_programs_answer_is_not_the_checkers(
+    reporting: Callable[[object], str], report: object
+) -> None:
+    assert checker_status(Settings(), reporting(report)).startswith("not running (no answer at http://")
+
+
 def test_checker_status_asks_where_the_checker_runs(reporting: Callable[[object], str]) -> None:
     external = Settings(dispatch="external", checker_url=reporting({"state": "ready"}) + "/")
     assert checker_status(external, "http://127.0.0.1:1") == "running"

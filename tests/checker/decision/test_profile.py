@@ -1,0 +1,28 @@
+"""A profile that was damaged by hand is refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checker.decision.operating_point import SHIPPED_PROFILES
+from checker.decision.profile import load_profile
+from checker.errors import ModelRefused
+
+_SHIPPED = json.loads(
+    (SHIPPED_PROFILES / "efficientnet_lite0-openvino-int8-house_cat.json").read_text("utf-8")
+)
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", [], {}, [1], [[]]])
+@pytest.mark.parametrize("part", ["", *_SHIPPED])
+def test_a_part_of_another_kind_is_named(tmp_path: Path, part: str, value: Any) -> None:
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps(_SHIPPED | {part: value} if part else value), "utf-8")
+    try:
+        load_profile(path)
+    except ModelRefused as error:
+        assert str(path) in str(error)
