@@ -3,9 +3,9 @@
 PY := .venv/bin/python
 RUNTIME := .venv/.requirements
 DEV := .venv/.requirements-dev
-# Four processes on two cores: tests often wait for servers. A process without tests takes some of another's.
+# Three processes on two cores: tests often wait for servers. A process without tests takes some of another's.
 # A test that fails gets a second try, which tests/support/second_tries.py shows and limits.
-PYTEST := $(PY) -m pytest -n 4 --dist worksteal --reruns 1
+PYTEST := $(PY) -m pytest -n 3 --dist worksteal --reruns 1
 export PYTHON TORCH_INDEX
 
 .PHONY: run demo test test-fast check faults bulk-faults coverage texts screenshots lock bundle clean help
