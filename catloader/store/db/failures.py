@@ -15,9 +15,10 @@ from catloader.errors import DatabaseUnusable, StoreUnavailable
 READ_ONLY_SERVER = "25006"
 _TABLES_MISSING = ("42P01", "42703", "3F000")
 """PostgreSQL's codes of errors: table, column and schema are missing while an older copy is restored."""
-_UNUSABLE_SERVER = ("42501", "XX000", "XX001", "XX002")
-"""PostgreSQL's codes: a right is missing, an internal error, damaged data, a damaged index."""
-_UNUSABLE_FILE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_RIGHT_MISSING = "42501"
+_DAMAGED_SERVER = ("XX000", "XX001", "XX002")
+"""PostgreSQL's codes: an internal error, damaged data, a damaged index."""
+_DAMAGED_FILE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @contextmanager
@@ -34,8 +35,10 @@ def translated(engine: Engine) -> Iterator[None]:
         file_code = getattr(error.orig, "sqlite_errorcode", None)
         server_code = getattr(error.orig, "sqlstate", None)
         # The low byte is the kind of error; the others say more.
-        damaged = file_code is not None and file_code & 0xFF in _UNUSABLE_FILE
-        if damaged or server_code in _UNUSABLE_SERVER:
+        damaged = file_code is not None and file_code & 0xFF in _DAMAGED_FILE
+        if server_code == _RIGHT_MISSING:
+            raise DatabaseUnusable(_sentence(engine, "refuses the request", str(error.orig))) from error
+        if damaged or server_code in _DAMAGED_SERVER:
             raise DatabaseUnusable(_sentence(engine, "is broken", str(error.orig))) from error
         # SQLite reports an error in the SQL with the same class as a full disk or a lock held too long.
         mistake = file_code == sqlite3.SQLITE_ERROR

@@ -43,7 +43,7 @@ def test_a_file_that_is_damaged_under_the_running_site_is_unavailable(
 @pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
 def test_a_right_that_was_withdrawn_is_unavailable(engine: Engine) -> None:
     with (
-        pytest.raises(DatabaseUnusable, match=r"is broken: permission denied for table users\.$"),
+        pytest.raises(DatabaseUnusable, match=r"refuses the request: permission denied for table users\.$"),
         reading(engine) as connection,
     ):
         connection.execute(text("SET LOCAL ROLE pg_monitor"))
