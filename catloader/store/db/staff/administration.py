@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, func, select, update
 
-from catloader.errors import NotPossibleNow
+from catloader.errors import InvalidInput
 from catloader.store.db.accounts.ended_sessions import end_sessions
 from catloader.store.db.accounts.usage import Used
 from catloader.store.db.accounts.users import User, normal_email
@@ -60,7 +60,7 @@ class Administration:
         """Give the account another role.
 
         Raises:
-            NotPossibleNow: no administrator would be left.
+            InvalidInput: no administrator would be left.
         """
         values = {"is_admin": role == "admin", "is_reviewer": role == "reviewer"}
         self._change(id, values, actor_id, f"made {role}", now)
@@ -69,7 +69,7 @@ class Administration:
         """Prevent the account from logging in, and end its sessions.
 
         Raises:
-            NotPossibleNow: no administrator would be left.
+            InvalidInput: no administrator would be left.
         """
         self._change(id, {"disabled_at": now}, actor_id, "disabled", now)
 
@@ -102,7 +102,7 @@ def _refuse_last_administrator(connection: Connection, id: int) -> None:
     able = users.c.is_admin & users.c.disabled_at.is_(None)
     rows = select(users.c.id).where(able).order_by(users.c.id).with_for_update()
     if connection.execute(rows).scalars().all() == [id]:
-        raise NotPossibleNow("This can't be done in the current state.")
+        raise InvalidInput("At least one administrator must be left.")
 
 
 def _shown(limit: int | None, noun: str) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine, select, update
 
-from catloader.errors import NotPossibleNow, StoreUnavailable
+from catloader.errors import InvalidInput, StoreUnavailable
 from catloader.store.db.accounts.users import Users
 from catloader.store.db.engine import for_requests, make_engine, reading, writing
 from catloader.store.db.schema import users
@@ -36,7 +36,7 @@ def test_an_administrator_is_left(engine: Engine, act: _Act) -> None:
         connection.execute(update(users).where(users.c.id == ben).values(is_admin=False))
         with pytest.raises(StoreUnavailable, match="lock"):  # ben's act waits for the end of anna's
             act(Administration(impatient), anna, ben)
-    with pytest.raises(NotPossibleNow):
+    with pytest.raises(InvalidInput, match="At least one administrator must be left"):
         act(Administration(impatient), anna, ben)
     act(Administration(impatient), ben, anna)
     impatient.dispose()
