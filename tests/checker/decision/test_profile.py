@@ -17,12 +17,10 @@ _SHIPPED = json.loads(
 )
 
 
-@pytest.mark.parametrize("value", [None, 1, "text", [], {}, [1], [[]]])
-@pytest.mark.parametrize("part", ["", *_SHIPPED])
-def test_a_part_of_another_kind_is_named(tmp_path: Path, part: str, value: Any) -> None:
+@pytest.mark.parametrize("value", [None, 1, "text", [1]])
+@pytest.mark.parametrize("part", ["the whole file", "key", "cat", "not_cat", "soft", "fp32_recall", "head"])
+def test_a_part_of_another_kind_is_refused(tmp_path: Path, part: str, value: Any) -> None:
     path = tmp_path / "own.json"
-    path.write_text(json.dumps(_SHIPPED | {part: value} if part else value), "utf-8")
-    try:
+    path.write_text(json.dumps(_SHIPPED | {part: value} if part in _SHIPPED else value), "utf-8")
+    with pytest.raises(ModelRefused, match=r"own\.json cannot be read"):
         load_profile(path)
-    except ModelRefused as error:
-        assert str(path) in str(error)

@@ -12,7 +12,7 @@ from PIL import Image
 from checker.pixels.decode import decode_squares, model_inputs
 from checker.pixels.frame import end_squares, whole_square
 from checker.pixels.renditions import site_renditions
-from checker.values import INPUTS_PER_PHOTO
+from checker.values import INPUTS_PER_PHOTO, Pixels
 from models.catalogue import entry_named
 from tests.checker.pixels.test_decode import Signed, drawing, encoded
 
@@ -39,14 +39,19 @@ def test_photo_up_to_two_to_one_keeps_its_proportions(width: int, height: int) -
     assert frame.width / frame.height == pytest.approx(width / height, rel=0.005)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_squares_are_those_of_the_whole_photo_resized(size: tuple[int, int]) -> None:
+def squares_and_whole(size: tuple[int, int]) -> tuple[Pixels, Pixels]:
+    """Return the squares of a drawing, and all of it as Pillow resizes it for them."""
     photo = drawing(*size)
     squares = decode_squares(encoded(photo, "PNG"), RESNET, end_squares)
     frame = end_squares(*size, RESNET)
     # Horizontally first, then vertically, like torchvision.
     resized = photo.resize((frame.width, size[1]), Image.Resampling.BILINEAR)
-    whole = np.asarray(resized.resize((frame.width, frame.height), Image.Resampling.BILINEAR))
+    return squares, np.asarray(resized.resize((frame.width, frame.height), Image.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_squares_are_those_of_the_whole_photo_resized(size: tuple[int, int]) -> None:
+    squares, whole = squares_and_whole(size)
     assert np.array_equal(squares[0], whole[:SIDE, :SIDE])
     assert np.array_equal(squares[1], whole[-SIDE:, -SIDE:])
 
@@ -69,11 +74,7 @@ def test_a_long_photo_is_folded_and_seen_from_end_to_end(width: int, height: int
 
 @pytest.mark.parametrize("size", [(1000, 200), (200, 1000)])
 def test_squares_of_a_long_photo_are_two_parts_of_it_each(size: tuple[int, int]) -> None:
-    photo = drawing(*size)
-    squares = decode_squares(encoded(photo, "PNG"), RESNET, end_squares)
-    frame = end_squares(*size, RESNET)
-    resized = photo.resize((frame.width, size[1]), Image.Resampling.BILINEAR)
-    whole = np.asarray(resized.resize((frame.width, frame.height), Image.Resampling.BILINEAR))
+    squares, whole = squares_and_whole(size)
     if size[0] < size[1]:  # its parts are side by side
         squares, whole = squares.transpose(0, 2, 1, 3), whole.transpose(1, 0, 2)
     first, last = squares

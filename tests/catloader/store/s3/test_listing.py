@@ -31,16 +31,20 @@ _KEYS = {
 _PAGE = 5
 
 
+def _client(server: EmbeddedS3) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=server.endpoint_url,
+        aws_access_key_id=server.access_key_id,
+        aws_secret_access_key=server.secret_access_key,
+        region_name="us-east-1",
+    )
+
+
 @pytest.fixture(scope="module")
 def bucket(s3_server: EmbeddedS3) -> tuple[Any, str]:
     """A client of the server, and a bucket with ``_KEYS``."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=s3_server.endpoint_url,
-        aws_access_key_id=s3_server.access_key_id,
-        aws_secret_access_key=s3_server.secret_access_key,
-        region_name="us-east-1",
-    )
+    client = _client(s3_server)
     client.create_bucket(Bucket="listing")
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: client.put_object(Bucket="listing", Key=key, Body=b"1"), _KEYS))
@@ -100,13 +104,7 @@ def test_a_server_that_always_gives_the_first_page_is_refused(
 ) -> None:
     for number in range(_PAGE + 1):
         objects.put(ObjectKind.PHOTO, f"{number}.jpg", b"photo")
-    client = boto3.client(
-        "s3",
-        endpoint_url=s3_server.endpoint_url,
-        aws_access_key_id=s3_server.access_key_id,
-        aws_secret_access_key=s3_server.secret_access_key,
-        region_name="us-east-1",
-    )
+    client = _client(s3_server)
     client.meta.events.register(
         "before-parameter-build.s3.ListObjectsV2", lambda params, **_: params.pop("StartAfter")
     )
