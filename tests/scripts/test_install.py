@@ -237,7 +237,7 @@ def test_pip_installs_what_uv_could_not(checkout: Checkout) -> None:
     checkout.add_program("uv", "#!/bin/sh\nexit 2\n")
     run = checkout.install(PIP_FIND_LINKS=str(checkout.index.root / "plain"))
     assert run.returncode == 0, run.stderr
-    assert "uv could not do it; now pip tries." in run.stdout
+    assert "uv could not install this; trying pip ..." in run.stdout
     assert _without_setuptools(checkout.installed()) == FROM_CPU_INDEX | OURS
 
 
