@@ -1,6 +1,6 @@
 """Measure the overhead of S3, database and log over the model, and its growth with the tables.
 
-Two promises, measured with real parts (the embedded S3 server, SQLite or PostgreSQL, a real model):
+Two targets, measured with real parts (the embedded S3 server, SQLite or PostgreSQL, a real model):
 
     A  the whole pipeline, from S3 and back into the database, runs at 85 % or more of the classifier's own
        rate: the same bytes from memory through decode, model and decision, with as many threads; so do

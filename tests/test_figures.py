@@ -1,0 +1,147 @@
+"""Figures of the documents equal those of the profiles and of the files in scripts/results.
+
+docs/scaling.md has ``test_scaling.py``; ``test_docs.py`` compares the tables of faults and of coverage.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def _text(name: str) -> str:
+    return " ".join((_ROOT / name).read_text("utf-8").split())
+
+
+def _result(name: str) -> dict[str, Any]:
+    return dict(json.loads((_ROOT / f"scripts/results/{name}-avx512-vnni.json").read_text("utf-8")))
+
+
+def _points(variant: str) -> dict[float, dict[str, Any]]:
+    """Return the measured points of a profile by the requested rate."""
+    profile = json.loads((_ROOT / f"models/profiles/{variant}-house_cat.json").read_text("utf-8"))
+    return {point["target"]: point for point in profile["cat"]}
+
+
+def _percent(rate: float, digits: int = 1) -> str:
+    return f"{100 * rate:.{digits}f}"
+
+
+_IN_WHICH_MODEL = (
+    "resnet50_v1-openvino-int8",
+    "resnet50_v1-openvino-bf16",
+    "resnet50_v1-openvino-fp32",
+    "efficientnet_lite0-openvino-int8",
+)
+
+
+@pytest.mark.parametrize("rate", [0.003, 0.005, 0.01])
+def test_the_table_of_models_has_the_rates_of_the_profiles(rate: float) -> None:
+    table = (_ROOT / "docs/operations.md").read_text("utf-8").partition("## Which model")[2]
+    row = next(line for line in table.splitlines() if line.startswith("| ") and f" {100 * rate:g} %" in line)
+    points = [_points(variant)[rate] for variant in _IN_WHICH_MODEL]
+    told = [tuple(re.findall(r"[\d.]+", cell)[:2]) for cell in row.split("|")[2:6]]
+    assert told == [
+        (_percent(point["recall"]["rate"]), str(point["kinds"]["dog"]["errors"])) for point in points
+    ]
+
+
+def test_the_decisions_have_the_recall_of_the_profiles() -> None:
+    int8, fp32 = (_points(f"efficientnet_lite0-{name}") for name in ("openvino-int8", "torch-fp32"))
+    rates = (0.003, 0.005, 0.01, 0.02)
+    of_int8, of_fp32 = (
+        "{}, {}, {} and {}".format(*(_percent(points[rate]["recall"]["rate"]) for rate in rates))
+        for points in (int8, fp32)
+    )
+    assert (
+        f"{of_int8} % of the cats at requested rates of 0.3, 0.5, 1 and 2 %, torch fp32 {of_fp32} %"
+        in _text("docs/decisions/0003-openvino.md")
+    )
+    in_full = ", ".join(f"{_percent(point['recall']['rate'], 2)}%" for point in fp32.values())
+    assert f"fp32 in torch finds {in_full} at the same targets" in _text("docs/decisions/0002-the-score.md")
+    told = _text("docs/decisions/0004-models-and-pixels.md")
+    assert f"then Lite0 ({_percent(int8[0.01]['recall']['rate'])} % at" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "variants"),
+    [
+        ("EfficientNet-Lite 0", ("efficientnet_lite0-torch-fp16", "efficientnet_lite0-torch-bf16")),
+        ("ResNet-50 v1", ("resnet50_v1-torch-fp16", "resnet50_v1-torch-fp32")),
+    ],
+)
+def test_the_decision_on_gpus_has_the_recall_of_the_profiles(name: str, variants: tuple[str, str]) -> None:
+    told = [
+        f"{variant.rpartition('-')[2]} "
+        + " / ".join(_percent(_points(variant)[rate]["recall"]["rate"]) for rate in (0.003, 0.005, 0.01))
+        for variant in variants
+    ]
+    assert f"{name} {' %, '.join(told)} %" in _text("docs/decisions/0015-gpu.md")
+
+
+def test_the_rates_of_int8_equal_those_of_its_profile() -> None:
+    text = (_ROOT / "docs/decisions/0002-the-score.md").read_text("utf-8")
+    for target, point in _points("efficientnet_lite0-openvino-int8").items():
+        recall = point["recall"]
+        cells = [
+            f"{_percent(kind['rate'], 2)}% ({kind['errors']} of {kind['n']})"
+            for kind in (point["kinds"][name] for name in ("dog", "other animal", "thing or scene"))
+        ]
+        row = next(line for line in text.splitlines() if line.startswith(f"| {_percent(target)}% |"))
+        assert row.startswith(f"| {_percent(target)}% | {' | '.join(cells)} | ")
+        share = " | ".join(
+            [
+                f"{_percent(recall['rate'], 2)}%",
+                f"{_percent(recall['low'], 2)}% - {_percent(recall['high'], 2)}%",
+            ]
+        )
+        assert row.endswith(f" | {share} |")
+
+
+def test_the_memory_of_uploads_equals_the_measured_one() -> None:
+    formats = _result("memory")["formats"]
+    names = ("JPEG", "PROGRESSIVE", "PNG", "TIFF", "HEIC", "AVIF", "RGBA", "WEBP")
+    idle_mb = round(formats["JPEG"]["idle_bytes"] / 1e6)
+    above_mb = max(one["after_bytes"] - formats["JPEG"]["idle_bytes"] for one in formats.values()) / 1e6
+    worker_mb = max(one["worker_highest_bytes"] for one in formats.values()) / 1e6
+    told = _text("docs/promises.md")
+    numbers = re.search(rf"had {idle_mb} MB when idle, at most (.+?) \(WebP\)", told)
+    assert numbers
+    assert [int(number) for number in re.findall(r"\d+", numbers[1])] == [
+        round(formats[name]["highest_bytes"] / 1e6) for name in names
+    ]
+    assert f"never more than {above_mb:.0f} MB above the first idle value" in told
+    assert f"checked them, had at most {worker_mb:.0f} MB" in told
+
+
+def test_the_figures_of_hostile_uploads_equal_the_measured_ones() -> None:
+    measured, told = _result("hostile-uploads"), _text("docs/promises.md")
+    uploads, stored, refused = (
+        f"{measured[name]:,}".replace(",", " ") for name in ("uploads", "stored", "refused")
+    )
+    assert f"{uploads} uploads, {stored} stored and {refused} refused" in told
+    assert f"the slowest after {measured['slowest_s']:.1f} s" in told
+    after_mb, before_mb = (round(measured[f"idle_{when}_bytes"] / 1e6) for when in ("after", "before"))
+    assert f"the site's processes {after_mb} MB ({before_mb} MB before)" in told
+
+
+def test_the_figures_of_the_pipeline_and_the_speed_equal_the_measured_ones() -> None:
+    decision = _text("docs/decisions/0003-openvino.md")
+    gap = _result("pipeline-lite0")["photos"]["generated, 500x375"]["gap_core_ms"]
+    assert (
+        f"SeaweedFS {gap['object store']:.1f}, this process and its decoders need "
+        f"{gap['this process and its decoders']:.1f}, and the cores idle for {gap['idle cores']:.1f}."
+    ) in decision
+    times = {
+        (ratio["model"], ratio["size"], ratio["other"]): f"{ratio['times']:.1f}"
+        for ratio in _result("speed")["ratios"]
+    }
+    over_tutorial = times["resnet50", "500x375", "torchvision"]
+    assert f"int8 is {over_tutorial} times as fast as torchvision" in decision
+    assert f"classifies {over_tutorial} times as many squares" in _text("README.md")
