@@ -232,6 +232,4 @@ def resolve(name: str, weights_dir: Path) -> tuple[Entry, Path]:
         command = f"catloader models fetch {name}"
     else:
         command = "catloader models import FILE"
-    raise WeightsMissing(
-        f"The weights of {name} are not on disk; `{command}` gets them. Model auto does not need them."
-    )
+    raise WeightsMissing(f"The weights of {name} are not on disk; `{command}` gets them.")

@@ -9,6 +9,7 @@ import click
 from catloader.cli.context import pass_settings
 from catloader.logs import configure, printed
 from catloader.settings import Settings, variables
+from catloader.settings.variables import as_text
 
 
 @click.command()
@@ -42,5 +43,7 @@ def settings(settings: Settings) -> None:
     for variable in variables():
         value = getattr(settings, variable.field)
         changed = value != variable.default
-        secret = "(hidden)" if changed else variable.default_text
-        click.echo(f"{'*' if changed else ' '} {variable.name}={secret if variable.secret else value}")
+        shown = as_text(value)
+        if variable.secret:
+            shown = "(hidden)" if changed else variable.default_text
+        click.echo(f"{'*' if changed else ' '} {variable.name}={shown}")

@@ -58,11 +58,16 @@ def _variable(field: str, info: FieldInfo) -> Variable:
         section=facts["section"],
         doc=str(info.description),
         default=default,
-        default_text=facts["default_text"] or (str(plain).lower() if isinstance(plain, bool) else str(plain)),
+        default_text=facts["default_text"] or as_text(plain),
         choices=choices,
         accepts=f"one of {', '.join(choices)}" if choices else _accepts(info),
         secret=info.annotation is SecretStr,
     )
+
+
+def as_text(value: Any) -> str:
+    """Write a value as a variable of the environment has it: `false`, not `False`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _accepts(info: FieldInfo) -> str:

@@ -365,7 +365,7 @@ def test_site_beside_a_kubernetes_service_of_its_name_starts_and_logs_each_reque
         (_garbage, "is broken: file is not a database"),
         (_truncated, "is broken: database disk image is malformed"),
         (_no_disk, "CATLOADER_MIN_FREE_BYTES"),
-        (_no_weights, "Model auto does not need them"),
+        (_no_weights, "`catloader models fetch resnet50` gets them"),
         (_no_subject, "no subject 'unicorn'"),
         (_nonsense, "it must be a whole number"),
         (_no_postgresql, "does not answer"),

@@ -167,6 +167,7 @@ def test_settings_mark_changed_values_and_hide_secrets(typed: Run) -> None:
     output = typed("settings", CATLOADER_SECRET_KEY="hush" * 4, CATLOADER_HOST="0.0.0.0").output
     assert "\n* CATLOADER_HOST=0.0.0.0\n" in output
     assert "\n  CATLOADER_WEB_THREADS=8\n" in output
+    assert "\n  CATLOADER_ACCESS_LOG=false\n" in output  # as in docs/settings.md
     assert "\n* CATLOADER_SECRET_KEY=(hidden)\n" in output
     assert "\n  DATABASE_URL=\n" in output
     assert "hush" not in output
