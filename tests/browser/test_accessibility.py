@@ -110,7 +110,7 @@ def session(browser: Browser, site: Site, photos: Path) -> StorageState:
     page.goto("/upload")
     page.set_input_files("#photos", [photos / "coffee.png", photos / "chelsea.jpg"])
     page.get_by_role("button", name="Upload 2 photos").click()
-    expect(page.get_by_text("Stored. You already had this photo.")).to_have_count(2)
+    expect(page.get_by_text("Stored again. You already had this photo.")).to_have_count(2)
     site.promote_administrator(_EMAIL)
     page.goto("/photos/1")
     with page.expect_navigation():

@@ -131,7 +131,7 @@ def test_a_dropped_folder_gives_its_photos(page: Page, photos: Path, tmp_path: P
     expect(page.get_by_role("alert")).to_have_text("2 files that are not photos were left out.")
     page.get_by_role("button", name="Upload 3 photos").click()
     # The cup was dropped twice: in the folder and as a file.
-    expect(page.get_by_text("Stored. You already had this photo.")).to_be_visible()
+    expect(page.get_by_text("Stored again. You already had this photo.")).to_be_visible()
     page.goto("/photos")
     expect(page.locator(".grid .badge")).to_have_count(3)
 
@@ -218,8 +218,9 @@ def test_the_upload_page_stays_open_to_point_out_duplicates(page: Page, photos: 
     page.goto("/upload")
     page.set_input_files("#photos", photos / "coffee.png")
     page.get_by_role("button", name="Upload 1 photo").click()
-    expect(page.get_by_text("Stored. You already had this photo.")).to_be_visible()
-    expect(page.get_by_text("1 photo stored. You already had it.")).to_be_in_viewport()
+    expect(page.get_by_text("Stored again. You already had this photo.")).to_be_visible()
+    copies = "1 photo stored. The stored photo is another copy of a photo that you already had."
+    expect(page.get_by_text(copies)).to_be_in_viewport()
     page.get_by_role("link", name="See my photos").click()
     expect(page.locator(".grid .badge")).to_have_count(3)
 

@@ -105,7 +105,7 @@ async function sendRow(row) {
   if (row.state === "removed") return;
   if (result?.photo) {
     row.duplicate = result.duplicate;
-    end(row, "stored", row.duplicate ? gettext("Stored. You already had this photo.") : gettext("Stored."));
+    end(row, "stored", row.duplicate ? gettext("Stored again. You already had this photo.") : gettext("Stored."));
   } else if (result) end(row, result.again ? "failed" : "refused", result.sentence);
   else if (run.stopped) row.end("failed", gettext("Not uploaded yet."));
   else row.end("waiting");
@@ -148,8 +148,11 @@ form.addEventListener("submit", async (event) => {
   const outcome = others
     ? ngettext("%(num)d photo stored, %(others)d not stored.", "%(num)d photos stored, %(others)d not stored.", stored, { others })
     : ngettext("%(num)d photo stored.", "%(num)d photos stored.", stored);
-  const known = ngettext("You already had it.", "You already had %(number)d of them.", stored, { number: had });
-  news.textContent = had ? `${outcome} ${known}` : outcome;
+  const copies = stored === 1
+    ? gettext("The stored photo is another copy of a photo that you already had.")
+    : ngettext("%(num)d of the stored photos is another copy of a photo that you already had.",
+      "%(num)d of the stored photos are further copies of photos that you already had.", had);
+  news.textContent = had ? `${outcome} ${copies}` : outcome;
   news.className = "outcome";
   if (stored && !refused && !open && !had && !cancelled) location.assign(form.dataset.photos);
   else (button.hidden ? doneLink : button).focus({ preventScroll: true });

@@ -25,7 +25,7 @@ from catloader.intake.upload import Refused, Uploaded
 from catloader.store.db.photos.upload_keys import UploadKey
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import services, wants_json
-from catloader.web.languages import gettext, translated
+from catloader.web.languages import gettext, ngettext, translated
 from catloader.web.uploads.admission import uses_object_store
 from catloader.web.uploads.storing import store_files
 
@@ -138,12 +138,22 @@ def _response(outcomes: Sequence[Uploaded | Refused]) -> Page:
 
 
 def _stored_sentence(stored: int, doubles: int) -> str:
+    sentence = (
+        gettext("Your photo is stored.")
+        if stored == 1
+        else gettext("Your %(number)d photos are stored.", number=stored)
+    )
+    return f"{sentence} {_copies_sentence(stored, doubles)}" if doubles else sentence
+
+
+def _copies_sentence(stored: int, doubles: int) -> str:
     if stored == 1:
-        once, again = gettext("Your photo is stored."), gettext("Your photo is stored. You already had it.")
-        return again if doubles else once
-    sentence = gettext("Your %(number)d photos are stored.", number=stored)
-    had = gettext("You already had %(number)d of them.", number=doubles) if doubles else ""
-    return f"{sentence} {had}".strip()
+        return gettext("The stored photo is another copy of a photo that you already had.")
+    return ngettext(
+        "%(num)d of the stored photos is another copy of a photo that you already had.",
+        "%(num)d of the stored photos are further copies of photos that you already had.",
+        doubles,
+    )
 
 
 def _tell_when_to_retry(outcomes: Sequence[Uploaded | Refused]) -> None:

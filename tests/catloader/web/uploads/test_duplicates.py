@@ -26,11 +26,13 @@ def test_the_same_file_of_the_same_owner_is_reported(app: Flask) -> None:
     assert len(anna.photos) == 4
 
     anna.upload(*files)
-    assert "Your 3 photos are stored. You already had 3 of them." in anna.get("/photos").text
+    copies = "3 of the stored photos are further copies of photos that you already had."
+    assert f"Your 3 photos are stored. {copies}" in anna.get("/photos").text
     anna.upload(("a.jpg", red))
-    assert "Your photo is stored. You already had it." in anna.get("/photos").text
+    copy = "The stored photo is another copy of a photo that you already had."
+    assert f"Your photo is stored. {copy}" in anna.get("/photos").text
     mixed = anna.upload(("a.jpg", red), ("b.jpg", b"no photo")).text
-    assert f'<a href="/photos/{first}">You already had this photo.</a>' in mixed
+    assert f'Stored again. <a href="/photos/{first}">You already had this photo.</a>' in mixed
 
     for photo in anna.photos:
         anna.post(f"/photos/{photo.id}/delete", page=f"/photos/{photo.id}")
