@@ -1,30 +1,28 @@
 """Export an account: a zip file of its photos and a JSON file of their verdicts, made while it is sent.
 
-One photo is in memory at a time, in pieces, and the names of all photos for the directory at the end of the
+One photo is in memory at a time, and the names of all photos for the directory at the end of the
 file: about 500 bytes each.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import zipfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import RawIOBase
 from typing import Any
 
-from catloader.errors import NotFound
+from catloader.errors import NotFound, ObjectAltered
 from catloader.errors.stores import check_error_for_owners
 from catloader.store.db.checks.check_log import CheckRecord
 from catloader.store.db.photos.photo_rows import Photo
 
 logger = logging.getLogger(__name__)
 
-Open = Callable[[Photo], tuple[Generator[bytes, None, None], int]]
-"""Opens the large rendition of a photo: its bytes in pieces, and their number."""
+Read = Callable[[Photo], bytes]
+"""Reads the large rendition of a photo; raises ``NotFound`` and ``ObjectAltered``."""
 Records = Callable[[int], Sequence[CheckRecord]]
 """Reads the finished attempts of a photo."""
 
@@ -38,12 +36,13 @@ class ExportedAccount:
 def zip_of(
     account: ExportedAccount,
     pages: Callable[[], Iterable[Sequence[Photo]]],
-    open_photo: Open,
+    read: Read,
     records: Records,
 ) -> Iterator[bytes]:
-    """Yield the zip file piece by piece. ``verdicts.json`` marks photos whose object is missing or altered.
+    """Yield the zip file piece by piece.
 
-    An altered object can't be left out: its bytes have been sent when the comparison ends.
+    A photo whose object is missing or altered, perhaps into that of another account, is left out, and
+    ``verdicts.json`` says so.
 
     Raises:
         StoreUnavailable: the store stopped answering; the file ends early, and programs report it as damaged.
@@ -52,26 +51,21 @@ def zip_of(
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # JPEGs can't be compressed further
         for photo in _each(pages):
             try:
-                chunks, _ = open_photo(photo)
+                data = read(photo)
             except NotFound:
                 missing.add(photo.id)
                 continue
-            entry = zipfile.ZipInfo(_name(photo), photo.created_at.timetuple()[:6])
-            digest = hashlib.sha256()
-            with closing(chunks), archive.open(entry, "w", force_zip64=True) as file:
-                for chunk in chunks:
-                    digest.update(chunk)
-                    file.write(chunk)
-                    yield from out.taken()
-            if digest.hexdigest() != photo.sha256:
+            except ObjectAltered as error:
                 altered.add(photo.id)
-                logger.error("an export has other bytes of photo %d than were stored", photo.id)
+                logger.error("an export lacks photo %d: %s", photo.id, error)
+                continue
+            archive.writestr(zipfile.ZipInfo(_name(photo), photo.created_at.timetuple()[:6]), data)
             yield from out.taken()
         with archive.open("verdicts.json", "w", force_zip64=True) as file:
             head = {"email": account.email, "member_since": account.created_at}
             file.write(json.dumps(head, ensure_ascii=False)[:-1].encode() + b', "photos": [')
             for place, photo in enumerate(_each(pages)):
-                row = _row(photo, records(photo.id), is_missing=photo.id in missing)
+                row = _row(photo, records(photo.id), is_missing=photo.id in missing | altered)
                 row["file_is_damaged"] = photo.id in altered
                 file.write((b"," if place else b"") + b"\n" + json.dumps(row, ensure_ascii=False).encode())
                 yield from out.taken()

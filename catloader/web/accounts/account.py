@@ -14,6 +14,7 @@ from catloader.accounts.export import ExportedAccount, zip_of
 from catloader.errors import ExportBusy, InvalidInput, TooManyAttempts, WrongCredentials
 from catloader.store.db.engine import utcnow
 from catloader.store.kinds import ObjectKind
+from catloader.store.s3.unaltered import get_unaltered
 from catloader.web.accounts.auth import Answer, account_page, confirm_by_mail
 from catloader.web.accounts.mailed_links import mails
 from catloader.web.accounts.sessions import current_user, sign_out
@@ -89,7 +90,7 @@ def export() -> Response:
     pieces = zip_of(
         account,
         lambda: parts.gallery.all_of(user.id),
-        lambda photo: parts.objects.open(ObjectKind.PHOTO, photo.photo_key),
+        lambda photo: get_unaltered(parts.objects, ObjectKind.PHOTO, photo.photo_key, photo.sha256),
         lambda id: parts.check_log.of_photo(id, _MOST_CHECKS),
     )
     logger.info("user %d exports the account", user.id)

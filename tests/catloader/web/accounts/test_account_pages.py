@@ -17,7 +17,7 @@ from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.values import Verdict
 from tests.support.object_stores import delete_object
-from tests.support.site import PASSWORD, Person, check, running_site, services_of
+from tests.support.site import PASSWORD, Person, check, jpeg, running_site, services_of
 
 _FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 _PHONE = (
@@ -155,16 +155,22 @@ def test_the_export_contains_every_photo_and_its_verdicts(app: Flask, anna: Pers
     assert [one["verdict"] for one in rows[cat]["checks"]] == ["cat"]
 
 
-def test_the_export_says_which_photos_are_damaged(
+def test_the_export_leaves_out_a_photo_whose_object_is_that_of_another_account(
     app: Flask, anna: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
     good, altered = anna.upload_one(), anna.upload_one()
-    keys = {photo.id: photo.photo_key for photo in anna.photos}
-    services_of(app).objects.put(ObjectKind.PHOTO, keys[altered], b"other bytes")
+    eve = Person(app, "eve@example.org")
+    eve.upload_one(jpeg((10, 20, 30)))
+    objects, keys = services_of(app).objects, {photo.id: photo.photo_key for photo in anna.photos}
+    objects.put(ObjectKind.PHOTO, keys[altered], objects.get(ObjectKind.PHOTO, eve.photos[0].photo_key))
     with anna.get("/account/export") as answer, zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        assert archive.namelist() == [f"photos/{good}.jpg", "verdicts.json"]
         rows = json.loads(archive.read("verdicts.json"))["photos"]
-    assert {row["id"]: row["file_is_damaged"] for row in rows} == {good: False, altered: True}
-    assert f"other bytes of photo {altered}" in caplog.text
+    assert {row["id"]: (row["file"], row["file_is_damaged"]) for row in rows} == {
+        good: (f"photos/{good}.jpg", False),
+        altered: (None, True),
+    }
+    assert f"an export lacks photo {altered}: the object store holds other bytes" in caplog.text
 
 
 def test_one_export_at_a_time_and_an_abandoned_one_does_not_block(app: Flask, anna: Person) -> None:
