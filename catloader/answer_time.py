@@ -1,7 +1,8 @@
-"""Total time limits for answers of servers: a socket's own limit starts again with each byte that arrives."""
+"""Limits for whole answers of servers: a socket's own time limit starts again with each byte that arrives."""
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import time
@@ -13,8 +14,13 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 if TYPE_CHECKING:
     import requests
 
+MAX_BYTES = 16 * 2**20
+"""Of an answer without photos. One without an end would fill the memory."""
 
-def limited(file: IO[bytes], total_s: float, bytes_per_s: float = math.inf) -> io.BufferedReader:
+
+def limited(
+    file: IO[bytes], total_s: float, bytes_per_s: float = math.inf, max_bytes: int = MAX_BYTES
+) -> io.BufferedReader:
     """Return a socket's file with a limit for everything that is read from it; the file itself is detached.
 
     The limit is examined between waits, so that it may be exceeded by the socket's own limit.
@@ -22,14 +28,16 @@ def limited(file: IO[bytes], total_s: float, bytes_per_s: float = math.inf) -> i
     Args:
         total_s: from now on.
         bytes_per_s: lowest rate of large answers: the bytes received prolong the time accordingly.
+        max_bytes: of everything.
     """
     assert isinstance(file, io.BufferedReader)
-    return io.BufferedReader(_Limited(file.detach(), total_s, bytes_per_s))
+    return io.BufferedReader(_Limited(file.detach(), total_s, bytes_per_s, max_bytes))
 
 
 class _Limited(io.RawIOBase):
-    def __init__(self, raw: io.RawIOBase, total_s: float, bytes_per_s: float) -> None:
+    def __init__(self, raw: io.RawIOBase, total_s: float, bytes_per_s: float, max_bytes: int) -> None:
         self._raw, self._end_s, self._bytes_per_s = raw, time.monotonic() + total_s, bytes_per_s
+        self._left_bytes = max_bytes
 
     def readable(self) -> bool:
         return True
@@ -40,8 +48,11 @@ class _Limited(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         if time.monotonic() > self._end_s:
             raise TimeoutError("the whole answer took too long")
+        if self._left_bytes < 0:
+            raise _too_large()
         received: int | None = self._raw.readinto(buffer)
         self._end_s += (received or 0) / self._bytes_per_s
+        self._left_bytes -= received or 0
         return received
 
     def close(self) -> None:
@@ -49,19 +60,32 @@ class _Limited(io.RawIOBase):
         super().close()
 
 
+def _too_large() -> OSError:
+    return OSError(errno.EMSGSIZE, "the answer is too large")
+
+
 class LimitedResponse(HTTPResponse):
     """An answer whose head and body must arrive in time; for ``HTTPConnection.response_class``."""
 
     total_s: float
     bytes_per_s: float = math.inf
+    max_bytes: int = MAX_BYTES
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fp = limited(self.fp, self.total_s, self.bytes_per_s)
+        self.fp = limited(self.fp, self.total_s, self.bytes_per_s, self.max_bytes)
+
+    def begin(self) -> None:
+        super().begin()
+        if (self.length or 0) > self.max_bytes:  # memory for all of it would be taken at once
+            raise _too_large()
 
 
-def response_class(total_s: float, bytes_per_s: float = math.inf) -> type[LimitedResponse]:
-    return type("Response", (LimitedResponse,), {"total_s": total_s, "bytes_per_s": bytes_per_s})
+def response_class(
+    total_s: float, bytes_per_s: float = math.inf, max_bytes: int = MAX_BYTES
+) -> type[LimitedResponse]:
+    limits = {"total_s": total_s, "bytes_per_s": bytes_per_s, "max_bytes": max_bytes}
+    return type("Response", (LimitedResponse,), limits)
 
 
 def pool_classes(
@@ -78,8 +102,8 @@ def pool_classes(
     return {"http": kind_of(http), "https": kind_of(https)}
 
 
-def limit_session(session: requests.Session, total_s: float) -> None:
+def limit_session(session: requests.Session, total_s: float, max_bytes: int = MAX_BYTES) -> None:
     """Limit the answers of a new session; not those that come through a proxy."""
-    pools = pool_classes(response_class(total_s))
+    pools = pool_classes(response_class(total_s, max_bytes=max_bytes))
     for adapter in session.adapters.values():
         adapter.poolmanager.pool_classes_by_scheme = pools  # type: ignore[attr-defined]

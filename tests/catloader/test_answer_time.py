@@ -156,3 +156,15 @@ def test_a_large_answer_may_take_longer_than_a_small_one() -> None:
     assert connection.getresponse().read() == 50 * b"a"
     connection.close()
     server.close()
+
+
+@pytest.mark.parametrize("head", ["", "Content-Length: 99999999999999\r\n"], ids=["without end", "announced"])
+def test_an_answer_that_would_fill_the_memory_is_an_error(head: str) -> None:
+    server = _Dripping(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + 100_000 * b"a", number=0)
+    connection = HTTPConnection("127.0.0.1", server.port)
+    connection.response_class = response_class(30, max_bytes=50_000)
+    connection.request("GET", "/")
+    with pytest.raises(OSError, match="too large"):
+        connection.getresponse().read()
+    connection.close()
+    server.close()

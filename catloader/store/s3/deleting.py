@@ -29,8 +29,8 @@ def delete_many(client: Any, request: Requests, bucket: str, keys: Sequence[str]
         raise
     except (NotFound, StoreUnavailable):
         return _delete_each(client, request, bucket, keys)
-    errors = {entry["Key"]: entry.get("Code") or "no reason" for entry in answer.get("Errors", [])}
-    gone = {entry["Key"] for entry in answer.get("Deleted", [])}
+    errors = {entry.get("Key"): entry.get("Code") or "no reason" for entry in answer.get("Errors", [])}
+    gone = {entry.get("Key") for entry in answer.get("Deleted", [])}
     gone |= {key for key, code in errors.items() if code in NO_OBJECT}
     return {key: errors.get(key, "the answer does not name it") for key in keys if key not in gone}
 

@@ -19,6 +19,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
     ResponseStreamingError,
 )
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from catloader.errors import NotFound, StoreUnavailable
 
@@ -46,8 +48,8 @@ def translated(address: str, what: str) -> Iterator[None]:
     Raises:
         NotFound: the server has no such object.
         NoAnswer: no answer; names the address and the reason.
-        StoreUnavailable: a refusal, or a redirection; names the address, S3's name of the error, and a clock
-            that is far off.
+        StoreUnavailable: a refusal, a redirection, or an answer that can't be read; names the address, S3's
+            name of the error, and a clock that is far off.
     """
     try:
         yield
@@ -62,8 +64,12 @@ def translated(address: str, what: str) -> Iterator[None]:
         raise StoreUnavailable(
             f"The server at {address} redirects to {error}; set AWS_ENDPOINT_URL_S3 to the S3 server itself."
         ) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, HTTPError) as error:  # urllib3's come out of the body of a refusal
         raise NoAnswer(f"The object store at {address} did not answer: {_reason(error)}.") from error
+    except (ResponseParserError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise StoreUnavailable(
+            f"The server at {address} answers a request for {what} in another way than S3."
+        ) from error
 
 
 def is_missing(error: ClientError) -> bool:
@@ -82,13 +88,27 @@ def _shown_code(error: ClientError) -> str:
     return error_code(error) or f"HTTP {status}"
 
 
-def refuse_retry(
+def add_handlers(events: Any) -> None:
+    """Change how a client of boto3 makes its requests and repeats them."""
+    events.register_last("before-call.s3", _send_at_once)
+    events.register_first("needs-retry.s3", _refuse_retry)
+
+
+def _send_at_once(params: dict[str, Any], **_: Any) -> None:
+    """Remove "Expect: 100-continue".
+
+    botocore awaits that answer without the limits of others: bytes that drip hold the thread, and an answer
+    that is cut off keeps it in a loop.
+    """
+    params["headers"].pop("Expect", None)
+
+
+def _refuse_retry(
     response: tuple[Any, Any] | None = None, caught_exception: Exception | None = None, **_: Any
 ) -> None:
     """Keep botocore from repeating requests that timed out, and from following redirections without end.
 
-    It repeats other failures. Only Amazon redirects between regions, and names the region. For
-    ``needs-retry`` events.
+    It repeats other failures. Only Amazon redirects between regions, and names the region.
     """
     if caught_exception is not None and is_timeout(caught_exception):
         raise caught_exception
@@ -113,13 +133,21 @@ def refuse_unconfirmed(answer: Mapping[str, object], address: str) -> None:
         )
 
 
+def server_time(answer: Mapping[str, Any]) -> datetime | None:
+    """Return the time of day in the head of an answer; None: there is none, or it can't be read."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return parsedate_to_datetime(date).astimezone(UTC)
+    except (OverflowError, TypeError, ValueError):
+        return None
+
+
 def _clock_hint(error: ClientError) -> str:
     """Return a hint about this machine's clock if the answer's date shows that it is far off."""
-    date = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
-    try:
-        ahead_s = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
-    except (TypeError, ValueError):
+    time = server_time(error.response)
+    if time is None:
         return ""
+    ahead_s = (datetime.now(UTC) - time).total_seconds()
     if abs(ahead_s) < _SKEW_S:
         return ""
     side = "ahead of" if ahead_s > 0 else "behind"
@@ -134,7 +162,7 @@ def is_timeout(error: BaseException | None) -> bool:
     )
 
 
-def _reason(error: BotoCoreError) -> str:
+def _reason(error: Exception) -> str:
     if is_timeout(error):
         return "timed out"
     cause: BaseException | None = error
@@ -146,7 +174,8 @@ def _reason(error: BotoCoreError) -> str:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror[:1].lower() + cause.strerror[1:]
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, ResponseStreamingError | IncompleteReadError):  # their texts have Python's names
+    # The texts of these have Python's names.
+    if isinstance(error, ResponseStreamingError | IncompleteReadError | ProtocolError):
         return "the answer was cut off"
     if isinstance(error, ConnectionClosedError):
         return "it closed the connection without an answer"

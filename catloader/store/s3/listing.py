@@ -48,7 +48,7 @@ def pages(
         page_objects: at most 1 000, which is S3's limit.
 
     Raises:
-        StoreUnavailable: the server does not support ``StartAfter``, or as ``request``.
+        StoreUnavailable: the server does not support ``StartAfter`` or ``Prefix``, or as ``request``.
     """
 
     def pages_of(folder: str) -> Iterator[list[Listed]]:
@@ -58,7 +58,7 @@ def pages(
                 answer = client.list_objects_v2(
                     Bucket=bucket, Prefix=folder, StartAfter=after, MaxKeys=page_objects
                 )
-            page = _objects_in(answer)
+                page = _objects_in(answer)
             if after and page and page[-1].key == after:
                 raise StoreUnavailable(f"The object store lists the first page of {bucket} again and again.")
             yield page
@@ -77,11 +77,15 @@ def pages(
                 answer = client.list_objects_v2(
                     Bucket=bucket, Prefix=folder, Delimiter="/", MaxKeys=page_objects
                 )
+                page = _objects_in(answer)
+                inside = [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])]
+                if folder in inside:  # and so it would go on
+                    raise StoreUnavailable(f"The object store lists {folder} of {bucket} as its own folder.")
             if answer.get("IsTruncated"):
                 whole.append(folder)
             else:
-                yield _objects_in(answer)
-                below += [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])]
+                yield page
+                below += inside
         folders = below
     whole.extend(folders)
     yield from _side_by_side(whole, pages_of, threads)

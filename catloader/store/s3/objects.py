@@ -19,7 +19,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.store.s3.breaker import Breaker
 from catloader.store.s3.deleting import delete_many
 from catloader.store.s3.direct import DirectClient
-from catloader.store.s3.errors import error_code, is_missing, refuse_retry, refuse_unconfirmed, translated
+from catloader.store.s3.errors import add_handlers, error_code, is_missing, refuse_unconfirmed, translated
 from catloader.store.s3.listing import Listed, pages
 from catloader.store.s3.recent import RecentRenditions
 from catloader.store.s3.refusals import for_checker
@@ -38,6 +38,7 @@ _ANSWER_S = 20.0
 """Time for a whole answer, and a second more for each ``_BYTES_PER_S`` of it: a server from which bytes only
 drip would hold a thread for ever."""
 _BYTES_PER_S = 100_000.0
+_ANSWER_BYTES = 256 * 2**20
 
 
 class ObjectStore:
@@ -82,7 +83,7 @@ class ObjectStore:
         is_local = url.hostname in _LOOPBACK
         session = make_session(uses_tls=url.scheme == "https")
 
-        response = response_class(answer_s, _BYTES_PER_S)
+        response = response_class(answer_s, _BYTES_PER_S, _ANSWER_BYTES)
         pools = pool_classes(response, AWSHTTPConnectionPool, AWSHTTPSConnectionPool)
 
         def client(read_timeout_s: float) -> Any:
@@ -109,7 +110,7 @@ class ObjectStore:
                 config=config,
             )
             made._endpoint.http_session._pool_classes_by_scheme.update(pools)
-            made.meta.events.register_first("needs-retry.s3", refuse_retry)
+            add_handlers(made.meta.events)
             return made
 
         self._client, self._reader = client(_WRITE_S), client(_READ_S)
@@ -188,8 +189,7 @@ class ObjectStore:
                 return content
             body = self._reader.get_object(Bucket=bucket, Key=key)["Body"]
             with body:
-                data: bytes = body.read()
-                return data
+                return b"".join(body.iter_chunks(_CHUNK_BYTES))  # never as much at once as it announces
 
     def open(self, kind: ObjectKind, key: str) -> tuple[Generator[bytes, None, None], int]:
         """Return the object in chunks and its size in bytes; close the iterator after a partial read."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from catloader.store.s3.errors import error_code, translated
+from catloader.store.s3.errors import error_code, server_time, translated
 from catloader.store.s3.objects import ObjectStore
 
 _REASONS = {
@@ -182,8 +181,7 @@ class Probes:
             except ClientError as error:
                 response, body = error.response, b""
                 code = error_code(error) or str(response["ResponseMetadata"]["HTTPStatusCode"])
-        date = response["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
-        return Answer(code, body, parsedate_to_datetime(date).astimezone(UTC) if date else None)
+        return Answer(code, body, server_time(response))
 
 
 def _denied(right: str, where: str) -> str:

@@ -58,6 +58,12 @@ def _answering(status: int, body: str) -> Iterator[tuple[ObjectStore, list[str]]
         server.shutdown()
 
 
+def test_an_error_that_names_no_object_leaves_all_objects() -> None:
+    body = "<DeleteResult><Error><Code>InternalError</Code></Error><Deleted/></DeleteResult>"
+    with _answering(200, body) as (store, _):
+        assert store.delete_many("photos", ["a"]) == {"a": "the answer does not name it"}
+
+
 def test_only_objects_that_the_server_reports_as_deleted_are_deleted() -> None:
     errors = "".join(
         f"<Error><Key>{key}</Key><Code>{code}</Code></Error>"

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from catloader.errors import StoreUnavailable
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
+from catloader.store.s3.probes import Probes
 from tests.support.object_stores import store_at
 
 
@@ -178,3 +179,91 @@ def test_connection_closed_without_an_answer_is_named() -> None:
             store_at(f"http://127.0.0.1:{listener.getsockname()[1]}").ensure_buckets()
         closing.join()
     assert str(raised.value).endswith(" did not answer: it closed the connection without an answer.")
+
+
+@contextmanager
+def _always(answer: bytes) -> Iterator[tuple[ObjectStore, list[bytes]]]:
+    """Yield a store whose server gives this answer on every connection, and the requests that it got."""
+    requests: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_each() -> None:
+            with suppress(OSError):  # the listener is closed
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        requests.append(connection.recv(65536))
+                        connection.sendall(answer)
+
+        threading.Thread(target=answer_each, daemon=True).start()
+        yield store_at(f"http://127.0.0.1:{listener.getsockname()[1]}"), requests
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"200 OK\r\nContent-Length: five\r\n\r\nphoto", "in another way than S3"),
+        (b"200 OK\r\nLast-Modified: yesterday\r\nContent-Length: 5\r\n\r\nx", "in another way than S3"),
+        (b"200 OK\r\nContent-Length: 99999999999999\r\n\r\nphoto", "the answer is too large"),
+        (b"404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\nFF\r\n<Error>", "the answer was cut off"),
+    ],
+)
+def test_an_object_in_an_answer_that_cannot_be_read_is_a_failure_of_the_server(
+    answer: bytes, words: str
+) -> None:
+    with _always(b"HTTP/1.1 " + answer) as (store, _), pytest.raises(StoreUnavailable, match=words):
+        chunks, _size_bytes = store.open(ObjectKind.PHOTO, "a.jpg")
+        b"".join(chunks)
+
+
+def test_memory_for_an_object_is_not_taken_before_its_bytes_come() -> None:
+    chunk = b"200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFF\r\nphoto"
+    with _always(b"HTTP/1.1 " + chunk) as (store, _), pytest.raises(StoreUnavailable, match="was cut off"):
+        store.get(ObjectKind.PHOTO, "a.jpg")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "<Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified>",
+        "<Key>a</Key><Size>large</Size><LastModified>2026-01-01T00:00:00Z</LastModified>",
+        "<Key>a</Key><Size>1</Size><LastModified>yesterday</LastModified>",
+    ],
+)
+def test_a_list_that_cannot_be_read_is_a_failure_of_the_server(entry: str) -> None:
+    body = f"<ListBucketResult><Contents>{entry}</Contents></ListBucketResult>".encode()
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    for threads in (1, 2):
+        with (
+            _always(head + body) as (store, _),
+            pytest.raises(StoreUnavailable, match="in another way than S3"),
+        ):
+            list(store.pages("photos", threads=threads))
+
+
+def test_a_server_that_gives_one_list_for_all_folders_ends_the_listing() -> None:
+    body = b"<ListBucketResult><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes></ListBucketResult>"
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with (
+        _always(head + body) as (store, _),
+        pytest.raises(StoreUnavailable, match="lists a/ of photos as its own"),
+    ):
+        list(store.pages("photos", threads=2))
+
+
+@pytest.mark.parametrize("date", ["yesterday", "Mon, 01 Jan 99999999999 00:00:00 GMT"])
+def test_a_date_that_cannot_be_read_says_nothing_about_the_clock(date: str) -> None:
+    head = f"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n"
+    with _always(head.encode()) as (store, _):
+        with pytest.raises(StoreUnavailable, match=r"refused a\.jpg \(403\)\."):
+            store.get(ObjectKind.PHOTO, "a.jpg")
+        assert Probes(store).server_time() is None
+
+
+def test_no_request_waits_for_the_server_to_ask_for_its_body() -> None:
+    """botocore waits for "100 Continue" in a loop that the end of the connection does not end."""
+    with _always(b"HTTP/1.1 100 Continue\r\n") as (store, requests), pytest.raises(StoreUnavailable):
+        store.put(ObjectKind.PHOTO, "a.jpg", b"x")
+    assert requests
+    assert not [request for request in requests if b"expect" in request.lower()]
