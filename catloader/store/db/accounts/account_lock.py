@@ -6,10 +6,13 @@ the deletion while it waits for them.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, Select, false, select
 
 from catloader.errors import NotFound
 from catloader.store.db.schema import users
+
+_GONE = "This account does not exist any more."
+_NONE = false()
 
 
 def lock_account(connection: Connection, user_id: int) -> None:
@@ -21,14 +24,20 @@ def lock_account(connection: Connection, user_id: int) -> None:
     _refuse_missing(connection, select(users.c.id).where(users.c.id == user_id).with_for_update())
 
 
-def lock_both(connection: Connection, user_id: int, actor_id: int | None) -> bool:
-    """Lock an account and the account that acts on it, lower id first. False: the account is gone.
+def lock_both(
+    connection: Connection, user_id: int, actor_id: int | None, others: ColumnElement[bool] = _NONE
+) -> None:
+    """Lock an account, the account that acts on it, and those of a condition, by rising id.
 
     In any other order, two transactions that act on each other's account would deadlock.
+
+    Raises:
+        NotFound: the account was deleted meanwhile.
     """
     ids = [id for id in (user_id, actor_id) if id is not None]
-    rows = select(users.c.id).where(users.c.id.in_(ids)).order_by(users.c.id).with_for_update()
-    return user_id in connection.execute(rows).scalars().all()
+    rows = select(users.c.id).where(users.c.id.in_(ids) | others).order_by(users.c.id).with_for_update()
+    if user_id not in connection.execute(rows).scalars().all():
+        raise NotFound(_GONE)
 
 
 def keep_account(connection: Connection, user_id: int) -> None:
@@ -43,4 +52,4 @@ def keep_account(connection: Connection, user_id: int) -> None:
 
 def _refuse_missing(connection: Connection, row: Select[int]) -> None:
     if connection.execute(row).first() is None:
-        raise NotFound("This account does not exist any more.")
+        raise NotFound(_GONE)

@@ -40,16 +40,15 @@ class OneTimeLinks:
             record(connection, actor_id, "invited somebody", f"until {expires_at:%Y-%m-%d %H:%M} UTC", now)
             return _add(connection, "invitation", None, now, expires_at)
 
-    def reset(self, user_id: int, actor_id: int | None, now: datetime, expires_at: datetime) -> str | None:
+    def reset(self, user_id: int, actor_id: int | None, now: datetime, expires_at: datetime) -> str:
         """Return the token of a new link to set a password; the account's links of this kind before it end.
 
-        Returns:
-            None: there is no such account.
+        Raises:
+            NotFound: one of the two accounts was deleted meanwhile.
         """
         with writing(self._engine) as connection:
             # Locked, like the accounts below: one that is being deleted can't get a link any more.
-            if not lock_both(connection, user_id, actor_id):
-                return None
+            lock_both(connection, user_id, actor_id)
             email = connection.execute(select(users.c.email).where(users.c.id == user_id)).scalar_one()
             _end_resets(connection, user_id)
             record(connection, actor_id, "made a password link", email, now)

@@ -77,9 +77,14 @@ class SecondFactors:
             _remove(connection, user_id)
 
     def reset(self, user_id: int, actor_id: int | None, now: datetime) -> bool:
-        """Remove another person's factor, and record it; False: there was none."""
+        """Remove another person's factor, and record it; False: there was none.
+
+        Raises:
+            NotFound: one of the two accounts was deleted meanwhile.
+        """
         with writing(self._engine) as connection:
-            if not lock_both(connection, user_id, actor_id) or not _remove(connection, user_id):
+            lock_both(connection, user_id, actor_id)
+            if not _remove(connection, user_id):
                 return False
             email = connection.execute(select(users.c.email).where(users.c.id == user_id)).scalar_one()
             record(connection, actor_id, "removed the second factor", email, now)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, func, select, update
 
 from catloader.errors import InvalidInput
+from catloader.store.db.accounts.account_lock import lock_both
 from catloader.store.db.accounts.ended_sessions import end_sessions
 from catloader.store.db.accounts.usage import Used
 from catloader.store.db.accounts.users import User, normal_email
@@ -29,7 +30,10 @@ class Account:
 
 
 class Administration:
-    """Accounts, page by page; roles, quotas, and whether they may log in."""
+    """Accounts, page by page; roles, quotas, and whether they may log in.
+
+    Changes raise NotFound if the account, or the administrator's, was deleted meanwhile.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -88,20 +92,26 @@ class Administration:
         query = update(users).where(users.c.id == id).values(values).returning(users.c.email)
         with writing(self._engine) as connection:
             if values.get("disabled_at") or values.get("is_admin") is False:
+                lock_both(connection, id, actor_id, _able_administrators())
                 _refuse_last_administrator(connection, id)
-            email = connection.execute(query).scalar_one_or_none()
-            if email is None:
-                return
+            else:
+                lock_both(connection, id, actor_id)
+            email = connection.execute(query).scalar_one()
             if values.get("disabled_at"):
                 end_sessions(connection, id)
             record(connection, actor_id, act, email, now)
 
 
+def _able_administrators() -> ColumnElement[bool]:
+    return users.c.is_admin & users.c.disabled_at.is_(None)
+
+
 def _refuse_last_administrator(connection: Connection, id: int) -> None:
-    """Let two administrators who act on each other wait for each other: the second one is refused."""
-    able = users.c.is_admin & users.c.disabled_at.is_(None)
-    rows = select(users.c.id).where(able).order_by(users.c.id).with_for_update()
-    if connection.execute(rows).scalars().all() == [id]:
+    """Refuse to take the rights of the only administrator; the caller has locked all of them.
+
+    So of two who act on each other, the second one waits for the first, and is refused.
+    """
+    if connection.execute(select(users.c.id).where(_able_administrators())).scalars().all() == [id]:
         raise InvalidInput("At least one administrator must be left.")
 
 

@@ -148,6 +148,10 @@ def _disable(one: _Scene) -> None:
     Administration(one.engine).disable(one.owner.id, one.actor.id, _NOW)
 
 
+def _set_quota(one: _Scene) -> None:
+    Administration(one.engine).set_quota(one.owner.id, 9, None, one.actor.id, _NOW)
+
+
 def _read_queue(one: _Scene) -> object:
     return Reviews(one.engine).queue(None, 9)
 
@@ -246,6 +250,27 @@ def test_two_people_who_act_on_each_other_do_not_wait_for_each_other(
         one = _scene(engine, by_owner=False)
         other = _Scene(engine, one.actor, one.owner, one.photo_id)
         with _deleting(engine, place, functools.partial(act, other)) as count:
+            act(one)
+        statements = count()
+        place += 1
+
+
+@pytest.mark.parametrize("act", [_disable, _set_quota], ids=_name)
+@pytest.mark.parametrize(
+    ("first", "second"), [((0, 1), (0, 2)), ((1, 0), (0, 1))], ids=["the same account", "each other"]
+)
+def test_two_administrators_do_not_wait_for_each_other(
+    engine: Engine, act: Callable[[_Scene], object], first: tuple[int, int], second: tuple[int, int]
+) -> None:
+    """One changes an account while another one makes a password link; pairs: the account, and who acts."""
+    place, statements = 0, 1
+    while place <= statements:
+        scene = _scene(engine, by_owner=False)
+        people = [scene.owner, scene.actor, some_user(engine)]
+        for number in {first[1], second[1]}:
+            Users(engine).grant(people[number].id, "admin")
+        one, other = (_Scene(engine, people[i], people[j], scene.photo_id) for i, j in (first, second))
+        with _deleting(engine, place, functools.partial(_make_password_link, other)) as count:
             act(one)
         statements = count()
         place += 1
