@@ -13,7 +13,7 @@ from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import MAX_ID, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.staff.admin import number_of
-from catloader.web.staff.review import human_verdict, reviewers_only
+from catloader.web.staff.review import human_verdict, notify_owner, reviewers_only
 from checker.evaluation.intervals import wilson
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ def answer(id: int) -> Response:
     verdict = None if text == "cant_tell" else human_verdict(text)
     if services().random_audits.answer(id, reviewer.id, verdict, utcnow()):
         logger.info("reviewer %d answered on photo %d: %s", reviewer.id, id, text)
+        if verdict is not None:
+            notify_owner(id)
     else:
         flash(gettext("This photo no longer waits for an answer. Nothing was changed."))
     return redirect(url_for(".page"), 303)

@@ -76,8 +76,7 @@ class RandomAudits:
         query = (
             select(photos)
             .join(random_audits, random_audits.c.photo_id == photos.c.id)
-            .where(_is_open(), photos.c.status == random_audits.c.verdict, not_in_bin())
-            .where(photos.c.human_verdict.is_(None), _is_of_present_file())
+            .where(_waits())
             .order_by(random_audits.c.id)
             .limit(1)
         )
@@ -86,9 +85,9 @@ class RandomAudits:
         return Photo(**row._mapping) if row else None
 
     def waiting(self) -> int:
-        """Count the photos without an answer."""
+        """Count the photos that ``next`` will return, one after another."""
+        query = select(func.count()).select_from(photos).join(random_audits).where(_waits())
         with reading(self._engine) as connection:
-            query = select(func.count()).select_from(random_audits).where(_is_open())
             return connection.execute(query).scalar_one()
 
     def answer(self, photo_id: int, reviewer_id: int, answer: HumanVerdict | None, now: datetime) -> bool:
@@ -145,6 +144,12 @@ def reopen(connection: Connection, photo_id: int) -> None:
 
 def _is_open() -> ColumnElement[bool]:
     return random_audits.c.answered_at.is_(None)
+
+
+def _waits() -> ColumnElement[bool]:
+    """Return the condition of a photo that can be answered: its drawn verdict and file are still the same."""
+    unchanged = (photos.c.status == random_audits.c.verdict) & photos.c.human_verdict.is_(None)
+    return _is_open() & unchanged & not_in_bin() & _is_of_present_file()
 
 
 def _decided_by_model(verdict: HumanVerdict) -> ColumnElement[bool]:

@@ -15,11 +15,12 @@ from sqlalchemy import Engine, select, update
 from catloader.demo.client import free_port
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import one_time_links
+from checker.values import Verdict
 from tests.support.accounts_site import accounts_site, empty
 from tests.support.mail_server import MailServer, mail_server, settings_of
 from tests.support.programs import Program, token_of
 from tests.support.rows import add_photos
-from tests.support.site import PASSWORD, Person, services_of
+from tests.support.site import PASSWORD, Person, check, services_of
 
 _NEW = "a completely new one"
 _ASK = "/forgotten-password"
@@ -260,6 +261,25 @@ def test_a_decision_is_mailed_to_owners_who_chose_that(app: Flask, server: MailS
     Person(app).post(_ASK, {"email": anna.email})  # the last mail of all
     mails = server.wait_for(6)
     assert ["/photos/" in text for _, text in mails[2:]] == [True, True, True, False], "three in 15 minutes"
+
+
+def test_answers_of_an_audit_that_are_decisions_are_mailed(
+    app: Flask, server: MailServer, anna: Person
+) -> None:
+    services, rita = services_of(app), Person.sign_up(app, "rita@example.org")
+    services.users.grant(rita.id, "reviewer")
+    server.wait_for(2)
+    anna.post("/account/notices", {"wanted": "on"}, page="/account")
+    anna.post(server.link(0))
+    add_photos(services.engine, 2, owner_id=anna.id)
+    ids = [check(app, Verdict.CAT) for _ in range(2)]
+    rita.post("/review/audit/draw", {"number": "2", "verdict": "cat"}, page="/review/audit")
+    for id, answer in zip(ids, ("cant_tell", "not_cat"), strict=True):
+        rita.post(f"/review/audit/{id}", {"answer": answer}, page="/review/audit")
+    Person(app).post(_ASK, {"email": anna.email})  # the last mail of all
+    decided, last = (text for _, text in server.wait_for(4)[2:])
+    assert f"/photos/{ids[1]}" in decided
+    assert "/photos/" not in last
 
 
 def test_without_a_mail_server_there_are_no_such_pages(tmp_path: Path) -> None:

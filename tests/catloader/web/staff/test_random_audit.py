@@ -96,6 +96,7 @@ def test_each_profile_has_its_own_estimate_and_changed_photos_leave_the_audit(en
         connection.execute(update(photos).where(photos.c.id == changed).values(status="pending"))
         enter(connection, replaced, now)
     assert audits.next() is None
+    assert audits.waiting() == 0, "the page counts photos that it will not show"
     assert not Reviews(engine).may_see(replaced), "reviewers saw a file that nobody had drawn"
     for id in (changed, replaced):
         assert not audits.answer(id, rita, "cat", now)
