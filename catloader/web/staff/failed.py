@@ -44,6 +44,7 @@ def photos() -> str:
 @blueprint.post("")
 def requeue() -> Response:
     """Check the selected photos again, or the one whose button was pressed."""
+    status = failed_status(request.form.get("status", "failed"))
     pressed = request.form.get("one")
     ids = [number_of(text) for text in ([pressed] if pressed else request.form.getlist("photo")[:_PAGE])]
     if not ids:
@@ -53,7 +54,6 @@ def requeue() -> Response:
         services().dispatcher.wake()
         logger.info("administrator %d re-queued %s", current_user().id, counted(number, "photo"))
     flash(ngettext("%(num)d photo will be checked again.", "%(num)d photos will be checked again.", number))
-    status = failed_status(request.form.get("status", "failed"))
     return redirect(url_for(".photos", status=status, error=request.form.get("error") or None), 303)
 
 

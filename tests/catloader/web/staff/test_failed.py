@@ -43,6 +43,8 @@ def test_photos_are_listed_by_their_error_and_checked_again(
     assert _listed(other) == [unreadable]
     assert "Not &lt;b&gt;a&lt;/b&gt; photo." in other
 
+    assert administrator.post("/admin/failed", {"one": str(away[0]), "status": "cat"}).status_code == 400
+    assert _status(app, away[0]) == "failed", "a refused request had an effect"
     administrator.post("/admin/failed", {"one": str(away[0]), "photo": [str(away[1])]})
     assert [_status(app, id) for id in away] == ["pending", "failed", "failed"]
     answer = administrator.post("/admin/failed", {"photo": [str(id) for id in (*away, fine, unreadable)]})
