@@ -167,13 +167,16 @@ class Photos:
             return [_decided(row) for row in connection.execute(query)]
 
     def count_by_status(self, owner_id: int | None = None) -> dict[str, int]:
-        """Count photos; every status is a key, with 0 if there are none."""
-        query = select(photos.c.status, func.count().label("photos")).group_by(photos.c.status)
-        if owner_id is not None:
-            query = query.where(photos.c.owner_id == owner_id)
+        """Count photos, also those in the bin; every status is a key, with 0 if there are none."""
+        counted = dict.fromkeys(map(str, Status), 0)
         with reading(self._engine) as connection:
-            counted = {row.status: row.photos for row in connection.execute(query)}
-        return {str(status): counted.get(status, 0) for status in Status}
+            for where in (not_in_bin(), ~not_in_bin()):  # each has an index that is enough
+                query = select(photos.c.status, func.count().label("photos")).where(where)
+                if owner_id is not None:
+                    query = query.where(photos.c.owner_id == owner_id)
+                for row in connection.execute(query.group_by(photos.c.status)):
+                    counted[row.status] += row.photos
+        return counted
 
     def count_by_owner(self) -> dict[int, int]:
         """Count the photos of each owner; owners without photos are left out."""

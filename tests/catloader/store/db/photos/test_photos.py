@@ -6,12 +6,13 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import NotFound, QuotaReached, StoreUnavailable
 from catloader.store.db.accounts.quotas import Quota, Quotas
 from catloader.store.db.checks.queue import SqlCheckQueue
+from catloader.store.db.engine import reading
 from catloader.store.db.photos.deletions import Deletions
 from catloader.store.db.photos.photo_files import NewFile, NewThumbnail, PhotoFiles
 from catloader.store.db.photos.photos import Photos
@@ -181,6 +182,26 @@ def test_count_by_status_names_every_status(engine: Engine, photos: Photos) -> N
     owner = some_user(engine).id
     add_photo(engine, owner)
     add_photos(engine, 2, status="cat")
+    add_photos(engine, 1, status="cat", binned_at=_NOW)
     none = dict.fromkeys(("pending", "checking", "cat", "unsure", "not_cat", "unreadable", "failed"), 0)
-    assert photos.count_by_status() == {**none, "pending": 1, "cat": 2}
+    assert photos.count_by_status() == {**none, "pending": 1, "cat": 3}
     assert photos.count_by_status(owner) == {**none, "pending": 1}
+
+
+def test_count_by_status_reads_indexes_in_place_of_the_table(engine: Engine, photos: Photos) -> None:
+    if engine.dialect.name != "sqlite":
+        pytest.skip("SQLite tells its plan without statistics")
+    statements: list[str] = []
+
+    def remember(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("SELECT"):
+            statements.append(statement)
+
+    event.listen(engine, "before_cursor_execute", remember)
+    photos.count_by_status()
+    event.remove(engine, "before_cursor_execute", remember)
+    assert len(statements) == 2
+    for statement in statements:
+        with reading(engine) as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").all()
+        assert any("INDEX ix_images" in row.detail for row in plan), [row.detail for row in plan]
