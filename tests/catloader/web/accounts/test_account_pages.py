@@ -187,3 +187,17 @@ def test_one_export_at_a_time_and_an_abandoned_one_does_not_block(app: Flask, an
     with eve.get("/account/export") as again:
         assert again.status_code == 200
     assert Person(app).get("/account/export").status_code == 303
+
+
+def test_every_page_of_the_account_is_marked_in_the_navigation(app: Flask, anna: Person) -> None:
+    paths = [
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/account") and "GET" in (rule.methods or ()) and not rule.arguments
+    ]
+    pages = [anna.get(path) for path in paths]
+    pages += [anna.post(f"/account/{form}", page="/account") for form in ("email", "password", "delete")]
+    pages = [page for page in pages if page.mimetype == "text/html" and page.status_code != 303]
+    assert len(pages) >= 8
+    for page in pages:
+        assert 'aria-current="page">Account<' in page.text, page.request.path
