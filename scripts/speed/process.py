@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from checker.evaluation.provenance import ROOT
+from scripts.command_line import CannotRun
 
 
 class VariantProcess:
@@ -33,15 +35,24 @@ class VariantProcess:
         return self.refusal is None
 
     def ask(self, **order: Any) -> dict[str, Any]:
-        """Send an order in the form of ``scripts.speed.worker.answer``; wait for the answer."""
+        """Send an order in the form of ``scripts.speed.worker.answer``; wait for the answer.
+
+        Raises:
+            CannotRun: the process has ended, for example because the machine has too little memory.
+        """
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
+        with contextlib.suppress(BrokenPipeError):  # the answer says that it has ended
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+        answer = self._answer()
+        if "error" in answer:
+            raise CannotRun(f"{self.name}: {answer['error']}")
+        return answer
 
     def stop(self) -> None:
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it has ended before
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 

@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 
 from checker.evaluation.provenance import ROOT
+from scripts.command_line import CannotRun
 from scripts.speed import photos
 from scripts.speed.gpu import utilisation
 from scripts.speed.names import OTHERS
 from scripts.speed.peaks import peaks
+from scripts.speed.process import VariantProcess
 from scripts.speed.report import as_text
 from scripts.speed.targets import ratios, targets
 
@@ -231,3 +233,12 @@ def test_the_gpus_utilisation_is_read_from_its_driver(
     with utilisation("cuda") as busy:
         pass
     assert busy == []
+
+
+def test_a_variant_whose_process_ended_is_named(tmp_path: Path) -> None:
+    process = VariantProcess("peaks", "-", tmp_path, "cpu")
+    assert process.wait_until_ready()
+    for _ in range(2):
+        with pytest.raises(CannotRun, match=r"^peaks: the process ended$"):
+            process.ask(do="peaks")  # without a duration, the process fails
+    process.stop()

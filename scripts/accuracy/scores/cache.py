@@ -25,11 +25,12 @@ from scripts.accuracy.scores.scores import PhotoScore
 
 CODE = (
     "checker/decision/*.py",
-    *(f"checker/evaluation/{name}.py" for name in ("fit", "measure", "photos", "thresholds")),
+    "checker/evaluation/*.py",
     "checker/pixels/**/*.py",
-    "checker/runtimes/*.py",
+    "checker/runtimes/**/*.py",
+    "checker/values.py",
     "models/**/*.py",
-    *(f"scripts/accuracy/scores/{name}.py" for name in ("facts", "scores")),
+    "scripts/accuracy/scores/*.py",
     "scripts/accuracy/variations/*.py",
 )
 """Source files that determine a score: the scores of other code are not reused."""

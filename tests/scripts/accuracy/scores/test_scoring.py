@@ -6,20 +6,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
+from checker import values
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.subject import SUBJECTS
+from checker.evaluation import augment, examples
 from checker.evaluation.measure import measure
 from checker.evaluation.photos import CAT, LabelledPhoto
 from checker.evaluation.provenance import ROOT
 from checker.evaluation.variants import NamedVariant
 from checker.ports import Classifier
+from checker.runtimes.selection import select as selection
 from checker.values import Rendition, Verdict
 from models.catalogue import class_names
 from scripts.accuracy.rules import rules
+from scripts.accuracy.scores import held_out, scoring
 from scripts.accuracy.scores.cache import CODE
 from scripts.accuracy.scores.held_out import joined
 from scripts.accuracy.scores.scoring import CHUNK_PHOTOS, Scorer
@@ -111,6 +116,11 @@ def test_another_profile_or_photo_is_measured_again(classifier: Classifier, tmp_
 @pytest.mark.parametrize("pattern", CODE)
 def test_code_that_a_score_depends_on_is_found(pattern: str) -> None:
     assert list(ROOT.glob(pattern))
+
+
+@pytest.mark.parametrize("part", [augment, examples, held_out, scoring, selection, values])
+def test_scores_of_other_code_are_not_reused(part: ModuleType) -> None:
+    assert Path(part.__file__ or "") in {path for pattern in CODE for path in ROOT.glob(pattern)}
 
 
 def test_measurements_of_parts_are_concatenated_to_the_measurement_of_the_whole(
