@@ -7,9 +7,9 @@ from werkzeug.wrappers import Response
 
 from catloader.accounts.api_tokens import Scope
 from catloader.store.kinds import ObjectKind
-from catloader.web.api_v1.photos import own_photo
 from catloader.web.api_v1.spec import PHOTOS, answers, api
 from catloader.web.http.bearer import needs
+from catloader.web.http.context import own_photo
 from catloader.web.photos.jpegs import jpeg_response
 from catloader.web.uploads.admission import uses_object_store
 

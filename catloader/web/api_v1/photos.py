@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from catloader.accounts.api_tokens import Scope
 from catloader.api_models import Photo, PhotoPage
-from catloader.errors import InvalidInput, NotFound, NotPossibleNow
+from catloader.errors import InvalidInput, NotPossibleNow
 from catloader.intake.upload import Refused
 from catloader.store.db.photos import photo_rows as rows
 from catloader.store.db.photos.gallery import Selection
@@ -19,7 +19,7 @@ from catloader.web.api_v1.bodies import digest, sent_photo, takes_photo
 from catloader.web.api_v1.requests import PageQuery, UploadHeaders, UploadQuery
 from catloader.web.api_v1.spec import PHOTOS, answers, api
 from catloader.web.http.bearer import needs
-from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.http.context import own_photo, services
 from catloader.web.photos.photo_list import position_of, position_of_text, text_of_position
 from catloader.web.uploads.admission import uses_object_store
 from catloader.web.uploads.storing import refused_response, store_files, store_once
@@ -92,19 +92,6 @@ def delete(id: int) -> Response:
     services().deletion.wake()
     logger.info("user %d deleted photo %d", photo.owner_id, id)
     return make_response("", 204)
-
-
-def own_photo(id: int) -> rows.Photo:
-    """Return a photo of the account.
-
-    Raises:
-        NotFound: also for another account's photo, whose existence is not revealed.
-    """
-    # Not checked by the route: for an invalid number the router answers some methods with 405.
-    photo = services().photos.by_id(id) if id <= MAX_ID else None
-    if photo is None or photo.owner_id != current_user().id:
-        raise NotFound(PHOTO_NOT_FOUND)
-    return photo
 
 
 def _store(name: str, data: bytes, caption: str, key: UploadKey | None) -> int:

@@ -17,11 +17,10 @@ from catloader.store.db.staff import reviews as rows
 from catloader.store.db.staff.decisions import HumanVerdict
 from catloader.texts import clean_text
 from catloader.web.accounts.sessions import current_user
-from catloader.web.api_v1.photos import own_photo
 from catloader.web.api_v1.requests import NewAppeal
 from catloader.web.api_v1.spec import PHOTOS, answers, api
 from catloader.web.http.bearer import needs
-from catloader.web.http.context import services
+from catloader.web.http.context import own_photo, services
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("api_verdicts", __name__, url_prefix="/api/v1/photos/<int:id>")
