@@ -26,6 +26,7 @@ from catloader.store.db.schema import users
 from catloader.web.http import cookies
 from tests.support.accounts_site import accounts_site, empty
 from tests.support.provider import CLIENT_SECRET, TestProvider, running_provider, settings_of
+from tests.support.signed import aged
 from tests.support.site import PASSWORD, Person, services_of
 
 _ANNA = {"sub": "17", "email": "Anna@example.org", "email_verified": True}
@@ -311,6 +312,26 @@ def test_a_copied_cookie_is_not_valid_for_a_second_use(app: Flask, provider: Tes
         anna.client.set_cookie(cookies.PROVIDER, cookie.value)
         codes.append(anna.get(back).status_code)
     assert codes == [403, 400], "the provider is asked once"
+
+
+def test_a_log_in_is_good_for_ten_minutes(app: Flask, provider: TestProvider) -> None:
+    for age_s, status in ((610, 400), (590, 303)):
+        visitor = Person(app)
+        back = _at_provider(visitor)
+        kept = visitor.client.get_cookie(cookies.PROVIDER)
+        assert kept
+        visitor.client.set_cookie(cookies.PROVIDER, aged(app, "provider", kept.value, age_s))
+        assert visitor.get(back).status_code == status
+
+
+def test_the_account_page_s_link_to_the_provider_is_good_for_an_hour(
+    app: Flask, provider: TestProvider
+) -> None:
+    anna = Person(app, "anna@example.org")
+    link = _query_to_link(anna).removeprefix("?link=")
+    for age_s, begins in ((3610, False), (3590, True)):
+        query = "?link=" + aged(app, "link with the provider", link, age_s)
+        assert (anna.get(f"/login/oidc{query}").location != "/account#provider") == begins
 
 
 class _Failing(BaseHTTPRequestHandler):

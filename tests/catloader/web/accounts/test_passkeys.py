@@ -16,6 +16,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from catloader.store.db.engine import utcnow
+from tests.support.signed import aged
 from tests.support.site import PASSWORD, Person, services_of
 
 _PAGE, _LOG_IN = "/account/passkeys", "/login/passkey"
@@ -231,3 +232,13 @@ def test_credentials_whose_parts_are_broken_are_refused(app: Flask, anna: Person
         known = json.loads(device.used(begun["options"]["challenge"])) | {"response": response}
         fields = {"challenge": begun["challenge"], "credential": json.dumps(known)}
         assert visitor.post(_LOG_IN, fields, page="/login").status_code == 403
+
+
+def test_a_challenge_is_good_for_five_minutes(app: Flask, anna: Person) -> None:
+    device = Device()
+    assert _register(anna, device).status_code == 200
+    for age_s, status in ((310, 403), (290, 200)):
+        visitor, begun = _begin(app)
+        fields = {"challenge": aged(app, "log-in with a passkey", begun["challenge"], age_s)}
+        fields["credential"] = device.used(begun["options"]["challenge"])
+        assert visitor.post(_LOG_IN, fields, page="/login").status_code == status

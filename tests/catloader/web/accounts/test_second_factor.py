@@ -17,6 +17,7 @@ from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import recovery_codes, second_factors, sessions
 from catloader.web.http import cookies
 from tests.support.rows import some_user
+from tests.support.signed import aged
 from tests.support.site import PASSWORD, Person, acts_of_staff, services_of
 
 _PAGE, _STEP = "/account/second-factor", "/login/second-step"
@@ -196,3 +197,26 @@ def test_one_of_two_concurrent_uses_is_accepted(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     assert [sum(kind) for kind in zip(*accepted, strict=True)] == [1, 1]
+
+
+def test_the_first_step_is_good_for_ten_minutes(app: Flask, anna: Person) -> None:
+    Phone(anna)
+    for age_s, status in ((590, 200), (610, 303)):
+        browser = Person(app)
+        browser.email = anna.email
+        browser.log_in()
+        kept = browser.client.get_cookie(cookies.FIRST_STEP)
+        assert kept
+        browser.client.set_cookie(cookies.FIRST_STEP, aged(app, "first step", kept.value, age_s))
+        assert browser.get(_STEP).status_code == status
+
+
+def test_the_form_of_a_new_factor_is_good_for_an_hour(app: Flask, anna: Person) -> None:
+    page = anna.get(_PAGE).text
+    secret, setup = (
+        re.findall(pattern, page)[0]
+        for pattern in (r'class="secret">([A-Z2-7]+)<', r'"setup" value="([^"]+)"')
+    )
+    for age_s, status in ((3610, 400), (3590, 200)):
+        form = {"setup": aged(app, "new second factor", setup, age_s), "code": pyotp.TOTP(secret).now()}
+        assert anna.post(_PAGE, {**form, "password": PASSWORD}).status_code == status
