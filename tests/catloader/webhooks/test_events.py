@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Engine, delete
+from sqlalchemy import Engine, delete, update
 
 from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
@@ -101,3 +101,25 @@ def test_a_ledger_of_an_older_version_starts_to_send_decisions(engine: Engine) -
     ledger.begin()
     Reviews(engine).decide(after, rita.id, "cat", "", utcnow())
     assert [message["data"]["photo_id"] for message in _collected(ledger)] == [after]
+
+
+def test_the_newest_entry_stays_so_that_later_decisions_are_sent(engine: Engine) -> None:
+    ledger, reviews, rita = WebhookDeliveries(engine), Reviews(engine), some_user(engine)
+    ledger.begin()
+    for id in add_photos(engine, 2, status="unsure"):
+        assert reviews.decide(id, rita.id, "cat", "", utcnow())
+    assert len(_collected(ledger)) == 2
+    with writing(engine) as connection:
+        old = {"state": "delivered", "created_at": utcnow() - timedelta(days=400)}
+        connection.execute(update(webhook_deliveries).values(old))
+    ledger.forget_old()
+    assert [one.source for one in ledger.latest(9)] == ["review", "check"]
+
+
+def test_decisions_of_more_than_three_days_ago_are_not_sent(engine: Engine) -> None:
+    ledger, reviews, rita = WebhookDeliveries(engine), Reviews(engine), some_user(engine)
+    ledger.begin()
+    old, recent = add_photos(engine, 2, status="unsure")
+    for id, hours in ((old, 73), (recent, 71)):
+        assert reviews.decide(id, rita.id, "cat", "", utcnow() - timedelta(hours=hours))
+    assert [message["data"]["photo_id"] for message in _collected(ledger)] == [recent]

@@ -165,6 +165,12 @@ def test_a_new_account_confirms_its_address_in_a_browser_that_is_logged_in(
     assert anna.get(server.link(-2)).status_code == 200
 
 
+def test_mails_that_confirm_an_address_are_limited(app: Flask, server: MailServer, anna: Person) -> None:
+    answers = [anna.post("/account/email/confirm", page="/account").status_code for _ in range(3)]
+    assert answers == [303, 303, 429], "the sign-up's was the first"
+    assert [to for to, _ in server.wait_for(3)] == [anna.email] * 3
+
+
 def test_the_page_of_a_link_that_is_used_up_offers_another_one(
     app: Flask, server: MailServer, anna: Person
 ) -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import secrets
+from pathlib import Path
 from typing import Any
 
 import cbor2
@@ -16,6 +17,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from catloader.store.db.engine import utcnow
+from tests.support.accounts_site import accounts_site
 from tests.support.signed import aged
 from tests.support.site import PASSWORD, Person, services_of
 
@@ -242,3 +244,20 @@ def test_a_challenge_is_good_for_five_minutes(app: Flask, anna: Person) -> None:
         fields = {"challenge": aged(app, "log-in with a passkey", begun["challenge"], age_s)}
         fields["credential"] = device.used(begun["options"]["challenge"])
         assert visitor.post(_LOG_IN, fields, page="/login").status_code == status
+
+
+def test_two_uses_with_the_same_counter_are_one(app: Flask, anna: Person) -> None:
+    """A copied key answers at the same moment: both answers were compared with the same counter."""
+    store = services_of(app).passkeys
+    store.add(anna.id, "credential", b"key", 7, name="Phone", now=utcnow())
+    found = store.find("credential")
+    assert found
+    assert [store.use(found[0], count, utcnow()) for count in (8, 9)] == [True, False]
+
+
+def test_log_ins_with_passkeys_are_limited_for_each_network(tmp_path: Path) -> None:
+    with accounts_site(tmp_path, login_rate="3 per hour") as app:
+        visitor = Person(app)
+        wrong = {"challenge": "x", "credential": "{}"}
+        answers = [visitor.post(_LOG_IN, wrong, page="/login").status_code for _ in range(4)]
+    assert answers == [403, 403, 403, 429]

@@ -15,6 +15,7 @@ from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import sessions
 from catloader.web.http import cookies
 from tests.support.accounts_site import accounts_site
+from tests.support.locked_writes import locked_for
 from tests.support.site import PASSWORD, Person, jpeg, services_of
 
 
@@ -272,3 +273,15 @@ def test_photo_of_another_account_is_not_found_with_an_ended_session(app: Flask)
     thief = _copy_of(anna)
     anna.log_out()
     assert thief.get(f"/photos/{photo}/photo.jpg").status_code == 404
+
+
+def test_a_page_is_answered_although_the_use_of_its_session_can_t_be_recorded(
+    app: Flask, anna: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = services_of(app).engine
+    with writing(engine) as connection:
+        connection.execute(update(sessions).values(used_at=utcnow() - timedelta(hours=1)))
+    with locked_for(engine, "UPDATE sessions") as refused:
+        assert anna.get("/photos").status_code == 200
+    assert refused
+    assert "the use of a session was not recorded" in caplog.text

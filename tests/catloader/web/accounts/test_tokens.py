@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import Engine, text
 
-from catloader.store.db.engine import reading
+from catloader.errors import InvalidInput
+from catloader.store.db.accounts.api_tokens import ApiTokens
+from catloader.store.db.engine import reading, utcnow
 from tests.support.programs import Program
+from tests.support.rows import some_user
 from tests.support.site import PASSWORD, Person, services_of
 
 PAGE = "/account/tokens"
@@ -88,3 +92,12 @@ def test_an_account_has_a_limited_number_of_tokens(app: Flask, anna: Person) -> 
 def test_a_token_needs_a_form_of_this_site(app: Flask, anna: Person) -> None:
     assert anna.client.post(PAGE, data=FORM).status_code == 400
     assert services_of(app).api_tokens.of_user(anna.id) == []
+
+
+def test_expired_tokens_do_not_count_at_the_limit(engine: Engine) -> None:
+    store, user, now = ApiTokens(engine, most=1), some_user(engine), utcnow()
+    day = timedelta(days=1)
+    store.add("first", user.id, "camera", ["check"], now=now, expires_at=now + day)
+    with pytest.raises(InvalidInput):
+        store.add("second", user.id, "camera", ["check"], now=now, expires_at=None)
+    store.add("second", user.id, "camera", ["check"], now=now + day, expires_at=None)

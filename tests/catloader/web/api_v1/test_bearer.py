@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 
 from catloader.store.db.engine import utcnow
+from tests.support.locked_writes import locked_for
 from tests.support.programs import Program, assert_problem, token_of
 from tests.support.site import PASSWORD, Person, services_of
 
@@ -88,3 +89,13 @@ def test_the_last_use_is_recorded(app: Flask, anna: Person) -> None:
     Program(app, token).get("/api/v1/photos")
     (after,) = services_of(app).api_tokens.of_user(anna.id)
     assert after.used_at is not None
+
+
+def test_a_request_is_answered_although_the_use_of_its_token_can_t_be_recorded(
+    app: Flask, anna: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = Program(app, token_of(app, anna))
+    with locked_for(services_of(app).engine, "UPDATE api_tokens") as refused:
+        assert program.get("/api/v1/photos").status_code == 200
+    assert refused
+    assert "the use of a token was not recorded" in caplog.text

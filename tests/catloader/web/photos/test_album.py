@@ -7,7 +7,7 @@ import re
 from flask import Flask
 from sqlalchemy import Engine, update
 
-from catloader.store.db.engine import reading, writing
+from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import photos, share_links
 from catloader.web.photos.photo_list import PAGE_PHOTOS
 from checker.values import Verdict
@@ -176,3 +176,13 @@ def _link(owner: Person, photo: int) -> str:
     found = re.search(r'value="http://localhost(/s/[^"]+)"', text)
     assert found
     return found[1]
+
+
+def test_only_the_owner_s_request_revokes_a_link(app: Flask, anna: Person) -> None:
+    photo, store = anna.upload_one(), services_of(app).share_links
+    token = store.make(photo, anna.id, utcnow())
+    assert token
+    assert not store.revoke(photo, anna.id + 1)
+    assert Person(app).get(f"/s/{token}").status_code == 200
+    assert store.revoke(photo, anna.id)
+    assert Person(app).get(f"/s/{token}").status_code == 404

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from flask import Flask
 from PIL import Image
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, event, select, update
 
-from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.engine import reading, utcnow, writing
+from catloader.store.db.photos.bin import Bin
+from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
 from catloader.web.photos.photo_list import PAGE_PHOTOS
@@ -169,3 +171,26 @@ def test_altered_thumbnails_of_the_bin_are_not_sent(app: Flask, anna: Person) ->
         services.objects.put(kind, key, jpeg((9, 9, 9)))
     for name in ("thumbnail.jpg", "thumbnail-2x.jpg"):
         assert anna.get(f"/bin/{id}/{name}").status_code == 502, name
+
+
+def test_a_photo_that_is_restored_while_the_bin_expires_is_kept(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("its writing transactions come one after another")
+    photo, other = add_photos(engine, 2, binned_at=utcnow() - timedelta(days=31))
+    bin, store, restored = Bin(engine, days=30), Photos(engine), list[int]()
+    with reading(engine) as connection:
+        owner = connection.execute(select(photos.c.owner_id).where(photos.c.id == photo)).scalar_one()
+
+    def restore(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if statement.startswith("SELECT images.id") and not restored:  # the photos that are due are chosen
+            restored.append(0)
+            restored[0] = bin.restore([photo], owner)
+
+    event.listen(engine, "after_cursor_execute", restore)
+    try:
+        assert bin.expire() == 1
+    finally:
+        event.remove(engine, "after_cursor_execute", restore)
+    assert restored == [1]
+    assert store.by_id(photo)
+    assert bin.photo(other, owner) is None

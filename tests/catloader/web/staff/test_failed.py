@@ -72,6 +72,8 @@ def test_pages_of_failed_photos_end_and_leave_the_bin_out(
     assert 'rel="next"' not in second
     answer = administrator.post("/admin/failed", {"photo": [str(ids[0])]})
     assert "0 photos will be checked again." in administrator.get(answer.location).text
+    answer = administrator.post("/admin/failed", {"photo": [str(id) for id in ids[1:]]})
+    assert "50 photos will be checked again." in administrator.get(answer.location).text
 
 
 def test_numbers_of_failed_photos_leave_the_bin_out(

@@ -126,6 +126,12 @@ def test_a_model_is_compared_in_the_background(
         administrator.upload_one()
         check(app, Verdict.CAT)
         path = "/admin/models"
+        for act in ("promote", "rollback"):
+            refused = administrator.post(f"{path}/{act}", {"model": "efficientnet_lite0"}, page=path)
+            assert (refused.status_code, "CATCHECK_MODEL=efficientnet_lite0 is set" in refused.text) == (
+                400,
+                True,
+            )
         assert (
             administrator.post(f"{path}/shadow", {"model": "efficientnet_lite2"}, page=path).status_code
             == 303

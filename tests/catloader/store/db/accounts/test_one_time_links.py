@@ -20,6 +20,7 @@ from catloader.store.db.photos.share_links import ShareLinks
 from catloader.store.db.schema import (
     api_tokens,
     identities,
+    one_time_links,
     passkeys,
     recovery_codes,
     second_factors,
@@ -86,3 +87,44 @@ def test_a_link_to_an_address_that_is_being_changed_confirms_no_other(engine: En
     kept = Users(engine).by_id(user.id)
     assert kept
     assert (kept.email_confirmed_at, kept.password_hash) == (None, user.password_hash)
+
+
+def test_each_link_is_for_one_purpose_and_one_account(engine: Engine) -> None:
+    store, user = OneTimeLinks(engine), some_user(engine)
+    reset = store.reset(user.id, None, NOW, _LATER)
+    confirmation = store.mailed_confirmation(user.email, NOW, _LATER)
+    invitation = store.invite(None, NOW, _LATER)
+    assert confirmation
+    for wrong in (confirmation, invitation):
+        assert store.user_of_reset(wrong, NOW) is None
+        assert store.set_password(wrong, "new hash", NOW) is None
+    for wrong in (reset, invitation):
+        assert not store.may_confirm(wrong, user.id, NOW)
+        assert not store.confirm_email(wrong, user.id, NOW)
+    assert not store.confirm_email(confirmation, some_user(engine).id, NOW)
+    assert [store.is_invitation(one, NOW) for one in (reset, confirmation, invitation)] == [
+        False,
+        False,
+        True,
+    ]
+    assert store.confirm_email(confirmation, user.id, NOW)
+    assert store.set_password(reset, "new hash", NOW) == user.id
+
+
+def test_a_used_link_ends_the_account_s_other_ones(engine: Engine) -> None:
+    store, user = OneTimeLinks(engine), some_user(engine)
+    used, other = (store.mailed_reset(user.email, NOW, _LATER) for _ in range(2))
+    assert used
+    assert other
+    assert store.user_of_reset(other, NOW) == user.email
+    assert store.set_password(used, "new hash", NOW) == user.id
+    assert store.user_of_reset(other, NOW) is None
+
+
+def test_expired_links_are_deleted_when_another_one_is_made(engine: Engine) -> None:
+    store, user = OneTimeLinks(engine), some_user(engine)
+    store.reset(user.id, None, NOW, _LATER)
+    store.invite(None, NOW, _LATER)
+    store.invite(None, _LATER + timedelta(seconds=1), _LATER + timedelta(days=1))
+    with reading(engine) as connection:
+        assert connection.execute(select(func.count()).select_from(one_time_links)).scalar_one() == 1

@@ -84,6 +84,14 @@ def test_receipt_is_done_when_two_processes_remove_its_last_rows_together(engine
     assert (receipt.left, receipt.done_at is None) == (0, False)
 
 
+def test_receipts_are_kept_for_a_year(engine: Engine) -> None:
+    tokens = [f"token {number}" for number in range(3)]
+    for token, days in zip(tokens, (0, 2, 366), strict=True):
+        deleted_at = _NOW + timedelta(days=days)
+        Users(engine).delete(some_user(engine).id, deleted_at, receipt=token_digest(token))
+    assert [Receipts(engine).of(token) is not None for token in tokens] == [False, True, True]
+
+
 def test_done_rows_are_removed_and_failed_ones_are_retried_later(engine: Engine) -> None:
     ledger = Deletions(engine)
     Photos(engine).reserve(_upload(1), _NOW)

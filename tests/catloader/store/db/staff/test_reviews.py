@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, event, update
 
 from catloader.store.db.accounts.users import Users
 from catloader.store.db.checks.queue import SqlCheckQueue
@@ -139,3 +140,22 @@ def test_reviewers_see_only_photos_that_were_submitted_for_review(engine: Engine
     assert reviews.may_see(seen["cat"])
     reviews.withdraw(seen["cat"], _owner(engine, seen["cat"]), _NOW)
     assert not reviews.may_see(seen["cat"])
+
+
+def test_a_decision_that_is_undone_twice_at_once_is_undone_once(engine: Engine, reviews: Reviews) -> None:
+    (photo,) = add_photos(engine, 1, status="unsure")
+    rita, undone = some_user(engine).id, list[int | None]()
+    assert reviews.decide(photo, rita, "cat", "", _NOW)
+
+    def undo(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if statement.startswith("SELECT reviews") and not undone:  # the other request has found the decision
+            undone.append(None)
+            undone[0] = reviews.undo(rita, _NOW)
+
+    event.listen(engine, "after_cursor_execute", undo)
+    try:
+        undone.append(reviews.undo(rita, _NOW))
+    finally:
+        event.remove(engine, "after_cursor_execute", undo)
+    assert undone == [photo, None]
+    assert _photo(engine, photo).status == "unsure"
