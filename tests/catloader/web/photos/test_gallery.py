@@ -202,6 +202,17 @@ def test_photo_page_states_each_verdict_in_words(app: Flask, anna: Person) -> No
     assert "the model has not been tested here yet" in unsure
 
 
+def test_pages_in_italian_negate_correctly(app: Flask, anna: Person) -> None:
+    photo = anna.upload_one()
+    check(app, Verdict.CAT, profile_id="lite0-1")
+    anna.post(f"/photos/{photo}/appeal", {"wish": "not_cat"}, page=f"/photos/{photo}")
+    services_of(app).reviews.decide(photo, anna.id, "not_cat", "", utcnow())
+    page = " ".join(anna.get(f"/photos/{photo}", **{"Accept-Language": "it"}).text.split())
+    assert "In questa foto: nessun gatto." in page
+    assert "Hai chiesto una revisione: nessun gatto." in page
+    assert "mostra nessun" not in page  # Italian has a second negation there
+
+
 @pytest.mark.parametrize(
     ("reason", "sentence"),
     [
