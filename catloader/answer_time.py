@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 16 * 2**20
 """Of an answer without photos. One without an end would fill the memory."""
+_HEAD_BYTES = 256 * 1024
+"""With any number of "100 Continue" before it."""
 
 
 def limited(
@@ -37,7 +39,7 @@ def limited(
 class _Limited(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, total_s: float, bytes_per_s: float, max_bytes: int) -> None:
         self._raw, self._end_s, self._bytes_per_s = raw, time.monotonic() + total_s, bytes_per_s
-        self._left_bytes = max_bytes
+        self.left_bytes = max_bytes
 
     def readable(self) -> bool:
         return True
@@ -48,11 +50,11 @@ class _Limited(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         if time.monotonic() > self._end_s:
             raise TimeoutError("the whole answer took too long")
-        if self._left_bytes < 0:
+        if self.left_bytes < 0:
             raise _too_large()
         received: int | None = self._raw.readinto(buffer)
         self._end_s += (received or 0) / self._bytes_per_s
-        self._left_bytes -= received or 0
+        self.left_bytes -= received or 0
         return received
 
     def close(self) -> None:
@@ -73,10 +75,12 @@ class LimitedResponse(HTTPResponse):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fp = limited(self.fp, self.total_s, self.bytes_per_s, self.max_bytes)
+        self.fp = limited(self.fp, self.total_s, self.bytes_per_s, _HEAD_BYTES)
+        self._raw = self.fp.raw
 
     def begin(self) -> None:
         super().begin()
+        self._raw.left_bytes = self.max_bytes
         if (self.length or 0) > self.max_bytes:  # memory for all of it would be taken at once
             raise _too_large()
 

@@ -91,8 +91,9 @@ class DeletionWorker:
                 deleted += len(gone)
                 for entry in entries:
                     if entry.key in refused:
-                        self._postpone([entry], refused[entry.key])
-                        self._warn(refused[entry.key], f"{entry.key} in {bucket}: {refused[entry.key]}")
+                        reason = refused[entry.key]
+                        self._postpone([entry], reason)
+                        self._warn(reason.replace(entry.key, ""), f"{entry.key} in {bucket}: {reason}")
         return deleted
 
     def _still_there(self, entries: Sequence[Deletion]) -> dict[str, str]:

@@ -61,7 +61,9 @@ class _AnswerTask(WSGITask):  # type: ignore[misc]
         except CatLoaderError as error:
             # The object store failed in the middle of a photo: the cut connection tells the browser.
             self.close_on_finish = True
-            if (suffix := self.channel.server.log_limits.suffix(str(error))) is not None:
+            if (
+                suffix := self.channel.server.log_limits.suffix(getattr(error, "cause", str(error)))
+            ) is not None:
                 logger.warning("%s was cut off: %s%s", logged_path(self.request.path), error, suffix)
         _log_access(self)
 

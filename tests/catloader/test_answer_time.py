@@ -158,13 +158,20 @@ def test_a_large_answer_may_take_longer_than_a_small_one() -> None:
     server.close()
 
 
-@pytest.mark.parametrize("head", ["", "Content-Length: 99999999999999\r\n"], ids=["without end", "announced"])
-def test_an_answer_that_would_fill_the_memory_is_an_error(head: str) -> None:
-    server = _Dripping(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + 100_000 * b"a", number=0)
-    connection = HTTPConnection("127.0.0.1", server.port)
-    connection.response_class = response_class(30, max_bytes=50_000)
-    connection.request("GET", "/")
-    with pytest.raises(OSError, match="too large"):
-        connection.getresponse().read()
-    connection.close()
-    server.close()
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\n" + 2_000_000 * b"a",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n",
+        20_000 * b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+    ids=["without end", "announced", "no head"],
+)
+def test_an_answer_that_would_fill_the_memory_is_an_error(answer: bytes) -> None:
+    with _dripping(answer) as server:
+        connection = HTTPConnection("127.0.0.1", server.port)
+        connection.response_class = response_class(30, max_bytes=1_000_000)
+        connection.request("GET", "/")
+        with pytest.raises(OSError, match="too large"):
+            connection.getresponse().read()
+        connection.close()

@@ -188,6 +188,25 @@ class _Refusing(ObjectStore):
         return others | ({self.refused: "AccessDenied"} if self.refused in keys else {})
 
 
+class _RefusingAll(ObjectStore):
+    def delete_many(self, _bucket: str, keys: Sequence[str]) -> dict[str, str]:
+        return {key: f"The object store refused {key} (InternalError)." for key in keys}
+
+
+def test_a_store_that_refuses_each_object_is_one_line(
+    engine: Engine,
+    ledger: Deletions,
+    objects: ObjectStore,
+    s3_server: EmbeddedS3,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    start = datetime.now(UTC).replace(microsecond=0)
+    reserve(engine, ["a.jpg", "b.jpg", "c.jpg"], start)
+    refusing = store_of(s3_server, (objects.photos_bucket, objects.thumbnails_bucket), kind=_RefusingAll)
+    assert worker(ledger, refusing, lambda: start, sweep_s=10).work_off() == 0
+    assert [record.message.count("InternalError") for record in caplog.records] == [1]
+
+
 def test_an_object_that_the_store_does_not_delete_is_retried_and_delays_no_other(
     engine: Engine,
     ledger: Deletions,

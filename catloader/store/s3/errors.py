@@ -68,7 +68,8 @@ def translated(address: str, what: str) -> Iterator[None]:
         raise NoAnswer(f"The object store at {address} did not answer: {_reason(error)}.") from error
     except (ResponseParserError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise StoreUnavailable(
-            f"The server at {address} answers a request for {what} in another way than S3."
+            f"The server at {address} answers a request for {what} in another way than S3.",
+            cause=f"{address} unreadable",
         ) from error
 
 

@@ -34,11 +34,10 @@ _READ_S = 4
 _WRITE_S = 12
 """Time for the answer to a PUT, after its last byte: room for 25 MB on a disk that writes 2 MB a second."""
 
-_ANSWER_S = 20.0
+_ANSWER_S = 15.0
 """Time for a whole answer, and a second more for each ``_BYTES_PER_S`` of it: a server from which bytes only
 drip would hold a thread for ever."""
-_BYTES_PER_S = 100_000.0
-_ANSWER_BYTES = 256 * 2**20
+_BYTES_PER_S, _ANSWER_BYTES = 100_000.0, 256 * 2**20
 
 
 class ObjectStore:
@@ -198,7 +197,8 @@ class ObjectStore:
             if "ContentLength" not in answer:
                 answer["Body"].close()
                 raise StoreUnavailable(
-                    f"The server at {self.address} does not state the size of {key} (Content-Length)."
+                    f"The server at {self.address} does not state the size of {key} (Content-Length).",
+                    cause=f"{self.address} size",
                 )
         return self._chunks(answer["Body"], key), int(answer["ContentLength"])
 
