@@ -20,24 +20,22 @@ _HEAD_BYTES = 256 * 1024
 """With any number of "100 Continue" before it."""
 
 
-def limited(
-    file: IO[bytes], total_s: float, bytes_per_s: float = math.inf, max_bytes: int = MAX_BYTES
-) -> io.BufferedReader:
-    """Return a socket's file with a limit for everything that is read from it; the file itself is detached.
-
-    The limit is examined between waits, so that it may be exceeded by the socket's own limit.
-
-    Args:
-        total_s: from now on.
-        bytes_per_s: lowest rate of large answers: the bytes received prolong the time accordingly.
-        max_bytes: of everything.
-    """
+def limited(file: IO[bytes], total_s: float) -> io.BufferedReader:
+    """Return a socket's file with limits for all that is read from it; the file itself is detached."""
     assert isinstance(file, io.BufferedReader)
-    return io.BufferedReader(_Limited(file.detach(), total_s, bytes_per_s, max_bytes))
+    return io.BufferedReader(_Limited(file.detach(), total_s, math.inf, MAX_BYTES))
 
 
 class _Limited(io.RawIOBase):
+    """The limits are examined between waits, so that they may be exceeded by the socket's own limit."""
+
     def __init__(self, raw: io.RawIOBase, total_s: float, bytes_per_s: float, max_bytes: int) -> None:
+        """
+        Args:
+            total_s: from now on.
+            bytes_per_s: lowest rate of large answers: the bytes received prolong the time accordingly.
+            max_bytes: of everything.
+        """
         self._raw, self._end_s, self._bytes_per_s = raw, time.monotonic() + total_s, bytes_per_s
         self.left_bytes = max_bytes
 
@@ -75,8 +73,8 @@ class LimitedResponse(HTTPResponse):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fp = limited(self.fp, self.total_s, self.bytes_per_s, _HEAD_BYTES)
-        self._raw = self.fp.raw
+        self._raw = _Limited(self.fp.detach(), self.total_s, self.bytes_per_s, _HEAD_BYTES)
+        self.fp = io.BufferedReader(self._raw)
 
     def begin(self) -> None:
         super().begin()

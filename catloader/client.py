@@ -11,7 +11,9 @@ from typing import Any, Literal, TypeVar
 import requests
 from pydantic import BaseModel, ValidationError
 from requests.auth import AuthBase
+from urllib3.exceptions import LocationParseError
 
+from catloader.answer_time import limit_session
 from catloader.api_models import Appeal, Check, Photo, PhotoPage, Problem, Verdict
 from catloader.errors import CatLoaderError
 from catloader.no_answer import reason_of
@@ -21,13 +23,13 @@ Show = Literal["all", "cat", "unsure", "not_cat", "waiting", "failed"]
 
 _TIMEOUT_S = (10.0, 120.0)
 """Timeout to connect, and between two bytes of the answer: a busy site may take long for a photo."""
+_ANSWER_S = 600.0
+"""Longest time for a whole answer: one that only drips would never end."""
+_ANSWER_BYTES = 64 * 2**20
 _LATER = (429, 502, 503, 504)
 _LONGEST_WAIT_S = 60.0
-_NO_ADDRESS = (
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.InvalidURL,
-)
+_NO_ADDRESS = (ValueError, LocationParseError)
+"""Those of requests are kinds of the first one; not all that come from a redirection are of requests."""
 _PHOTO = {"Content-Type": "application/octet-stream"}
 
 
@@ -72,6 +74,7 @@ class Client:
         self._url, self._tries, self._sleep = url.rstrip("/"), tries, sleep
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
+        limit_session(self._session, _ANSWER_S, _ANSWER_BYTES)
 
     def close(self) -> None:
         self._session.close()
@@ -157,4 +160,4 @@ def _failure(status: int, headers: Mapping[str, str], body: bytes) -> RequestFai
     except ValidationError:  # of a proxy, perhaps
         detail = f"The site answered with HTTP {status}."
     wait = headers.get("Retry-After", "")
-    return RequestFailed(detail, status, int(wait) if wait.isdecimal() else None)
+    return RequestFailed(detail, status, int(wait) if wait.isdecimal() and len(wait) < 10 else None)

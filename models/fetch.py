@@ -135,7 +135,7 @@ class _Download:
     def _store(self, response: requests.Response, part_bytes: int) -> None:
         start = part_bytes if _continues(response, part_bytes) else 0
         length = response.headers.get("Content-Length", "")
-        total_bytes = start + int(length) if length.isdecimal() else None
+        total_bytes = start + int(length) if length.isdecimal() and len(length) < 20 else None
         self._check_space((total_bytes or self._entry.bytes) - start)
         if start == 0:
             self._version.write_text(_version(response))

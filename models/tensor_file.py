@@ -70,7 +70,7 @@ def parse(data: bytes | bytearray) -> dict[str, npt.NDArray[Any]]:
         return {name: _tensor(data, start, **facts) for name, facts in header.items()}
     except NotTensors:
         raise
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise NotTensors("its table of tensors can't be read") from error
 
 

@@ -70,9 +70,11 @@ def _upload(client: Client, path: Path, caption: str) -> str:
     from catloader.client import RequestFailed
 
     try:
+        if path.is_dir():
+            return "it is a folder; name its files."
+        if path.exists() and not path.is_file():  # a pipe may never end, and some devices never do
+            return "it is not a regular file."
         data = path.read_bytes()
-    except IsADirectoryError:
-        return "it is a folder; name its files."
     except OSError as error:
         return f"it can't be read ({error.strerror})."
     try:

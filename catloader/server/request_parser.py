@@ -32,6 +32,8 @@ _HOST = re.compile(r"([\w.-]+|\[[\w:.%-]+\])(:\d{1,5})?", re.ASCII)
 _LINGER_S = 30.0
 """Lingering close: a refused body is read and discarded for this long. A browser that is still sending when
 the connection closes shows "connection reset" instead of the answer."""
+_LINGERED_BYTES = 4 * 2**30
+"""A longer body does not arrive in that time at a gigabit a second, so its client gets the answer at once."""
 
 
 class Rules(Protocol):
@@ -189,7 +191,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         kept = self.body_rcv.buf
         self.body_rcv.buf = _Discarded(len(kept))
         kept.close()
-        self._linger_until_s = time.monotonic() + _LINGER_S
+        lingers = self.content_length <= _LINGERED_BYTES
+        self._linger_until_s = time.monotonic() + _LINGER_S * lingers
 
     def _refuse_unkept(self, data: bytes, error: OSError) -> int:
         """Continue without a body for which the temporary folder has no room.
@@ -209,7 +212,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         return len(data)
 
     def _lingers_too_long(self) -> bool:
-        return not self.completed and time.monotonic() > self._linger_until_s
+        return not self.completed and time.monotonic() >= self._linger_until_s
 
     def _give_up_rest(self) -> None:
         """Answer now, and close the connection: the following bytes are not another request."""

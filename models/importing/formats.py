@@ -66,6 +66,8 @@ def format_of(path: Path) -> Format:
     if path.is_dir():
         return Format(_TENSORFLOWJS, _table(read_folder))
     try:
+        if path.exists() and not path.is_file():  # it would be read twice, and may have no end
+            raise WeightsRefused(f"{path} is not a regular file.")
         with path.open("rb") as file:
             start = file.read(_START_BYTES)
     except FileNotFoundError:

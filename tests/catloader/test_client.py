@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,7 @@ from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import build_engine
 from tests.support.cut_line import cut_line
 from tests.support.environ import environ_without_settings
+from tests.support.left_open import close_left_open
 from tests.support.object_stores import settings_of, store_of
 from tests.support.photo_managers import IMMICH_KEY, manager
 from tests.support.serving import Serving, serving
@@ -165,6 +169,45 @@ def test_a_wrong_address_of_a_proxy_is_not_blamed_on_the_site(monkeypatch: pytes
     monkeypatch.delenv("no_proxy", raising=False)
     with pytest.raises(RequestFailed, match="The address of a proxy"):
         Client("http://photos.example.org", "token", tries=1).photo(1)
+
+
+@pytest.mark.parametrize(
+    ("head", "sentence"),
+    [
+        (b"307 Moved\r\nLocation: http://[::1/", "or one that the site redirects to, is not valid"),
+        (b"307 Moved\r\nLocation: http://\xff/", "or one that the site redirects to, is not valid"),
+        (b"307 Moved\r\nLocation: http://%s.x/" % (b"a" * 300), "or one that the site redirects to, is not"),
+        (b"429 Later\r\nRetry-After: " + 5000 * b"9", "The site answered with HTTP 429"),
+    ],
+)
+def test_odd_heads_of_answers_are_reported_in_one_sentence(head: bytes, sentence: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}", "token", tries=1)
+        asked = pool.submit(client.photo, 1)
+        with listener.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 " + head + b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            with pytest.raises(RequestFailed, match=sentence):
+                asked.result(60)
+        client.close()
+    del asked
+    close_left_open()
+
+
+def test_a_pipe_is_not_uploaded(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("token")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    words = (
+        "upload",
+        tmp_path / "pipe.jpg",
+        "--server",
+        "http://127.0.0.1:1",
+        "--token-file",
+        tmp_path / "token",
+    )
+    done = _catloader(tmp_path, *words)
+    assert "pipe.jpg: it is not a regular file." in done.stdout
+    assert done.returncode == 1
 
 
 def test_files_are_uploaded_from_the_command_line(

@@ -57,6 +57,10 @@ def with_header(header: object, values: bytes = bytes(16)) -> bytes:
         ((1 << 40).to_bytes(8, "little") + b"{}", "does not begin like"),
         ((2).to_bytes(8, "little") + b"{]", "table of tensors can't be read"),
         (with_header({"x": 3}), "table of tensors can't be read"),
+        (
+            with_header({"x": {"dtype": "F32", "shape": [0, 10**30], "data_offsets": [0, 0]}}),
+            "table of tensors can't be read",
+        ),
         (with_header({"x": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}), "type F8_E4M3"),
         (with_header({"x": {"dtype": "F32", "shape": [4], "data_offsets": [0, 12]}}), "truncated"),
         (with_header({"x": {"dtype": "F32", "shape": [4], "data_offsets": [4, 20]}}), "truncated"),

@@ -63,3 +63,11 @@ def test_other_heads_are_accepted(head: bytes) -> None:
     request = _received(head, b"0\r\n\r\n")
     assert request.completed
     assert request.error is None
+
+
+def test_a_body_that_would_take_too_long_is_answered_at_once_and_ends_the_connection() -> None:
+    request = _received(b"POST / HTTP/1.1\nHost: a\nContent-Length: 99000000000", b"x")
+    assert request.completed
+    assert request.headers["CONNECTION"] == "close"
+    shorter = _received(b"POST / HTTP/1.1\nHost: a\nContent-Length: 1000000000", b"x")
+    assert not shorter.completed

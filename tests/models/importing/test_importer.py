@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -238,6 +239,12 @@ def test_broken_files_get_one_plain_sentence(content: bytes, reason: str, tmp_pa
         import_weights(source, tmp_path / "weights")
     assert str(refused.value).startswith("source.bin ")
     assert "\n" not in str(refused.value)
+
+
+def test_a_pipe_is_refused_without_a_wait_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(WeightsRefused, match=r"pipe\.safetensors is not a regular file\."):
+        import_weights(tmp_path / "pipe.safetensors", tmp_path)
 
 
 def test_a_missing_file_and_an_unwritable_folder_are_named(tmp_path: Path) -> None:
