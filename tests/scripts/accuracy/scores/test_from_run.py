@@ -21,7 +21,9 @@ from checker.evaluation.calibrate import calibrate
 from checker.evaluation.data_sets.read import labelled_photos
 from checker.evaluation.examples import CalibrationSet
 from checker.evaluation.measure import measure
+from checker.evaluation.photos import LabelledPhoto
 from checker.evaluation.variants import NamedVariant
+from checker.ports import Classifier
 from scripts import benchmark_accuracy
 from tests.support.labelled_folder import labelled_folder
 
@@ -30,13 +32,25 @@ LITE0, HOUSE_CAT = "efficientnet_lite0", SUBJECTS["house_cat"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a plan named ``run`` that is done, its photos, and a profile fitted on them."""
+    """A data folder with two plans that are done, photos, and a profile fitted on them."""
     folder = tmp_path_factory.mktemp("from-run")
     data = labelled_folder(folder / "photos", cat=20, not_cat=22, wild_feline=1)
     classifier = NamedVariant(LITE0, precision="fp32").load()
     photos = labelled_photos(data)
+    _run(folder, "run", photos, classifier)
+    _run(folder, "other", photos[18:22], classifier)
+    measured = CalibrationSet.of(HOUSE_CAT, measure(photos, classifier))
+    info, preprocessing = classifier.model_info, classifier.preprocessing
+    profile = calibrate(measured, info, preprocessing, HOUSE_CAT, fit_head=False)
+    (folder / "profiles").mkdir()
+    profile.save(folder / "profiles/own.json")
+    classifier.close()
+    return folder
+
+
+def _run(folder: Path, name: str, photos: list[LabelledPhoto], classifier: Classifier) -> None:
     plan = plan_labelled(
-        folder / "bulk/run", files(photos), FILES, classifier, HOUSE_CAT, unit_rows=9, augmentations=False
+        folder / "bulk" / name, files(photos), FILES, classifier, HOUSE_CAT, unit_rows=9, augmentations=False
     )
     settings = Settings(
         data_dir=folder,
@@ -52,13 +66,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     services = build(settings, checker=False)
     assert [progress.left for progress in run(services, plan)][-1] == 0
     services.close()
-    measured = CalibrationSet.of(HOUSE_CAT, measure(photos, classifier))
-    info, preprocessing = classifier.model_info, classifier.preprocessing
-    profile = calibrate(measured, info, preprocessing, HOUSE_CAT, fit_head=False)
-    (folder / "profiles").mkdir()
-    profile.save(folder / "profiles/own.json")
-    classifier.close()
-    return folder
 
 
 def _measured(out: Path, *words: str) -> tuple[dict[str, Any], list[dict[str, str]]]:
@@ -98,3 +105,12 @@ def test_data_and_a_run_exclude_each_other(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit):
         benchmark_accuracy.main(["--from-run", "run", "--positions"])
     assert "a run has no corrupted or moved photos" in capsys.readouterr().err
+
+
+def test_runs_of_different_photos_are_not_compared(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CATLOADER_DATA_DIR", str(folder))
+    options = ["--max-fpr", "0.05", "--max-fnr", "0.05", "--json", str(tmp_path / "out.json")]
+    assert benchmark_accuracy.main(["--from-run", "run,other", *options]) == 2
+    assert "run and other are runs of different photos" in capsys.readouterr().err
