@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, insert, select, text
+from sqlalchemy import Engine, event, insert, select
 
 from catloader.errors import CatLoaderError, StoreUnavailable
 from catloader.store.db.accounts.api_tokens import ApiTokens
@@ -36,6 +36,7 @@ from catloader.store.db.staff.audit_log import COMMAND_LINE
 from catloader.store.db.staff.random_audits import RandomAudits
 from catloader.store.db.staff.reviews import Reviews
 from catloader.store.db.staff.takedowns import Takedowns
+from tests.support.locks import until_it_waits
 from tests.support.rows import add_photos, delete_photo, new_photo, some_user
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -322,9 +323,7 @@ def _deleting(engine: Engine, place: int, delete: Callable[[], object]) -> Itera
             return
         if statements == place:
             deletions.append(pool.submit(delete))
-            while not deletions[0].done() and not _is_waiting(engine):
-                with contextlib.suppress(TimeoutError):
-                    deletions[0].exception(timeout=0.02)
+            until_it_waits(engine, deletions[0])
         statements += 1
 
     with ThreadPoolExecutor(1) as pool:
@@ -335,16 +334,3 @@ def _deleting(engine: Engine, place: int, delete: Callable[[], object]) -> Itera
             event.remove(engine, "before_cursor_execute", before)
             for deletion in deletions:
                 deletion.result(timeout=60)
-
-
-def _is_waiting(engine: Engine) -> bool:
-    """Return True if a transaction waits for a lock; in SQLite every second writer does."""
-    if engine.dialect.name == "sqlite":
-        return True
-    query = text(
-        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    with engine.connect() as connection:
-        raw = connection.connection.cursor()
-        raw.execute(query.text)
-        return raw.fetchone() is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +34,7 @@ from catloader.store.db.schema import (
 )
 from catloader.store.db.staff.reviews import Reviews
 from catloader.store.db.tables.reviews import appeals
+from tests.support.locks import until_it_waits
 from tests.support.rows import add_photos, some_user
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -186,8 +186,7 @@ def test_an_account_is_deleted_before_or_after_a_link_is_made_for_it(
         def delete_now(_c: Any, _cursor: Any, statement: str, *_more: Any) -> None:
             if not deletions and statement.startswith("SELECT users."):
                 deletions.append(pool.submit(Users(engine).delete, user.id))
-                with contextlib.suppress(TimeoutError):
-                    deletions[0].exception(timeout=0.5)  # it waits for the account, or is done
+                until_it_waits(engine, deletions[0])
 
         event.listen(engine, "after_cursor_execute", delete_now)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -27,6 +27,7 @@ from catloader.store.db.schema import (
     share_links,
     users,
 )
+from tests.support.locks import until_it_waits
 from tests.support.rows import add_photos, some_user
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,7 +83,7 @@ def test_a_link_to_an_address_that_is_being_changed_confirms_no_other(engine: En
             changed = update(users).where(users.c.id == user.id).values(email="victim@example.org")
             connection.execute(changed)
             used = thread.submit(use[purpose], token)
-            wait([used], timeout=0.5)  # it has read the link before the change is committed
+            until_it_waits(engine, used)
         assert not used.result()
     kept = Users(engine).by_id(user.id)
     assert kept

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import check_log, likes, photos, users
 from catloader.store.kinds import ObjectKind
 from tests.catloader.store.db.accounts.test_sessions import sessions_of
+from tests.support.locks import until_it_waits
 from tests.support.rows import add_photo, delete_photo, new_photo, some_user
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -109,8 +109,7 @@ def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine:
         def upload_now(_c: Any, _cursor: Any, statement: str, *_more: Any) -> None:
             if statement.startswith("DELETE FROM images"):  # the photos are gone; the account is next
                 uploads.append(pool.submit(store.add, new, utcnow()))
-                with contextlib.suppress(TimeoutError):
-                    uploads[0].exception(timeout=0.5)  # it waits for the account, or is done
+                until_it_waits(engine, uploads[0])
 
         event.listen(engine, "after_cursor_execute", upload_now)
         try:

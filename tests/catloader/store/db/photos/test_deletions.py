@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,7 @@ from catloader.store.db.photos.photo_rows import NewPhoto
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import deletions
 from catloader.store.kinds import ObjectKind
+from tests.support.locks import until_it_waits
 from tests.support.rows import add_photo, new_photo, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -73,12 +74,11 @@ def test_receipt_is_done_when_two_processes_remove_its_last_rows_together(engine
     add_photo(engine, user.id)
     assert Users(engine).delete(user.id, _NOW, receipt=token_digest(token)) == 1
     photo, thumbnail = (row.id for row in ledger.due(10, _NOW))
-    other = threading.Thread(target=ledger.done, args=([thumbnail],))
-    with writing(engine) as connection:
+    with ThreadPoolExecutor(1) as pool, writing(engine) as connection:
         remove(connection, [photo])
-        other.start()
-        other.join(0.5)  # it waits for the end of this transaction
-    other.join()
+        other = pool.submit(ledger.done, [thumbnail])
+        until_it_waits(engine, other)
+    other.result()
     receipt = Receipts(engine).of(token)
     assert receipt
     assert (receipt.left, receipt.done_at is None) == (0, False)
