@@ -22,7 +22,7 @@ api_tokens = Table(
     sqlite_autoincrement=True,  # the address of a revoked token must not lead to another one
 )
 
-# A row is deleted with its photo, or after a day.
+# A row is deleted with its photo, or by the account's first upload with a key after a day.
 upload_keys = Table(
     "upload_keys",
     metadata,

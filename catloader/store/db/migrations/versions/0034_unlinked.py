@@ -1,4 +1,4 @@
-"""Marks of accounts that were unlinked from a provider."""
+"""Add marks of accounts that were unlinked from a provider."""
 
 from __future__ import annotations
 
