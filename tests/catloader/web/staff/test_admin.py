@@ -132,6 +132,19 @@ def test_administrators_cannot_make_a_password_link_for_their_own_account(admini
     assert (refused.status_code, "on the account page" in refused.text) == (400, True)
 
 
+def test_administrators_cannot_change_their_own_role_access_or_second_factor(
+    app: Flask, administrator: Person, anna: Person
+) -> None:
+    services_of(app).users.grant(
+        anna.id, "admin"
+    )  # so that the rule on the last administrator is not the reason
+    path = f"/admin/users/{administrator.id}"
+    for act, fields in (("role", {"role": "user"}), ("access", {}), ("second-factor/remove", {})):
+        refused = administrator.post(f"{path}/{act}", fields, page=path)
+        assert (refused.status_code, "your own role or access" in refused.text) == (400, True), act
+    assert administrator.get(path).status_code == 200
+
+
 def test_a_link_sets_a_new_password_once(
     app: Flask, engine: Engine, administrator: Person, anna: Person
 ) -> None:
