@@ -200,7 +200,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         Only the receiver of a body of known length can be called again: it has changed nothing when it fails.
         """
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)  # else, say, too many open files
-        if (suffix := self._log_limits.suffix(str(error))) is not None:
+        if (suffix := self._log_limits.suffix(str(error.errno))) is not None:  # not by the file's name
             logger.error(
                 "A request's body can't be kept in the temporary folder: %s%s", error.strerror, suffix
             )

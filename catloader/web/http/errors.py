@@ -227,9 +227,9 @@ def _os_error(error: OSError) -> tuple[str | Response, int]:
         return _unexpected(error)
     line = f"{request.method} {logged_path(request.path)}: {error.strerror}"
     if error.errno in _FULL:  # large uploads pass through the temporary folder
-        log_once_a_minute(str(error), f"{line} (data folder or temporary folder)")
+        log_once_a_minute(str(error.errno), f"{line} (data folder or temporary folder)")
         return error_response(507)
-    log_once_a_minute(str(error), f"{line}: {error.filename}" if error.filename else line)
+    log_once_a_minute(str(error.errno), f"{line}: {error.filename}" if error.filename else line)
     return error_response(503)
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+
 import pytest
 
 from catloader.server.connections import adjustments
@@ -71,3 +76,22 @@ def test_a_body_that_would_take_too_long_is_answered_at_once_and_ends_the_connec
     assert request.headers["CONNECTION"] == "close"
     shorter = _received(b"POST / HTTP/1.1\nHost: a\nContent-Length: 1000000000", b"x")
     assert not shorter.completed
+
+
+class _Uploads(FormsOnly):
+    def body_bytes(self, _method: str, _path: str, _headers: Mapping[str, str]) -> int:
+        return 2**20
+
+
+def test_bodies_that_cannot_be_kept_are_one_line_whatever_the_names_of_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    limits, body = LogLimits(), 200_000 * b"x"
+    for _ in range(2):
+        request = Parser(adjustments(connections=1), _Uploads(), limits)
+        request.received(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body))
+        request.received(body)
+        assert request.refused == HTTPStatus.SERVICE_UNAVAILABLE
+    (record,) = caplog.records
+    assert "No such file or directory" in record.message
