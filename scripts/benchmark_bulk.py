@@ -60,7 +60,9 @@ def main(argv: list[str] | None = None) -> int:
         "--watch", type=number(int, 1, 86_400), default=40, help="seconds to watch it after the first unit"
     )
     parser.add_argument("--unit-rows", type=number(int, 1, 100_000), default=50, help="photos in a unit")
-    parser.add_argument("--engines", choices=["local,ray", "local", "ray"], default="local,ray")
+    parser.add_argument(
+        "--engines", choices=["local,ray", "local", "ray"], metavar="local|ray|local,ray", default="local,ray"
+    )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     require("psutil", "pyarrow", *(["ray"] if "ray" in arguments.engines else []))

@@ -105,6 +105,18 @@ def existing_folder(name: str) -> Path:
     return path
 
 
+def existing_file(name: str) -> Path:
+    """Parse an argument that names a file.
+
+    Raises:
+        argparse.ArgumentTypeError: there is none.
+    """
+    path = Path(name)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {name}")
+    return path
+
+
 def new_file(name: str) -> Path:
     """Parse an argument that names a file to write, and make its folder before the work begins.
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
-from scripts.command_line import new_file, report_errors
+from scripts.command_line import existing_folder, new_file, report_errors
 
 
 @report_errors
@@ -21,8 +20,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("first", type=Path, metavar="FIRST")
-    parser.add_argument("second", type=Path, metavar="SECOND")
+    parser.add_argument("first", type=existing_folder, metavar="FIRST")
+    parser.add_argument("second", type=existing_folder, metavar="SECOND")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     from checker.evaluation.provenance import provenance

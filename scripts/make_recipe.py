@@ -23,7 +23,7 @@ import scripts  # noqa: F401 - first: finds the packages without an installation
 from models.catalogue import resolve
 from models.openvino_ir import SHIPPED, read_manifest, verify
 from models.recipes import Integers, Recipe, tensors_of, write_recipe
-from scripts.command_line import CannotRun, report_errors
+from scripts.command_line import CannotRun, existing_file, report_errors
 
 _EPSILONS = (1e-5, 1.001e-5, 1e-3)
 _TRIED_OUTPUTS = 16
@@ -49,7 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
         "manifest",
-        type=Path,
+        type=existing_file,
         help="manifest of the variant: its .json, which lies next to the two other files",
     )
     parser.add_argument("--output", type=Path, default=SHIPPED, help="folder of the recipe")

@@ -18,12 +18,11 @@ import random
 import sys
 from collections.abc import Generator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import scripts  # noqa: F401 - first: finds the packages without an installation
 from checker.plurals import counted
-from scripts.command_line import CannotRun, number, report_errors, require
+from scripts.command_line import CannotRun, existing_file, number, report_errors, require
 
 if TYPE_CHECKING:
     import simpy
@@ -167,7 +166,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("measured", type=Path, help="what `benchmark_scale.py --json` wrote")
+    parser.add_argument("measured", type=existing_file, help="what `benchmark_scale.py --json` wrote")
     parser.add_argument("--photos-per-day", type=number(float, 1, 1e12), default=1e6)
     parser.add_argument(
         "--uploads-at-once", type=number(int, 1, 100_000), default=16, help="in all web processes"

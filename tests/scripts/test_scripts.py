@@ -66,6 +66,22 @@ def test_the_readme_has_a_command_for_each_script(script: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("script", "arguments", "sentence"),
+    [
+        ("compare_profiles", ["/no/such", "/no/other"], "argument FIRST: there is no folder /no/such"),
+        ("make_recipe", ["/no/such.json"], "argument manifest: there is no file /no/such.json"),
+        ("simulate_fleet", ["/no/such.json"], "there is no file /no/such.json"),
+        ("benchmark_bulk", ["--engines", "x"], "[--engines local|ray|local,ray]"),
+    ],
+)
+def test_a_missing_file_or_a_wrong_choice_is_named(script: str, arguments: list[str], sentence: str) -> None:
+    command = [sys.executable, f"scripts/{script}.py", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(
     ("script", "arguments", "package", "file"),
     [
         ("benchmark_pipeline", ["--quick"], "psutil", "requirements-bench.txt"),
