@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from catloader.store.db.checks.check_log import Logged
 from catloader.store.db.photos.photo_rows import DecidedPhoto
 from checker.errors import CheckerError
 from checker.values import Claim, Outcome
@@ -28,9 +27,17 @@ def map_pages(
             yield from pool.map(work, page)
 
 
-def claim_on(photo_id: int, photo: Logged | DecidedPhoto) -> Claim:
-    """Return a claim with the photo's objects that is not in any queue."""
-    return Claim(photo_id, "", photo.photo_key, photo.thumbnail_key, attempt=1)
+def claim_on(photo: DecidedPhoto) -> Claim:
+    """Return a claim on a photo that is not in any queue."""
+    return Claim(
+        photo.photo_id,
+        "",
+        photo.photo_key,
+        photo.thumbnail_key,
+        attempt=1,
+        photo_sha256=photo.photo_sha256,
+        thumbnail_sha256=photo.thumbnail_sha256,
+    )
 
 
 def without_machine_failure(outcome: Outcome) -> Outcome:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from catloader.checks.past_photos import claim_on, map_pages, without_machine_failure
+from catloader.checks.past_photos import map_pages, without_machine_failure
 from catloader.store.db.checks.check_log import CheckLog, CheckRecord, Logged, ReplayKey
 from checker.decision.operating_point import ThresholdRule, Thresholds
 from checker.pipeline import check_batch
 from checker.ports import Classifier, ImageSource
-from checker.values import Decision, ModelInfo, Outcome, Verdict
+from checker.values import Claim, Decision, ModelInfo, Outcome, Verdict
 
 CPU_TOLERANCE = 1e-5
 """Tolerance of a score. The same processor gives the same bits; another kind sums in another order (1e-6)."""
@@ -78,7 +78,7 @@ def _replay_one(logged: Logged, source: ImageSource, classifier: Classifier, rul
         # The one of the record applied to this photo: a soft one has its own.
         thresholds = Thresholds(record.cat_at, record.not_cat_below, soft_cat_at=record.cat_at)
         rule = rule.with_thresholds(thresholds)
-    claim = claim_on(record.photo_id, logged)
+    claim = Claim(record.photo_id, "", logged.photo_key, logged.thumbnail_key, attempt=1)
     outcome = without_machine_failure(check_batch([claim], source, classifier, rule)[0])
     if (rendition := _replaced_rendition(record, outcome)) is not None:
         return Replayed(logged, f"the {rendition} in the store is not the one that was checked")

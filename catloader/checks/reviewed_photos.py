@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from catloader.checks.past_photos import claim_on
 from catloader.store.db.photos.photos import Photos
-from catloader.store.kinds import ObjectKind
-from catloader.store.s3.objects import ObjectStore
+from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker.evaluation.photos import LabelledPhoto, naming
-from checker.values import Rendition
+from checker.pipeline import fetch
+from checker.ports import ImageSource
+from checker.values import Claim, Rendition
 
 DATABASE = "database"
 """The name of these photos on a command line."""
@@ -16,24 +18,20 @@ DATABASE = "database"
 
 def reviewed_photos(photos: Photos, objects: ObjectStore) -> list[LabelledPhoto]:
     """Return every reviewed photo, labelled with the person's verdict; ``read`` fetches it from the store."""
-    return [
-        stored_photo(photo.photo_id, photo.photo_key, photo.thumbnail_key, photo.human_verdict or "", objects)
-        for photo in photos.reviewed()
-    ]
+    source = S3ImageSource(objects)
+    return [stored_photo(claim_on(photo), photo.human_verdict or "", source) for photo in photos.reviewed()]
 
 
-def stored_photo(
-    id: int, photo_key: str, thumbnail_key: str, label: str, objects: ObjectStore
-) -> LabelledPhoto:
+def stored_photo(claim: Claim, label: str, source: ImageSource) -> LabelledPhoto:
     """Return a photo of the site with this label."""
-    name = photo_name(id)
+    name = photo_name(claim.photo_id)
 
     def renditions() -> Mapping[Rendition, bytes]:
         with naming(name):
-            return {
-                Rendition.PHOTO: objects.get(ObjectKind.PHOTO, photo_key),
-                Rendition.THUMBNAIL: objects.get(ObjectKind.THUMBNAIL, thumbnail_key),
-            }
+            (item,) = fetch([claim], source)
+            if item.error is not None:
+                raise item.error
+            return item.renditions
 
     return LabelledPhoto(name, label, renditions)
 

@@ -52,7 +52,7 @@ def shadow(
     sample: int | None = None,
     workers: int = 1,
 ) -> Iterator[Compared | None]:
-    """Yield both models' decisions on photos with a verdict; None for a photo that can't be read any more.
+    """Yield both models' decisions on photos with a verdict; None for a photo that can't be read, or was altered.
 
     Both models see the same bytes, fetched once.
 
@@ -64,7 +64,7 @@ def shadow(
     """
 
     def compare(photo: DecidedPhoto) -> Compared | None:
-        (fetched,) = fetch([claim_on(photo.photo_id, photo)], source)
+        (fetched,) = fetch([claim_on(photo)], source)
         decisions = []
         for model in (current, candidate):
             copy = replace(fetched, renditions=dict(fetched.renditions))  # ``classify`` empties them

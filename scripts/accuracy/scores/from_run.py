@@ -11,12 +11,14 @@ import numpy as np
 from catloader.bulk.calibration import variant_of
 from catloader.bulk.engines.sources import TABLE
 from catloader.bulk.kept.columns import kept_units
+from catloader.bulk.kept.keeper import claim_of
 from catloader.bulk.kept.results import calibration_set, model_of
 from catloader.bulk.manifest import Label, PlannedPhoto, read_units
 from catloader.bulk.plan import Plan
 from catloader.checks.reviewed_photos import stored_photo
 from catloader.server.object_store import shared_or_own_object_store
 from catloader.settings import Settings
+from catloader.store.s3.objects import S3ImageSource
 from catloader.wiring import build_object_store
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import Subject
@@ -86,11 +88,8 @@ def open_run_photos(plan: Plan, settings: Settings) -> Iterator[list[LabelledPho
             yield photos
         return
     with shared_or_own_object_store(settings) as with_s3:
-        objects = build_object_store(with_s3)
-        yield [
-            stored_photo(photo.photo_id, photo.photo_key, photo.thumbnail_key, _label(photo)[1], objects)
-            for photo in planned
-        ]
+        source = S3ImageSource(build_object_store(with_s3))
+        yield [stored_photo(claim_of(photo), _label(photo)[1], source) for photo in planned]
 
 
 def _label(photo: PlannedPhoto) -> tuple[str, str, str]:

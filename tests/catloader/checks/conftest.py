@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import check_log, photos
+from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import load_classifier_and_rule
 from checker.decision.operating_point import ThresholdRule
@@ -121,6 +123,14 @@ class CheckedSite:
         """Change the photo's rows in the check log."""
         with writing(self.engine) as connection:
             connection.execute(update(check_log).where(check_log.c.photo_id == id).values(columns))
+
+    def store_instead(self, id: int, data: bytes, *, known: bool) -> None:
+        """Replace the photo's bytes in the store; ``known``: the row gets their SHA-256."""
+        self.objects.put(ObjectKind.PHOTO, self.row(id).photo_key, data)
+        if known:
+            values = {"sha256": hashlib.sha256(data).hexdigest()}
+            with writing(self.engine) as connection:
+                connection.execute(update(photos).where(photos.c.id == id).values(values))
 
     def row(self, id: int) -> Any:
         with reading(self.engine) as connection:

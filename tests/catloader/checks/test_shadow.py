@@ -47,8 +47,19 @@ def test_shadow_runs_another_model_on_the_same_bytes(site: CheckedSite) -> None:
 
 
 def test_shadow_leaves_out_unreadable_photos(site: CheckedSite) -> None:
-    site.objects.put(ObjectKind.PHOTO, site.row(site.ids[0]).photo_key, b"not a photo")
+    site.store_instead(site.ids[0], b"not a photo", known=True)
     assert [result.photo.photo_id for result in site.shadow(site.rule)] == site.ids[1:]
+
+
+def test_shadow_leaves_out_altered_photos_and_logs_them(
+    site: CheckedSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = site.ids[:2]
+    other = site.objects.get(ObjectKind.PHOTO, site.row(second).photo_key)
+    site.store_instead(first, other, known=False)
+    assert [result.photo.photo_id for result in site.shadow(site.rule)] == site.ids[1:]
+    (alarm,) = (record.message for record in caplog.records if record.levelname == "ERROR")
+    assert alarm.startswith(f"photo {first}: the object store holds other bytes")
 
 
 def test_shadow_leaves_out_photos_in_the_bin(site: CheckedSite, engine: Engine) -> None:

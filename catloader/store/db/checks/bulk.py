@@ -14,7 +14,7 @@ from catloader.store.db.checks.rechecks import RecheckFilter, conditions_of
 from catloader.store.db.clock import database_now
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.paging import pages
-from catloader.store.db.photos.photo_rows import DecidedPhoto, has_verdict, not_in_bin
+from catloader.store.db.photos.photo_rows import DECIDED, DecidedPhoto, has_verdict, not_in_bin
 from catloader.store.db.schema import check_log, photos
 from catloader.store.db.tables.utc_datetime import UtcDateTime
 from checker.decision.operating_point import UNCALIBRATED
@@ -91,9 +91,8 @@ class BulkTable:
 
     def by_id(self, ids: Sequence[int]) -> dict[int, DecidedPhoto]:
         """Return photos by their id; those that were deleted meanwhile are missing."""
-        columns = (photos.c.id, photos.c.photo_key, photos.c.thumbnail_key, photos.c.human_verdict)
         with reading(self._engine) as connection:
-            rows = connection.execute(select(*columns).where(photos.c.id.in_(ids))).all()
+            rows = connection.execute(select(*DECIDED).where(photos.c.id.in_(ids))).all()
         return {row.id: DecidedPhoto(*row) for row in rows}
 
     def seconds_per_photo(self, model: str) -> float | None:

@@ -76,8 +76,20 @@ class DecidedPhoto:
     photo_id: int
     photo_key: str
     thumbnail_key: str
+    photo_sha256: str | None
+    thumbnail_sha256: str | None
     human_verdict: str | None
 
+
+DECIDED = (
+    photos.c.id,
+    photos.c.photo_key,
+    photos.c.thumbnail_key,
+    photos.c.sha256,
+    photos.c.thumbnail_sha256,
+    photos.c.human_verdict,
+)
+"""The columns of a ``DecidedPhoto``."""
 
 _OBJECT_COLUMNS = {
     ObjectKind.PHOTO: photos.c.photo_key,

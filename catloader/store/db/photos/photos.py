@@ -24,6 +24,7 @@ from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.paging import pages
 from catloader.store.db.photos.deletions import cancel, expire, reserve
 from catloader.store.db.photos.photo_rows import (
+    DECIDED,
     DecidedPhoto,
     NewPhoto,
     Photo,
@@ -35,8 +36,6 @@ from catloader.store.db.photos.upload_keys import UploadKey, add_key
 from catloader.store.db.schema import Status, photos
 from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.texts import folded
-
-_DECIDED = (photos.c.id, photos.c.photo_key, photos.c.thumbnail_key, photos.c.human_verdict)
 
 
 class Photos:
@@ -155,16 +154,16 @@ class Photos:
         Args:
             sample: only so many, drawn at random.
         """
-        for rows in pages(self._engine, select(*_DECIDED).where(has_verdict()), photos.c.id, sample):
-            yield [_decided(row) for row in rows]
+        for rows in pages(self._engine, select(*DECIDED).where(has_verdict()), photos.c.id, sample):
+            yield [DecidedPhoto(*row) for row in rows]
 
     def reviewed(self) -> list[DecidedPhoto]:
         """Return the photos that have a person's verdict, by rising id."""
         query = (
-            select(*_DECIDED).where(photos.c.human_verdict.is_not(None), not_in_bin()).order_by(photos.c.id)
+            select(*DECIDED).where(photos.c.human_verdict.is_not(None), not_in_bin()).order_by(photos.c.id)
         )
         with reading(self._engine) as connection:
-            return [_decided(row) for row in connection.execute(query)]
+            return [DecidedPhoto(*row) for row in connection.execute(query)]
 
     def count_by_status(self, owner_id: int | None = None) -> dict[str, int]:
         """Count photos, also those in the bin; every status is a key, with 0 if there are none."""
@@ -194,10 +193,6 @@ class Photos:
     def _all(self, query: Select[Any]) -> list[Photo]:
         with reading(self._engine) as connection:
             return [Photo(**row._mapping) for row in connection.execute(query)]
-
-
-def _decided(row: Any) -> DecidedPhoto:
-    return DecidedPhoto(row.id, row.photo_key, row.thumbnail_key, row.human_verdict)
 
 
 def _objects(new: NewPhoto) -> list[StoredObject]:
