@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from catloader.store.db.engine import make_engine, writing
+from catloader.store.db.engine import make_engine
 from catloader.store.db.migrate import migrate
-from catloader.store.db.schema import metadata
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.evaluation.photos import UnusablePhotos
@@ -24,6 +23,7 @@ from tests.support import hostile, postgres, processor, run_folder, weights
 from tests.support.hostile import HostileCorpus
 from tests.support.object_stores import empty_buckets, store_of
 from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
+from tests.support.rows import empty_tables
 from tests.support.signals import restore_for_children
 
 pytest_plugins = [
@@ -146,9 +146,7 @@ def _migrated(request: pytest.FixtureRequest, folder_in_memory: Path) -> Iterato
 @pytest.fixture
 def engine(_migrated: Engine) -> Engine:
     """Run the test on SQLite and on PostgreSQL, with empty tables."""
-    with writing(_migrated) as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
+    empty_tables(_migrated)
     return _migrated
 
 

@@ -52,7 +52,7 @@ def shadow(
     sample: int | None = None,
     workers: int = 1,
 ) -> Iterator[Compared | None]:
-    """Yield both models' decisions on photos with a verdict; None for a photo that can't be read, or was altered.
+    """Yield both models' decisions on photos with a verdict; None for one that can't be read or was altered.
 
     Both models see the same bytes, fetched once.
 

