@@ -11,9 +11,8 @@ from flask import Flask
 
 from catloader import create_app
 from catloader.settings import Settings
-from catloader.store.db.engine import writing
-from catloader.store.db.schema import metadata
 from catloader.wiring import build
+from tests.support.rows import empty_tables
 from tests.support.serving import add_tables
 from tests.support.site import COMPILED, services_of
 
@@ -44,6 +43,4 @@ def accounts_site(folder: Path, **settings: Any) -> Iterator[Flask]:
 
 def empty(app: Flask) -> None:
     """Delete all rows, for the next test."""
-    with writing(services_of(app).engine) as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
+    empty_tables(services_of(app).engine)

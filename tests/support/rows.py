@@ -16,7 +16,6 @@ from catloader.store.db.photos.photo_rows import NewPhoto
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import metadata, photos
 
-
 _TABLES = [table.name for table in reversed(metadata.sorted_tables)]
 _WITH_ROWS = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})" for name in _TABLES)
 

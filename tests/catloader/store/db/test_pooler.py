@@ -20,14 +20,14 @@ from sqlalchemy import Engine, make_url, select
 from catloader.demo.client import free_port, until
 from catloader.doctor.dispatch import notifications
 from catloader.store.db.checks.queue import SqlCheckQueue
-from catloader.store.db.engine import make_engine, reading, writing
+from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.migrate import migrate
 from catloader.store.db.notifications import Listener, notify
 from catloader.store.db.photos.photos import Photos
-from catloader.store.db.schema import check_log, metadata
+from catloader.store.db.schema import check_log
 from tests.checker.contract.queue import decided
 from tests.conftest import require
-from tests.support.rows import add_photos
+from tests.support.rows import add_photos, empty_tables
 from tests.support.wake_up_counter import WakeUpCounter
 
 
@@ -82,9 +82,7 @@ def _wait_for(port: int, pooler: subprocess.Popen[bytes], log: Path) -> None:
 
 def test_uploads_and_checks_work_behind_a_transaction_pooler(pooled: Engine) -> None:
     migrate(pooled)
-    with writing(pooled) as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
+    empty_tables(pooled)
     ids = add_photos(pooled, 60)
     queue = SqlCheckQueue(pooled, lease_s=60, max_attempts=3, backoff_s=1)
 
