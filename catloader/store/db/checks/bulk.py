@@ -14,7 +14,7 @@ from catloader.store.db.checks.rechecks import RecheckFilter, conditions_of
 from catloader.store.db.clock import database_now
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.paging import pages
-from catloader.store.db.photos.photo_rows import DECIDED, DecidedPhoto, has_verdict, not_in_bin
+from catloader.store.db.photos.photo_rows import DECIDED, DecidedPhoto, decided_photo, has_verdict, not_in_bin
 from catloader.store.db.schema import check_log, photos
 from catloader.store.db.tables.utc_datetime import UtcDateTime
 from checker.decision.operating_point import UNCALIBRATED
@@ -93,7 +93,7 @@ class BulkTable:
         """Return photos by their id; those that were deleted meanwhile are missing."""
         with reading(self._engine) as connection:
             rows = connection.execute(select(*DECIDED).where(photos.c.id.in_(ids))).all()
-        return {row.id: DecidedPhoto(*row) for row in rows}
+        return {row.id: decided_photo(row) for row in rows}
 
     def seconds_per_photo(self, model: str) -> float | None:
         """Return one worker's time for a photo, the median of the last checks by ``model``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -89,7 +90,12 @@ DECIDED = (
     photos.c.thumbnail_sha256,
     photos.c.human_verdict,
 )
-"""The columns of a ``DecidedPhoto``."""
+"""The columns that ``decided_photo`` takes."""
+
+
+def decided_photo(row: Any) -> DecidedPhoto:
+    return DecidedPhoto(*row)
+
 
 _OBJECT_COLUMNS = {
     ObjectKind.PHOTO: photos.c.photo_key,

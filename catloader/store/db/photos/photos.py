@@ -28,6 +28,7 @@ from catloader.store.db.photos.photo_rows import (
     DecidedPhoto,
     NewPhoto,
     Photo,
+    decided_photo,
     has_verdict,
     not_in_bin,
     status_is,
@@ -155,7 +156,7 @@ class Photos:
             sample: only so many, drawn at random.
         """
         for rows in pages(self._engine, select(*DECIDED).where(has_verdict()), photos.c.id, sample):
-            yield [DecidedPhoto(*row) for row in rows]
+            yield [decided_photo(row) for row in rows]
 
     def reviewed(self) -> list[DecidedPhoto]:
         """Return the photos that have a person's verdict, by rising id."""
@@ -163,7 +164,7 @@ class Photos:
             select(*DECIDED).where(photos.c.human_verdict.is_not(None), not_in_bin()).order_by(photos.c.id)
         )
         with reading(self._engine) as connection:
-            return [DecidedPhoto(*row) for row in connection.execute(query)]
+            return [decided_photo(row) for row in connection.execute(query)]
 
     def count_by_status(self, owner_id: int | None = None) -> dict[str, int]:
         """Count photos, also those in the bin; every status is a key, with 0 if there are none."""
