@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from catloader.store.db.photos.photo_rows import DecidedPhoto
 from checker.errors import CheckerError
 from checker.values import Claim, Outcome
 
@@ -27,8 +26,27 @@ def map_pages(
             yield from pool.map(work, page)
 
 
-def claim_on(photo: DecidedPhoto) -> Claim:
-    """Return a claim on a photo that is not in any queue."""
+class StoredPhoto(Protocol):
+    """The parts of a photo that a claim names."""
+
+    @property
+    def photo_id(self) -> int: ...
+
+    @property
+    def photo_key(self) -> str: ...
+
+    @property
+    def thumbnail_key(self) -> str: ...
+
+    @property
+    def photo_sha256(self) -> str | None: ...
+
+    @property
+    def thumbnail_sha256(self) -> str | None: ...
+
+
+def claim_on(photo: StoredPhoto) -> Claim:
+    """Return a claim on a photo that is not in any queue, so that nobody else can have it."""
     return Claim(
         photo.photo_id,
         "",

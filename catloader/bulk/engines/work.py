@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from catloader.bulk.kept.keeper import Contents, Keeper, Recorder, claim_of
+from catloader.bulk.kept.keeper import Contents, Keeper, Recorder
 from catloader.bulk.manifest import PlannedPhoto
-from catloader.checks.past_photos import without_machine_failure
+from catloader.checks.past_photos import claim_on, without_machine_failure
 from catloader.store.db.checks.queue_sql import log_row
 from checker.errors import CheckerError, DecodingFailed, StoreUnavailable
 from checker.pipeline import Fetched, LoadedModel, classify, fetch
@@ -48,7 +48,7 @@ def prepare(
     Raises:
         CheckerError: the store or the decoders fail; the photos are not the cause.
     """
-    fetched = fetch([claim_of(photo) for photo in photos], source)
+    fetched = fetch([claim_on(photo) for photo in photos], source)
     for item in fetched:
         if isinstance(item.error, StoreUnavailable):
             raise item.error

@@ -10,6 +10,7 @@ import numpy as np
 
 from catloader.bulk.kept.keep import Task
 from catloader.bulk.manifest import PlannedPhoto
+from catloader.checks.past_photos import claim_on
 from checker.decision.head import Doubles, log_odds
 from checker.errors import CheckerError, DecodingFailed
 from checker.evaluation.augment import augmented
@@ -20,7 +21,7 @@ from checker.pixels.detail import detail_of
 from checker.pixels.facts import Facts
 from checker.pixels.isolated import IsolatedDecoder
 from checker.ports import Classifier, DecisionRule, ImageSource
-from checker.values import Claim, Decision, Evidence, Floats, Pixels, Rendition
+from checker.values import Decision, Evidence, Floats, Pixels, Rendition
 
 
 class Contents(NamedTuple):
@@ -107,7 +108,7 @@ class Keeper:
     def _inputs(self, photo: PlannedPhoto, source: ImageSource) -> Pixels:
         assert photo.labelled is not None, "plans of labelled photos alone have backgrounds"
         with naming(photo.labelled.name):
-            (item,) = fetch([claim_of(photo)], source)
+            (item,) = fetch([claim_on(photo)], source)
             if item.error is not None:
                 raise item.error
             (pixels,) = self._decode([item.renditions], self._classifier.preprocessing)
@@ -129,16 +130,3 @@ class Recorder:
         decision = self._rule.decide(evidence)
         self.evidence.append(evidence)
         return decision
-
-
-def claim_of(photo: PlannedPhoto) -> Claim:
-    """Return a claim on a photo of a plan, which nobody else can have."""
-    return Claim(
-        photo.photo_id,
-        "",
-        photo.photo_key,
-        photo.thumbnail_key,
-        attempt=1,
-        photo_sha256=photo.photo_sha256,
-        thumbnail_sha256=photo.thumbnail_sha256,
-    )

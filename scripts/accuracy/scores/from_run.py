@@ -11,10 +11,10 @@ import numpy as np
 from catloader.bulk.calibration import variant_of
 from catloader.bulk.engines.sources import TABLE
 from catloader.bulk.kept.columns import kept_units
-from catloader.bulk.kept.keeper import claim_of
 from catloader.bulk.kept.results import calibration_set, model_of
 from catloader.bulk.manifest import Label, PlannedPhoto, read_units
 from catloader.bulk.plan import Plan
+from catloader.checks.past_photos import claim_on
 from catloader.checks.reviewed_photos import stored_photo
 from catloader.server.object_store import shared_or_own_object_store
 from catloader.settings import Settings
@@ -89,7 +89,7 @@ def open_run_photos(plan: Plan, settings: Settings) -> Iterator[list[LabelledPho
         return
     with shared_or_own_object_store(settings) as with_s3:
         source = S3ImageSource(build_object_store(with_s3))
-        yield [stored_photo(claim_of(photo), _label(photo)[1], source) for photo in planned]
+        yield [stored_photo(claim_on(photo), _label(photo)[1], source) for photo in planned]
 
 
 def _label(photo: PlannedPhoto) -> tuple[str, str, str]:
