@@ -66,14 +66,16 @@ def test_converted_once_the_model_decides_like_torch(tmp_path: Path) -> None:
 
 
 _FOLDER_TOOL = """
-import json, resource, sys
+import json, sys, time
 from checker.__main__ import main
 code = main(sys.argv[1:])
-used = resource.getrusage(resource.RUSAGE_SELF)
+core_s = time.process_time()
+sum(number * number for number in range(1_000_000))
+python_s = time.process_time() - core_s
 peak_kib = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 loaded = {name.partition(".")[0] for name, module in sys.modules.items() if module is not None}
-print(json.dumps({"code": code, "core_s": used.ru_utime + used.ru_stime, "peak_bytes": peak_kib * 1024,
-                  "loaded": sorted(loaded)}))
+print(json.dumps({"code": code, "core_s": core_s, "python_s": python_s,
+                  "peak_bytes": peak_kib * 1024, "loaded": sorted(loaded)}))
 """
 
 
@@ -96,5 +98,6 @@ def _assert_frugal(told: dict[str, Any]) -> None:
     """Assert that torch was not imported, and that processor time and memory are low."""
     assert not {"torch", "torchvision", "openvino_telemetry", "skimage", "flask"} & set(told["loaded"])
     assert told["peak_bytes"] < 250e6
-    # Processor time: wall-clock time would include the other load on this machine.
-    assert told["core_s"] < 1.0
+    # Against a piece of Python on the same core: a limit in seconds would be wrong on a slow or busy machine.
+    # Measured: 5 to 13 times; importing torch alone takes 13 to 33 times.
+    assert told["core_s"] < 20 * told["python_s"]
