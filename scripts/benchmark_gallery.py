@@ -59,7 +59,8 @@ def main(argv: list[str] | None = None) -> int:
             "rounds": _ROUNDS,
             "pages": measure(app, client),
         }
-    results["holds"] = all(page["median_ms"] < MOST_MS for page in results["pages"])
+    slow = [page["page"] for page in results["pages"] if page["median_ms"] >= MOST_MS]
+    results["holds"] = not slow
     print(f"{machine_kind(results['machine'])}; {results['database']}, {arguments.photos} photos")
     for page in results["pages"]:
         print(
@@ -69,7 +70,9 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n")
         print(f"written to {arguments.json}")
-    return 0 if results["holds"] else 1
+    for page in slow:
+        print(f"MISSED: the median of {page!r} is not below {MOST_MS:g} ms")
+    return 1 if slow else 0
 
 
 @contextmanager
