@@ -165,7 +165,8 @@ class PartialUploads:
 
     def _silent_s(self, path: Path) -> float:
         try:
-            return self._now() - path.stat().st_mtime
+            # Of the future: the clock was wrong then, and such a file would never expire.
+            return abs(self._now() - path.stat().st_mtime)
         except FileNotFoundError:  # finished meanwhile
             return 0.0
 

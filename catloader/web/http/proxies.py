@@ -16,6 +16,7 @@ from catloader.web.http.context import for_log, host_name
 _PREFIX = "HTTP_X_FORWARDED_PREFIX"
 _SCHEME = "HTTP_X_FORWARDED_PROTO"
 _HOST = "HTTP_X_FORWARDED_HOST"
+_ADDRESS = "HTTP_X_FORWARDED_FOR"
 _PLAIN_PATH = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+)*/?")
 """Path segments of plain characters: ``//evil.example`` would redirect every link of a page to that host."""
 _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -23,12 +24,15 @@ _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class PlainHeaders:
-    """WSGI middleware: drop an ``X-Forwarded-Prefix`` that is not a plain path; ``HTTPS`` means ``https``."""
+    """WSGI middleware: drop quotes, and prefixes that are not plain paths; ``HTTPS`` means ``https``."""
 
     def __init__(self, app: Any, hops: int) -> None:
         self._app, self._hops = app, hops
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        for name in (_PREFIX, _SCHEME, _HOST, _ADDRESS):
+            if name in environ:  # in a quoted text a comma separates nothing: the entries would be miscounted
+                environ[name] = environ[name].replace('"', "")
         prefixes = [part.strip() for part in environ.get(_PREFIX, "").split(",")]
         if all(_PLAIN_PATH.fullmatch(prefix) for prefix in prefixes):
             environ[_PREFIX] = ",".join(prefix.rstrip("/") for prefix in prefixes)

@@ -89,6 +89,10 @@ def test_inactive_uploads_expire(uploads: PartialUploads, clock: _Clock) -> None
     clock.later_s = 3610
     assert uploads.expire() == 1
     assert not _is_there(uploads, 1, id)
+    clock.later_s = 0
+    _begin(uploads, 1, "b")
+    clock.later_s = -3610
+    assert uploads.expire() == 1, "written while the clock was ahead"
 
 
 def test_an_owners_room_is_bounded_and_inactive_uploads_give_way(

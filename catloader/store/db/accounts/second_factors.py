@@ -13,6 +13,9 @@ from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import recovery_codes, second_factors, users
 from catloader.store.db.staff.audit_log import record
 
+_MOST_APART = 2
+"""Steps between the earliest and the latest code that are accepted at one time."""
+
 
 @dataclass(frozen=True, slots=True)
 class SecondFactor:
@@ -59,7 +62,9 @@ class SecondFactors:
 
     def accept(self, user_id: int, step: int) -> bool:
         """Record that the code of a step is used; False: it, or a later one, was used before."""
-        newer = (second_factors.c.user_id == user_id) & (second_factors.c.last_step < step)
+        last = second_factors.c.last_step
+        # Far ahead: the clock was wrong then, and no code would be accepted until that time.
+        newer = (second_factors.c.user_id == user_id) & ((last < step) | (last > step + _MOST_APART))
         with writing(self._engine) as connection:
             return (
                 connection.execute(update(second_factors).where(newer).values(last_step=step)).rowcount == 1

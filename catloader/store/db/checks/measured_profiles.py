@@ -43,7 +43,7 @@ class MeasuredProfile:
     """(id, verdict, verdict by the new thresholds, score)"""
 
     def is_running(self, now: datetime) -> bool:
-        return self.profile_id is None and self.error is None and now - self.touched_at < _SILENT_FOR
+        return self.profile_id is None and self.error is None and abs(now - self.touched_at) < _SILENT_FOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,9 @@ def test_one_of_two_concurrent_uses_is_accepted(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     assert [sum(kind) for kind in zip(*accepted, strict=True)] == [1, 1]
+    factors.set_up(id, "A" * 32, 11, ["b" * 64], utcnow())
+    codes = [factors.accept(id, step) for step in (9, 8, 8)]
+    assert codes == [False, True, False], "11 is of a clock that was ahead"
 
 
 def test_the_first_step_is_good_for_ten_minutes(app: Flask, anna: Person) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from sqlalchemy import Engine
 
 from catloader.store.s3.embedded import EmbeddedS3
@@ -123,6 +123,9 @@ def test_two_proxies_of_which_only_one_sets_the_headers_are_supported(
             answer = visitor.get("/photos", headers=headers)
             assert answer.location == "/cats/login?next=/photos"
             assert "Strict-Transport-Security" in answer.headers
+        with visitor:
+            visitor.get("/login", headers={"X-Forwarded-For": '198.51.100.7, ", 203.0.113.9, 10.0.0.1'})
+            assert request.remote_addr == "203.0.113.9"
 
 
 def test_without_the_setting_any_host_name_is_accepted(

@@ -152,4 +152,7 @@ def test_only_one_measurement_runs_at_a_time_and_a_dead_one_does_not_count(
     assert "200 of 900 photos compared" in administrator.get(_PATH).text
     store.write(first, now.replace(year=now.year - 1))
     assert "The measurement was interrupted." in administrator.get(_PATH).text
-    assert store.begin(base.profile_id, administrator.id, now)
+    second = store.begin(base.profile_id, administrator.id, now)
+    assert second
+    store.write(second, now.replace(year=now.year + 1))
+    assert store.begin(base.profile_id, administrator.id, now), "the clock was ahead"
