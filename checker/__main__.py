@@ -14,6 +14,7 @@ from checker.errors import CheckerError
 from checker.folder.arguments import CheckOptions, ExplainOptions, parse, refuse
 from checker.process.exits import INTERRUPTED, READER_GONE, drop_output, open_standard_streams
 from checker.process.garbage import postpone_full_collections
+from checker.process.low_limits import MEMORY, low_limit
 from models.errors import ModelsError
 
 
@@ -38,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: CheckOptions | ExplainOptions) -> int:
     try:
+        if sentence := low_limit([MEMORY]):
+            return refuse(sentence)
         # Imported late: numpy and Pillow take time to import, and torch, which they lead to, takes seconds.
         from checker.folder import commands
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
+from catloader.errors import StartupError
 from catloader.settings import Settings
+from checker.process.low_limits import MEMORY, low_limit
 
 if TYPE_CHECKING:
     from catloader.wiring import Services
@@ -22,11 +24,16 @@ def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P,
     """Pass the settings to a command as its first argument.
 
     They are read when the command runs, not before: ``--help`` must work with a wrong setting.
+
+    Raises:
+        StartupError: this process may use too little memory to import the command's libraries.
     """
 
     @functools.wraps(command)
     def with_settings(*args: P.args, **kwargs: P.kwargs) -> R:
         root = click.get_current_context().find_root()
+        if sentence := low_limit([MEMORY]):
+            raise StartupError(sentence)
         if root.obj is None:
             root.obj = Settings.from_environment()
         return command(root.obj, *args, **kwargs)

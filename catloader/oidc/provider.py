@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any, TypeGuard
 from unicodedata import category
+from urllib.parse import urlsplit
 
 import requests
 from authlib.integrations.base_client.errors import OAuthError
@@ -35,6 +36,8 @@ _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _CLOCKS_APART_S = 120
 _MAX_SUBJECT_CHARS = 255
 """By OpenID Connect Core, section 2."""
+_MALFORMED = (ValueError, KeyError, TypeError, RecursionError)
+"""Errors of a provider's JSON; the last one, if it is nested thousands of times."""
 _NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories that no address contains; names in some scripts need invisible characters (Cf)."""
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
@@ -84,7 +87,7 @@ class Provider:
                 raise TokenRefused("no subject")
         except requests.RequestException as error:
             raise self._unavailable(error) from error
-        except (OAuthError, JoseError, ValueError, KeyError, TypeError) as error:
+        except (OAuthError, JoseError, *_MALFORMED) as error:
             # Never the error's text, which may repeat the token.
             logger.warning("A log-in through %s is refused: %s", self.issuer, refusal_of(error))
             raise ProviderRefused(
@@ -102,7 +105,7 @@ class Provider:
         address = self._endpoint("jwks_uri")
         try:
             KeySet.import_key_set(self._get(address))
-        except (requests.RequestException, JoseError, ValueError, KeyError, TypeError) as error:
+        except (requests.RequestException, JoseError, *_MALFORMED) as error:
             raise self._unavailable(error) from error
 
     def _claims(self, token: dict[str, Any], keys: KeySet, nonce: str) -> dict[str, Any]:
@@ -140,8 +143,8 @@ class Provider:
                     metadata = self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
                     if metadata["issuer"] != self.issuer:
                         raise ValueError(f"it calls itself {metadata['issuer']}")
-                    self._endpoints = {name: str(metadata[name]) for name in _ENDPOINTS}
-                except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+                    self._endpoints = {name: _address(metadata[name]) for name in _ENDPOINTS}
+                except (requests.RequestException, *_MALFORMED) as error:
                     self._failed_at_s = time.monotonic()
                     raise self._unavailable(error) from error
         return self._endpoints[name]
@@ -159,6 +162,15 @@ class Provider:
             if (suffix := self._log_limits.suffix(fault)) is not None:
                 logger.warning("Log-ins through the provider fail: %s%s", fault, suffix)
         return ProviderUnavailable("%(name)s does not answer. Please try again in a minute.", name=self.name)
+
+
+def _address(claim: object) -> str:
+    """Return an address that requests can be sent to. Raises ValueError: it is none."""
+    url = str(claim)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"its metadata name the address {url!r}")
+    return url
 
 
 def _is_text(claim: object) -> TypeGuard[str]:

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import logging
 import os
-import resource
 import shutil
 import tempfile
 import time
@@ -15,22 +14,13 @@ from pathlib import Path
 
 from catloader.errors import StartupError
 from catloader.settings import Settings
+from checker.process.low_limits import EVERY, low_limit
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
 _FOLDERS = ("imports", "partial-uploads", "profiles", "s3")
 _FILES = ("catloader.sqlite3", "lock", "model.json", "object-store.json", "secret-key", "webhook-secret")
-_LIMITS = (
-    (
-        resource.RLIMIT_NOFILE,
-        256,
-        "open {} files",
-        "`ulimit -n`, LimitNOFILE of systemd, --ulimit nofile of Docker",
-    ),
-    (resource.RLIMIT_NPROC, 64, "have {} processes and threads", "`ulimit -u`, LimitNPROC of systemd"),
-)
-"""Limits of this process, and the least that a start needs. The embedded S3 alone opens about 100 files."""
 _RELEASE_S = 1.5
 """Time that the kernel may need to release the lock of a site that was killed."""
 
@@ -41,7 +31,8 @@ def prepare_data_dir(settings: Settings) -> None:
     Raises:
         StartupError: the folder cannot be used, or a limit of this process is too low; says why.
     """
-    _refuse_low_limits()
+    if sentence := low_limit(EVERY):
+        raise StartupError(sentence)
     _refuse_umask()
     folder = settings.data_dir
     try:
@@ -61,25 +52,6 @@ def prepare_data_dir(settings: Settings) -> None:
             f"The disk of the data folder {folder} has {free_bytes // 2**20} MiB free; at least "
             f"{settings.min_free_bytes // 2**20} MiB are needed (CATLOADER_MIN_FREE_BYTES)."
         )
-
-
-def _refuse_low_limits() -> None:
-    """Raise the limits of this process to what a start needs.
-
-    Raises:
-        StartupError: the hard limit is too low; names it.
-    """
-    for kind, least, allows, places in _LIMITS:
-        if kind == resource.RLIMIT_NPROC and os.geteuid() == 0:  # root is not bound by it
-            continue
-        soft, hard = resource.getrlimit(kind)
-        if hard != resource.RLIM_INFINITY and hard < least:
-            raise StartupError(
-                f"This process may {allows.format(hard)}, and at least {least} are needed; raise the limit "
-                f"({places})."
-            )
-        if soft != resource.RLIM_INFINITY and soft < least:
-            resource.setrlimit(kind, (least, hard))
 
 
 def _refuse_umask() -> None:

@@ -40,6 +40,7 @@ def test_only_the_settings_read_the_environment() -> None:
     hand_on = {
         "catloader/bulk/engines/ray_engine.py",
         "catloader/checks/shadow_runs.py",
+        "catloader/cli/models/apart.py",
         "catloader/explanations/warm_child.py",
         "catloader/demo/temporary_site.py",
         "catloader/metric_files.py",

@@ -76,18 +76,18 @@ def import_(settings: Settings, file: Path, like: str | None, source: str, licen
     logits of their source. Weights that are not the catalogue's own get a name that contains their digest. A
     manifest is written next to them.
     """
-    from models.importing.importer import Origin, import_weights
+    from catloader.cli.models.apart import import_apart
 
-    entries = [entry_named(like)] if like else None
-    imported = import_weights(file, settings.weights_dir, entries, others=Origin(source, licence))
-    entry = imported.entry
-    click.echo(f"{entry.name} is in {imported.path}.")
-    if (difference := imported.logit_difference) is not None:
+    arguments = [str(file), str(settings.weights_dir), like or "", source, licence]
+    imported = import_apart(file.name, arguments)
+    name = imported["name"]
+    click.echo(f"{name} is in {imported['path']}.")
+    if (difference := imported["logit_difference"]) is not None:
         click.echo(f"Its logits differ from the source's by at most {difference:.0e} of the largest one.")
-    if entry.name not in load_catalogue():
+    if name not in load_catalogue():
         click.echo(
-            f"It is not one of the catalogue, and has no measured rates; CATCHECK_MODEL={entry.name} selects "
-            f"it, `catloader models calibrate PHOTOS --model {entry.name}` measures them."
+            f"It is not one of the catalogue, and has no measured rates; CATCHECK_MODEL={name} selects "
+            f"it, `catloader models calibrate PHOTOS --model {name}` measures them."
         )
 
 

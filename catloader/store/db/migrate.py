@@ -49,18 +49,29 @@ def revisions(engine: Engine) -> tuple[str | None, str | None]:
         StoreUnavailable: the database does not answer.
         StartupError: it is damaged, or can't store every character.
     """
-    from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
     try:
         with reading(engine) as connection:
             refuse_other_encodings(connection)
-            current = MigrationContext.configure(connection).get_current_revision()
+            current = _current_revision(connection)
     except DatabaseUnusable as error:
         raise StartupError(str(error)) from error
     except DatabaseError as error:
         raise _unusable(engine, error) from error
     return current, ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _current_revision(connection: Connection) -> str | None:
+    from alembic.runtime.migration import MigrationContext
+
+    heads = MigrationContext.configure(connection).get_current_heads()
+    if len(heads) > 1 or "" in heads:  # Alembic would fail with a traceback
+        raise StartupError(
+            f"The database {database_name(connection.engine)} is broken: its table alembic_version names no "
+            "single revision; restore a backup."
+        )
+    return heads[0] if heads else None
 
 
 def known_revisions() -> set[str]:
@@ -106,6 +117,7 @@ def _run_migrations(connection: Connection) -> None:
     from alembic import command
     from alembic.util import CommandError
 
+    _current_revision(connection)
     config = _config()
     config.attributes["connection"] = connection
     try:

@@ -223,6 +223,23 @@ def test_few_threads_are_refused_with_advice(tmp_path: Path) -> None:
     )
 
 
+_LITTLE = """
+import resource, sys
+from checker.process.low_limits import MEMORY, low_limit
+resource.setrlimit(resource.RLIMIT_AS, (2**28, 2**28))
+print(low_limit([MEMORY]))
+from catloader.cli import main
+main(["settings"], standalone_mode=False)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system enforces the limit")
+def test_little_memory_is_refused_with_advice_before_libraries_fail() -> None:
+    done = _run(_LITTLE)
+    assert done.stdout.startswith("This process may use 256 MiB of address space, and at least 1024 are")
+    assert done.stdout.strip() in done.stderr.splitlines()[-1]
+
+
 def test_a_umask_that_takes_the_owners_rights_is_named(tmp_path: Path) -> None:
     assert "The umask 0777 makes new files unusable" in _prepare(tmp_path, 512, 512, 0o777).stderr
     assert _prepare(tmp_path, 512, 512, 0o077).stdout == f"512 {0o077}\n"

@@ -24,7 +24,7 @@ from sqlalchemy.exc import IntegrityError
 import catloader.store
 from catloader.errors import StartupError
 from catloader.store.db.engine import make_engine, reading, writing
-from catloader.store.db.migrate import migrate
+from catloader.store.db.migrate import migrate, revisions
 from catloader.store.db.photos.deletions import Deletions
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import deletions, metadata
@@ -248,6 +248,7 @@ def test_up_to_date_tables_are_recognised_without_alembic(engine: Engine, empty_
     [
         ("9999", r"was made by a newer version of CatLoader: start that version, .*\.$"),
         ("0001", "is broken: .*explanation_key"),
+        ("", "is broken: its table alembic_version names no single revision"),
     ],
 )
 def test_tables_of_another_version_are_not_mistaken_for_the_newest(
@@ -261,6 +262,9 @@ def test_tables_of_another_version_are_not_mistaken_for_the_newest(
         StartupError, match=reason
     ):  # unknown; or the next migration adds a column that exists
         migrate(engine)
+    if not other:
+        with pytest.raises(StartupError, match=reason):
+            revisions(engine)
     engine.dispose()
 
 

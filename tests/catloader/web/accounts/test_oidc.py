@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,7 +20,8 @@ from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from catloader.demo.client import free_port
-from catloader.errors import SettingError
+from catloader.errors import ProviderUnavailable, SettingError
+from catloader.oidc.provider import Provider
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import users
@@ -364,6 +366,27 @@ def test_a_provider_without_an_endpoint_is_unavailable_and_the_log_says_why(
         assert Person(app).get("/login/oidc").status_code == 503
     fault = f"The metadata of {provider.issuer} lack 'authorization_endpoint'."
     assert f"Log-ins through the provider fail: {fault}" in caplog.messages
+
+
+class _Odd(_Failing):
+    body = ""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.body.encode())
+
+
+def test_metadata_that_no_program_can_read_make_a_provider_unavailable() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Odd) as server:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        issuer = f"http://127.0.0.1:{server.server_port}"
+        endpoints = dict.fromkeys(("authorization_endpoint", "token_endpoint", "jwks_uri"), "http://[")
+        for _Odd.body in ("[" * 100_000, json.dumps({"issuer": issuer} | endpoints)):
+            provider = Provider(issuer, "client", "secret", "http://site.example/callback", "Example ID")
+            with pytest.raises(ProviderUnavailable):
+                provider.authorization_url("state", "nonce", "v" * 50)
+        server.shutdown()
 
 
 def test_a_second_factor_is_required_for_provider_log_ins_too(app: Flask, provider: TestProvider) -> None:
