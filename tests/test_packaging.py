@@ -216,18 +216,3 @@ def test_packages_left_out_on_arm_are_in_the_table_of_arm64() -> None:
     table = operations.partition("## ARM64")[2].partition("\n## ")[0]
     assert "cykooz-resizer" in table
     assert {"simplejpeg", "openvino", "torch"} <= {Requirement(line).name for line in (*named, *pinned)}
-
-
-@pytest.mark.parametrize(("name", "home"), [("SQLAlchemy and Alembic", "db"), ("boto3", "s3")])
-def test_a_library_of_the_store_is_forbidden_to_every_other_module(name: str, home: str) -> None:
-    """import-linter can't tell that a list of forbidden importers lacks a new module."""
-    contracts = PROJECT["tool"]["importlinter"]["contracts"]
-    (contract,) = (one for one in contracts if one["name"] == f"only store.{home} imports {name}")
-    entries = [path for path in (ROOT / "catloader").iterdir() if not path.name.startswith("__init__")]
-    modules = {
-        f"catloader.{path.stem}"
-        for path in entries
-        if path.suffix == ".py" or (path / "__init__.py").is_file()
-    }
-    others = {"catloader.store.db", "catloader.store.s3"} - {f"catloader.store.{home}"}
-    assert set(contract["source_modules"]) == modules - {"catloader.store"} | others | {"scripts"}
