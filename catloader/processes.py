@@ -31,7 +31,6 @@ def start_child(
     *,
     env: Mapping[str, str],
     folder: Path | None = None,
-    stdin: _Stream = subprocess.DEVNULL,
     stdout: _Stream,
     stderr: _Stream = subprocess.STDOUT,
     keep_open: Sequence[int] = (),
@@ -49,7 +48,7 @@ def start_child(
     """
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command],
-        stdin=stdin,
+        stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
         env=dict(env),

@@ -33,8 +33,8 @@ class LogLimit:
 class LogLimits:
     """A ``LogLimit`` for each cause; the causes remembered are bounded. Thread-safe."""
 
-    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._clock_s, self._lock = clock_s, threading.Lock()
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._limits: dict[str, LogLimit] = {}
 
     def suffix(self, cause: str) -> str | None:
@@ -42,5 +42,5 @@ class LogLimits:
         with self._lock:
             if cause not in self._limits and len(self._limits) >= _MAX_CAUSES:
                 self._limits.pop(next(iter(self._limits)))
-            limit = self._limits.setdefault(cause, LogLimit(self._clock_s))
+            limit = self._limits.setdefault(cause, LogLimit())
         return limit.suffix()

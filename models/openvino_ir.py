@@ -52,11 +52,11 @@ class Manifest:
         return self.bin_sha256 if self.precision == "int8" else self.source_sha256
 
 
-def stem(entry: Entry, source_sha256: str, precision: str, made_with: str = "") -> str:
+def stem(entry: Entry, source_sha256: str, precision: str, made_with: str) -> str:
     """Return the stem of a variant's file names: different for everything that changes the outputs.
 
     Args:
-        made_with: for int8, the settings and the digest of the calibration photos.
+        made_with: for int8, the settings and the digest of the calibration photos; else empty.
     """
     inputs = (FORMAT, source_sha256, entry.preprocessing.key, precision, made_with)
     return f"{entry.name}-{precision}-{hashlib.sha256(repr(inputs).encode()).hexdigest()[:12]}"

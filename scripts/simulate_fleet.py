@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 NEAR = 0.15
 _BATCH_PHOTOS = 4
+_BATCHES = 200
+"""Of each worker, to measure a rate."""
 _DAY_S = 86_400.0
 _PEAK = 3.0
 """Photos of the busiest hour, as a multiple of the day's mean."""
@@ -68,7 +70,7 @@ class Result:
         return max(self.busy, key=lambda part: self.busy[part])
 
 
-def fleet_rate(workers: int, model_s: float, own_s: float, cores: int, batches: int = 200) -> float:
+def fleet_rate(workers: int, model_s: float, own_s: float, cores: int) -> float:
     """Return the photos per second of workers that always have work, as in `benchmark_scale.py`.
 
     Args:
@@ -81,7 +83,7 @@ def fleet_rate(workers: int, model_s: float, own_s: float, cores: int, batches: 
     shared = simpy.Resource(world, cores)
 
     def work() -> Generator[Any, Any, None]:
-        for _ in range(batches):
+        for _ in range(_BATCHES):
             with shared.request() as turn:
                 yield turn
                 yield world.timeout(own_s)
@@ -90,7 +92,7 @@ def fleet_rate(workers: int, model_s: float, own_s: float, cores: int, batches: 
     for _ in range(workers):
         world.process(work())
     world.run()
-    return workers * batches * _BATCH_PHOTOS / float(world.now)
+    return workers * _BATCHES * _BATCH_PHOTOS / float(world.now)
 
 
 def compared(results: dict[str, Any]) -> list[dict[str, Any]]:
@@ -113,11 +115,11 @@ def compared(results: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def simulate(fleet: Fleet, seconds: float, seed: int = 1) -> Result:
+def simulate(fleet: Fleet, seconds: float) -> Result:
     """Simulate arrivals and checks for the given time; photos that wait then are not counted."""
     import simpy
 
-    random_times = random.Random(seed)
+    random_times = random.Random(1)
     world = simpy.Environment()
     web, database = simpy.Resource(world, fleet.web), simpy.Resource(world, fleet.database)
     queue: simpy.Store = simpy.Store(world)

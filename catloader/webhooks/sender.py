@@ -41,7 +41,6 @@ class WebhookSender:
         secrets: str,
         *,
         retries_s: Sequence[float] = RETRIES_S,
-        poll_s: float = _POLL_S,
     ) -> None:
         """
         Args:
@@ -49,7 +48,7 @@ class WebhookSender:
         """
         self._ledger, self._target = ledger, target
         self._webhooks = [Webhook(secret) for secret in secrets.split()]
-        self._retries_s, self._poll_s = retries_s, poll_s
+        self._retries_s = retries_s
         self._log_limits = LogLimits()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
@@ -112,7 +111,7 @@ class WebhookSender:
                     logger.warning("webhooks wait: %s%s", error, suffix)
             except Exception:  # the top of a thread, which must go on
                 logger.exception("webhooks could not be delivered; retrying later")
-            self._closing.wait(self._poll_s)
+            self._closing.wait(_POLL_S)
         self._target.close()
 
 

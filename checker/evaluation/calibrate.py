@@ -64,7 +64,6 @@ def calibrate(
     *,
     fit_head: bool,
     penalty: float | None = None,
-    seed: int = SEED,
 ) -> Profile:
     """Fit the head, choose thresholds and judge them; the profile has no golden test yet.
 
@@ -76,7 +75,7 @@ def calibrate(
     """
     penalty = FEATURE_PENALTY if penalty is None else penalty
     examples = measured.examples
-    held_out, fold = cross_fitted(examples, features=fit_head, penalty=penalty, folds=FOLDS, seed=seed)
+    held_out, fold = cross_fitted(examples, features=fit_head, penalty=penalty, folds=FOLDS, seed=SEED)
     plain, positive = examples.plain, examples.positive[examples.plain]
     slope, shift = platt(held_out[plain], positive)
     held_out = slope * held_out + shift
@@ -99,7 +98,7 @@ def calibrate(
             "fit": {
                 "head": "linear probe" if fit_head else "softmax mass",
                 "penalty": penalty if fit_head else None,
-                "seed": seed,
+                "seed": SEED,
             },
             "judged": {
                 "how": f"{FOLDS}-fold cross-validation: each photo is judged once, by a head fitted and "

@@ -18,6 +18,9 @@ from checker.evaluation.intervals import Z95, recall
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
+_BINS = 10
+"""Of the scores, for calibration errors."""
+
 
 def wilson_high(share: float, n: float) -> float:
     """Upper end of Wilson's 95 % interval where ``share`` of n photos was observed, a whole number or not."""
@@ -52,20 +55,20 @@ def recall_at_fpr(scores: Doubles, positive: Flags, target: float) -> Rate:
     return recall(int((scores[positive] < threshold).sum()), int(positive.sum()))
 
 
-def reliability(scores: Doubles, positive: Flags, bins: int = 10) -> list[dict[str, float]]:
+def reliability(scores: Doubles, positive: Flags) -> list[dict[str, float]]:
     """Mean score, share of positives and count of each filled bin of equal width."""
-    shares, means = calibration_curve(positive, scores, n_bins=bins)
-    edges = np.linspace(0, 1, bins + 1)[1:-1]  # as calibration_curve has them; it does not return counts
-    counts = np.bincount(np.searchsorted(edges, scores), minlength=bins)
+    shares, means = calibration_curve(positive, scores, n_bins=_BINS)
+    edges = np.linspace(0, 1, _BINS + 1)[1:-1]  # as calibration_curve has them; it does not return counts
+    counts = np.bincount(np.searchsorted(edges, scores), minlength=_BINS)
     return [
         {"score": float(mean), "share": float(share), "n": int(n)}
         for mean, share, n in zip(means, shares, counts[counts > 0], strict=True)
     ]
 
 
-def expected_calibration_error(scores: Doubles, positive: Flags, bins: int = 10) -> float:
+def expected_calibration_error(scores: Doubles, positive: Flags) -> float:
     """Mean distance between score and share of positives, each bin weighted by its photos."""
-    rows = reliability(scores, positive, bins)
+    rows = reliability(scores, positive)
     return sum(row["n"] * abs(row["score"] - row["share"]) for row in rows) / len(scores)
 
 

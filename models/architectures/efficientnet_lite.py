@@ -93,7 +93,7 @@ class EfficientNetLite(nn.Module):
     H and W are multiples of 4, so that the padding of every stage is the same on both axes.
     """
 
-    def __init__(self, name: str, classes: int = 1000) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
         width, depth = _SCALES[name]
         self._conv_stem = SameConv2d(3, _STEM, 3, 2)
@@ -108,7 +108,7 @@ class EfficientNetLite(nn.Module):
         self._blocks = nn.ModuleList(blocks)
         self._conv_head = SameConv2d(inputs, _HEAD, 1)
         self._bn1 = _norm(_HEAD)
-        self._fc = nn.Linear(_HEAD, classes)
+        self._fc = nn.Linear(_HEAD, 1000)
 
     def feature_map(self, x: Tensor) -> Tensor:
         """Compute the last feature map, ``(N, 1280, h, w)``."""

@@ -91,7 +91,7 @@ class ResNet(nn.Module):
     C is 512 up to ResNet-34, then 2048.
     """
 
-    def __init__(self, name: str, classes: int = 1000) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
         block = _block(name)
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
@@ -105,7 +105,7 @@ class ResNet(nn.Module):
                 blocks.append(block(inputs, width, stride))
                 inputs = width * block.expansion
             setattr(self, f"layer{number + 1}", nn.Sequential(*blocks))
-        self.fc = nn.Linear(inputs, classes)
+        self.fc = nn.Linear(inputs, 1000)
 
     def feature_map(self, x: Tensor) -> Tensor:
         """Compute the last feature map, ``(N, 512 or 2048, h, w)``."""

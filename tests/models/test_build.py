@@ -21,11 +21,11 @@ from models.catalogue import Entry, entry_named, resolve
 from models.errors import WeightsMissing, WeightsRefused
 
 
-def entry_for(data: bytes, path: Path, name: str = "resnet18") -> Entry:
+def entry_for(data: bytes, path: Path) -> Entry:
     """Write a file with this content; return its catalogue entry."""
     path.write_bytes(data)
     return replace(
-        entry_named(name), file=path.name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data)
+        entry_named("resnet18"), file=path.name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data)
     )
 
 

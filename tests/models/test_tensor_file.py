@@ -44,9 +44,9 @@ def test_a_file_written_by_safetensors_is_read(dtype: torch.dtype) -> None:
     np.testing.assert_array_equal(read["y"].astype(np.float64), values.flatten().double().numpy())
 
 
-def with_header(header: object, values: bytes = bytes(16)) -> bytes:
+def with_header(header: object) -> bytes:
     text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + values
+    return len(text).to_bytes(8, "little") + text + bytes(16)
 
 
 @pytest.mark.parametrize(

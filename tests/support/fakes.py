@@ -49,8 +49,8 @@ def flat(colour: str) -> bytes:
     return buffer.getvalue()
 
 
-def claim_of(number: int, attempt: int = 1) -> Claim:
-    return Claim(number, f"token-{attempt}", f"photo-{number}", f"thumbnail-{number}", attempt)
+def claim_of(number: int) -> Claim:
+    return Claim(number, "token", f"photo-{number}", f"thumbnail-{number}", attempt=1)
 
 
 class FaultySource(InMemoryImageSource):
@@ -124,9 +124,9 @@ class RecordingQueue(InMemoryCheckQueue):
             self.released.extend(claims)
             super().release(claims)
 
-    def finished(self, photos: int, timeout_s: float = 60) -> bool:
+    def finished(self, photos: int) -> bool:
         """Wait until the log has outcomes for that many photos."""
-        return self.wait_until(lambda: len(self.log) >= photos, timeout_s)
+        return self.wait_until(lambda: len(self.log) >= photos, 60)
 
 
 class StubClassifier:

@@ -40,12 +40,12 @@ def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if _runs(process)]
 
 
-def until_gone(processes: Iterable[psutil.Process], timeout_s: float = 60) -> None:
+def until_gone(processes: Iterable[psutil.Process]) -> None:
     """Wait until none of them runs; zombies do not.
 
     A process that is killed, or whose parent has died, ends a moment later.
     """
-    watched, deadline_s = list(processes), time.monotonic() + timeout_s
+    watched, deadline_s = list(processes), time.monotonic() + 60
     while left := alive(watched):
         assert time.monotonic() < deadline_s, left
         time.sleep(0.01)

@@ -42,13 +42,13 @@ def flags() -> frozenset[str]:
     return frozenset(next(listed, "").split())
 
 
-def served_variants(machine: str = platform.machine()) -> set[tuple[str, str]]:
+def served_variants() -> set[tuple[str, str]]:
     """Return what ``auto`` may choose of the shipped model on a CPU: runtime and precision.
 
     Only measured on x86-64: elsewhere the self-test may refuse int8.
     """
     int8 = ("openvino", "int8")
-    return {int8} if machine == "x86_64" else {int8, ("torch", "fp32")}
+    return {int8} if platform.machine() == "x86_64" else {int8, ("torch", "fp32")}
 
 
 def adds_up_bytes_exactly(

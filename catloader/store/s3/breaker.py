@@ -27,14 +27,13 @@ class Breaker:
         self,
         probe: Callable[[], object],
         *,
-        pause_s: float = PAUSE_S,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
             probe: a short request, made by one caller after each pause; raises ``NoAnswer``.
         """
-        self._probe, self._pause_s, self._clock_s = probe, pause_s, clock_s
+        self._probe, self._clock_s = probe, clock_s
         self._lock = threading.Lock()
         self._failures = 0
         self._reason = ""
@@ -80,7 +79,7 @@ class Breaker:
             logger.debug("the object store refuses the probe", exc_info=True)  # so it answers
         finally:
             with self._lock:
-                self._next_probe_s = self._clock_s() + self._pause_s
+                self._next_probe_s = self._clock_s() + PAUSE_S
         self._close()
 
     def _count_failure(self, reason: str) -> None:
@@ -89,7 +88,7 @@ class Breaker:
             if self._failures < _FAILURES or self._reason:
                 return
             self._reason, self._opened_s = reason, self._clock_s()
-            self._next_probe_s = self._opened_s + self._pause_s
+            self._next_probe_s = self._opened_s + PAUSE_S
         logger.error("%s Until it answers, requests to it fail at once.", reason)
 
     def _close(self) -> None:

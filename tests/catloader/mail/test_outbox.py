@@ -32,9 +32,9 @@ def outboxes() -> Iterator[list[Outbox]]:
         outbox.close()
 
 
-def _outbox(outboxes: list[Outbox], port: int, *, retries_s: tuple[float, ...] = (0.05,) * 100) -> Outbox:
+def _outbox(outboxes: list[Outbox], port: int) -> Outbox:
     server = SmtpServer("127.0.0.1", port, "off", USER, PASSWORD, timeout_s=5)
-    outboxes.append(Outbox(server.send, retries_s=retries_s, most=3))
+    outboxes.append(Outbox(server.send, retries_s=(0.05,) * 100, most=3))
     outboxes[-1].start()
     return outboxes[-1]
 

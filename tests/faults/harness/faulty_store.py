@@ -24,9 +24,9 @@ class FaultyStore:
     middle, and ``altered`` changes one byte of it.
     """
 
-    def __init__(self, endpoint_url: str, seed: int = 0) -> None:
+    def __init__(self, endpoint_url: str) -> None:
         self.target = urlsplit(endpoint_url).netloc
-        self.chance = random.Random(seed)
+        self.chance = random.Random(0)
         self.changed = threading.Condition()
         self._mode: Mode = "pass"
         self._server = self._listen(0)

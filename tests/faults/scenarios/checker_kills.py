@@ -24,11 +24,9 @@ _CHECK_S = 0.3
 _PEOPLE = 3
 
 
-def kill_checker(
-    folder: Path, store: EmbeddedS3, *, at_points: int, at_random: int, spare: int, seed: int = 0
-) -> Figures:
+def kill_checker(folder: Path, store: EmbeddedS3, *, at_points: int, at_random: int, spare: int) -> Figures:
     """Kill checkers while they process a backlog: one photo for each kill, and ``spare`` more."""
-    chance, figures, ledger = random.Random(seed), Figures(), Ledger()
+    chance, figures, ledger = random.Random(0), Figures(), Ledger()
     kills = at_points + at_random
     with (
         # One at a time, so that a kill can cost the inference of one photo, and not of a micro-batch.
@@ -61,9 +59,9 @@ def kill_checker(
     return figures
 
 
-def kill_decoders(folder: Path, store: EmbeddedS3, *, times: int, seed: int = 0) -> Figures:
+def kill_decoders(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
     """Kill the checker's decoding children during their work; no photo is blamed for that."""
-    chance, figures, ledger = random.Random(seed), Figures(), Ledger()
+    chance, figures, ledger = random.Random(0), Figures(), Ledger()
     killed = 0
     with Stage(folder, store) as stage, stage.services() as services:
         stage.serve()

@@ -33,7 +33,6 @@ def kill_web(
     between: int = 2,
     processes: int = 1,
     first: int = 0,
-    seed: int = 0,
 ) -> Figures:
     """Kill a web process at the points in turn, then at random; every fifth random kill hits the whole site.
 
@@ -42,7 +41,7 @@ def kill_web(
         processes: web processes of the site; with several, uploads continue while one is replaced.
         first: the number of the point to begin with.
     """
-    chance, figures, ledger = random.Random(seed), Figures(), Ledger()
+    chance, figures, ledger = random.Random(0), Figures(), Ledger()
     kills = {"at points": 0, "at random": 0, "of the whole site": 0}
     settings: dict[str, Any] = {"CATCHECK_DISPATCH": dispatch, "CATLOADER_WEB_PROCESSES": processes}
     with ExitStack() as parts:

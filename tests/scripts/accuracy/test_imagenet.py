@@ -15,7 +15,7 @@ from tests.support.photo_sets import OWN_PHOTOS
 
 LITE0 = "efficientnet_lite0"
 OTHERS = OWN_PHOTOS.folder / "not_cat"
-KOALA, PANDA, RED_PANDA, BISON = 105, 388, 387, 347
+KOALA, PANDA, RED_PANDA = 105, 388, 387
 
 
 @pytest.fixture

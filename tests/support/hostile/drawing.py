@@ -38,8 +38,8 @@ def photo(size_px: tuple[int, int] = SIZE_PX, mode: str = "RGB") -> Image.Image:
     return Image.fromarray(pixels).convert(mode)
 
 
-def grey(size_px: tuple[int, int] = SIZE_PX) -> Image.Image:
-    return Image.fromarray(levels(GREYS, size_px)[..., 0])
+def grey() -> Image.Image:
+    return Image.fromarray(levels(GREYS, SIZE_PX)[..., 0])
 
 
 def bilevel(size_px: tuple[int, int] = SIZE_PX) -> Image.Image:

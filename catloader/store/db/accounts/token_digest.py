@@ -1,4 +1,4 @@
-"""The digest that is stored in place of a token: of sessions, API tokens, links and receipts."""
+"""The digest that is stored in place of a token: of sessions, API tokens, links, receipts, upload keys."""
 
 from __future__ import annotations
 

@@ -114,11 +114,11 @@ class Users:
         with writing(self._engine) as connection:
             _set_password(connection, id, password_hash)
 
-    def reset_password(self, id: int, password_hash: str, now: datetime | None = None) -> None:
+    def reset_password(self, id: int, password_hash: str) -> None:
         """Do the same at the command line, which is recorded."""
         with writing(self._engine) as connection:
             email = _set_password(connection, id, password_hash)
-            record(connection, None, "set a new password", email, now or utcnow())
+            record(connection, None, "set a new password", email, utcnow())
 
     def set_email(self, id: int, email: str) -> None:
         """Give the account another e-mail, which is not confirmed.
@@ -141,12 +141,12 @@ class Users:
         with writing(self._engine) as connection:
             connection.execute(update(users).where(users.c.id == id).values(wants_notices=wanted))
 
-    def grant(self, id: int, role: Role, now: datetime | None = None) -> None:
+    def grant(self, id: int, role: Role) -> None:
         """Make the account an administrator or a reviewer at the command line, which is recorded."""
         column = {"admin": users.c.is_admin, "reviewer": users.c.is_reviewer}[role]
         with writing(self._engine) as connection:
             email = _changed(connection, id, {column.key: True})
-            record(connection, None, f"made {role}", email, now or utcnow())
+            record(connection, None, f"made {role}", email, utcnow())
 
     def delete(self, id: int, now: datetime | None = None, receipt: str | None = None) -> int:
         """Delete account, sessions, photos, likes and logs, and mark the objects as due. One transaction.

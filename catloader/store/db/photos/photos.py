@@ -166,14 +166,12 @@ class Photos:
         with reading(self._engine) as connection:
             return [decided_photo(row) for row in connection.execute(query)]
 
-    def count_by_status(self, owner_id: int | None = None) -> dict[str, int]:
+    def count_by_status(self) -> dict[str, int]:
         """Count photos, also those in the bin; every status is a key, with 0 if there are none."""
         counted = dict.fromkeys(map(str, Status), 0)
         with reading(self._engine) as connection:
             for where in (not_in_bin(), ~not_in_bin()):  # each has an index that is enough
                 query = select(photos.c.status, func.count().label("photos")).where(where)
-                if owner_id is not None:
-                    query = query.where(photos.c.owner_id == owner_id)
                 for row in connection.execute(query.group_by(photos.c.status)):
                     counted[row.status] += row.photos
         return counted

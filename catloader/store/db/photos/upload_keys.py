@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select
 
 from catloader.errors import KeyReused
+from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.engine import reading
 from catloader.store.db.schema import upload_keys
 
@@ -61,15 +61,11 @@ def add_key(connection: Connection, user_id: int, key: UploadKey, photo_id: int,
     """
     old = (upload_keys.c.user_id == user_id) & (upload_keys.c.created_at < now - _KEPT)
     connection.execute(delete(upload_keys).where(old))
-    row = {"user_id": user_id, "key_sha256": _digest(key.key), "body_sha256": key.body_sha256}
+    row = {"user_id": user_id, "key_sha256": token_digest(key.key), "body_sha256": key.body_sha256}
     connection.execute(insert(upload_keys).values(**row, photo_id=photo_id, created_at=now))
 
 
 def _is_used(user_id: int, key: str, now: datetime) -> ColumnElement[bool]:
     """Return the condition of an account's key; older ones are deleted by the next upload."""
-    is_key = (upload_keys.c.user_id == user_id) & (upload_keys.c.key_sha256 == _digest(key))
+    is_key = (upload_keys.c.user_id == user_id) & (upload_keys.c.key_sha256 == token_digest(key))
     return is_key & (upload_keys.c.created_at >= now - _KEPT)
-
-
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()

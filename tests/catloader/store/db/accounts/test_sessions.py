@@ -110,7 +110,7 @@ _ENDINGS: dict[str, Callable[[Engine, Sessions, User], object]] = {
     ],
     "all": lambda _, store, user: store.end_all(user.id),
     "new password": lambda engine, _, user: Users(engine).set_password(user.id, "another hash"),
-    "command line": lambda engine, _, user: Users(engine).reset_password(user.id, "another hash", NOW),
+    "command line": lambda engine, _, user: Users(engine).reset_password(user.id, "another hash"),
     "link": lambda engine, _, user: _reset_by_link(engine, user),
     "disabled": lambda engine, _, user: Administration(engine).disable(user.id, user.id, NOW),
     "deleted": lambda engine, _, user: Users(engine).delete(user.id, NOW),
