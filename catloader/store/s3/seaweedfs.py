@@ -108,9 +108,9 @@ def environment(folder: Path) -> dict[str, str]:
     return {
         "HOME": str(folder),
         "PATH": os.defpath,
-        # Bounds garbage to a fifth of the 230 MB of buffers that it keeps, most of them untouched. With less, a
-        # start collects garbage for half a second. A memory limit would count all of the buffers: with 256 MiB
-        # it collected garbage in most of its time.
+        # Bounds garbage to a fifth of the 230 MB of buffers that it keeps, most of them untouched. With less,
+        # a start collects garbage for half a second. A memory limit would count all of the buffers: with
+        # 256 MiB it collected garbage in most of its time.
         "GOGC": "20",
         # A request passes through several parts, which with more threads wake each other across cores: on two
         # cores that takes 40 % of the request's time, and the other core is needed for checks.
