@@ -58,7 +58,7 @@ def serve(settings: Settings) -> int:
     announce = announcement(settings, "Ready for uploads at {url}", checks_here=settings.checks_here)
     refuse_unreachable_links(settings)
     with exclusive_data_dir(settings), _listening(settings, settings.port, "CATLOADER_PORT") as listener:
-        migrate_database(settings)
+        migrate_database(settings, must_write=True)
         pages = _import_pages()
         with own_object_store(settings) as with_s3, _metrics_folder(settings) as metrics:
             refuse_missing_rights(settings)  # while the pages are imported, which takes longer

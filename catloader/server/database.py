@@ -11,7 +11,7 @@ from catloader.errors import StoreUnavailable
 from catloader.server.data_dir import prepare_data_dir
 from catloader.settings import Settings
 from catloader.store.db.engine import Engine
-from catloader.store.db.migrate import migrate
+from catloader.store.db.migrate import migrate, refuse_read_only
 from catloader.store.db.staff.administration import Administration
 from catloader.wiring import build_engine
 from checker.log_limit import LogLimit
@@ -38,9 +38,15 @@ def migrated_database(settings: Settings) -> Iterator[Engine]:
         engine.dispose()
 
 
-def migrate_database(settings: Settings) -> None:
-    """Bring the tables up to date; leave no connection open."""
+def migrate_database(settings: Settings, *, must_write: bool = False) -> None:
+    """Bring the tables up to date; leave no connection open.
+
+    Args:
+        must_write: also refuse a file that may only be read.
+    """
     with migrated_database(settings) as engine:
+        if must_write:
+            refuse_read_only(engine)
         other = settings.data_dir / "catloader.sqlite3"
         if (
             settings.database_url.get_secret_value()
@@ -63,7 +69,7 @@ def wait_for_migrated_database(settings: Settings) -> None:
     limit = LogLimit()
     while True:
         try:
-            migrate_database(settings)
+            migrate_database(settings, must_write=True)
         except StoreUnavailable as error:
             if (suffix := limit.suffix()) is not None:
                 logger.warning("%s Waiting for it; photos wait meanwhile.%s", error, suffix)

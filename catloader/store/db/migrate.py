@@ -35,6 +35,17 @@ def migrate(engine: Engine) -> None:
         raise _unusable(engine, error) from error
 
 
+def refuse_read_only(engine: Engine) -> None:
+    """Write no row: a transaction also begins on an SQLite file that may only be read.
+
+    Raises:
+        StoreUnavailable: the file may only be read.
+    """
+    if engine.dialect.name == "sqlite":
+        with writing(engine) as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = version_num WHERE 0"))
+
+
 def _unusable(engine: Engine, error: DatabaseError) -> StartupError:
     reason = " ".join(str(error.orig).split()).rstrip(".")
     if reason.startswith("invalid connection option"):

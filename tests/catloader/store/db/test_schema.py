@@ -22,9 +22,9 @@ from sqlalchemy import Engine, insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 import catloader.store
-from catloader.errors import StartupError
+from catloader.errors import StartupError, StoreUnavailable
 from catloader.store.db.engine import make_engine, reading, writing
-from catloader.store.db.migrate import migrate, revisions
+from catloader.store.db.migrate import migrate, refuse_read_only, revisions
 from catloader.store.db.photos.deletions import Deletions
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import deletions, metadata
@@ -265,6 +265,19 @@ def test_tables_of_another_version_are_not_mistaken_for_the_newest(
     if not other:
         with pytest.raises(StartupError, match=reason):
             revisions(engine)
+    engine.dispose()
+
+
+def test_a_file_that_may_only_be_read_is_named_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "site.sqlite3"
+    writable = make_engine(path)
+    migrate(writable)
+    refuse_read_only(writable)
+    writable.dispose()
+    engine = make_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
+    migrate(engine)
+    with pytest.raises(StoreUnavailable, match="attempt to write a readonly database"):
+        refuse_read_only(engine)
     engine.dispose()
 
 
