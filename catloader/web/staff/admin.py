@@ -168,7 +168,7 @@ def _limit(text: str) -> int | None:
     if text and number is None:
         raise InvalidInput("Enter a whole number, or leave the field empty for the site's setting.")
     if number is not None and number < int(text):
-        raise InvalidInput("A limit can be at most %(number)d; 0 is no limit.", number=MAX_ID)
+        raise InvalidInput("A limit can be at most %(number)d; 0 removes it.", number=MAX_ID)
     return number
 
 
