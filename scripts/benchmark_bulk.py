@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from scripts.command_line import CannotRun, new_file, number, report_errors, require
+from scripts.command_line import CannotRun, new_file, number, report_errors, require, write_result
 
 if TYPE_CHECKING:
     from catloader.settings import Settings
@@ -79,9 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     print(machine_kind(results["machine"]))
     for sentence in results["missed"]:
         print(f"MISSED: {sentence}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
-        print(f"written to {arguments.json}")
+    write_result(arguments.json, results)
     return 1 if results["missed"] else 0
 
 

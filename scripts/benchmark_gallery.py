@@ -12,7 +12,6 @@ Exit code 1: a page takes 100 ms or more.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from scripts.command_line import new_file, number, report_errors
+from scripts.command_line import new_file, number, report_errors, write_result
 
 MOST_MS = 100.0
 _ROUNDS = 15
@@ -67,9 +66,7 @@ def main(argv: list[str] | None = None) -> int:
             f"  {page['median_ms']:6.1f} ms ({page['least_ms']:.1f} to {page['most_ms']:.1f}), "
             f"{page['processor_ms']:5.1f} ms of this process's processor time  {page['page']}"
         )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
-        print(f"written to {arguments.json}")
+    write_result(arguments.json, results)
     for page in slow:
         print(f"MISSED: the median of {page!r} is not below {MOST_MS:g} ms")
     return 1 if slow else 0

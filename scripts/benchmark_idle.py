@@ -12,7 +12,6 @@ Exit code 1: more than 1 % of a core, or more than 450 MB.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from catloader.demo.client import Visitor
 from catloader.demo.photos import demo_photos
 from catloader.demo.temporary_site import temporary_site
 from checker.evaluation.provenance import machine_kind, provenance
-from scripts.command_line import new_file, number, report_errors
+from scripts.command_line import new_file, number, report_errors, write_result
 
 MOST_OF_A_CORE, MOST_BYTES = 0.01, 450_000_000
 _SETTLE_S = 15.0
@@ -50,9 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"  {process['mb']:6.0f} MB  {process['core']:7.3%} of a core  {process['command']}")
     total = f"{results['mb']:.0f} MB, {results['core']:.2%} of a core"
     print(f"at rest, with {results['checks_with']}: {total} (promised: 450 MB, 1 %)")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
-        print(f"written to {arguments.json}")
+    write_result(arguments.json, results)
     return 0 if results["holds"] else 1
 
 

@@ -17,13 +17,12 @@ databases are new.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.command_line import CannotRun, new_file, number, report_errors, require
+from scripts.command_line import CannotRun, new_file, number, report_errors, require, write_result
 from scripts.pipeline.plan import QUICK, Plan
 
 
@@ -94,9 +93,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         results = measure(settings, plan, arguments.stand_in)
     print(as_text(results))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
-        print(f"written to {arguments.json}")
+    write_result(arguments.json, results)
     return 0
 
 

@@ -11,7 +11,6 @@ Exit code 1: a target is missed.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from typing import Any
 
 import scripts  # noqa: F401 - first: finds the packages without an installation
 from checker.plurals import counted
-from scripts.command_line import CannotRun, new_file, number, report_errors
+from scripts.command_line import CannotRun, new_file, number, report_errors, write_result
 
 TIMES = {2: 1.9, 4: 3.7, 8: 7.0}
 """Number of workers -> the minimum rate, as a multiple of one worker's."""
@@ -88,9 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     for sentence in results["missed"]:
         print(f"MISSED: {sentence}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
-        print(f"written to {arguments.json}")
+    write_result(arguments.json, results)
     return 1 if results["missed"] else 0
 
 

@@ -11,7 +11,6 @@ other libraries; a variant whose package is missing is left out and reported.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +19,7 @@ import scripts  # noqa: F401 - first: finds the packages without an installation
 from checker.runtimes.names import DEVICES
 from models.catalogue import entry_named
 from models.processor import cpu_flags, multiplies_bf16
-from scripts.command_line import CannotRun, new_file, number, report_errors, require
+from scripts.command_line import CannotRun, new_file, number, report_errors, require, write_result
 from scripts.speed.names import CATLOADER, MODELS, ON_GPU, OTHERS, WHOLE_PHOTO, Plan
 
 
@@ -76,9 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="speed-") as folder:
         results = run(_plan(arguments), Path(folder))
     print(as_text(results))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
-        print(f"written to {arguments.json}")
+    write_result(arguments.json, results)
     return 0
 
 

@@ -17,10 +17,9 @@ Exit code 1: a fired POST takes more than 1.05 times as long as one that is not 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
-from scripts.command_line import new_file, number, report_errors, require
+from scripts.command_line import new_file, number, report_errors, require, write_result
 
 
 @report_errors
@@ -40,9 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     from scripts.upload.run import measure
 
     results = measure(arguments.rounds, print)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
-        print(f"written to {arguments.json}")
+    write_result(arguments.json, results)
     return 0 if results["holds"] else 1
 
 

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import functools
 import importlib.util
+import json
 import math
 import sys
 from collections.abc import Callable
@@ -66,6 +67,13 @@ def report_errors(main: Callable[_P, int]) -> Callable[_P, int]:
             return COULD_NOT_RUN
 
     return reporting
+
+
+def write_result(path: Path | None, result: object) -> None:
+    """Write the file of ``--json``, and print its name; None: it was not asked for."""
+    if path:
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        print(f"written to {path}")
 
 
 def require(*packages: str, file: str = "requirements-bench.txt") -> None:

@@ -9,11 +9,10 @@ docs/decisions/0015-gpu.md.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from scripts.command_line import new_file, number, report_errors, require
+from scripts.command_line import new_file, number, report_errors, require, write_result
 
 
 @report_errors
@@ -45,9 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     result = {**provenance(), **figures}
     print(machine_kind(result["machine"]))
     print(as_text(figures))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to {arguments.json}")
+    write_result(arguments.json, result)
     return 0
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.command_line import new_file, number, report_errors, require
+from scripts.command_line import new_file, number, report_errors, require, write_result
 
 
 @report_errors
@@ -47,9 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     result = {**provenance(), **_measure(arguments)}
     print(machine_kind(result["machine"]))
     print(_table(result["settings"]))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to {arguments.json}")
+    write_result(arguments.json, result)
     return 0
 
 

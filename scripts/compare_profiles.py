@@ -9,10 +9,9 @@ interval of the other.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
-from scripts.command_line import existing_folder, new_file, report_errors
+from scripts.command_line import existing_folder, new_file, report_errors, write_result
 
 
 @report_errors
@@ -31,8 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     print(as_text(pairs))
     if arguments.json:
         result = {**provenance(), "profiles": pairs}
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(f"written to {arguments.json}")
+        write_result(arguments.json, result)
     return 0 if all(pair["within_error_bars"] for pair in pairs.values()) else 1
 
 

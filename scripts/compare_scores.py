@@ -9,11 +9,10 @@ docs/decisions/0002-the-score.md.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from scripts.command_line import new_file, number, report_errors, require
+from scripts.command_line import new_file, number, report_errors, require, write_result
 
 
 @report_errors
@@ -57,8 +56,7 @@ def main(argv: list[str] | None = None) -> int:
             "data": measured.data,
             "scores": scores,
         }
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        print(f"written to {arguments.json}")
+        write_result(arguments.json, result)
     return 0
 
 

@@ -8,12 +8,11 @@ The script creates the database and drops it again. The rows are synthetic, with
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
 
-from scripts.command_line import CannotRun, new_file, number, report_errors
+from scripts.command_line import CannotRun, new_file, number, report_errors, write_result
 
 
 @report_errors
@@ -56,9 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, sizes in tables.items():
         in_table, in_indexes = sizes.table_bytes, sizes.index_bytes
         print(f"{name}: {sizes.rows} rows, {in_table:.0f} bytes each, {in_indexes:.0f} in indexes")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
-        print(f"written to {arguments.json}")
+    write_result(arguments.json, results)
     return 0
 
 

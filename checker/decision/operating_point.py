@@ -15,9 +15,10 @@ import numpy as np
 
 from checker.decision.head import Head, log_odds, log_sum_exp
 from checker.decision.profile import OperatingPoint, Profile
-from checker.decision.subject import CLASSES, Subject
+from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.values import INPUTS_OF, Decision, Evidence, Floats, Label, Reason, Rendition, Verdict
+from models.catalogue import CLASSES
 
 UNCALIBRATED = "uncalibrated"
 SHIPPED_PROFILES = Path(__file__).resolve().parents[2] / "models" / "profiles"

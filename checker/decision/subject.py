@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from checker.errors import ModelRefused
+from models.catalogue import CLASSES
 from models.catalogue import class_names as imagenet_names
-
-CLASSES = 1000
 
 
 @dataclass(frozen=True, slots=True)

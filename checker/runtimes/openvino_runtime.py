@@ -25,7 +25,7 @@ from models.openvino_ir import Manifest, verify
 from models.processor import cpu_flags, instruction_sets
 
 # Precision -> OpenVINO's inference precision, and the capability that the processor must have for it.
-_HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}
+HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}
 # With more, the activations no longer fit the cache, and each larger batch is slower.
 _MAX_INPUTS = 9
 
@@ -56,7 +56,7 @@ class OpenVinoClassifier:
             raise ModelRefused(str(error)) from error
         self._core = core
         self._file, self._preprocessing = manifest.path, entry.preprocessing
-        hint, capability = _HINTS[manifest.precision]
+        hint, capability = HINTS[manifest.precision]
         if capability not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise ModelRefused(
                 f"This processor does not compute in {manifest.precision}; fp32 runs everywhere."

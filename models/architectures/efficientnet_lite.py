@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.architectures.windows import windowed
+from models.catalogue import CLASSES
 
 # kernel, stride, expansion, channels, repeats: the table of the EfficientNet paper (arXiv 1905.11946).
 _STAGES = (
@@ -108,7 +109,7 @@ class EfficientNetLite(nn.Module):
         self._blocks = nn.ModuleList(blocks)
         self._conv_head = SameConv2d(inputs, _HEAD, 1)
         self._bn1 = _norm(_HEAD)
-        self._fc = nn.Linear(_HEAD, 1000)
+        self._fc = nn.Linear(_HEAD, CLASSES)
 
     def feature_map(self, x: Tensor) -> Tensor:
         """Compute the last feature map, ``(N, 1280, h, w)``."""

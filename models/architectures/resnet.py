@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.architectures.windows import windowed
+from models.catalogue import CLASSES
 
 _DEPTHS = {
     "resnet18": (2, 2, 2, 2),
@@ -105,7 +106,7 @@ class ResNet(nn.Module):
                 blocks.append(block(inputs, width, stride))
                 inputs = width * block.expansion
             setattr(self, f"layer{number + 1}", nn.Sequential(*blocks))
-        self.fc = nn.Linear(inputs, 1000)
+        self.fc = nn.Linear(inputs, CLASSES)
 
     def feature_map(self, x: Tensor) -> Tensor:
         """Compute the last feature map, ``(N, 512 or 2048, h, w)``."""

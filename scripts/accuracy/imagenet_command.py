@@ -6,11 +6,10 @@ DIR has a folder for each class, named by WordNet ID or class name, or files suc
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from scripts.accuracy.options import add_variant_options, named_variants
-from scripts.command_line import new_file
+from scripts.command_line import new_file, write_result
 
 
 def main(argv: list[str]) -> int:
@@ -35,7 +34,5 @@ def main(argv: list[str]) -> int:
     models = {name: accuracy(photos, variant) for name, variant in variants.items()}
     result = {**provenance(), "models": models}
     print(as_text(result))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        print(f"written to {arguments.json}")
+    write_result(arguments.json, result)
     return 0

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from checker.process.cores import available_cores
+from checker.runtimes.openvino_runtime import HINTS
 from models.openvino_package import prepare_import
 
 _LAYERS = 6
@@ -23,7 +24,6 @@ _CHANNELS, _MAP_SIDE = 512, 28
 Chain = tuple[Any, int]
 """A model, and its number of operations."""
 Shape = tuple[int, ...]
-_HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}
 
 
 def peaks(seconds: float) -> dict[str, float]:
@@ -38,7 +38,7 @@ def peaks(seconds: float) -> dict[str, float]:
             _measured(core, chain, hint, seconds / 2)
             for chain in (_products(openvino, precision), _convolutions(openvino, precision))
         )
-        for precision, (hint, capability) in _HINTS.items()
+        for precision, (hint, capability) in HINTS.items()
         if capability in offered
     }
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from catloader.bulk.manifest import PlannedPhoto, read_photos
 from catloader.bulk.plan import BulkError, Plan, write_atomically
-from checker.decision.subject import CLASSES, Subject
+from checker.decision.subject import Subject
 from checker.evaluation.augment import AUGMENTATIONS
 from checker.values import INPUTS_PER_PHOTO
+from models.catalogue import CLASSES
 
 _ODDS_BYTES, _FLOAT_BYTES = 8, 4
 

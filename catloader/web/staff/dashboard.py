@@ -8,7 +8,6 @@ from datetime import timedelta
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from catloader.errors import InvalidInput
 from catloader.store.db.checks.rechecks import RecheckFilter
 from catloader.store.db.engine import utcnow
 from catloader.store.db.schema import Status
@@ -16,6 +15,7 @@ from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.staff.admin import administrators_only
+from catloader.web.staff.failed import failed_status
 from catloader.web.staff.random_audit import estimates
 from checker.plurals import counted
 
@@ -62,9 +62,7 @@ def switch() -> Response:
 @blueprint.post("/requeue")
 def requeue() -> Response:
     """Check all failed, or all unreadable photos again."""
-    status = request.form.get("status")
-    if status not in ("failed", "unreadable"):
-        raise InvalidInput("Choose the failed or the unreadable photos.")
+    status = failed_status(request.form.get("status", ""))
     number = services().rechecks.requeue(RecheckFilter(status=Status(status)), actor_id=current_user().id)
     services().dispatcher.wake()
     logger.info("administrator %d re-queued %s", current_user().id, counted(number, f"{status} photo"))
