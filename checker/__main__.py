@@ -14,7 +14,7 @@ from checker.errors import CheckerError
 from checker.folder.arguments import CheckOptions, ExplainOptions, parse, refuse
 from checker.process.exits import INTERRUPTED, READER_GONE, drop_output, open_standard_streams
 from checker.process.garbage import postpone_full_collections
-from checker.process.low_limits import MEMORY, low_limit
+from checker.process.low_limits import EARLY, SHORTAGE, is_shortage, low_limit
 from models.errors import ModelsError
 
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: CheckOptions | ExplainOptions) -> int:
     try:
-        if sentence := low_limit([MEMORY]):
+        if sentence := low_limit(EARLY):
             return refuse(sentence)
         # Imported late: numpy and Pillow take time to import, and torch, which they lead to, takes seconds.
         from checker.folder import commands
@@ -54,7 +54,11 @@ def _run(options: CheckOptions | ExplainOptions) -> int:
     except BrokenPipeError:
         drop_output()
         return READER_GONE
-    except OSError as error:  # errors of files are in their rows
+    except (OSError, RuntimeError, MemoryError) as error:  # errors of files are in their rows
+        if is_shortage(error):
+            return refuse(SHORTAGE)
+        if not isinstance(error, OSError):
+            raise
         return _refuse_unwritten(error)
 
 

@@ -11,7 +11,7 @@ import click
 
 from catloader.errors import StartupError
 from catloader.settings import Settings
-from checker.process.low_limits import MEMORY, low_limit
+from checker.process.low_limits import EARLY, low_limit
 
 if TYPE_CHECKING:
     from catloader.wiring import Services
@@ -26,13 +26,13 @@ def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P,
     They are read when the command runs, not before: ``--help`` must work with a wrong setting.
 
     Raises:
-        StartupError: this process may use too little memory to import the command's libraries.
+        StartupError: the limits of this process are too low to import the command's libraries.
     """
 
     @functools.wraps(command)
     def with_settings(*args: P.args, **kwargs: P.kwargs) -> R:
         root = click.get_current_context().find_root()
-        if sentence := low_limit([MEMORY]):
+        if sentence := low_limit(EARLY):
             raise StartupError(sentence)
         if root.obj is None:
             root.obj = Settings.from_environment()

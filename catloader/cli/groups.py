@@ -13,6 +13,7 @@ import click
 from catloader.errors import CatLoaderError
 from checker.errors import CheckerError
 from checker.process.exits import INTERRUPTED, ending_without_reader
+from checker.process.low_limits import SHORTAGE, is_shortage
 from models.errors import ModelsError
 
 _UNUSABLE = (
@@ -26,8 +27,6 @@ _UNUSABLE = (
     errno.ELOOP,
 )
 """Errors of paths, which the caller has named."""
-_NO_THREAD = "can't start new thread"
-"""Python's words, which have no class of their own."""
 
 
 class Group(click.Group):
@@ -80,14 +79,11 @@ def _one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         click.echo("Stopped by Ctrl-C.", err=True)
         raise SystemExit(INTERRUPTED) from None
-    except RuntimeError as error:
-        if str(error) != _NO_THREAD:
+    except (OSError, RuntimeError, MemoryError) as error:
+        if is_shortage(error):
+            raise click.ClickException(SHORTAGE) from error
+        if not isinstance(error, OSError):
             raise
-        raise click.ClickException(
-            "The system allows no further thread: too little memory, or too many processes (`ulimit -v` and "
-            "`-u`, TasksMax of systemd, --pids-limit of Docker)."
-        ) from error
-    except OSError as error:
         if error.errno in _UNUSABLE and error.filename:
             raise click.ClickException(f"{error.filename} can't be used: {error.strerror}.") from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

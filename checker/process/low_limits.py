@@ -1,7 +1,8 @@
-"""Limits of this process (``ulimit``) that are too low for a start, which would fail inside a library."""
+"""Limits of this process (``ulimit``) that are too low for a start, and what fails at others."""
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from collections.abc import Iterable
@@ -17,24 +18,36 @@ class _Limit(NamedTuple):
     places: str
 
 
-MEMORY = _Limit(
+_FILES = _Limit(
+    resource.RLIMIT_NOFILE,
+    256,
+    1,
+    "open {} files",
+    "`ulimit -n`, LimitNOFILE of systemd, --ulimit nofile of Docker",
+)
+_THREADS = _Limit(
+    resource.RLIMIT_NPROC, 64, 1, "have {} processes and threads", "`ulimit -u`, LimitNPROC of systemd"
+)
+_MEMORY = _Limit(
     resource.RLIMIT_AS, 1024, 2**20, "use {} MiB of address space", "`ulimit -v`, LimitAS of systemd"
 )
-"""The libraries of the model take 0.5 GiB."""
-EVERY = (
-    _Limit(
-        resource.RLIMIT_NOFILE,
-        256,
-        1,
-        "open {} files",
-        "`ulimit -n`, LimitNOFILE of systemd, --ulimit nofile of Docker",
-    ),
-    _Limit(
-        resource.RLIMIT_NPROC, 64, 1, "have {} processes and threads", "`ulimit -u`, LimitNPROC of systemd"
-    ),
-    MEMORY,
+EARLY = (_THREADS._replace(least=8), _MEMORY)
+"""Limits at which the imports of libraries fail; those of the model take 0.5 GiB."""
+EVERY = (_FILES, _THREADS, _MEMORY)
+"""Those of a site. The embedded S3 alone opens about 100 files."""
+SHORTAGE = (
+    "The system allows no further thread: too little memory, or too many processes (`ulimit -v` and `-u`, "
+    "TasksMax of systemd, --pids-limit of Docker)."
 )
-"""Of a site. The embedded S3 alone opens about 100 files."""
+_NO_THREAD = "can't start new thread"
+"""Python's words, which have no class of their own."""
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Return True if the system refused memory, a thread or a process."""
+    if isinstance(error, OSError):  # an output that accepts nothing at the moment has the second attribute
+        return error.errno in (errno.EAGAIN, errno.ENOMEM) and not hasattr(error, "characters_written")
+    return isinstance(error, MemoryError) or str(error) == _NO_THREAD
 
 
 def low_limit(limits: Iterable[_Limit]) -> str:

@@ -142,7 +142,7 @@ def test_closed_standard_streams_become_no_other_file(tmp_path: Path) -> None:
 
 
 _NO_THREADS = """
-import resource, threading
+import resource, sys, threading
 import click
 from catloader.cli.groups import OneLineErrors
 
@@ -151,6 +151,8 @@ def main(): pass
 
 @main.command()
 def start():
+    if sys.argv[1:]:
+        raise eval(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_AS, (1 << 20, 1 << 20))
     threading.Thread(target=print).start()
 
@@ -160,7 +162,9 @@ main(["start"])
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system enforces the limit")
 def test_a_system_without_threads_is_one_sentence() -> None:
-    answer = subprocess.run([sys.executable, "-c", _NO_THREADS], capture_output=True, text=True, check=False)
-    assert answer.returncode == 1
-    assert answer.stderr.startswith("Error: The system allows no further thread:")
-    assert answer.stderr.count("\n") == 1
+    for error in ((), ["MemoryError()"], ["BlockingIOError(11, 'Resource temporarily unavailable')"]):
+        command = [sys.executable, "-c", _NO_THREADS, *error]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert answer.returncode == 1
+        assert answer.stderr.startswith("Error: The system allows no further thread:")
+        assert answer.stderr.count("\n") == 1

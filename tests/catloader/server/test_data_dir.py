@@ -225,9 +225,9 @@ def test_few_threads_are_refused_with_advice(tmp_path: Path) -> None:
 
 _LITTLE = """
 import resource, sys
-from checker.process.low_limits import MEMORY, low_limit
+from checker.process.low_limits import EARLY, low_limit
 resource.setrlimit(resource.RLIMIT_AS, (2**28, 2**28))
-print(low_limit([MEMORY]))
+print(low_limit(EARLY))
 from catloader.cli import main
 main(["settings"], standalone_mode=False)
 """
