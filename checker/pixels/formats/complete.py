@@ -23,6 +23,8 @@ _GREY = {"L": (128,), "RGB": (128, 128, 128), "CMYK": (127, 127, 127, 127)}
 """Mode -> the pixel that libjpeg writes where data is missing."""
 _ENDS_EARLY = re.compile("premature end of|found marker 0xd9 instead of")
 """libjpeg's warnings of an end marker within the pixels."""
+_ARITHMETIC_FRAME = re.compile(rb"\xff[\xc9\xca]\0[\x0b\x0e\x11\x14]\x08")
+"""The head of a frame in arithmetic coding, where libjpeg reads missing data as zeros without a warning."""
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Colour type of a PNG -> samples of a pixel."""
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -76,7 +78,7 @@ def _ends_in_grey(image: Image.Image) -> bool:
 
 
 def _ends_early(jpeg: bytes) -> bool:
-    if simplejpeg is None:
+    if simplejpeg is None or _ARITHMETIC_FRAME.search(jpeg):
         return False
     try:
         # An eighth of the size. Strict: libjpeg's warning of an early end is an error.

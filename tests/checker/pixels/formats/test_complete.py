@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import time
 import zlib
 
 import numpy as np
 import pytest
+import simplejpeg
 import skimage.data
 from PIL import Image
 
@@ -15,6 +17,7 @@ from catloader.intake.prepare import Limits, prepare
 from checker.errors import UnreadableImage
 from checker.pixels.formats import complete
 from checker.pixels.renditions import site_renditions
+from tests.support.bombs import arithmetic_jpeg
 from tests.support.hostile.core_containers import (
     png_chunk,
     png_chunks,
@@ -145,6 +148,16 @@ def test_grey_photo_is_taken() -> None:
 def test_progressive_jpeg_that_shows_the_whole_photo_is_taken() -> None:
     data = jpeg(progressive=True)
     assert_taken(data[: data.rindex(b"\xff\xda")] + b"\xff\xd9")
+
+
+def test_arithmetic_coding_is_not_decoded_a_second_time() -> None:
+    """It takes up to 3 s, and libjpeg does not report what is missing."""
+    data, times_s = arithmetic_jpeg(colours=1, scans=31, side_px=1000), []
+    for look in (complete._ends_early, lambda data: simplejpeg.decode_jpeg(data, "GRAY")):
+        begun_s = time.process_time()
+        look(data)
+        times_s.append(time.process_time() - begun_s)
+    assert times_s[0] < times_s[1] / 4
 
 
 def test_without_simplejpeg_a_jpeg_that_lacks_blocks_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
