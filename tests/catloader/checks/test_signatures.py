@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from standardwebhooks.webhooks import Webhook
 
-from catloader.checks.signatures import Signer, new_secret
+from catloader.checks.signatures import MAX_ID_CHARS, Signer, new_secret
 from catloader.errors import SettingError
 
 BODY = '{"type":"photos.waiting"}'
@@ -58,11 +59,23 @@ def test_another_body_or_another_secret_is_refused(signer: Signer) -> None:
 )
 def test_malformed_headers_are_refused_without_an_exception(signer: Signer, change: dict[str, str]) -> None:
     assert signer.refusal({**signer.sign(BODY), **change}, BODY.encode()) is not None
-    assert signer.refusal({}, b"\xff\xfe") is not None
 
 
-def test_a_body_that_is_not_text_is_refused(signer: Signer) -> None:
-    assert signer.refusal(signer.sign(BODY), b"\xff\xfe") is not None
+@pytest.mark.parametrize("headers", [True, False])
+def test_a_body_that_is_not_text_is_refused(signer: Signer, headers: bool) -> None:
+    assert signer.refusal(signer.sign(BODY) if headers else {}, b"\xff\xfe") is not None
+
+
+@pytest.mark.parametrize(("chars", "refused"), [(MAX_ID_CHARS, False), (MAX_ID_CHARS + 1, True)])
+def test_an_id_that_is_longer_than_the_column_is_refused(chars: int, refused: bool) -> None:
+    secret, now, id = new_secret(), datetime.now(UTC), "i" * chars
+    headers = {
+        "webhook-id": id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign(id, now, BODY),
+    }
+    refusal = Signer(secret, lambda _id, _now: True).refusal(headers, BODY.encode())
+    assert refusal == ("The wake-up is refused: its id is too long." if refused else None)
 
 
 def test_a_malformed_secret_is_a_setting_error() -> None:

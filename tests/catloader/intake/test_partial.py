@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,8 @@ def test_bytes_and_metadata_are_kept_between_two_processes(uploads: PartialUploa
         assert (upload.offset_bytes, upload.facts, upload.is_whole) == (4, _FACTS, False)
         upload.append(4, io.BytesIO(b"de"), 2)
         assert (upload.read(), upload.is_whole) == (b"abc\nde", True)
+    for folder in (tmp_path / "partial", tmp_path / "partial/1"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_the_received_part_of_a_cut_piece_is_kept(uploads: PartialUploads) -> None:
@@ -95,15 +100,18 @@ def test_inactive_uploads_expire(uploads: PartialUploads, clock: _Clock) -> None
     assert uploads.expire() == 1, "written while the clock was ahead"
 
 
-def test_an_owners_room_is_bounded_and_inactive_uploads_give_way(
-    uploads: PartialUploads, clock: _Clock
+@pytest.mark.parametrize("longest", [0, 1])
+def test_an_owners_room_is_bounded_and_the_upload_that_is_inactive_longest_gives_way(
+    uploads: PartialUploads, clock: _Clock, tmp_path: Path, longest: int
 ) -> None:
-    first, second = _begin(uploads, 1, "first"), _begin(uploads, 1, "second")
+    two = [_begin(uploads, 1, "first"), _begin(uploads, 1, "second")]
     with pytest.raises(UploadsBusy):
         _begin(uploads, 1, "third")
+    earlier_s = clock() - 10
+    os.utime(tmp_path / "partial/1" / two[longest], (earlier_s, earlier_s))
     clock.later_s = 61
     third = _begin(uploads, 1, "third")
-    assert [_is_there(uploads, 1, id) for id in (first, second)].count(True) == 1
+    assert [_is_there(uploads, 1, id) for id in two] == [longest == 1, longest == 0]
     assert _is_there(uploads, 1, third)
 
 
@@ -125,18 +133,21 @@ def test_the_room_of_all_owners_is_bounded_and_tiny_files_count(uploads: Partial
 def test_announced_lengths_without_bytes_give_way_after_a_minute(
     uploads: PartialUploads, clock: _Clock
 ) -> None:
-    begun = _begin(uploads, 1, "begun")
-    with uploads.opened(1, begun) as upload:
-        upload.append(0, io.BytesIO(b"x" * _KIB), _KIB)
-    empty = [_begin(uploads, owner_id, "empty") for owner_id in (2, 3, 4)]
+    begun = {owner_id: _begin(uploads, owner_id, "begun") for owner_id in (1, 9)}
+    for owner_id, id in begun.items():
+        with uploads.opened(owner_id, id) as upload:
+            upload.append(0, io.BytesIO(b"x" * _KIB), _KIB)
+    empty = {owner_id: _begin(uploads, owner_id, "empty") for owner_id in (2, 3)}
     with pytest.raises(UploadsBusy):
         _begin(uploads, 5, "new")
     clock.later_s = 61
-    assert _is_there(uploads, 5, _begin(uploads, 5, "new", 200 * _KIB))
-    assert [_is_there(uploads, owner, id) for owner, id in zip((2, 3, 4), empty, strict=True)].count(
-        True
-    ) == 1
-    assert _is_there(uploads, 1, begun), "most has come of this one"
+    new = _begin(uploads, 5, "new", 200 * _KIB)
+    assert not any(_is_there(uploads, *one) for one in empty.items())
+    assert all(_is_there(uploads, *one) for one in begun.items()), "most has come of these"
+    with uploads.opened(5, new):  # in use: it stays, and the next one gives way
+        _begin(uploads, 6, "newer")
+    assert [_is_there(uploads, *one) for one in begun.items()].count(True) == 1
+    assert _is_there(uploads, 5, new)
 
 
 def test_names_outside_the_folder_are_not_uploads(uploads: PartialUploads, tmp_path: Path) -> None:
@@ -174,8 +185,13 @@ def test_an_upload_damaged_by_a_power_failure_is_restarted(
 
 def test_folders_of_deleted_accounts_are_removed_once_unused(uploads: PartialUploads, tmp_path: Path) -> None:
     kept, gone = _begin(uploads, 1, "a"), _begin(uploads, 2, "a")
+
+    def with_access(_ids: Sequence[int]) -> list[int]:
+        _begin(uploads, 2, "begun after the query")
+        return [1]
+
     with uploads.opened(2, gone):
-        assert uploads.expire(lambda _ids: [1]) == 0
-    assert uploads.expire(lambda _ids: [1]) == 1
+        assert uploads.expire(with_access) == 0
+    assert uploads.expire(lambda _ids: [1]) == 2
     assert [folder.name for folder in (tmp_path / "partial").glob("*/")] == ["1"]
     assert _is_there(uploads, 1, kept)
