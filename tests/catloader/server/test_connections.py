@@ -223,12 +223,12 @@ def store(s3_server: EmbeddedS3, objects: ObjectStore) -> dict[str, object]:
 
 
 def test_an_upload_in_progress_is_stored_before_the_stop(tmp_path: Path, store: dict[str, object]) -> None:
-    with serving(tmp_path, **store) as site, _connect(site) as connection:
+    with serving(tmp_path, **store) as site, _connect(site) as connection, _kept(site) as idle:
         head, body = _upload(site, jpeg(size=(900, 700)))
         connection.sendall(head + body[:1000])
         _wait_until_read(connection)
         os.kill(site.process.pid, signal.SIGTERM)
-        time.sleep(0.3)
+        assert not _answer(idle)  # closed: the stop has begun
         connection.sendall(body[1000:])
         assert _answer(connection).startswith(b"HTTP/1.1 201 ")
         assert site.process.wait(60) == 0

@@ -318,17 +318,13 @@ def test_silent_server_is_waited_for_once_and_then_not_at_all() -> None:
     server = _Silent()
     store = _store(server.url)
     try:
-        for read in (store.open, store.get):
-            began_s = time.monotonic()
+        for number, read in enumerate((store.open, store.get), 1):
             with pytest.raises(StoreUnavailable, match="timed out"):
                 read(ObjectKind.PHOTO, "a")
-            assert time.monotonic() - began_s < 7.5  # twice would be 8
-        assert server.requests == 2
-        began_s = time.monotonic()
+            assert server.requests == number  # a second attempt would be another connection
         for use in _every_use(store):
             with pytest.raises(StoreUnavailable, match="timed out"):
                 use()
-        assert time.monotonic() - began_s < 3.5  # once would be 4
         assert server.requests == 2
     finally:
         server.close()
