@@ -16,6 +16,7 @@ class _Store:
 
     def __init__(self) -> None:
         self.answers, self.requests, self.probes, self.now_s = True, 0, 0, 100.0
+        self.reason = "The store is away."
         self.probe_first: Callable[[], object] = lambda: None
         self.breaker = Breaker(self.probe, clock_s=lambda: self.now_s)
 
@@ -23,19 +24,19 @@ class _Store:
         self.probes += 1
         self.probe_first()
         if not self.answers:
-            raise NoAnswer("The store is away.")
+            raise NoAnswer(self.reason)
 
     def request(self) -> None:
         with self.breaker.guarding():
             self.requests += 1
             if not self.answers:
-                raise NoAnswer("The store is away.")
+                raise NoAnswer(self.reason)
 
     def fails(self) -> bool:
         try:
             self.request()
         except NoAnswer as error:
-            assert str(error) == "The store is away."
+            assert str(error) == self.reason
             return True
         return False
 
@@ -55,7 +56,7 @@ def test_after_two_requests_without_an_answer_no_more_are_made() -> None:
 
 def test_one_probe_after_each_pause_detects_recovery(caplog: pytest.LogCaptureFixture) -> None:
     store = _open()
-    for _ in range(2):
+    for store.reason in ("The store is away.", "The store is silent."):  # the latest one is told
         store.now_s += PAUSE_S
         assert [store.fails() for _ in range(3)] == [True] * 3
     assert (store.requests, store.probes) == (2, 2)
@@ -127,3 +128,17 @@ def test_a_probe_that_is_refused_is_an_answer() -> None:
     store.probe_first = refused
     assert [store.fails() for _ in range(2)] == [False, False]
     assert (store.requests, store.probes) == (4, 1)
+
+
+def test_a_request_that_fails_late_neither_postpones_the_probe_nor_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = _Store()
+    store.answers = False
+    with pytest.raises(NoAnswer), store.breaker.guarding():
+        assert [store.fails() for _ in range(2)] == [True, True]  # of other threads
+        store.now_s += PAUSE_S / 2
+        raise NoAnswer(store.reason)
+    store.answers, store.now_s = True, store.now_s + PAUSE_S / 2
+    assert not store.fails()
+    assert len(caplog.messages) == 2, "away, and back"
