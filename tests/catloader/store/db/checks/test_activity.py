@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, insert
+from datetime import timedelta
+
+from sqlalchemy import Engine, insert, update
 
 from catloader.store.db.checks.activity import CheckerActivity
 from catloader.store.db.engine import utcnow, writing
-from catloader.store.db.schema import check_log
+from catloader.store.db.schema import check_log, photos
 from tests.support.rows import add_photos
 
 
@@ -27,3 +29,13 @@ def test_one_verdict_among_the_latest_attempts_is_enough(engine: Engine) -> None
     assert activity.last_attempts_failed(3) is True
     attempts("unreadable")
     assert activity.last_attempts_failed(3) is False
+
+
+def test_a_claim_is_a_sign_of_a_checker_until_its_lease_has_run_out(engine: Engine) -> None:
+    activity, now = CheckerActivity(engine), utcnow()
+    add_photos(engine, 1)
+    assert not activity.seen_since(now, now)
+    with writing(engine) as connection:
+        connection.execute(update(photos).values(status="checking", lease_until=now + timedelta(minutes=1)))
+    assert activity.seen_since(now, now)
+    assert not activity.seen_since(now, now + timedelta(minutes=2))

@@ -198,6 +198,7 @@ def test_photo_that_was_not_begun_does_not_fail_after_fewer_attempts_were_set(
     assert len(stricter.claim(1)) == 1
     clock.advance(61)
     assert [(claim.photo_id, claim.attempt) for claim in stricter.claim(1)] == [(id, 2)]
+    assert row_of(engine, id).check_error == "It did not work."
 
 
 def test_photos_that_another_transaction_has_locked_are_not_waited_for(
