@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 from waitress.adjustments import Adjustments
+from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
@@ -39,6 +40,12 @@ _KEEP_ALIVE_S = 15.0
 _CHECK_EVERY_S = 1.0
 
 
+class _NotBuffered(CatLoaderError):
+    """An answer that its client reads slowly can't be written to the temporary folder."""
+
+    cause = "temporary folder"
+
+
 class _TooSlow(Error):  # type: ignore[misc]  # waitress ships no types
     code = 408
     reason = "Request Timeout"
@@ -59,7 +66,7 @@ class _AnswerTask(WSGITask):  # type: ignore[misc]
         try:
             super().service()
         except CatLoaderError as error:
-            # The object store failed in the middle of a photo: the cut connection tells the browser.
+            # It failed in the middle, for example of a photo: the cut connection tells the browser.
             self.close_on_finish = True
             if (
                 suffix := self.channel.server.log_limits.suffix(getattr(error, "cause", str(error)))
@@ -84,6 +91,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     request: Any
     """The request that is coming in; None between two."""
     will_close: bool
+    outbufs: list[Any]
     _activity: float = 0.0
     """``last_activity`` at the last check. It is only compared: the time of day may be set meanwhile."""
     _active_s: float = 0.0
@@ -96,6 +104,23 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     @property
     def is_busy(self) -> bool:
         return bool(self.requests or self.request is not None or self.total_outbufs_len)
+
+    def write_soon(self, data: Any) -> int:
+        """Send or buffer a piece of an answer: in memory, and in a temporary file from 1 MB on.
+
+        Raises:
+            _NotBuffered: the file can't be written. waitress would go on with a wrong count of the bytes, and
+                its event loop with it.
+        """
+        with self.outbuf_lock:
+            try:
+                return int(super().write_soon(data))
+            except OSError as error:
+                for buffer in self.outbufs:
+                    buffer.close()
+                self.outbufs = [OverflowableBuffer(self.adj.outbuf_overflow)]
+                self.total_outbufs_len = self.current_outbuf_count = 0
+                raise _NotBuffered(f"temporary folder: {error.strerror}") from error
 
     def close_if_slow(self, now_s: float, limits: TimeLimits) -> None:
         """Enforce the time limits; runs in the event loop, like all receiving.
@@ -114,10 +139,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self.handle_close()  # without waiting for a socket that accepts nothing
         elif self.request is None:
             idle_s = limits.stalled_s if self.total_outbufs_len else _KEEP_ALIVE_S
-            if silent_s > idle_s and self.total_outbufs_len:
+            if silent_s > idle_s:
                 self.handle_close()
-            else:
-                self.will_close = self.will_close or silent_s > idle_s
         elif silent_s > limits.stalled_s or self.request.too_slow(now_s, limits):
             self._refuse_slow()
 
