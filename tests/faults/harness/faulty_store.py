@@ -6,6 +6,7 @@ import http.client
 import http.server
 import random
 import threading
+from collections import Counter
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -28,6 +29,8 @@ class FaultyStore:
         self.target = urlsplit(endpoint_url).netloc
         self.chance = random.Random(0)
         self.changed = threading.Condition()
+        self.spoiled: Counter[Mode] = Counter()
+        """Requests that got no answer or a wrong one; a closed port sees none."""
         self._mode: Mode = "pass"
         self._server = self._listen(0)
         self.port = self._server.server_port
@@ -71,16 +74,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         mode = self.faults.mode
         if mode == "silent":
+            self.faults.spoiled[mode] += 1
             with self.faults.changed:
                 self.faults.changed.wait_for(lambda: self.faults.mode != "silent", 10 * _TIMEOUT_S)
         if mode in ("silent", "refused"):  # connections from before the port was closed
             self.close_connection = True
             return
         if mode == "errors" and self.faults.chance.random() < _ERROR_SHARE:
+            self.faults.spoiled[mode] += 1
             self._send(self.faults.chance.choice((500, 503)), [], b"")
             return
         status, headers, content = self._forwarded(body)
         is_object = self.command == "GET" and status == 200 and content[:2] == b"\xff\xd8"
+        if is_object and mode in ("cut", "altered"):
+            self.faults.spoiled[mode] += 1
         if is_object and mode == "altered":
             place = len(content) // 2
             content = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]

@@ -37,15 +37,18 @@ def outage(folder: Path, store: EmbeddedS3, *, modes: Sequence[Mode], seconds: f
         stage.serve()
         checker, busy = stage.start("worker"), busy_factor()
         with uploading(stage.url, ledger, pause_s=_PAUSE_S) as people:
-            wait_for(ledger, 5)
+            if not wait_for(ledger, 5):
+                figures.broken.append("no upload succeeds before the first fault")
             _wait_for_first_verdict(services.engine)
             for mode in modes:
                 with _watched(people[0], stage.url, pages):
-                    proxy.mode = mode
+                    refused, proxy.mode = ledger.answers[503], mode
                     if mode in _NO_ANSWER:  # a checker that starts now waits for the store
                         kill(checker)
                         checker = stage.start("worker")
                     time.sleep(seconds)
+                    if not _is_noticed(proxy, mode, ledger, refused):
+                        figures.broken.append(f"the store was {mode}, and no request met it")
                     proxy.mode = "pass"
                 if not wait_for(ledger, 5):
                     figures.broken.append(f"no upload succeeds after the store was {mode}")
@@ -65,6 +68,16 @@ def _wait_for_first_verdict(engine: Engine) -> None:
     end_s = time.monotonic() + SETTLED_S
     while not logged(engine) and time.monotonic() < end_s:
         time.sleep(0.05)
+
+
+def _is_noticed(proxy: FaultyStore, mode: Mode, ledger: Ledger, refused: int) -> bool:
+    """Wait until a request has met the fault; a port that is closed shows in a refused upload."""
+    end_s = time.monotonic() + SETTLED_S
+    while time.monotonic() < end_s:
+        if proxy.spoiled[mode] or (mode == "refused" and ledger.answers[503] > refused):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 @contextmanager

@@ -26,16 +26,20 @@ def test_many_objects_of_a_real_server_are_deleted(objects: ObjectStore) -> None
 
 
 class _Server(BaseHTTPRequestHandler):
-    """Answers a request for many deletions with ``status`` and ``body``, all others with success."""
+    """Answers a request for many deletions with ``status`` and ``body``; others succeed or get no answer."""
 
     status: ClassVar[int] = 200
     body: ClassVar[str] = ""
+    is_gone: ClassVar[bool] = False
     requests: ClassVar[list[str]] = []
 
     def _answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         many = self.command == "POST"
-        self.requests.append(self.command)
+        self.requests.append(self.command if many else f"{self.command} {self.path}")
+        if self.is_gone and not many:
+            self.close_connection = True
+            return
         content = self.body.encode() if many else b""
         self.send_response(self.status if many else 204)
         self.send_header("Content-Length", str(len(content)))
@@ -49,9 +53,10 @@ class _Server(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _answering(status: int, body: str) -> Iterator[tuple[ObjectStore, list[str]]]:
+def _answering(status: int, body: str, *, is_gone: bool = False) -> Iterator[tuple[ObjectStore, list[str]]]:
     requests: list[str] = []
-    handler = type("Handler", (_Server,), {"status": status, "body": body, "requests": requests})
+    members = {"status": status, "body": body, "is_gone": is_gone, "requests": requests}
+    handler = type("Handler", (_Server,), members)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield store_at(f"http://127.0.0.1:{server.server_port}"), requests
@@ -67,12 +72,13 @@ def test_an_error_that_names_no_object_leaves_all_objects() -> None:
 def test_only_objects_that_the_server_reports_as_deleted_are_deleted() -> None:
     errors = "".join(
         f"<Error><Key>{key}</Key><Code>{code}</Code></Error>"
-        for key, code in (("refused", "AccessDenied"), ("missing", "NoSuchKey"))
+        for key, code in (("refused", "AccessDenied"), ("missing", "NoSuchKey"), ("silent", ""))
     )
     body = f"<DeleteResult><Deleted><Key>gone</Key></Deleted>{errors}</DeleteResult>"
     with _answering(200, body) as (store, requests):
-        assert store.delete_many("photos", ["gone", "refused", "missing", "unnamed"]) == {
+        assert store.delete_many("photos", ["gone", "refused", "missing", "silent", "unnamed"]) == {
             "refused": "AccessDenied",
+            "silent": "no reason",
             "unnamed": "the answer does not name it",
         }
         assert requests == ["POST"]
@@ -84,7 +90,14 @@ def test_only_objects_that_the_server_reports_as_deleted_are_deleted() -> None:
 def test_server_without_this_request_gets_one_request_per_object(status: int, code: str) -> None:
     with _answering(status, f"<Error><Code>{code}</Code></Error>") as (store, requests):
         assert store.delete_many("photos", ["a", "b"]) == {}
-        assert requests.count("DELETE") == 2
+        assert requests == ["POST", "DELETE /photos/a", "DELETE /photos/b"]
+
+
+def test_a_server_that_falls_silent_between_two_deletions_is_not_asked_about_the_others() -> None:
+    with _answering(501, "<Error><Code>NotImplemented</Code></Error>", is_gone=True) as (store, requests):
+        with pytest.raises(StoreUnavailable, match="did not answer"):
+            store.delete_many("photos", ["a", "b"])
+        assert set(requests) == {"POST", "DELETE /photos/a"}
 
 
 def test_unavailable_server_is_asked_once() -> None:

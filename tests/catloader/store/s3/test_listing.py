@@ -112,3 +112,15 @@ def test_a_server_that_always_gives_the_first_page_is_refused(
     with pytest.raises(StoreUnavailable, match="lists the first page"):
         [next(listing) for _ in range(3)]
     client.close()
+
+
+def test_a_server_that_lists_a_folder_in_itself_is_refused(
+    bucket: tuple[Any, str], s3_server: EmbeddedS3
+) -> None:
+    client = _client(s3_server)
+    client.meta.events.register(
+        "after-call.s3.ListObjectsV2", lambda parsed, **_: parsed.update(CommonPrefixes=[{"Prefix": "a/"}])
+    )
+    with pytest.raises(StoreUnavailable, match="lists a/ of listing as its own folder"):
+        list(pages(client, lambda _: nullcontext(), bucket[1], "a/", threads=2))
+    client.close()

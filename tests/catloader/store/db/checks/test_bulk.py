@@ -1,15 +1,20 @@
-"""The photos that plans of bulk work read from the table."""
+"""The photos that plans of bulk work read from the table, and the verdicts that they write into it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Engine, update
+import pytest
+from sqlalchemy import Engine, select, update
 
 from catloader.store.db.checks.bulk import BulkTable
-from catloader.store.db.engine import writing
+from catloader.store.db.checks.queue_sql import log_row
+from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import photos
-from tests.support.rows import add_photo, some_user
+from catloader.store.db.testing import made_up_outcome
+from checker.values import Claim
+from tests.support.rows import add_photo, add_photos, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -25,3 +30,38 @@ def test_reviewed_photos_come_by_rising_id_with_their_verdicts_and_without_the_b
         connection.execute(update(photos).where(photos.c.id == ids[3]).values(binned_at=_NOW))
     rows = [(columns[0], verdict) for columns, verdict in BulkTable(engine).reviewed()]
     assert rows == [(ids[0], "not_cat"), (ids[2], "cat")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sha256": 64 * "f"},
+        {"status": "unsure"},
+        {"checked_at": _NOW},
+        {"human_verdict": "not_cat", "human_verdict_at": _NOW},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_verdicts_are_written_only_to_photos_that_are_as_planned(
+    engine: Engine, change: dict[str, Any]
+) -> None:
+    same, changed = add_photos(engine, 2, status="not_cat")
+    query = select(photos).order_by(photos.c.id)
+    with reading(engine) as connection:
+        results = [
+            {
+                "photo_id": row.id,
+                "sha256": row.sha256,
+                "old_status": row.status,
+                "old_checked_at": row.checked_at,
+                "log": log_row(made_up_outcome(Claim(row.id, "", "", "", 1))),
+            }
+            for row in connection.execute(query)
+        ]
+    with writing(engine) as connection:
+        connection.execute(update(photos).where(photos.c.id == changed).values(change))
+        before = connection.execute(query.where(photos.c.id == changed)).one()
+    assert BulkTable(engine).write(results) == 1
+    with reading(engine) as connection:
+        assert connection.execute(query.where(photos.c.id == changed)).one() == before
+        assert connection.execute(query.where(photos.c.id == same)).one().status == "cat"

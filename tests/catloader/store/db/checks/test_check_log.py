@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, select
 
 from catloader.store.db.checks.check_log import CheckLog
 from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import writing
-from catloader.store.db.schema import check_log
+from catloader.store.db.schema import check_log, photos
 from checker.values import Outcome
 from tests.support.rows import add_photo, add_photos, some_user
 
@@ -53,3 +53,17 @@ def test_latest_decision_skips_failed_attempts_and_unreadable_photos(engine: Eng
     assert decision
     assert (decision.model, decision.attempt) == ("lite2", 2)
     assert log.latest_decision(other) is None
+
+
+def test_a_check_of_another_square_is_not_of_the_present_objects(engine: Engine, log: CheckLog) -> None:
+    photo = add_photo(engine, some_user(engine).id)
+    with writing(engine) as connection:
+        present = connection.execute(select(photos.c.thumbnail_sha256)).scalar_one()
+        new = insert(check_log).returning(check_log.c.id)
+        ids = [
+            connection.execute(
+                new.values(photo_id=photo, attempt=attempt, finished_at=_NOW, thumbnail_sha256=sha256)
+            ).scalar_one()
+            for attempt, sha256 in enumerate((present, 64 * "f", None), 1)
+        ]
+    assert [log.is_of_present_objects(id) for id in ids] == [True, False, True]
