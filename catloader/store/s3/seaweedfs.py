@@ -109,8 +109,8 @@ def environment(folder: Path) -> dict[str, str]:
         "HOME": str(folder),
         "PATH": os.defpath,
         # Bounds garbage to a tenth of the 230 MB of buffers that it keeps, most of them untouched. With 20, a
-        # start takes a second less, and the idle site 45 MB more: beyond its promise. A memory limit would
-        # count all of the buffers: with 256 MiB it collected garbage in most of its time.
+        # start takes a second less, and 300 photos leave 24 MB more. A memory limit would count all of the
+        # buffers: with 256 MiB it collected garbage in most of its time.
         "GOGC": "10",
         # A request passes through several parts, which with more threads wake each other across cores: on two
         # cores that takes 40 % of the request's time, and the other core is needed for checks.
