@@ -1,28 +1,38 @@
 """Measure the idle site: processor time and memory of all its processes.
 
-The script starts a site with the embedded S3 server in a temporary folder, uploads a few photos, and waits
-for their verdicts. After that it sends no requests for a while. Processor time is measured over this period,
-memory (PSS: shared pages count once) at its end. Linux only.
+The script starts a site with the embedded S3 server on a data folder with an account, as every start but
+the first finds one. It logs in, uploads a few photos, and waits for their verdicts. After that it sends no
+requests for a while. Processor time is measured over this period, memory (PSS: shared pages count once) at
+its end. Linux only. Making the tables and the first sign-up take 12 MB each until the next start.
 
     python scripts/benchmark_idle.py [--rest-s 60] [--json scripts/results/idle-avx512-vnni.json]
 
-Exit code 1: more than 1 % of a core, or more than 450 MB.
+Exit code 1: more than 1 % of a core, more than 450 MB, or another process runs one of the site's programs:
+pages that both use count only in part.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import scripts  # noqa: F401 - first: finds the packages without an installation
+from catloader.accounts.accounts import register
 from catloader.demo.client import Visitor
 from catloader.demo.photos import demo_photos
 from catloader.demo.temporary_site import temporary_site
+from catloader.server.database import migrated_database
+from catloader.settings import Settings
+from catloader.store.db.accounts.users import Users
+from catloader.store.db.engine import utcnow
 from checker.evaluation.provenance import machine_kind, provenance
 from scripts.command_line import new_file, number, report_errors, write_result
 
@@ -49,17 +59,23 @@ def main(argv: list[str] | None = None) -> int:
         print(f"  {process['mb']:6.0f} MB  {process['core']:7.3%} of a core  {process['command']}")
     total = f"{results['mb']:.0f} MB, {results['core']:.2%} of a core"
     print(f"at rest, with {results['checks_with']}: {total} (promised: 450 MB, 1 %)")
+    if results["also_running"]:
+        print(f"too low: other processes run {', '.join(results['also_running'])} as well")
     write_result(arguments.json, results)
     return 0 if results["holds"] else 1
 
 
 def measure(rest_s: float) -> dict[str, Any]:
     """Run a site, upload photos, wait for their verdicts, and measure the site while it is idle."""
-    with tempfile.TemporaryDirectory(prefix="catloader-idle-") as name, temporary_site(Path(name)) as site:
+    with tempfile.TemporaryDirectory(prefix="catloader-idle-") as name, ExitStack() as parts:
+        email, password = "idle@example.org", secrets.token_urlsafe(16)
+        with migrated_database(Settings(data_dir=Path(name))) as engine:
+            register(Users(engine), email, password, utcnow())
+        site = parts.enter_context(temporary_site(Path(name)))
         (Path(name) / "photos").mkdir()
         visitor = Visitor(site.url, site.must_run)
         visitor.wait_until_ready()
-        visitor.register()
+        visitor.log_in(email, password)
         for photo in demo_photos(Path(name) / "photos"):
             visitor.wait_for_verdict(visitor.upload(photo.name, photo.path.read_bytes()))
         time.sleep(_SETTLE_S)
@@ -77,6 +93,7 @@ def measure(rest_s: float) -> dict[str, Any]:
             }
             for pid in pids
         ]
+        also_running = sorted(programs(pids) & programs(others(pids)))
         checks_with = " ".join(visitor.checker()[key] for key in ("model", "runtime", "precision"))
     mb = round(sum(float(process["mb"]) for process in processes), 1)
     core = round(sum(float(process["core"]) for process in processes), 5)
@@ -84,10 +101,11 @@ def measure(rest_s: float) -> dict[str, Any]:
         **provenance("catloader"),
         "rest_s": rest_s,
         "checks_with": checks_with,
+        "also_running": also_running,
         "processes": processes,
         "mb": mb,
         "core": core,
-        "holds": core <= MOST_OF_A_CORE and mb * 1e6 <= MOST_BYTES,
+        "holds": core <= MOST_OF_A_CORE and mb * 1e6 <= MOST_BYTES and not also_running,
     }
 
 
@@ -104,6 +122,21 @@ def tree(pid: int) -> list[int]:
     for parent in family:
         family += children.get(parent, [])
     return family
+
+
+def others(pids: list[int]) -> list[int]:
+    """Return all processes but these and this one."""
+    running = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in running if pid not in (*pids, os.getpid())]
+
+
+def programs(pids: Iterable[int]) -> set[str]:
+    """Return the names of the programs that processes of this user run."""
+    names = set()
+    for pid in pids:
+        with suppress(OSError):  # it has ended, it is another user's, or a kernel thread
+            names.add(Path(f"/proc/{pid}/exe").readlink().name)
+    return names
 
 
 def processor_s(pid: int) -> float:

@@ -2,6 +2,8 @@
 
 They are stored as Argon2id in PHC format, with OWASP's minimum parameters (19 MiB, two passes, one lane):
 about 60 ms, and a process of 8 request threads needs at most 8 x 19 MiB for it.
+
+The lists of passwords and words by which zxcvbn judges a new password take 12 MB: the first one loads them.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ import unicodedata
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from zxcvbn import zxcvbn
-from zxcvbn.matching import L33T_TABLE
 
 from catloader.errors import WeakPassword
 
@@ -71,6 +71,8 @@ def matches(password_hash: str, password: str) -> bool:
 
 
 def _is_weak(password: str, email: str) -> bool:
+    from zxcvbn import zxcvbn
+
     own_words = ["catloader", email, email.partition("@")[0], *email.replace("@", ".").split(".")]
     judged = zxcvbn(_readable(password[:_JUDGED_CHARS]), user_inputs=[word for word in own_words if word])
     return bool(judged["score"] <= _WEAK)
@@ -81,6 +83,8 @@ def _readable(text: str) -> str:
 
     Digits stay as they are: they occur in dates and keyboard rows.
     """
+    from zxcvbn.matching import L33T_TABLE
+
     present = [[sign for sign in signs if sign in text] for signs in L33T_TABLE.values()]
     ambiguous = sum(sum(sign in signs for signs in present) > 1 for sign in set(text))
     if math.prod(len(signs) or 1 for signs in present) * 2**ambiguous <= _READINGS:

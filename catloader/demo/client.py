@@ -61,6 +61,10 @@ class Visitor:
         form |= {"email": email, "password": secrets.token_urlsafe(16)}
         self._post("/register", data=form)
 
+    def log_in(self, email: str, password: str) -> None:
+        """Log in to an existing account, and stay logged in."""
+        self._post("/login", data=self.form("/login") | {"email": email, "password": password})
+
     def upload(self, name: str, data: bytes, form: dict[str, str] | None = None) -> int:
         """Upload one file; return the photo's id. ``form`` saves fetching the page."""
         answer = self._post("/upload", data=form or self.form("/upload"), files={"photos": (name, data)})
