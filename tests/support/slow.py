@@ -2,14 +2,16 @@
 
 Slow are those that start servers, browsers or sites, make models, or measure: those found here, and those
 that carry the marker, in files whose other tests start nothing. Others carry it because they take two seconds
-of a processor or more. With the longest ones first, processes that
-share the tests finish at the same time, with short ones.
+of a processor or more.
+
+Each of the processes that share the tests begins with some of the longest ones: then all of them end with
+short ones, which they take from each other, and finish at the same time.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,12 +46,34 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before -m selects by marker; after pytest has grouped them
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
         if _is_slow(item):
             item.add_marker("slow")
     yield
-    items.sort(key=lambda item: LONGEST.isdisjoint(item.path.parts))
+    items[:] = longest_first(items, getattr(config, "workerinput", {}).get("workercount", 1))
+
+
+def longest_first(items: Sequence[pytest.Item], processes: int) -> list[pytest.Item]:
+    """Return the tests in an order that pytest-xdist's ``worksteal`` cuts into one part for each process.
+
+    Each part begins with its share of the files of the longest tests; files stay together.
+    """
+    long: dict[Path, list[pytest.Item]] = {}
+    short = []
+    for item in items:
+        if LONGEST.isdisjoint(item.path.parts):
+            short.append(item)
+        else:
+            long.setdefault(item.path, []).append(item)
+    files, ordered = list(long.values()), list[pytest.Item]()
+    for number in range(processes):
+        part = [item for file in files[number::processes] for item in file]
+        size = (len(items) - len(ordered)) // (processes - number)  # as pytest-xdist divides
+        rest = max(0, size - len(part))
+        ordered += part + short[:rest]
+        del short[:rest]
+    return ordered + short
 
 
 def _is_slow(item: pytest.Item) -> bool:

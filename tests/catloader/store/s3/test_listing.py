@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,10 +46,12 @@ def _client(server: EmbeddedS3) -> Any:
 def bucket(s3_server: EmbeddedS3) -> tuple[Any, str]:
     """A client of the server, and a bucket with ``_KEYS``."""
     client = _client(s3_server)
-    client.create_bucket(Bucket="listing")
+    # Unique: a process may run parts of this file before and after another one, with a bucket for each.
+    name = f"listing-{secrets.token_hex(6)}"
+    client.create_bucket(Bucket=name)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda key: client.put_object(Bucket="listing", Key=key, Body=b"1"), _KEYS))
-    return client, "listing"
+        list(pool.map(lambda key: client.put_object(Bucket=name, Key=key, Body=b"1"), _KEYS))
+    return client, name
 
 
 @pytest.mark.parametrize("prefix", ["", "a", "a/", "a/deep/er/", "many/", "flat/1", "none"])
@@ -121,6 +124,6 @@ def test_a_server_that_lists_a_folder_in_itself_is_refused(
     client.meta.events.register(
         "after-call.s3.ListObjectsV2", lambda parsed, **_: parsed.update(CommonPrefixes=[{"Prefix": "a/"}])
     )
-    with pytest.raises(StoreUnavailable, match="lists a/ of listing as its own folder"):
+    with pytest.raises(StoreUnavailable, match=f"lists a/ of {bucket[1]} as its own folder"):
         list(pages(client, lambda _: nullcontext(), bucket[1], "a/", threads=2))
     client.close()
