@@ -61,7 +61,10 @@ def _addresses(app: Flask) -> dict[str, str]:
     """Return address -> endpoint for the rows that this site has."""
     rules = {re.sub(r"<int[^>]*:id>", "<id>", rule.rule): rule for rule in app.url_map.iter_rules()}
     paths = {address: address.partition(" ")[2] for address in ROWS}
-    return {address: rules[path].endpoint for address, path in paths.items() if path in rules}
+    last = sorted(
+        paths, key=lambda address: "password" in address
+    )  # a hash of the site's own takes 60 ms each time
+    return {address: rules[paths[address]].endpoint for address in last if paths[address] in rules}
 
 
 def _path(address: str, id: object) -> str:
