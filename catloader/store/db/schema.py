@@ -1,4 +1,4 @@
-"""The tables. The migrations must produce exactly these; a test compares the two."""
+"""The tables, as an empty database gets them. The migrations must produce the same; tests compare the two."""
 
 from __future__ import annotations
 
