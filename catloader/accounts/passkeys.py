@@ -22,7 +22,7 @@ from catloader.store.db.accounts.passkeys import Passkeys
 from catloader.store.db.accounts.users import User
 
 _ID = re.compile("[A-Za-z0-9_-]{1,2000}")
-# Of an answer that is no JSON or CBOR, is nested too deeply, or has other types than the library expects.
+# JSON or CBOR that is invalid, nested too deeply, or has other types than the library expects.
 _NOT_VALID = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 MAX_NAME_CHARS = 60

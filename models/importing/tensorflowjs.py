@@ -57,14 +57,14 @@ def read_tarball(path: Path) -> dict[str, npt.NDArray[Any]]:
             model = _only([name for name in members if Path(name).name == _MODEL], path.name)
 
             def read(names: Sequence[str]) -> dict[str, bytes]:
-                found = {}
+                wanted = {}
                 for name in names:
                     if (member := members.get(model.removesuffix(_MODEL) + name)) is None:
                         raise _incomplete(path.name, name)
-                    found[name] = member
+                    wanted[name] = member
                 # In the archive's order: for each step back it would be decompressed again from its start.
-                in_order = sorted(found, key=lambda name: found[name].offset)
-                return {name: _content(archive, found[name], path.name) for name in in_order}
+                in_order = sorted(wanted, key=lambda name: wanted[name].offset)
+                return {name: _content(archive, wanted[name], path.name) for name in in_order}
 
             return _arrays(text, read, path.name)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:

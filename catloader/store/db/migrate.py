@@ -41,7 +41,7 @@ _VACUUM_OFTEN = (
     "ALTER TABLE images SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 10000, "
     "autovacuum_analyze_scale_factor = 0.02)"
 )
-"""What the migration 0011 sets, which explains it."""
+"""As in the migration 0011, which gives the reason."""
 
 
 def migrate(engine: Engine) -> None:
