@@ -24,12 +24,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 from catloader.errors import BackupRefused
 from catloader.store.kinds import ObjectKind, StoredObject
 
 _FORMAT = 1
 _MARK = "backup.json"
+_LOCK = "lock"
 _KEY = re.compile(r"\w[\w.-]*")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -67,21 +69,37 @@ class BackupFolder:
                 self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError):
                 raise BackupRefused(f"{self.path} is a file, or lies below one: name a folder.") from None
-            if not (self.path / _MARK).exists():
-                # A run that was killed while it wrote the first one leaves its draft.
-                if any(entry.name not in ("lock", _draft(_MARK)) for entry in self.path.iterdir()):
-                    raise BackupRefused(
-                        f"{self.path} is neither a backup nor empty: name a new folder, or one that "
-                        "`catloader backup` made."
-                    )
-                self.commit(Manifest())
-            manifest = self.manifest()
-            with (self.path / "lock").open("a") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise BackupRefused(f"Another run is writing to {self.path}.") from None
-                yield manifest
+            names = {entry.name for entry in self.path.iterdir()}
+            # A run that was killed while it wrote the first one leaves its draft.
+            if _MARK not in names and names - {_LOCK, _draft(_MARK)}:
+                raise BackupRefused(
+                    f"{self.path} is neither a backup nor empty: name a new folder, or one that "
+                    "`catloader backup` made."
+                )
+            with (self.path / _LOCK).open("a") as lock:
+                self._lock(lock, fcntl.LOCK_EX)
+                # Read under the lock: the run that had it before may have removed the state read earlier.
+                if not (self.path / _MARK).exists():
+                    self.commit(Manifest())
+                yield self.manifest()
+
+    @contextlib.contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """Hold the folder for runs that only read it. A copy of a backup may lack the lock's file.
+
+        Raises:
+            BackupRefused: a run writes to it.
+        """
+        with self.writing(), contextlib.ExitStack() as stack:
+            with contextlib.suppress(FileNotFoundError):
+                self._lock(stack.enter_context((self.path / _LOCK).open()), fcntl.LOCK_SH)
+            yield
+
+    def _lock(self, file: IO[str], mode: int) -> None:
+        try:
+            fcntl.flock(file, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackupRefused(f"Another run is using {self.path}.") from None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:

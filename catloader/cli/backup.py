@@ -114,7 +114,7 @@ def restore(settings: Settings, folder: Path) -> None:
         exclusive_data_dir(settings),
         migrated_database(settings) as engine,
         own_object_store(settings) as with_s3,
-        source.writing(),
+        source.unchanging(),
         _bar("Restoring") as progress,
     ):
         store = build_object_store(with_s3)

@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from catloader.errors import CatLoaderError, NotFound
+from catloader.errors import CatLoaderError, NotFound, StoreUnavailable
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
+from catloader.store.s3.refusals import refuses_one
 from checker.errors import UnreadableImage
 from checker.folder.walk import EXTENSIONS, WalkedFile, read, walk
 
@@ -101,14 +102,18 @@ class BucketSource:
                     on_skip(key)
 
     def _read(self, key: str) -> bytes:
+        data = bytearray()
         try:
             chunks, _ = self._store.open(ObjectKind.PHOTO, key)
+            with closing(chunks):
+                for chunk in chunks:
+                    data += chunk
+                    if len(data) > self._max_bytes:
+                        break
         except NotFound as error:
             raise SourceError("The object is gone.") from error
-        data = bytearray()
-        with closing(chunks):
-            for chunk in chunks:
-                data += chunk
-                if len(data) > self._max_bytes:
-                    break
+        except StoreUnavailable as error:
+            if refuses_one(self._store, key, error):
+                raise SourceError(str(error)) from error
+            raise
         return bytes(data[: self._max_bytes + 1])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import sqlite3
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,22 +19,29 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, delete, select
 
-from catloader.backup.folder import BackupFolder, Manifest, digest_of
+from catloader.backup.folder import BackupFolder, Manifest, digest_of, write_file
 from catloader.backup.save import save
-from catloader.errors import StoreUnavailable
+from catloader.errors import BackupRefused, StoreUnavailable
+from catloader.server.data_dir import exclusive_data_dir
+from catloader.settings import Settings
 from catloader.store.db import migrate
 from catloader.store.db.engine import make_engine, reading, writing
+from catloader.store.db.photos.deletions import Deletions
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import deletions, metadata, photos
 from catloader.store.db.snapshot import Snapshot
-from catloader.store.kinds import ObjectKind
+from catloader.store.db.staff.audit_log import AuditLog
+from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.catloader.backup.conftest import stored
 from tests.support.commands import Run
-from tests.support.object_stores import delete_object
+from tests.support.object_stores import delete_object, store_of
 from tests.support.refusing_store import refusing_store
 from tests.support.rows import add_photos, new_photo
+
+_ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
+"""For tests of what happens once the rows of either database are in the backup's SQLite file."""
 
 
 def _rows(engine: Engine) -> dict[str, list[Any]]:
@@ -94,6 +103,7 @@ def test_everything_is_restored_into_either_kind_of_database(
     assert (actor, act) == ("command line", "made a backup")
     assert told == f"3 photos of 4 accounts in {tmp_path / 'backup'}"
     assert _rows(target) == {"audit_log": [], **rows}  # the entry was added after the backup
+    assert Deletions(target).count() == 0, "it would delete objects that are in no backup"
     assert add_photos(target, 1)[0] > last_id, "the address of a deleted photo leads to another one"
     target.dispose()
     for _, keys in sites:
@@ -120,7 +130,7 @@ def test_second_run_copies_only_new_and_damaged_objects_and_removes_deleted_ones
     stored(engine, objects)
     with writing(engine) as connection:
         connection.execute(delete(photos).where(photos.c.id == first))
-    output = run("backup", folder.path).output
+    output = run("backup", folder.path, CATLOADER_MIN_FREE_BYTES=str(2**60)).output
     assert "3 objects copied, 1 there before." in output
     assert "3 objects removed from the backup: no photo in it has them any more." in output
     assert rotten.read_bytes() == objects.get(ObjectKind.PHOTO, altered[ObjectKind.PHOTO])
@@ -131,9 +141,13 @@ def test_second_run_copies_only_new_and_damaged_objects_and_removes_deleted_ones
 def test_photos_deleted_meanwhile_are_reported_and_have_no_row(
     engine: Engine, objects: ObjectStore, tmp_path: Path
 ) -> None:
-    """The second photo is deleted between the database's snapshot and the copy of its objects."""
+    """The second photo is deleted between the database's snapshot and the copy of its objects.
+
+    Transfers that were cut are repeated meanwhile.
+    """
     kept, _ = stored(engine, objects)
     gone, keys = stored(engine, objects)
+    cut: set[str] = set()
 
     class OwnerDeletes(ObjectStore):
         def __init__(self) -> None:
@@ -143,7 +157,11 @@ def test_photos_deleted_meanwhile_are_reported_and_have_no_row(
             with writing(engine) as connection:
                 connection.execute(delete(photos).where(photos.c.id == gone))
             delete_object(objects, ObjectKind.THUMBNAIL, keys[ObjectKind.THUMBNAIL])
-            return objects.get(kind, key)
+            content = objects.get(kind, key)
+            if key in cut:
+                return content
+            cut.add(key)
+            return content[:-1]
 
     folder = BackupFolder(tmp_path / "backup")
     result = save(folder, engine, OwnerDeletes(), tmp_path)
@@ -167,12 +185,15 @@ def test_lost_and_altered_objects_are_an_error_that_names_the_photos(
     assert f"1 photo left out: the object store lacks or refuses them (see `catloader gc`): {altered}." in (
         result.output
     )
+    (entry,) = AuditLog(engine).page(None, 9)
+    assert entry.target.endswith("; 1 photo left out")
     (database,) = tmp_path.glob("backup/state-*/catloader.sqlite3")
     with reading(make_engine(database)) as connection:
         query = select(photos.c.explanation_key).where(photos.c.id == explained)
         assert connection.execute(query).scalar_one() is None
 
 
+@_ON_SQLITE
 def test_a_refused_object_leaves_out_its_photo_and_a_refusing_store_ends_the_run(
     engine: Engine, s3_server: EmbeddedS3, tmp_path: Path
 ) -> None:
@@ -186,44 +207,64 @@ def test_a_refused_object_leaves_out_its_photo_and_a_refusing_store_ends_the_run
             save(BackupFolder(tmp_path / "all"), engine, store, tmp_path)
 
 
+@_ON_SQLITE
 def test_damaged_files_of_a_backup_are_never_restored(
-    engine: Engine, objects: ObjectStore, run: Run, empty_url: str, tmp_path: Path
+    objects: ObjectStore,
+    s3_server: EmbeddedS3,
+    engine: Engine,
+    run: Run,
+    *,
+    empty_url: str,
+    tmp_path: Path,
 ) -> None:
-    whole, _ = stored(engine, objects)
+    """Nor do they, or other bytes, stay in a store from an earlier restoring that was stopped."""
+    whole, its = stored(engine, objects, explained=True)
     damaged, keys = stored(engine, objects)
-    backup = tmp_path / "backup"
+    backup, buckets = tmp_path / "backup", _new_buckets()
     run("backup", backup)
-    (backup / "objects/thumbnail" / keys[ObjectKind.THUMBNAIL][:2] / keys[ObjectKind.THUMBNAIL]).write_bytes(
-        b"x"
-    )
-    new = {"DATABASE_URL": empty_url, "CATLOADER_DATA_DIR": str(tmp_path / "new"), **_new_buckets()}
+    for kind, key in (
+        (ObjectKind.THUMBNAIL, keys[ObjectKind.THUMBNAIL]),
+        (ObjectKind.EXPLANATION, its[ObjectKind.EXPLANATION]),
+    ):
+        (backup / f"objects/{kind}" / key[:2] / key).write_bytes(b"x")
+    photos_bucket, thumbnails_bucket = buckets.values()
+    store = store_of(s3_server, (photos_bucket, thumbnails_bucket))
+    store.put(ObjectKind.PHOTO, its[ObjectKind.PHOTO], b"other bytes")
+    new = {"DATABASE_URL": empty_url, "CATLOADER_DATA_DIR": str(tmp_path / "new"), **buckets}
     result = run("restore", backup, **new)
     assert result.exit_code == 1
     assert "Restored 1 photo of 2 accounts (2 objects)" in result.output
     assert f"their files in the backup are missing or damaged: {damaged}." in result.output
     target = make_engine(empty_url)
     with reading(target) as connection:
-        assert list(connection.execute(select(photos.c.id)).scalars()) == [whole]
+        query = select(photos.c.id, photos.c.explanation_key)
+        assert connection.execute(query).all() == [(whole, None)]
     target.dispose()
+    for kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL):
+        assert store.get(kind, its[kind]) == objects.get(kind, its[kind])
+        assert not store.exists(kind, keys[kind])
 
 
-@pytest.mark.parametrize("file", ["catloader.sqlite3", "SHA256SUMS", "data/secret-key"])
+@_ON_SQLITE
 def test_altered_database_secret_or_list_is_refused(
-    engine: Engine, objects: ObjectStore, run: Run, *, empty_url: str, tmp_path: Path, file: str
+    engine: Engine, objects: ObjectStore, run: Run, empty_url: str, tmp_path: Path
 ) -> None:
     stored(engine, objects)
     (tmp_path / "data").mkdir()
     (tmp_path / "data/secret-key").write_text("the key")
     run("backup", tmp_path / "backup")
-    (altered,) = tmp_path.glob(f"backup/state-*/{file}")
-    altered.write_bytes(altered.read_bytes() + b" ")
-    result = run(
-        "restore", tmp_path / "backup", DATABASE_URL=empty_url, CATLOADER_DATA_DIR=str(tmp_path / "new")
-    )
-    assert result.exit_code == 1
-    assert f"Error: {altered} is missing or damaged" in result.output
+    new = {"DATABASE_URL": empty_url, "CATLOADER_DATA_DIR": str(tmp_path / "new")}
+    for file in ("catloader.sqlite3", "SHA256SUMS", "data/secret-key"):
+        (altered,) = tmp_path.glob(f"backup/state-*/{file}")
+        whole = altered.read_bytes()
+        altered.write_bytes(whole + b" ")
+        result = run("restore", tmp_path / "backup", **new)
+        assert result.exit_code == 1
+        assert f"Error: {altered} is missing or damaged" in result.output
+        altered.write_bytes(whole)
 
 
+@_ON_SQLITE
 def test_folders_without_a_backup_are_refused_in_one_sentence(
     run: Run, engine: Engine, tmp_path: Path
 ) -> None:
@@ -239,12 +280,23 @@ def test_folders_without_a_backup_are_refused_in_one_sentence(
         assert run("backup", no_folder).output == (
             f"Error: {no_folder} is a file, or lies below one: name a folder.\n"
         )
+    new = {"CATLOADER_DATA_DIR": str(tmp_path / "new")}
     for no_backup in (other, file, missing):
         assert (
-            run("restore", no_backup).output
+            run("restore", no_backup, **new).output
             == f"Error: {no_backup} is not a backup: it has no backup.json.\n"
         )
-    assert not missing.exists()
+    assert not missing.exists() and not (tmp_path / "new").exists()
+    unfinished = BackupFolder(tmp_path / "unfinished")
+    with unfinished.locked():
+        assert run("restore", unfinished.path, **new).output.endswith(
+            f"Error: Another run is using {unfinished.path}.\n"
+        )
+    assert run("restore", unfinished.path, **new).output == (
+        f"Error: The backup in {unfinished.path} never finished: run `catloader backup` again.\n"
+    )
+    with exclusive_data_dir(Settings(data_dir=tmp_path / "new")):
+        assert "Error: Another CatLoader runs on" in run("restore", unfinished.path, **new).output
     newer = tmp_path / "newer"
     run("backup", newer)
     mark = newer / "backup.json"
@@ -267,6 +319,51 @@ def test_run_killed_while_it_marked_the_folder_can_be_repeated(tmp_path: Path) -
     assert not (tmp_path / "backup.json.part").exists()
 
 
+def test_of_two_runs_the_second_is_refused_and_readers_may_share_the_folder(tmp_path: Path) -> None:
+    folder = BackupFolder(tmp_path / "backup")
+    refused = pytest.raises(BackupRefused, match=f"^Another run is using {folder.path}\\.$")
+    with folder.locked():
+        for other in (folder.locked, folder.unchanging):
+            with refused, other():
+                pass
+    with folder.unchanging(), folder.unchanging(), refused, folder.locked():
+        pass
+    assert folder.path.stat().st_mode & 0o077 == 0
+    (folder.path / "lock").unlink()
+    with folder.unchanging():
+        assert not (folder.path / "lock").exists(), "a backup may lie on a medium that is only read"
+
+
+def test_the_last_state_is_read_after_the_run_that_made_it(tmp_path: Path) -> None:
+    """Read before, it might be a state that the other run has removed."""
+    folder = BackupFolder(tmp_path)
+    with folder.locked():
+        pass
+    mark = tmp_path / "backup.json"
+    content = mark.read_bytes()
+    mark.unlink()
+    os.mkfifo(mark)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(folder.locked().__enter__)
+        with mark.open("wb") as writer:  # opens when it is read
+            with pytest.raises(BackupRefused, match="Another run"), folder.unchanging():
+                pass
+            writer.write(content)
+        assert reading.result() == Manifest()
+
+
+def test_keys_that_are_none_and_drafts_of_failed_writes_leave_no_file(tmp_path: Path) -> None:
+    """A damaged or forged database could name any file of the machine."""
+    for key in ("../../secret", "a/b", ".hidden", "", "a\n"):
+        with pytest.raises(BackupRefused, match="is not a key of this site"):
+            BackupFolder(tmp_path).object_path(StoredObject(ObjectKind.PHOTO, key))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_file(tmp_path / "folder", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@_ON_SQLITE
 def test_most_of_a_backup_is_not_removed_by_accident(
     engine: Engine, objects: ObjectStore, run: Run, tmp_path: Path
 ) -> None:
@@ -285,6 +382,7 @@ def test_most_of_a_backup_is_not_removed_by_accident(
     assert "101 objects removed from the backup" in run("backup", backup, "--prune").output
 
 
+@_ON_SQLITE
 def test_the_backup_of_another_site_is_not_replaced_by_accident(
     engine: Engine, objects: ObjectStore, run: Run, empty_url: str, tmp_path: Path
 ) -> None:

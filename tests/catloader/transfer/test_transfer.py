@@ -22,11 +22,13 @@ from catloader.store.db.photos.exports import Exports
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
+from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.transfer.importing import Importer, Result
 from catloader.transfer.journal import Journal
 from catloader.transfer.sources import FolderSource, SourceError
 from tests.support.commands import Run
+from tests.support.refusing_store import refusing_store
 from tests.support.site import jpeg
 
 _EMAIL = "anna@example.org"
@@ -173,17 +175,22 @@ def test_interrupted_import_resumes_without_reading_finished_files(
 
 
 def test_import_reads_from_the_object_store(
-    engine: Engine, objects: ObjectStore, run: Run, anna: User
+    engine: Engine, objects: ObjectStore, run: Run, *, anna: User, s3_server: EmbeddedS3
 ) -> None:
     for key in ("2019/a.jpg", "2019/b/c.png", "2019/notes.txt", "2020/d.jpg"):
         objects.put(ObjectKind.PHOTO, key, jpeg((len(key), 0, 0)))
     objects.put(ObjectKind.PHOTO, "2019/large.jpg", jpeg() + bytes(400_000))
     objects.put(ObjectKind.PHOTO, "2019/two\nlines.jpg", jpeg((9, 9, 9)))
     objects.put(ObjectKind.PHOTO, "2019/no\r\nphoto.jpg", b"")
+    objects.put(ObjectKind.PHOTO, "2019/archived.jpg", jpeg())
     source = f"s3://{objects.photos_bucket}/2019/"
-    result = run("import", source, "--owner", _EMAIL, CATLOADER_MAX_FILE_BYTES="100000")
-    for line in ("3  imported", "1  no photo by its name", "2  refused"):
+    with refusing_store(s3_server) as (store, refused):
+        refused.add("archived.jpg")
+        others = {"CATLOADER_MAX_FILE_BYTES": "100000", "AWS_ENDPOINT_URL_S3": store.address}
+        result = run("import", source, "--owner", _EMAIL, **others)
+    for line in ("3  imported", "1  no photo by its name", "3  refused"):
         assert f"{line}\n" in result.output, result.output
+    assert f"2019/archived.jpg: The object store at {store.address} refused" in result.output
     assert "2019/large.jpg: " in result.output
     assert "2019/no\\r\\nphoto.jpg: " in result.output
     assert _stored(engine, anna) == 3

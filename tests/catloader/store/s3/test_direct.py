@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -29,6 +29,7 @@ class _Server:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.connections = 0
+        self.received: list[bytes] = []
         self.closed = threading.Semaphore(0)
         """Released after each connection."""
         threading.Thread(target=self._serve, args=(answers,), daemon=True).start()
@@ -40,7 +41,7 @@ class _Server:
                 self.connections += 1
                 with connection:
                     for answer in of_connection:
-                        connection.recv(65536)
+                        self.received.append(connection.recv(65536))
                         connection.sendall(answer)
             self.closed.release()
 
@@ -140,6 +141,7 @@ def test_unconfirmed_put_is_left_to_the_client_and_ends_the_connection(answer: b
     with _server([answer], [_STORED] * 2) as server:
         client = _client(server.url)
         assert [client.put("bucket", "key", b"photo", _JPEG) for _ in range(2)] == [False, True]
+        assert b"\r\nContent-Length: 5\r\n" in server.received[0], "not in chunks, which S3 refuses"
 
 
 def test_put_without_an_etag_is_not_confirmed() -> None:
@@ -188,12 +190,15 @@ def test_after_a_silent_connection_others_of_its_time_are_not_used() -> None:
         with ThreadPoolExecutor(2) as pool:
             got = [pool.submit(client.get, "bucket", "key") for _ in range(2)]
             connections = [listener.accept()[0] for _ in got]
+            answered = as_completed(got, 30)
             for connection in connections:
                 connection.recv(65536)
                 connection.sendall(_PLAIN)
-            assert [one.result(30) for one in got] == [b"photo"] * 2
+                assert next(answered).result() == b"photo"
             with pytest.raises(ReadTimeoutError):
                 client.get("bucket", "key")
+            asked = [connection.recv(65536) != b"" for connection in connections]
+            assert asked == [False, True], "the one used last"
             again = pool.submit(client.get, "bucket", "key")
             listener.settimeout(10)
             with listener.accept()[0] as connection:
