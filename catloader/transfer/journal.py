@@ -51,7 +51,7 @@ def _mark(file: SourceFile) -> str:
 
 def _lines(path: Path) -> list[str]:
     marks = []
-    for line in path.read_text("ascii").splitlines() if path.exists() else ():
+    for line in path.read_text("ascii", "replace").splitlines() if path.exists() else ():
         try:
             marks.append(str(json.loads(line)))
         except ValueError:

@@ -66,13 +66,14 @@ def _stored(engine: Engine, owner: User) -> int:
 
 
 def test_import_stores_each_photo_once_and_reports_why_others_were_left_out(
-    engine: Engine, objects: ObjectStore, run: Run, anna: User, folder: Path
+    engine: Engine, objects: ObjectStore, run: Run, *, anna: User, folder: Path, tmp_path: Path
 ) -> None:
     dry = run("import", folder, "--owner", _EMAIL, "--dry-run")
     assert dry.exit_code == 1
     assert "2  would be imported\n" in dry.output
     assert "2  the owner has it already\n" in dry.output
     assert _stored(engine, anna) == 0
+    assert not (tmp_path / "data/imports").exists(), "a run without --dry-run may be resumed later"
     result = run("import", folder, "--owner", "Anna@Example.org")
     for line in ("2  imported", "2  the owner has it already", "2  no photo by its name", "1  refused"):
         assert f"{line}\n" in result.output, result.output

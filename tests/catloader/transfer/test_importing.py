@@ -1,0 +1,149 @@
+"""The parts of an import, without a database and an object store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Barrier, BrokenBarrierError
+from typing import Any
+
+import pytest
+
+from catloader.checks.dispatch import Off
+from catloader.errors import CatLoaderError, NotFound, StoreFull, StoreUnavailable, UploadsBusy
+from catloader.intake.prepare import Prepared
+from catloader.settings import Settings
+from catloader.store.kinds import ObjectKind
+from catloader.store.s3.objects import ObjectStore
+from catloader.transfer.importing import Importer, Result
+from catloader.transfer.journal import Journal
+from catloader.transfer.sources import BucketSource, SourceError, SourceFile
+from checker.pixels.renditions import Crop
+from tests.support.object_stores import store_at
+
+
+def _file(name: str) -> SourceFile:
+    return SourceFile(name, "1", lambda: b"of all files")
+
+
+class _Files:
+    """Implements ``Source``."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def files(self, _on_skip: Callable[[str], object]) -> Iterator[SourceFile]:
+        yield from map(_file, self._names)
+
+
+def _prepared(data: bytes, _owner_id: int = 1) -> Prepared:
+    digest = hashlib.sha256(data).hexdigest()
+    return Prepared(data, data, 1, 1, 1, Crop(0, 0, 1), digest, digest, None)
+
+
+def _dry_run(
+    folder: Path,
+    prepare: Callable[[bytes, int], Prepared],
+    *names: str,
+    known: set[bytes] | None = None,
+    **settings: Any,
+) -> list[Result]:
+    unused: Any = None
+    importer = Importer(
+        Settings(data_dir=folder, **{"min_free_bytes": 0, **settings}),
+        1,
+        prepare=prepare,
+        photos=unused,
+        objects=unused,
+        dispatcher=Off(),
+        known=set() if known is None else known,
+        dry_run=True,
+    )
+    return [one.result for one in importer.run(_Files(*names), None, at_once=2)]
+
+
+def test_a_file_waits_while_the_decoders_are_busy(tmp_path: Path) -> None:
+    busy = [UploadsBusy("Too many photos.")]
+
+    def prepare(data: bytes, owner_id: int) -> Prepared:
+        if busy:
+            raise busy.pop()
+        return _prepared(data, owner_id)
+
+    assert _dry_run(tmp_path, prepare, "a.jpg") == [Result.WOULD_IMPORT]
+
+
+def test_refusals_that_every_later_file_would_get_end_the_import(tmp_path: Path) -> None:
+    def prepare(_data: bytes, _owner_id: int) -> Prepared:
+        raise StoreUnavailable("The database does not answer.")
+
+    with pytest.raises(StoreUnavailable):
+        _dry_run(tmp_path, prepare, "a.jpg", "b.jpg")
+    with pytest.raises(StoreFull):
+        _dry_run(tmp_path, _prepared, "a.jpg", min_free_bytes=2**60)
+
+
+def test_of_two_copies_at_the_same_moment_one_is_imported(tmp_path: Path) -> None:
+    together = Barrier(2)
+
+    class Known(set[bytes]):
+        """Lets two threads look for a digest at the same moment, if nothing else prevents it."""
+
+        def __contains__(self, digest: object) -> bool:
+            found = super().__contains__(digest)
+            with suppress(BrokenBarrierError):
+                together.wait(0.2)
+            return found
+
+    results = _dry_run(tmp_path, _prepared, "a.jpg", "b.jpg", known=Known())
+    assert sorted(results) == [Result.DUPLICATE, Result.WOULD_IMPORT]
+
+
+def test_the_journal_of_a_killed_import_is_read_up_to_the_line_that_was_cut(tmp_path: Path) -> None:
+    first, second = _file("a.jpg"), _file("b.jpg")
+    killed = Journal(tmp_path, "photos", 1, resume=False)
+    killed.add(first)
+    (path,) = tmp_path.iterdir()
+    with path.open("ab") as file:
+        file.write(b'"12\xff')
+    resumed = Journal(tmp_path, "photos", 1, resume=True)
+    resumed.add(second)
+    again = Journal(tmp_path, "photos", 1, resume=True)
+    assert (again.has(first), again.has(second), again.has(_file("c.jpg"))) == (True, True, False)
+    others = [Journal(tmp_path, *others, resume=True) for others in (("photos", 2), ("other", 1))]
+    assert not any(other.has(first) for other in others)
+    anew = Journal(tmp_path, "photos", 1, resume=False)
+    last = Journal(tmp_path, "photos", 1, resume=True)
+    assert not anew.has(first) and not last.has(first)
+    for journal in (killed, resumed, again, anew, last, *others):
+        journal.close()
+
+
+class _Bucket(ObjectStore):
+    """A large object, and one that another program has just deleted."""
+
+    closed = False
+
+    def open(self, kind: ObjectKind, key: str) -> tuple[Generator[bytes, None, None], int]:
+        if key == "gone.jpg":
+            raise NotFound(f"{key} is not in the store.")
+        return self._chunks_of(kind), 10**9
+
+    def _chunks_of(self, _kind: ObjectKind) -> Generator[bytes, None, None]:
+        try:
+            for _ in range(10):
+                yield b"100 bytes " * 10
+            raise CatLoaderError("More was read than an upload may have.")
+        finally:
+            self.closed = True
+
+
+def test_of_an_object_no_more_is_read_than_an_upload_may_have() -> None:
+    bucket = store_at("http://127.0.0.1:1", kind=_Bucket)
+    source = BucketSource(bucket, "", max_bytes=250)
+    assert len(source._read("large.jpg")) == 251
+    assert isinstance(bucket, _Bucket) and bucket.closed
+    with pytest.raises(SourceError, match=r"^The object is gone\.$"):
+        source._read("gone.jpg")
