@@ -26,7 +26,7 @@ def test_every_answer_is_described_and_none_is_5xx(
         **settings_of(s3_server, objects),
         "CATCHECK_DISPATCH": "thread",
         "CATCHECK_MODEL": "efficientnet_lite0",
-        "CATCHECK_RUNTIME": "torch",
+        "CATCHECK_RUNTIME": "openvino",
         # The cases include requests without a token, and all come from one network.
         "CATLOADER_LOGIN_RATE": "100000 per minute",
     }

@@ -45,7 +45,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, s3_server: EmbeddedS3) -> Ite
         **settings_of(s3_server, store),
         "CATCHECK_DISPATCH": "thread",
         "CATCHECK_MODEL": "efficientnet_lite0",
-        "CATCHECK_RUNTIME": "torch",
+        "CATCHECK_RUNTIME": "openvino",
     }
     with serving(folder, **settings) as site:
         yield site
