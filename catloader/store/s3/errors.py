@@ -73,11 +73,6 @@ def translated(address: str, what: str) -> Iterator[None]:
         ) from error
 
 
-def is_missing(error: ClientError) -> bool:
-    """Return True if the server has no such object or bucket."""
-    return error_code(error) in (*NO_OBJECT, "NoSuchBucket")
-
-
 def error_code(error: ClientError) -> str:
     """Return S3's own name of the error, or the HTTP status for an answer without a body."""
     return str(error.response.get("Error", {}).get("Code", ""))

@@ -19,7 +19,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.store.s3.breaker import Breaker
 from catloader.store.s3.deleting import delete_many
 from catloader.store.s3.direct import DirectClient
-from catloader.store.s3.errors import add_handlers, error_code, is_missing, refuse_unconfirmed, translated
+from catloader.store.s3.errors import NO_OBJECT, add_handlers, error_code, refuse_unconfirmed, translated
 from catloader.store.s3.listing import Listed, pages
 from catloader.store.s3.recent import RecentRenditions
 from catloader.store.s3.refusals import for_checker
@@ -152,7 +152,7 @@ class ObjectStore:
                 try:
                     self._client.head_bucket(Bucket=bucket)
                 except ClientError as error:
-                    if not is_missing(error):
+                    if error_code(error) not in NO_OBJECT:
                         raise
                     self._create_bucket(bucket)
 

@@ -139,9 +139,10 @@ def test_a_put_that_is_answered_with_404_is_a_refusal_of_the_server() -> None:
     head = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(error)
     with (
         _answering(head + error, times=2) as store,  # with and without boto3's client
-        pytest.raises(StoreUnavailable, match=r"refused a\.jpg \(NoSuchKey\)\."),
+        pytest.raises(StoreUnavailable, match=r"refused a\.jpg \(NoSuchKey\)\.") as raised,
     ):
         store.put(ObjectKind.PHOTO, "a.jpg", b"x")
+    assert raised.value.cause == f"{store.address} NoSuchKey"  # one line a minute for all objects
 
 
 def test_an_object_whose_size_is_not_stated_is_a_refusal_of_the_server() -> None:

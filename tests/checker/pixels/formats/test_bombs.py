@@ -46,6 +46,12 @@ def test_every_tiff_layout_is_checked(order: str, big: bool) -> None:
     assert takes_too_long(tiff_of_strips(order, big))
 
 
+def test_a_small_bmp_of_many_runs_is_recognised_by_its_size() -> None:
+    head = struct.pack("<2s12xIiiHHI", b"BM", 40, 8, 8, 1, 8, 1)
+    assert takes_too_long(head + bytes(4_000_001))
+    assert not takes_too_long(head + bytes(3_000_000))
+
+
 def test_equal_strips_may_share_their_bytes() -> None:
     """Three strips share their bytes, with or without other data in the file; uncompressed ones are free."""
     assert not takes_too_long(slow_tiff(strips=3, blocks=2_000).ljust(40_000, b"\0"))
