@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psutil
 import pytest
 from pydantic import SecretStr
 
@@ -20,6 +21,7 @@ from catloader.demo.client import free_port
 from catloader.doctor.object_store import rows
 from catloader.doctor.rows import Row
 from catloader.errors import StartupError
+from catloader.server.data_dir import store_note
 from catloader.server.object_store import refuse_missing_rights
 from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
@@ -162,7 +164,6 @@ def test_no_answer_is_one_failed_row() -> None:
 class _Proxy(BaseHTTPRequestHandler):
     """Forwards requests to the server, and changes the date of its answers."""
 
-    protocol_version = "HTTP/1.1"  # so that it sends 100 Continue, for which a PUT waits up to a second
     to: ClassVar[str]
     protocol_version = "HTTP/1.1"
     """boto3 waits a second for 100 Continue before it sends a body, and HTTP/1.0 does not have it."""
@@ -259,6 +260,12 @@ def test_a_wrong_clock_is_a_failed_row(server: EmbeddedS3) -> None:
 
 @pytest.mark.slow
 def test_the_embedded_store_is_started_and_stopped(tmp_path: Path) -> None:
-    found = list(rows(Settings(data_dir=tmp_path)))
-    assert {row.result for row in found} == {"ok"}
-    assert not (tmp_path / "object-store.json").exists()
+    others = psutil.Process().children(recursive=True)
+    settings = Settings(data_dir=tmp_path)
+    found = rows(settings)
+    results = {next(found).result}
+    assert store_note(settings).stat().st_mode & 0o077 == 0, "it holds the keys"
+    results |= {row.result for row in found}
+    assert results == {"ok"}
+    assert not store_note(settings).exists()
+    assert {*psutil.Process().children(recursive=True)} <= {*others}

@@ -35,6 +35,13 @@ def test_a_machine_in_order_has_no_failed_row(tmp_path: Path) -> None:
     assert list(found) == ["Python", "data folder", "temporary folder", "address", "processor"]
 
 
+def test_a_temporary_folder_with_too_little_space_for_uploads_is_a_note(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, min_free_bytes=0, max_file_bytes=2**50)
+    row = _by_part(machine.rows(settings))["temporary folder"]
+    assert row.result == "note"
+    assert " are free, and uploads at work may need " in row.sentence
+
+
 @pytest.mark.parametrize(
     ("host", "result", "sentence"),
     [
@@ -86,6 +93,7 @@ def test_database_is_reached_and_its_clock_compared(engine: Engine) -> None:
     parts = ["database", "migrations", "database clock", "waiting photos"]
     assert list(found) == parts + ["notifications"] * (engine.dialect.name == "postgresql")
     assert {row.result for row in found.values()} == {"ok"}
+    assert found["waiting photos"].sentence == "No photo waits for its check."
     assert abs((server_time(engine) - utcnow()).total_seconds()) < 30
 
 
@@ -98,8 +106,11 @@ def test_photos_that_wait_long_are_a_note(engine: Engine) -> None:
     assert _by_part(database.rows(_settings(engine)))["waiting photos"].result == "note"
 
 
-def test_outdated_tables_are_a_note(tmp_path: Path) -> None:
+def test_missing_and_outdated_tables_are_a_note(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "a.sqlite3")
+    row = _by_part(database.rows(_settings(engine)))["migrations"]
+    sentence = "There are no tables. The next start, or `catloader db migrate`, makes them."
+    assert (row.result, row.sentence) == ("note", sentence)
     migrate(engine)
     current, newest = revisions(engine)
     assert current == newest

@@ -15,7 +15,11 @@ import pytest
 
 from catloader.errors import StartupError
 from catloader.server.data_dir import exclusive_data_dir, prepare_data_dir, store_note, try_lock
-from catloader.server.object_store import shared_or_own_object_store, wait_for_site_object_store
+from catloader.server.object_store import (
+    _site_object_store,
+    shared_or_own_object_store,
+    wait_for_site_object_store,
+)
 from catloader.settings import Settings
 from tests.support import refusing
 from tests.support.environ import environ_without_settings
@@ -86,6 +90,7 @@ def test_lock_removes_the_address_left_by_a_killed_site(settings: Settings) -> N
     _announce_store(settings)
     with exclusive_data_dir(settings):
         assert not store_note(settings).exists()
+        assert _site_object_store(settings) is None, "it may be published later"
 
 
 def test_command_beside_a_site_shares_its_store(settings: Settings) -> None:

@@ -36,3 +36,16 @@ def test_one_job_runs_and_one_choice_is_made(engine: Engine) -> None:
     assert [choice.measured_id for choice in profiles.choices(9)] == [id]
     _at_once(lambda: models.choose("b", "a", "promoted model", administrator.id, utcnow(), is_loaded=True))
     assert [choice.model for choice in models.history(9)] == ["b", "a"]
+
+
+def test_of_two_checkers_the_first_one_marks_a_choice(engine: Engine) -> None:
+    models, now = ModelChoices(engine), utcnow()
+    for name in ("b", "c"):
+        models.choose(name, "a", "promoted model", None, now, is_loaded=False)
+    loaded, refused = reversed(models.history(2))
+    models.mark_loaded(loaded.id, now)
+    assert not models.refuse(loaded.id, "No memory.")
+    assert [models.refuse(refused.id, reason) for reason in ("No weights.", "No memory.")] == [True, False]
+    models.mark_loaded(refused.id, now)
+    marks = [(choice.loaded_at, choice.refusal) for choice in models.history(2)]
+    assert marks == [(None, "No weights."), (now, None)]

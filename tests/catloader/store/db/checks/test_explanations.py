@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from catloader.errors import StoreUnavailable
 from catloader.store.db.accounts.users import Users
 from catloader.store.db.checks.explanations import Explanations
+from catloader.store.db.engine import writing
 from catloader.store.db.photos.deletions import Deletions
 from catloader.store.db.photos.photos import Photos
+from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
+from tests.support.locks import until_it_waits
 from tests.support.rows import add_photo, delete_photo, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -71,6 +75,21 @@ def test_the_first_of_two_explanations_of_one_decision_is_kept(
     assert _due(ledger) == [(ObjectKind.EXPLANATION, "second")]
 
 
+def test_an_explanation_that_is_kept_at_the_same_moment_stays(
+    engine: Engine, explanations: Explanations, ledger: Deletions
+) -> None:
+    photo = add_photo(engine, some_user(engine).id)
+    explanations.reserve("second", _NOW + _HOUR)
+    with ThreadPoolExecutor(1) as pool:
+        with writing(engine) as connection:
+            values = {"explanation_key": "first", "explanation_of": "lite0"}
+            connection.execute(update(photos).where(photos.c.id == photo).values(values))
+            second = pool.submit(explanations.keep, photo, "second", "lite0", _NOW)
+            until_it_waits(engine, second)
+        assert second.result(60) == "first"
+    assert _due(ledger) == [(ObjectKind.EXPLANATION, "second")]
+
+
 def test_an_explanation_that_the_store_lost_is_replaced(
     engine: Engine, explanations: Explanations, ledger: Deletions
 ) -> None:
@@ -84,11 +103,14 @@ def test_an_explanation_that_the_store_lost_is_replaced(
     assert sorted(_due(ledger)) == [(ObjectKind.EXPLANATION, "first"), (ObjectKind.EXPLANATION, "third")]
 
 
-def test_the_explanation_of_a_deleted_photo_is_due(
+def test_the_explanation_of_a_replaced_or_deleted_photo_is_due(
     engine: Engine, explanations: Explanations, ledger: Deletions
 ) -> None:
     owner = some_user(engine).id
     photo = add_photo(engine, owner)
+    explanations.reserve("former", _NOW + _HOUR)
+    assert explanations.keep(photo, "former", "lite0", _NOW, photo_key="of the replaced file") is None
+    assert (_columns(engine, photo), _due(ledger)) == ((None, None), [(ObjectKind.EXPLANATION, "former")])
     explanations.reserve("e", _NOW + _HOUR)
     delete_photo(engine, photo, owner, _NOW)
     assert explanations.keep(photo, "e", "lite0", _NOW) is None

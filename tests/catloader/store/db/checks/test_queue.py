@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, select, text, update
+from sqlalchemy import Connection, Engine, event, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from catloader.demo.client import until
 from catloader.store.db.checks.check_log import CheckLog
 from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.dead_rows import check_first, old_snapshot
@@ -29,6 +28,7 @@ from catloader.store.db.schema import CHECK_LOG_COLUMNS, check_log, photos
 from checker import errors as checker_errors
 from checker.values import Rendition, Verdict
 from tests.checker.contract.queue import START, Clock, decided, failed
+from tests.support.locks import until_it_waits
 from tests.support.rows import add_photos
 
 _ROOT = Path(__file__).parents[5]
@@ -217,27 +217,34 @@ def test_photos_that_another_transaction_has_locked_are_not_waited_for(
         pool.submit(queue.renew, claims).result(timeout=60)
 
 
-def test_outcomes_are_written_in_the_order_of_ids(engine: Engine, queue: SqlCheckQueue) -> None:
+@pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)  # SQLite has no locks of rows
+@pytest.mark.parametrize("write", ["begin", "finish", "release"])
+def test_rows_are_locked_in_the_order_of_ids(engine: Engine, queue: SqlCheckQueue, write: str) -> None:
     """In any other order two transactions could wait for each other's rows."""
-    if engine.dialect.name == "sqlite":  # it has no locks of rows
-        return
     low, high = add_photos(engine, 2, START)
-    by_id = {claim.photo_id: claim for claim in queue.claim(2)}
-    outcomes = [decided(by_id[high]), decided(by_id[low])]
+    claims = sorted(queue.claim(2), key=lambda claim: claim.photo_id, reverse=True)
+    with writing(engine) as connection:  # its row lies behind the other one then
+        connection.execute(update(photos).where(photos.c.id == low).values(caption="later"))
+    writes: dict[str, Callable[[], object]] = {
+        "begin": lambda: queue.begin(claims),
+        "finish": lambda: queue.finish([decided(claim) for claim in claims]),
+        "release": lambda: queue.release(claims),
+    }
     ids = select(photos.c.id).order_by(photos.c.id)
-    waits = text(
-        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE images%'"
-    )
+
+    def read_in_the_order_of_the_disk(connection: Connection) -> None:
+        for way in ("indexscan", "bitmapscan"):
+            connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+
+    event.listen(engine, "begin", read_in_the_order_of_the_disk)
     with ThreadPoolExecutor(1) as pool:
         with writing(engine) as connection:
             connection.execute(ids.where(photos.c.id == low).with_for_update())
-            written = pool.submit(queue.finish, outcomes)
-            for _ in until(60, "the outcomes do not wait for the locked photo"):
-                with engine.connect() as other:
-                    if other.execute(waits).first():
-                        break
+            written = pool.submit(writes[write])
+            until_it_waits(engine, written)
             free = connection.execute(ids.with_for_update(skip_locked=True)).scalars().all()
-        assert written.result(timeout=60) == [True, True]
+        written.result(timeout=60)
+    event.remove(engine, "begin", read_in_the_order_of_the_disk)
     assert free == [low, high]
 
 
