@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from catloader.store.db.checks.measured_profiles import MeasuredProfiles
-from catloader.store.db.checks.model_choices import ModelChoices
-from catloader.store.db.engine import utcnow
+from catloader.store.db.checks.model_choices import ModelChoices, ShadowReport
+from catloader.store.db.engine import reading, utcnow
+from catloader.store.db.schema import shadow_reports
 from tests.support.rows import some_user
 
 _AT_ONCE = 4
@@ -49,3 +50,14 @@ def test_of_two_checkers_the_first_one_marks_a_choice(engine: Engine) -> None:
     models.mark_loaded(refused.id, now)
     marks = [(choice.loaded_at, choice.refusal) for choice in models.history(2)]
     assert marks == [(None, "No weights."), (now, None)]
+
+
+def test_the_oldest_reports_of_shadow_runs_are_deleted(engine: Engine) -> None:
+    models, now = ModelChoices(engine), utcnow()
+    for number in range(22):
+        models.add_report(ShadowReport(now, "a", f"{number}", {}, {}, []))
+    with reading(engine) as connection:
+        query = select(shadow_reports.c.candidate).order_by(shadow_reports.c.id)
+        assert list(connection.execute(query).scalars()) == [f"{number}" for number in range(2, 22)]
+    latest = models.latest_report()
+    assert latest and latest.candidate == "21"
