@@ -280,7 +280,10 @@ def test_another_programs_answer_is_not_the_checkers(
     assert checker_status(Settings(), reporting(report)).startswith("not running (no answer at http://")
 
 
-def test_checker_status_asks_where_the_checker_runs(reporting: Callable[[object], str]) -> None:
+def test_checker_status_asks_where_the_checker_runs(
+    reporting: Callable[[object], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # of the internet, not of this service
     external = Settings(dispatch="external", checker_url=reporting({"state": "ready"}) + "/")
     assert checker_status(external, "http://127.0.0.1:1") == "running"
     assert "catloader worker" in checker_status(Settings(dispatch="off"), "http://127.0.0.1:1")

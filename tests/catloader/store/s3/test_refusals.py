@@ -76,7 +76,7 @@ class _Listed(ObjectStore):
             ("refused", None),
             ("thumbnail", _REFUSED),
             False,
-        ),  # served now: it was no lasting refusal
+        ),  # served now, so the refusal did not last
     ],
 )
 def test_an_object_is_refused_alone_only_if_the_store_answers_and_gives_others(
