@@ -63,7 +63,12 @@ def _run(options: CheckOptions | ExplainOptions) -> int:
 
 
 def _refuse_unwritten(error: OSError) -> int:
-    return refuse(f"The output can't be written: {error.strerror or error}.")
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd()
+        return refuse("The current folder does not exist any more.")
+    reason = f"{error.strerror or error}."
+    if error.filename is not None:
+        return refuse(f"{error.filename} can't be read or written: {reason}")
+    return refuse(f"The output can't be written: {reason}")
 
 
 def _interrupt(*_: object) -> None:

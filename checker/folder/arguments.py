@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -222,7 +223,8 @@ def _check(weights_dir: Path | None, **options: Any) -> CheckOptions:
     """Check every photo in files and folders: does it show a cat?"""
     if options["as_json"] and options["as_csv"]:
         raise click.UsageError("--json and --csv can't be used together.")
-    if options["resume"] and options["resume"] == options["megadetector"]:
+    resume, results = options["resume"], options["megadetector"]
+    if resume and results and os.path.realpath(resume) == os.path.realpath(results):
         raise click.UsageError("--resume and --megadetector can't be one file.")
     return CheckOptions(weights_dir=weights_dir or default_weights_dir(), **options)
 

@@ -6,6 +6,7 @@ Memory: about 150 bytes for each file that was checked, and its path.
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 from checker.errors import CheckerError
 from checker.folder.report import Row, json_line
+from checker.values import Verdict
 
 _SAME = ("model", "runtime", "precision", "profile", "subject")
 """Fields that must be those of this run: one file does not mix the verdicts of two models."""
@@ -23,7 +25,7 @@ _START = b'{"path": '
 
 
 class CannotResume(CheckerError):
-    """The file does not hold ``--json`` lines, or is from a run with another model."""
+    """The file does not hold ``--json`` lines, is from a run with another model, or is in use."""
 
 
 class Checkpoint:
@@ -43,6 +45,7 @@ class Checkpoint:
         self._paths: set[bytes] = set()
         self._file = path.open("a+b")
         try:
+            self._lock()
             self._file.truncate(self._read())
         except BaseException:
             self._file.close()
@@ -66,6 +69,17 @@ class Checkpoint:
     def close(self) -> None:
         self._file.close()
 
+    def _lock(self) -> None:
+        """Keep other runs out: their removal of a cut-off line would remove rows that this one appends."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotResume(
+                f"{self._path} is in use by another run: wait for its end, or choose another file."
+            ) from None
+        except OSError:
+            pass  # the file system has no locks
+
     def _read(self) -> int:
         """Read the paths of all whole lines; return the size of these in bytes."""
         whole_bytes = 0
@@ -75,24 +89,25 @@ class Checkpoint:
                 if line[: len(_START)] != _START[: len(line)]:
                     raise self._other_file(number)
                 break
-            self._paths.add(_path_of(self._checked(line, number)))
+            self._paths.add(self._path_in(line, number))
             whole_bytes += len(line)
         return whole_bytes
 
-    def _checked(self, line: bytes, number: int) -> Row:
+    def _path_in(self, line: bytes, number: int) -> bytes:
         try:
             row: Row = json.loads(line)
             run = {field: row[field] for field in _SAME}
             run |= {field: row.get(field, self._run[field]) for field in _THRESHOLDS}
-            row["path"], row["verdict"]
-        except (ValueError, KeyError, TypeError):
+            _examine_result(row)
+            path = _path_of(row)
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise self._other_file(number) from None
         if run != self._run:
             raise CannotResume(
                 f"{self._path} has verdicts of {_shown(run)}, and this run would use {_shown(self._run)}: "
                 "choose another file."
             )
-        return row
+        return path
 
     def _other_file(self, number: int) -> CannotResume:
         return CannotResume(
@@ -105,6 +120,15 @@ def _shown(run: dict[str, Any]) -> str:
         f"{run['model']} ({run['runtime']} {run['precision']}, profile {run['profile']}, "
         f"subject {run['subject']}, cat from {run['cat_at']}, not_cat below {run['not_cat_below']})"
     )
+
+
+def _examine_result(row: Row) -> None:
+    """Raise ``ValueError`` where the fields that ``--megadetector`` reads are not those of a result."""
+    Verdict(row["verdict"])
+    if row["score"] is None and isinstance(row["error"], str):
+        return
+    if not (isinstance(row["score"], int | float) and 0 <= row["score"] <= 1):
+        raise ValueError(row["score"])
 
 
 def _path_of(row: Row) -> bytes:

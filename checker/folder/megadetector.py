@@ -7,6 +7,7 @@ confidence the score, and its only category the subject.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -46,8 +47,13 @@ class BatchResults:
         self._model_info, self._rule = model_info, rule
         # Rounded down: a score that reaches the threshold must reach it when both are rounded.
         self._cat_at = round(math.floor(rule.thresholds.cat_at / _STEP) * _STEP, _DIGITS)
-        self._part = path.with_name(f"{path.name}.part")
-        self._file = self._part.open("w", encoding="utf-8")
+        # A name that no other run and no file of the user has; hidden, so that walks leave it out.
+        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            self._file = self._part.open("w", encoding="utf-8")
+        except OSError as error:
+            error.filename = str(path)  # the name that the user knows
+            raise
         self._file.write('{"images": [')
         self._separator = "\n"
 
@@ -57,7 +63,20 @@ class BatchResults:
         self._separator = ",\n"
 
     def close(self) -> None:
-        """End the file, and give it its name."""
+        """End the file, and give it its name; remove it where it can't be written."""
+        try:
+            self._complete()
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Remove what was written; a file that was there before stays."""
+        with contextlib.suppress(OSError):  # of a full disk: the rest of the buffer
+            self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def _complete(self) -> None:
         rest = {
             "detection_categories": {_CATEGORY: subject_verdict(Verdict.CAT, self._rule.subject.name)},
             "info": self._info(),

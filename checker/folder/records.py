@@ -24,8 +24,12 @@ class Records:
             self._checkpoint = Checkpoint(options.resume, run_fields(model_info, rule))
         if options.megadetector is not None:
             self._results = BatchResults(options.megadetector, options.paths, model_info, rule)
-            for row in self._checkpoint.rows() if self._checkpoint else ():
-                self._results.add(row)
+            try:
+                for row in self._checkpoint.rows() if self._checkpoint else ():
+                    self._results.add(row)
+            except BaseException:
+                self._results.discard()
+                raise
 
     def new(self, files: Iterable[WalkedFile], skipped: Skipped) -> Iterator[WalkedFile]:
         """Yield the files that no earlier run checked; count the others."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from checker import __version__
+from checker.__main__ import main
 from checker.folder.arguments import USAGE, CheckOptions, ExplainOptions, parse
 from models.catalogue import default_weights_dir
 
@@ -28,6 +29,10 @@ from models.catalogue import default_weights_dir
         (["--megadetector", "/", "x"], "/ is a folder"),
         (["--megadetector", "/dev/null", "x"], "/dev/null is not a regular file"),
         (["--resume", "v", "--megadetector", "v", "x"], "--resume and --megadetector can't be one file"),
+        (
+            ["--resume", "/v", "--megadetector", "/tmp/../v", "x"],
+            "--resume and --megadetector can't be one file",
+        ),
         (["--resume", "/dev/full", "x"], "/dev/full is not a regular file"),
         (["explain", "x"], "Missing option '-o' / '--output'"),
         (["explain", "x", "-o", "x.jpg"], "x.jpg does not end in .png"),
@@ -88,3 +93,16 @@ def test_help_ends_with_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--help"], ["-h"], ["explain", "--help"]):
         assert parse(arguments) == 0
         assert "Exit codes:" in capsys.readouterr().out
+
+
+def test_what_can_not_be_read_or_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "x" * 300
+    assert main(["explain", name, "-o", "x.png"]) == USAGE
+    assert capsys.readouterr().err == f"checker: {name} can't be read or written: File name too long.\n"
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["."]) == USAGE
+    assert capsys.readouterr().err == "checker: The current folder does not exist any more.\n"

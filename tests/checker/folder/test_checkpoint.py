@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -22,7 +23,7 @@ RUN = {
 
 
 def row(path: str, **fields: object) -> Row:
-    return {"path": path, "verdict": "cat", **RUN, **fields}
+    return {"path": path, "verdict": "cat", "score": 0.9, "error": None, **RUN, **fields}
 
 
 def written(path: Path, *rows: Row) -> Path:
@@ -95,6 +96,21 @@ def test_a_name_that_is_not_utf_8_is_recognised_by_its_bytes(tmp_path: Path) -> 
         (json_line(row("a.jpg", not_cat_below=0.1)), r"below 0\.1\), and this run would use .* below 0\.02"),
         ("notes without a line end", "line 1, is not a line of --json"),
         (json_line(row("a.jpg")) + '{"a": 1}', "line 2, is not a line of --json"),
+        ('{"path": ' + "[" * 100_000 + "\n", "line 1, is not a line of --json"),
+        (json.dumps(row("\ud800.jpg")) + "\n", "line 1, is not a line of --json"),
+        *(
+            (json_line({**row("a.jpg"), **fields}), "line 1, is not a line of --json")
+            for fields in (
+                {"path": 5},
+                {"path_base64": "a"},
+                {"path_base64": 5},
+                {"verdict": "maybe"},
+                {"score": "high"},
+                {"score": float("nan")},
+                {"score": None},
+                {"score": None, "error": 5},
+            )
+        ),
     ],
 )
 def test_a_file_of_another_kind_or_model_is_refused_and_not_changed(
@@ -105,3 +121,12 @@ def test_a_file_of_another_kind_or_model_is_refused_and_not_changed(
     with pytest.raises(CannotResume, match=message):
         Checkpoint(path, RUN)
     assert path.read_text() == text
+
+
+def test_a_file_that_another_run_uses_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "v", row("a.jpg"))
+    first = Checkpoint(path, RUN)
+    with pytest.raises(CannotResume, match=r"v is in use by another run: wait for its end"):
+        Checkpoint(path, RUN)
+    first.close()
+    Checkpoint(path, RUN).close()

@@ -103,3 +103,20 @@ def test_paths_are_relative_to_the_common_folder_of_the_named_ones(
 def test_the_category_is_the_subject(tmp_path: Path) -> None:
     dogs = ThresholdRule(load_subject("dog"), class_names())
     assert written(tmp_path, dogs, [])["detection_categories"] == {"1": "dog"}
+
+
+def test_other_files_beside_it_stay_and_half_a_file_does_not(
+    tmp_path: Path, thresholds: ThresholdRule
+) -> None:
+    (tmp_path / "md.json.part").write_text("the user's own")
+    written(tmp_path, thresholds, [])
+    whole = (tmp_path / "md.json").read_text()
+    assert (tmp_path / "md.json.part").read_text() == "the user's own"
+
+    (tmp_path / "taken").mkdir()
+    unwritten = BatchResults(tmp_path / "taken", [str(tmp_path)], INFO, thresholds)
+    with pytest.raises(OSError, match="taken"):
+        unwritten.close()
+    BatchResults(tmp_path / "md.json", [str(tmp_path)], INFO, thresholds).discard()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["md.json", "md.json.part", "taken"]
+    assert (tmp_path / "md.json").read_text() == whole
