@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from pydantic import BaseModel, ValidationError
@@ -66,12 +67,14 @@ class Client:
         url: of the site, as in ``https://cats.example.org``; a path may follow.
         tries: for one request, the first one included.
         sleep: waits for so many seconds.
+    Raises:
+        RequestFailed: the address is none.
     """
 
     def __init__(
         self, url: str, token: str, *, tries: int = 6, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        self._url, self._tries, self._sleep = url.rstrip("/"), tries, sleep
+        self._url, self._tries, self._sleep = _address(url), tries, sleep
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
         limit_session(self._session, _ANSWER_S, _ANSWER_BYTES)
@@ -134,7 +137,10 @@ class Client:
                 )
                 response.content  # noqa: B018 - reads it, here where a cut line is caught
             except _NO_ADDRESS as error:
-                raise RequestFailed(self._wrong_address(error)) from None
+                reason = str(error).rstrip(".")
+                raise RequestFailed(
+                    f"The address of a proxy, or one that the site redirects to, is not valid: {reason}."
+                ) from None
             except requests.RequestException as error:
                 failure = RequestFailed(f"{self._url} does not answer: {reason_of(error)}.")
             else:
@@ -147,11 +153,16 @@ class Client:
                 self._sleep(min(float(failure.retry_after_s or 2**attempt), _LONGEST_WAIT_S))
         raise failure
 
-    def _wrong_address(self, error: Exception) -> str:
-        if re.match(r"https?://[^/]", self._url):
-            reason = str(error).rstrip(".")
-            return f"The address of a proxy, or one that the site redirects to, is not valid: {reason}."
-        return f"{self._url!r} is not the address of a site, such as https://photos.example.org."
+
+def _address(url: str) -> str:
+    """Return the address without slashes at its end; raise ``RequestFailed`` if it can't be a site's."""
+    with contextlib.suppress(ValueError):  # of the brackets, or of the port
+        parts = urlsplit(url)
+        if "@" in parts.netloc:  # not printed: this may be a password
+            raise RequestFailed("The address of the site must not contain a user name or a password.")
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return url.rstrip("/")
+    raise RequestFailed(f"{url!r} is not the address of a site, such as https://photos.example.org.")
 
 
 def _failure(status: int, headers: Mapping[str, str], body: bytes) -> RequestFailed:

@@ -156,12 +156,28 @@ def test_an_unavailable_site_is_reported_in_one_sentence(token: str) -> None:
     assert (refused.value.status, str(refused.value)) == (0, f"{url} does not answer: no connection.")
 
 
-@pytest.mark.parametrize("url", ["photos.example.org", "http://", "ftp://photos.example.org"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "photos.example.org",
+        "http://",
+        "ftp://photos.example.org",
+        "http://x:99999",
+        "http://x:0",
+        "http://[::1",
+    ],
+)
 def test_a_wrong_address_is_refused_in_one_sentence(url: str) -> None:
     with pytest.raises(
         RequestFailed, match=r"is not the address of a site, such as https://photos[.]example[.]org[.]$"
     ):
         Client(url, "token", tries=1).photo(1)
+
+
+def test_an_address_with_a_password_is_refused_without_printing_it() -> None:
+    with pytest.raises(RequestFailed) as refused:
+        Client("http://user:secret@127.0.0.1:1", "token")
+    assert str(refused.value) == "The address of the site must not contain a user name or a password."
 
 
 def test_a_wrong_address_of_a_proxy_is_not_blamed_on_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
