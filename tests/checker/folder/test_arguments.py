@@ -95,7 +95,7 @@ def test_help_ends_with_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
         assert "Exit codes:" in capsys.readouterr().out
 
 
-def test_what_can_not_be_read_or_written_is_named(
+def test_a_file_that_can_not_be_read_or_written_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = "x" * 300
