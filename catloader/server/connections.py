@@ -217,8 +217,8 @@ def _log_access(task: Any) -> None:
     request = task.request
     facts = {
         "address": task.channel.addr[0],
-        "method": _shown(getattr(request, "command", "-")),
-        "path": _shown(logged_path(getattr(request, "path", "-"))),  # never with its query
+        "method": _shown(request.command),
+        "path": _shown(logged_path(request.path)),  # never with its query
         "status": int(task.status.partition(" ")[0]),
         "bytes": task.content_bytes_written,
         "ms": round((time.time() - task.start_time) * 1000),

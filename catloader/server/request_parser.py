@@ -106,6 +106,8 @@ class _Discarded:
 class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no types
     """One request as it comes in."""
 
+    command = path = "-"
+    """Until the head is read: waitress names the path of each answer whose client is gone."""
     completed: bool
     expect_continue: bool
     """The client waits for "100 Continue" before it sends the body."""

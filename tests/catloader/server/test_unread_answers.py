@@ -14,11 +14,34 @@ from typing import Any
 import pytest
 from waitress import wasyncore
 
-from catloader.server.connections import Connections, adjustments
+from catloader.server.connections import Channel, Connections, adjustments
 from catloader.server.pools import Pools
 from catloader.server.request_parser import FormsOnly, TimeLimits
 
 _LIMITS = TimeLimits(stalled_s=1.0, head_s=30.0, body_bytes_per_s=1.0)
+
+
+@contextmanager
+def _connections(app: Any, dispatcher: Any) -> Iterator[tuple[Connections, tuple[str, int]]]:
+    """Yield a process's connections, whose event loop the test runs, and their address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        connections = Connections(
+            app,
+            {},
+            _sock=listener,
+            dispatcher=dispatcher,
+            adj=adjustments(connections=9),
+            bind_socket=False,
+            sockinfo=(socket.AF_INET, None, None, None),
+            rules=FormsOnly(),
+            limits=_LIMITS,
+            access_log=True,
+        )
+        try:
+            yield connections, listener.getsockname()
+        finally:
+            connections.close()
 
 
 @contextmanager
@@ -36,28 +59,13 @@ def _requested(ended: Event) -> Iterator[tuple[socket.socket, Connections]]:
         start_response("200 OK", [("Content-Type", "application/zip")])
         return pieces()
 
-    rules = FormsOnly()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setblocking(False)
-        connections = Connections(
-            app,
-            {},
-            _sock=listener,
-            dispatcher=Pools(rules, threads=2),
-            adj=adjustments(connections=9),
-            bind_socket=False,
-            sockinfo=(socket.AF_INET, None, None, None),
-            rules=rules,
-            limits=_LIMITS,
-            access_log=False,
-        )
-        try:
-            with socket.create_connection(listener.getsockname()) as client:
-                client.sendall(b"GET /account/export HTTP/1.1\r\nHost: x\r\n\r\n")
-                _run(connections, ended.is_set)
-                yield client, connections
-        finally:
-            connections.close()
+    with (
+        _connections(app, Pools(FormsOnly(), threads=2)) as (connections, address),
+        socket.create_connection(address) as client,
+    ):
+        client.sendall(b"GET /account/export HTTP/1.1\r\nHost: x\r\n\r\n")
+        _run(connections, ended.is_set)
+        yield client, connections
 
 
 def _run(connections: Connections, is_over: Callable[[], bool]) -> None:
@@ -66,6 +74,37 @@ def _run(connections: Connections, is_over: Callable[[], bool]) -> None:
         assert time.monotonic() < end_s
         wasyncore.poll2(0.1, connections._map)
         connections.maintenance(time.time())
+
+
+class _Later:
+    """Keeps the requests that a thread would answer."""
+
+    def __init__(self) -> None:
+        self.channels: list[Any] = []
+
+    def add_task(self, channel: Any) -> None:
+        self.channels.append(channel)
+
+
+class _ToNobody(Channel.error_task_class):  # type: ignore[misc, valid-type]
+    """The client goes away between the beginning and the first byte of the answer."""
+
+    def service(self) -> None:
+        self.channel.handle_close()
+        super().service()
+
+
+def test_a_client_may_go_away_before_it_is_told_that_this_is_not_http(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Channel, "error_task_class", _ToNobody)
+    later = _Later()
+    with _connections(None, later) as (connections, address), socket.create_connection(address) as client:
+        client.sendall(b"\x16\x03\x01\x02\x00")  # TLS
+        _run(connections, lambda: bool(later.channels))
+        (channel,) = later.channels
+        channel.service()
+        assert not channel.connected
 
 
 def test_an_unread_answer_is_ended() -> None:
