@@ -14,8 +14,8 @@ _SHOWN = 20
 
 
 @click.command()
-@click.option("--report", "action", flag_value="report", default="report", help="Only report (the default).")
-@click.option("--apply", "action", flag_value="apply", help="Delete unreferenced objects.")
+@click.option("--report", is_flag=True, help="Only report (the default).")
+@click.option("--apply", is_flag=True, help="Delete unreferenced objects.")
 @click.option(
     "--older-than",
     metavar="MINUTES",
@@ -26,7 +26,7 @@ _SHOWN = 20
 )
 @click.option("--force", is_flag=True, help="Delete them even if they are more than half of all objects.")
 @pass_settings
-def gc(settings: Settings, *, action: str, older_than: int, force: bool) -> None:
+def gc(settings: Settings, *, report: bool, apply: bool, older_than: int, force: bool) -> None:
     """Compare the object store with the database, both ways.
 
     Objects that neither a photo nor the deletion ledger references can be deleted. Photos whose objects are
@@ -37,21 +37,23 @@ def gc(settings: Settings, *, action: str, older_than: int, force: bool) -> None
     from catloader.store.db.engine import utcnow
     from catloader.store.db.object_names import ObjectNames
 
+    if report and apply:
+        raise click.UsageError("--report and --apply can't be used together.")
     with services_of(settings) as services:
         names = ObjectNames(services.engine)
         result = compare(names, services.objects, utcnow(), timedelta(minutes=older_than))
         foreign = f"; {result.foreign} not of this site, left alone" if result.foreign else ""
         click.echo(f"{counted(result.objects, 'object')} in the object store{foreign}.")
-        click.echo(f"{counted(len(result.orphans), 'object')} that nothing names.")
+        click.echo(f"{counted(len(result.orphans), 'unreferenced object')}.")
         for kind, key in result.orphans[:_SHOWN]:
             click.echo(f"  {kind} {key}")
         click.echo(f"{counted(len(result.missing), 'object')} missing.")
         for photo_id, kind in result.missing:
             click.echo(f"  photo {photo_id}: its {kind}")
-        if action == "apply":
+        if apply:
             entered = remove(names, result, force=force)
             services.deletion.work_off()
             left = services.ledger.count()
-            click.echo(f"{counted(entered, 'object')} given to the deletion ledger, which has {left} left.")
+            click.echo(f"{counted(entered, 'object')} added to the deletion ledger, which has {left} left.")
     if result.missing:
         raise SystemExit(1)

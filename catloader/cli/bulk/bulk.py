@@ -37,6 +37,15 @@ def _plan_of(settings: Settings, name: str) -> Plan:
     return Plan(folder_of(settings, name))
 
 
+def _begun_plan_of(settings: Settings, name: str) -> Plan:
+    from catloader.bulk.plan import BulkError
+
+    plan = _plan_of(settings, name)
+    if not plan.done():
+        raise BulkError(f"The plan {name} has no verdicts yet: `catloader bulk run {name}` makes them.")
+    return plan
+
+
 @bulk.command()
 @click.argument("name")
 @click.option("--model", metavar="MODEL", default="", help="The model; by default the one in use.")
@@ -208,7 +217,7 @@ def flips(settings: Settings, name: str, path: Path | None) -> None:
     """Show the verdicts that would change, without writing them."""
     from catloader.bulk.flips import write_csv
 
-    chosen = _plan_of(settings, name)
+    chosen = _begun_plan_of(settings, name)
     show_flips(chosen)
     if path is not None:
         click.echo(f"{counted(write_csv(chosen, path), 'result')} written to {path}.")
@@ -227,7 +236,7 @@ def apply(settings: Settings, name: str, *, yes: bool) -> None:
     from catloader.server.database import migrated_database
     from catloader.store.db.checks.bulk import BulkTable
 
-    chosen = _plan_of(settings, name)
+    chosen = _begun_plan_of(settings, name)
     if chosen.facts.source != TABLE:
         raise click.UsageError(
             "These photos are not the site's; `bulk flips --csv FILE` writes their verdicts."

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import func, select, update
 
+from catloader.cli import main
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import check_log, photos
 from catloader.store.kinds import ObjectKind
@@ -58,6 +60,10 @@ def test_apply_shows_flips_then_writes_photos_that_did_not_change_meanwhile(site
     _set(site, 4, human_verdict="cat", status="cat")
     said = site.type("bulk", "plan", "back", "--status", "unsure").output
     assert said.startswith("3 photos, ")
+    for command in ("flips", "apply"):
+        refused = CliRunner().invoke(main, ["bulk", command, "back"], env=site.environ)
+        sentence = "Error: The plan back has no verdicts yet: `catloader bulk run back` makes them.\n"
+        assert (refused.exit_code, refused.stderr) == (1, sentence)
     site.type("bulk", "run", "back")
     assert _statuses(site) == {1: "unsure", 2: "unsure", 3: "unsure", 4: "cat"}, "a run writes no verdict"
     # During the run a person decided on one photo, and another one was checked again.

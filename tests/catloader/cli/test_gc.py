@@ -63,24 +63,28 @@ def test_gc_finds_and_deletes_orphans_and_reports_missing_objects(
         objects.put(kind, key, b"x")
 
     young = run("gc")
-    assert "0 objects that nothing names." in young.output
+    assert "0 unreferenced objects." in young.output
+    both = run("gc", "--report", "--apply", "--older-than", "0")
+    assert (both.exit_code, both.stderr.splitlines()[-1]) == (
+        2, "Error: --report and --apply can't be used together."
+    )  # fmt: skip
     report = run("gc", "--report", "--older-than", "0")
     assert report.exit_code == 1
     assert "9 objects in the object store; 1 not of this site, left alone." in report.output
-    assert "2 objects that nothing names." in report.output
+    assert "2 unreferenced objects." in report.output
     assert f"1 object missing.\n  photo {broken}: its thumbnail" in report.output
     assert all(objects.exists(kind, key) for kind, key in orphans.items())
 
     applied = run("gc", "--apply", "--older-than", "0")
     assert (
-        "2 objects given to the deletion ledger, which has 2 left." in applied.output
+        "2 objects added to the deletion ledger, which has 2 left." in applied.output
     )  # the two of the upload
     assert not any(objects.exists(kind, key) for kind, key in orphans.items())
     assert all(objects.exists(kind, key) for kind, key in kept.items())
     assert objects.exists(ObjectKind.PHOTO, uploading.photo_key)
     assert objects.exists(ObjectKind.PHOTO, "readme.txt")
     assert Photos(engine).by_id(whole)
-    assert "0 objects that nothing names." in run("gc", "--older-than", "0").output
+    assert "0 unreferenced objects." in run("gc", "--older-than", "0").output
 
 
 @pytest.fixture(scope="session")
