@@ -85,13 +85,15 @@ class BackupFolder:
 
     @contextlib.contextmanager
     def unchanging(self) -> Iterator[None]:
-        """Hold the folder for runs that only read it. A copy of a backup may lack the lock's file.
+        """Hold the folder for runs that only read it.
+
+        A copy of a backup may lack the lock's file, or lie on a file system without locks.
 
         Raises:
             BackupRefused: a run writes to it.
         """
         with self.writing(), contextlib.ExitStack() as stack:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 self._lock(stack.enter_context((self.path / _LOCK).open()), fcntl.LOCK_SH)
             yield
 

@@ -332,6 +332,9 @@ def test_of_two_runs_the_second_is_refused_and_readers_may_share_the_folder(tmp_
     (folder.path / "lock").unlink()
     with folder.unchanging():
         assert not (folder.path / "lock").exists(), "a backup may lie on a medium that is only read"
+    (folder.path / "lock").mkdir()
+    with folder.unchanging():  # as if the file could not be opened, or not be locked
+        pass
 
 
 def test_the_last_state_is_read_after_the_run_that_made_it(tmp_path: Path) -> None:
