@@ -3,7 +3,7 @@
 The script starts a site with the embedded S3 server on a data folder with an account, as every start but
 the first finds one. It logs in, uploads a few photos, and waits for their verdicts. After that it sends no
 requests for a while. Processor time is measured over this period, memory (PSS: shared pages count once) at
-its end. Linux only. Making the tables and the first sign-up take 12 MB each until the next start.
+its end. Linux only. In each web process the first sign-up takes 12 MB more, until the next start.
 
     python scripts/benchmark_idle.py [--rest-s 60] [--json scripts/results/idle-avx512-vnni.json]
 

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.support import processor
 from tests.support.packet_loss import lossy_listener, repeated_segments
+from tests.support.slow import longest_first
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -143,3 +146,13 @@ def test_a_lossy_listener_makes_the_sender_repeat_segments_and_gets_every_byte()
             sending.result()
         assert repeated_segments(sender) > 0
     assert len(received) == sent_bytes
+
+
+def test_each_process_begins_with_a_share_of_the_longest_tests() -> None:
+    files = ["catloader/test_a.py"] * 4 + ["faults/test_b.py"] * 2 + ["checker/test_c.py"] * 4
+    files += ["browser/test_d.py"] * 2
+    items: list[Any] = [SimpleNamespace(path=Path(file), number=n) for n, file in enumerate(files)]
+    ordered: list[Any] = longest_first(items, 2)
+    assert [item.path.parts[0] for item in ordered[:6]] == ["faults"] * 2 + ["catloader"] * 4
+    assert [item.path.parts[0] for item in ordered[6:]] == ["browser"] * 2 + ["checker"] * 4
+    assert sorted(item.number for item in ordered) == list(range(len(files)))

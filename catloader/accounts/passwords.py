@@ -3,7 +3,8 @@
 They are stored as Argon2id in PHC format, with OWASP's minimum parameters (19 MiB, two passes, one lane):
 about 60 ms, and a process of 8 request threads needs at most 8 x 19 MiB for it.
 
-The lists of passwords and words by which zxcvbn judges a new password take 12 MB: the first one loads them.
+The lists of passwords and words by which zxcvbn judges a new password take 12 MB: in each process the first
+one loads them.
 """
 
 from __future__ import annotations

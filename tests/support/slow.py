@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def longest_first(items: Sequence[pytest.Item], processes: int) -> list[pytest.Item]:
     """Return the tests in an order that pytest-xdist's ``worksteal`` cuts into one part for each process.
 
-    Each part begins with its share of the files of the longest tests; files stay together.
+    Each part begins with its share of the files of the longest tests, whose tests stay together.
     """
     long: dict[Path, list[pytest.Item]] = {}
     short = []
