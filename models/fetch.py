@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import filelock
 import requests
@@ -101,7 +100,7 @@ class _Download:
 
     @property
     def _host(self) -> str:
-        return urlsplit(self._url).netloc
+        return (self._url.partition("://")[2] or self._url).partition("/")[0]
 
     def _part_bytes(self) -> int:
         return self._part.stat().st_size if self._part.exists() else 0
@@ -126,7 +125,7 @@ class _Download:
                 self._store(response, part_bytes)
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
             raise _CutOff from error
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:  # the second: brackets in an address
             # requests raises ConnectionError after the first byte too; the download can then be resumed.
             if self._part_bytes() > part_bytes:
                 raise _CutOff from error
@@ -193,7 +192,7 @@ class _Download:
         received = f"{self._part_bytes() / 1e6:.0f} MB of {self._entry.name}"
         return FetchFailed(f"{self._host} closed the connection after {received}; {advice}.")
 
-    def _unreachable(self, error: requests.RequestException) -> FetchFailed:
+    def _unreachable(self, error: Exception) -> FetchFailed:
         if isinstance(error, requests.exceptions.SSLError):
             reason = "its certificate is not valid"
         elif isinstance(error, requests.exceptions.ProxyError):

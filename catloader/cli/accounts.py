@@ -180,7 +180,12 @@ def account_of(users: Users, email: str) -> User:
 def _read_password(from_stdin: bool) -> str:
     # Never an argument: every user of the machine sees those, and the shell keeps them.
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            line = sys.stdin.readline().rstrip("\r\n")
+            line.encode()  # some locales let other bytes through
+        except UnicodeError:
+            raise click.UsageError("The password is not UTF-8.") from None
+        return line
     with warnings.catch_warnings():
         warnings.simplefilter("error", GetPassWarning)
         try:

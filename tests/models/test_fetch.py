@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import random
+import re
 import resource
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -233,6 +235,23 @@ def test_an_error_of_the_server_is_reported(site: Site, tmp_path: Path, status: 
     with pytest.raises(FetchFailed, match=rf"{site.url}model\.pth answered {message}\.$"):
         fetch(ENTRY, tmp_path, base_url=site.url)
     assert files_in(tmp_path) == set()
+
+
+@pytest.mark.parametrize(("mirror", "host"), [("http://[::1", "[::1"), ("no-address", "no-address")])
+def test_a_mirror_that_is_not_an_address_is_named(tmp_path: Path, mirror: str, host: str) -> None:
+    with pytest.raises(FetchFailed, match=f"was not fetched from {re.escape(host)}: it can't be reached"):
+        fetch(ENTRY, tmp_path, base_url=mirror)
+
+
+def test_a_redirection_to_another_text_than_an_address_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        fetching = pool.submit(fetch, ENTRY, tmp_path, base_url=url)
+        with server.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://[::1/\r\nContent-Length: 0\r\n\r\n")
+            with pytest.raises(FetchFailed, match=r"^resnet18 was not fetched from 127\.0\.0\.1:"):
+                fetching.result(60)
 
 
 def test_without_internet_one_line_names_the_alternative(tmp_path: Path) -> None:

@@ -23,12 +23,12 @@ def folder_of(settings: Settings, name: str) -> Path:
     """Return the folder of a plan: its name below `bulk` in the data folder, or a path with a slash.
 
     Raises:
-        BulkError: the name is empty or not UTF-8, which Arrow can't open.
+        BulkError: the name is empty, the folder of all plans, or not UTF-8, which Arrow can't open.
     """
     from catloader.bulk.commands import plans_folder
     from catloader.bulk.plan import BulkError
 
-    if not name or not name.isprintable():
+    if name in ("", ".", "..") or not name.isprintable():
         raise BulkError(f"{name!r} can't be the name of a plan.")
     return Path(name) if "/" in name else plans_folder(settings) / name
 

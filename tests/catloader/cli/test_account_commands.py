@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from catloader.cli import main
+from catloader.cli.accounts import _read_password
 from catloader.settings import Settings
 from catloader.store.db.accounts.users import Users
 from catloader.store.db.engine import utcnow, writing
@@ -54,6 +57,16 @@ def test_a_command_that_can_not_be_recorded_changes_nothing(tmp_path: Path, act:
     (entry,) = AuditLog(engine).page(None, 9)
     assert (entry.actor, entry.act) == ("command line", act.removesuffix(" of a new account"))
     engine.dispose()
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_password_that_is_not_utf8_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, errors: str
+) -> None:
+    """Python lets such bytes through where the locale is C, as in many containers."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff horse battery\n"), "utf-8", errors))
+    with pytest.raises(click.UsageError, match=r"^The password is not UTF-8\.$"):
+        _read_password(from_stdin=True)
 
 
 def test_password_without_a_terminal_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def _account(tmp_path: Path) -> None:
         (("backup", ""), "It is empty"),
         (("restore", ""), "It is empty"),
         (("bulk", "plan", ""), _NO_NAME),
+        (("bulk", "plan", "."), _NO_NAME),
         (("bulk", "plan", "\udcff"), _NO_NAME),
         (("bulk", "plan", "a" * 300), "can't be used: File name too long"),
         (("bulk", "plan", "/proc/x/y"), "can't be used: "),
