@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.1
 _FOLDERS = ("imports", "partial-uploads", "profiles", "s3")
 _FILES = ("catloader.sqlite3", "lock", "model.json", "object-store.json", "secret-key", "webhook-secret")
-_RELEASE_S = 1.5
-"""Time that the kernel may need to release the lock of a site that was killed."""
+_LOCK_TRIES = 15
+"""The kernel may need a moment to release the lock of a site that was killed."""
 
 
 def prepare_data_dir(settings: Settings) -> None:
@@ -102,14 +102,15 @@ def exclusive_data_dir(settings: Settings) -> Iterator[None]:
         StartupError: another process holds the lock.
     """
     with contextlib.ExitStack() as stack:
-        deadline_s = time.monotonic() + _RELEASE_S
-        while not try_lock(settings, stack):
-            if time.monotonic() > deadline_s:
-                raise StartupError(
-                    f"Another CatLoader runs on the data folder {settings.data_dir}; "
-                    "stop it, or set CATLOADER_DATA_DIR to another folder."
-                )
+        for _ in range(_LOCK_TRIES):
+            if try_lock(settings, stack):
+                break
             time.sleep(POLL_S)
+        else:
+            raise StartupError(
+                f"Another CatLoader runs on the data folder {settings.data_dir}; "
+                "stop it, or set CATLOADER_DATA_DIR to another folder."
+            )
         yield
 
 

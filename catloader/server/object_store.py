@@ -55,14 +55,14 @@ def own_object_store(settings: Settings) -> Iterator[Settings]:
 
 
 @contextlib.contextmanager
-def shared_or_own_object_store(settings: Settings) -> Iterator[Settings]:
+def shared_or_own_object_store(settings: Settings, starting_s: float = _STARTING_S) -> Iterator[Settings]:
     """Yield as ``own_object_store`` does, for a short-lived command: share a running site's store.
 
     Raises:
         StartupError: the process that holds the data folder does not publish its object store's address.
     """
     with contextlib.ExitStack() as stack:
-        deadline_s = time.monotonic() + _STARTING_S
+        deadline_s = time.monotonic() + starting_s
         while settings.embedded_s3 and not try_lock(settings, stack):
             if with_s3 := _site_object_store(settings):
                 yield with_s3

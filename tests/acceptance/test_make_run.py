@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -10,10 +11,12 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ from sqlalchemy import func, select
 
 from catloader.demo.client import free_port
 from catloader.settings import Settings
-from catloader.store.db.engine import reading
+from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import check_log, photos
 from catloader.wiring import build_engine
@@ -229,6 +232,52 @@ def test_backlog_survives_a_kill_in_the_middle(tmp_path: Path) -> None:
     engine.dispose()
 
 
+_STARTS = """
+import json, os, signal, sys
+from catloader.cli import main
+import catloader.server.commands
+
+for line in sys.stdin:
+    environ, *output = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.environ.clear()
+        os.environ.update(environ)
+        for descriptor, path in enumerate((os.devnull, *output)):
+            os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), descriptor)
+        signal.alarm(120)  # of a site that starts after all
+        main(["serve"], prog_name="catloader")
+        os._exit(99)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+Start = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def starts() -> Iterator[subprocess.Popen[str]]:
+    """A process that has imported `serve`, and runs it in a child for each line that it reads."""
+    command = [sys.executable, "-c", _STARTS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+
+
+@pytest.fixture
+def start(starts: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Return a function that runs `serve` until it ends; it returns the exit code and the output."""
+
+    def run(folder: Path, **settings: object) -> tuple[int, str, str]:
+        given = {"CATLOADER_DATA_DIR": folder, "CATCHECK_MODEL": "efficientnet_lite0"}
+        environ = environ_without_settings(**{**given, "CATLOADER_PORT": free_port(), **settings})
+        output = tmp_path_factory.mktemp("output")
+        out, err = output / "out", output / "err"
+        assert starts.stdin and starts.stdout
+        starts.stdin.write(json.dumps([environ, str(out), str(err)]) + "\n")
+        starts.stdin.flush()
+        return int(starts.stdout.readline()), out.read_text(), err.read_text()
+
+    return run
+
+
 def _a_file(folder: Path) -> dict[str, object]:
     (folder / "file").write_text("not a folder")
     return {"CATLOADER_DATA_DIR": folder / "file"}
@@ -261,6 +310,14 @@ def _truncated(folder: Path) -> dict[str, object]:
 
 def _no_disk(_folder: Path) -> dict[str, object]:
     return {"CATLOADER_MIN_FREE_BYTES": 2**60}
+
+
+def _read_only(folder: Path) -> dict[str, object]:
+    path = folder / "site.sqlite3"
+    engine = make_engine(path)
+    migrate(engine)
+    engine.dispose()
+    return {"DATABASE_URL": f"sqlite:///file:{path}?mode=ro&uri=true"}
 
 
 def _no_weights(_folder: Path) -> dict[str, object]:
@@ -336,11 +393,10 @@ def test_wake_ups_reach_a_site_on_all_ipv6_addresses(on_all_addresses: tuple[Pat
 
 
 def test_second_site_on_the_same_folder_is_refused_and_harms_nothing(
-    on_all_addresses: tuple[Path, Site],
+    on_all_addresses: tuple[Path, Site], start: Start
 ) -> None:
     folder, first = on_all_addresses
-    with _serving(folder) as second:
-        _assert_one_line(second, "Another CatLoader runs on the data folder")
+    _assert_one_line(start(folder), "Another CatLoader runs on the data folder")
     assert first.get("/readyz").json()["object_store"] == "ok"
 
 
@@ -364,6 +420,7 @@ def test_site_beside_a_kubernetes_service_of_its_name_starts_and_logs_each_reque
         (_unwritable, "cannot be written to"),
         (_garbage, "is broken: file is not a database"),
         (_truncated, "is broken: database disk image is malformed"),
+        (_read_only, "attempt to write a readonly database"),
         (_no_disk, "CATLOADER_MIN_FREE_BYTES"),
         (_no_weights, "`catloader models fetch resnet50` gets them"),
         (_no_subject, "no subject 'unicorn'"),
@@ -382,22 +439,49 @@ def test_site_beside_a_kubernetes_service_of_its_name_starts_and_logs_each_reque
     ids=lambda value: value.__name__.strip("_") if callable(value) else None,
 )
 def test_reason_for_a_failed_start_is_one_line(
-    tmp_path: Path, broken: Callable[[Path], dict[str, object]], reason: str
+    tmp_path: Path, start: Start, broken: Callable[[Path], dict[str, object]], reason: str
 ) -> None:
-    with _serving(tmp_path, **broken(tmp_path)) as site:
-        _assert_one_line(site, reason)
+    _assert_one_line(start(tmp_path, **broken(tmp_path)), reason)
 
 
-def test_port_in_use_is_one_line(tmp_path: Path) -> None:
+class _KeepsNothing(BaseHTTPRequestHandler):
+    """An S3 server whose keys may look for buckets, and no more."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(403)
+        self.end_headers()
+        self.wfile.write(b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+
+    do_GET = do_DELETE = do_HEAD  # noqa: N815 - the server's names
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+def test_missing_right_is_one_line(tmp_path: Path, start: Start) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _KeepsNothing) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        ended = start(tmp_path, **_S3_KEYS, AWS_ENDPOINT_URL_S3=url)
+        server.shutdown()
+    _assert_one_line(ended, "`catloader doctor` tests every right that the site needs")
+
+
+def test_port_in_use_is_one_line(tmp_path: Path, start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with _serving(tmp_path / "data", CATLOADER_PORT=port) as site:
-            _assert_one_line(site, f"Port {port} of 127.0.0.1 is in use")
+        ended = start(tmp_path / "data", CATLOADER_PORT=port)
+    _assert_one_line(ended, f"Port {port} of 127.0.0.1 is in use")
 
 
-def _assert_one_line(site: Site, reason: str) -> None:
-    out, err = site.process.communicate(timeout=60)
-    assert site.process.returncode == 1
+def _assert_one_line(ended: tuple[int, str, str], reason: str) -> None:
+    code, out, err = ended
+    assert code == 1
     assert out in ("", "Starting CatLoader ...\n")
     assert re.fullmatch(rf"Error: .*{re.escape(reason)}.*\n", err), err
     assert "hush" not in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -10,11 +11,19 @@ import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from catloader.errors import StartupError
-from catloader.server.data_dir import exclusive_data_dir, prepare_data_dir, store_note, try_lock
+from catloader.server.data_dir import (
+    _refuse_without_locks,
+    exclusive_data_dir,
+    prepare_data_dir,
+    store_note,
+    try_lock,
+)
 from catloader.server.object_store import (
     _site_object_store,
     shared_or_own_object_store,
@@ -65,7 +74,10 @@ def test_link_to_a_disk_that_is_not_mounted_is_named(tmp_path: Path, below: str)
     prepare_data_dir(settings)
 
 
-@pytest.mark.parametrize("name", ["catloader.sqlite3", "lock", "model.json", "secret-key", "webhook-secret"])
+@pytest.mark.parametrize(
+    "name",
+    ["catloader.sqlite3", "lock", "model.json", "object-store.json", "secret-key", "webhook-secret"],
+)
 def test_folder_in_place_of_a_file_is_named(settings: Settings, name: str) -> None:
     (settings.data_dir / name).mkdir()
     with pytest.raises(StartupError, match=f"data/{name} is a folder, and the site needs a file there"):
@@ -83,6 +95,32 @@ def test_second_site_on_the_folder_is_refused_until_the_first_ends(settings: Set
     with exclusive_data_dir(settings), refused, exclusive_data_dir(settings):
         pass
     with exclusive_data_dir(settings):
+        pass
+
+
+def test_lock_that_is_released_soon_is_waited_for(settings: Settings) -> None:
+    """The kernel releases the lock of a site that was killed."""
+    killed, attempts = ExitStack(), list[str]()
+    assert try_lock(settings, killed)
+
+    class Folder:
+        def __truediv__(self, name: str) -> Path:
+            attempts.append(name)
+            if len(attempts) == 2:
+                killed.close()
+            return settings.data_dir / name
+
+    with exclusive_data_dir(cast("Settings", SimpleNamespace(data_dir=Folder()))):
+        assert attempts[:2] == ["lock"] * 2
+
+
+@pytest.mark.timeout(60)
+def test_command_beside_a_process_that_publishes_no_store_ends_in_a_sentence(settings: Settings) -> None:
+    with (
+        exclusive_data_dir(settings),
+        pytest.raises(StartupError, match="does not publish the address of its object store"),
+        shared_or_own_object_store(settings, starting_s=0),
+    ):
         pass
 
 
@@ -162,10 +200,13 @@ with exclusive_data_dir(Settings.from_environment()):
 
 @pytest.mark.skipif(not refusing.SUPPORTED, reason="numbers of the system calls are not known here")
 def test_a_file_system_without_locks_is_refused_where_data_would_lie_on_it(tmp_path: Path) -> None:
-    done = _run(_LOCK, REFUSED="flock", CATLOADER_DATA_DIR=str(tmp_path))
-    reason = f"The file system of the data folder {tmp_path} has no file locks (No locks available); set"
-    assert reason in done.stderr
-    assert "held" not in done.stdout
+    error = OSError(errno.ENOLCK, "No locks available")
+    store = {"s3_endpoint_url": "http://127.0.0.1:1", "s3_access_key_id": "a", "s3_secret_access_key": "b"}
+    elsewhere: tuple[dict[str, Any], ...] = ({"database_url": "postgresql://127.0.0.1:1/d"}, store)
+    for in_folder in elsewhere:
+        reason = f"The file system of the data folder {tmp_path} has no file locks .No locks available.; set"
+        with pytest.raises(StartupError, match=reason):
+            _refuse_without_locks(Settings(data_dir=tmp_path, **in_folder), error)
     external = {
         "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
         "AWS_ACCESS_KEY_ID": "a",

@@ -25,7 +25,7 @@ def test_memory_of_large_uploads_is_returned(tmp_path: Path) -> None:
         for head in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a"):
             answers = threads.map(Uploader.upload, uploaders, [head.ljust(_BODY_BYTES, b"x")] * _UPLOADERS)
             assert {status for status, *_ in answers} <= {422, 415, 503}
-        end_s = time.monotonic() + 20
+        end_s = time.monotonic() + 60
         while web.memory_info().rss > before_bytes + _BODY_BYTES:
             assert time.monotonic() < end_s, f"{(web.memory_info().rss - before_bytes) / 1e6:.0f} MB more"
             time.sleep(0.1)

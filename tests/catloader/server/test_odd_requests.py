@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from catloader.server.connections import adjustments
-from catloader.server.request_parser import FormsOnly, Parser
+from catloader.server.request_parser import FormsOnly, Parser, TimeLimits
 from checker.log_limit import LogLimits
 
 _TWICE = "Content-Length and Transfer-Encoding exclude each other."
@@ -78,6 +79,23 @@ def test_a_body_that_would_take_too_long_is_answered_at_once_and_ends_the_connec
     assert not shorter.completed
 
 
+def test_a_body_that_begins_as_tls_does_is_a_body() -> None:
+    request = _received(b"POST / HTTP/1.1\nHost: a\nContent-Length: 4", b"\x16\x03ab")
+    assert (request.completed, request.error) == (True, None)
+
+
+def test_a_head_has_a_time_limit_and_a_body_the_time_that_its_bytes_may_take() -> None:
+    limits = TimeLimits(stalled_s=10, head_s=5, body_bytes_per_s=100)
+    request = Parser(adjustments(connections=1), FormsOnly(), LogLimits())
+    request.received(b"POST / HTTP/1.1\r\n")
+    assert [request.too_slow(request.begun_s + s, limits) for s in (4.9, 5.1)] == [False, True]
+    request.begun_s = request.body_begun_s = time.monotonic() - 4  # the time of the head is not the body's
+    request.received(b"Host: a\r\nContent-Length: 5000\r\n\r\n")
+    assert request.body_begun_s > request.begun_s + 3
+    request.received(1000 * b"x")
+    assert [request.too_slow(request.body_begun_s + s, limits) for s in (19.9, 20.1)] == [False, True]
+
+
 class _Uploads(FormsOnly):
     def body_bytes(self, _method: str, _path: str, _headers: Mapping[str, str]) -> int:
         return 2**20
@@ -95,3 +113,8 @@ def test_bodies_that_cannot_be_kept_are_one_line_whatever_the_names_of_their_fil
         assert request.refused == HTTPStatus.SERVICE_UNAVAILABLE
     (record,) = caplog.records
     assert "No such file or directory" in record.message
+    chunked = Parser(adjustments(connections=1), _Uploads(), limits)
+    chunked.received(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    chunked.received(b"%x\r\n" % len(body) + body)
+    assert (chunked.completed, chunked.refused) == (True, HTTPStatus.SERVICE_UNAVAILABLE)
+    assert (chunked.headers["CONNECTION"], int(chunked.headers["CONTENT_LENGTH"])) == ("close", 200_000)

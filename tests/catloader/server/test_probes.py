@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import requests
 from sqlalchemy import Engine
 
-from catloader.demo.client import until
+from catloader.demo.client import free_port, until
+from catloader.errors import StartupError
+from catloader.server.probes import Probes, answering_probes
+from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from tests.support.environ import environ_without_settings
 from tests.support.object_stores import stores
 from tests.support.rows import add_photos
+from tests.support.serving import plain_session
 from tests.support.worker import working
 
 _TOKEN = "a token of the operator"
@@ -57,34 +60,30 @@ def test_a_worker_tells_its_state_and_counts_what_it_checks(
         assert 'catcheck_photos{status="cat"} 0.0' in text
 
 
-def test_many_open_connections_keep_no_probe_from_its_answer_for_long(tmp_path: Path) -> None:
-    with working(tmp_path) as worker:
-        clients = [socket.create_connection(("127.0.0.1", worker.port)) for _ in range(20)]
-        try:
-            for _ in until(60, "The probe got no answer"):
-                try:
-                    if worker.get("/livez").ok:
-                        break
-                except requests.ConnectionError:
-                    continue  # closed at once: all places are taken
-        finally:
-            for client in clients:
-                client.close()
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[Probes]:
+    """The probes of a process that waits for its site."""
+    with answering_probes(Settings(data_dir=tmp_path, probe_port=free_port())) as probes:
+        assert probes
+        yield probes
 
 
-def test_a_port_that_is_in_use_is_one_sentence(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        environ = environ_without_settings(
-            CATLOADER_DATA_DIR=tmp_path, CATCHECK_PROBE_PORT=port, CATCHECK_MODEL="efficientnet_lite0"
-        )
-        command = [sys.executable, "-m", "catloader", "worker"]
-        answer = subprocess.run(
-            command, env=environ, capture_output=True, text=True, timeout=120, check=False
-        )
-    assert answer.returncode == 1
-    sentence = (
-        f"Port {port} of 127.0.0.1 is in use; stop the program that has it, or set CATCHECK_PROBE_PORT."
-    )
-    assert sentence in answer.stderr
-    assert "Traceback" not in answer.stderr
+def test_many_open_connections_keep_no_probe_from_its_answer_for_long(waiting: Probes) -> None:
+    address = ("127.0.0.1", waiting.server_address[1])
+    with ExitStack() as stack, plain_session() as session:
+        for _ in range(20):
+            stack.enter_context(socket.create_connection(address))
+        for _ in until(60, "The probe got no answer"):
+            try:
+                if session.get(f"http://127.0.0.1:{waiting.server_address[1]}/livez", timeout=30).ok:
+                    break
+            except requests.ConnectionError:
+                continue  # closed at once: all places are taken
+
+
+def test_a_port_that_is_in_use_is_one_sentence(tmp_path: Path, waiting: Probes) -> None:
+    port = waiting.server_address[1]
+    sentence = f"Port {port} of 127.0.0.1 is in use; stop the program that has it, or set CATCHECK_PROBE_PORT"
+    settings = Settings(data_dir=tmp_path, probe_port=port)
+    with pytest.raises(StartupError, match=sentence), answering_probes(settings):
+        pass
