@@ -133,7 +133,7 @@ class Workers:
                 logger.exception("a worker failed; its photos wait for the end of their lease")
             with self.changed:
                 # A wake-up since the last look at the queue would be lost if this worker became idle now.
-                idle = self._wake_ups == wake_ups or self.paused or self._closing
+                idle = self._wake_ups == wake_ups
                 if idle:
                     self.active -= 1
                     if self.active == 0:

@@ -55,7 +55,7 @@ class FollowedModel:
         self._measured_id: int | None = None
         """Id of the measured thresholds in the data folder's profiles."""
         self._poll_s = poll_s
-        self._name, self._seen_id = AUTO, 0
+        self._name, self._refused_id = AUTO, 0
         self._is_searched = False
         """True once the loader has no better variant of the model that it loaded."""
         self._loader = self._loader_of(AUTO)
@@ -109,16 +109,13 @@ class FollowedModel:
         choice = self._current()
         if self._take_thresholds():
             return self._reload()
-        if choice is None or choice.id == self._seen_id:
-            return None
-        if choice.model == self._name:
-            self._seen_id = choice.id
+        if choice is None or choice.id == self._refused_id or choice.model == self._name:
             return None
         try:
             return self._follow(choice, choice.model)
         except (ModelRefused, ModelsError, StartupError) as error:
             self._choices.refuse(choice.id, str(error))
-            self._seen_id = choice.id
+            self._refused_id = choice.id
             _log_refusal(choice, error)
             return None
 
@@ -144,7 +141,6 @@ class FollowedModel:
         model = loader.load()
         self._loader, self._name, self._is_searched = loader, name, False
         if choice is not None:
-            self._seen_id = choice.id
             with suppress(StoreUnavailable):  # the loaded model keeps serving; another checker marks it
                 self._choices.mark_loaded(choice.id, utcnow())
                 keep(self._settings, Promotion(name, self._choices.previous()))

@@ -28,6 +28,8 @@ from tests.support.interrupts import ctrl_c_when_locked
 
 NEVER_S = 1000.0
 
+pytestmark = pytest.mark.timeout(120)
+
 
 class Rig:
     """A service with an in-memory queue and source, a stub model and a stub rule."""
@@ -135,6 +137,9 @@ def test_wake_up_just_before_a_worker_goes_idle_is_not_lost(rig: Rig) -> None:
                 rig.services[0].wake()
                 threading.Event().wait(0.3)  # long enough for the wake-up to find every worker busy
             return claims
+
+        def next_due_s(self) -> None:
+            return None  # only the wake-up leads to the photo
 
     rig.queue = Late()
     rig.service(workers=1).start()
@@ -409,6 +414,7 @@ def test_failing_queue_ends_the_drain_and_the_next_drain_works(
     service = rig.service(workers=1)
     assert service.drain() == 0
     assert str(error) in caplog.text
+    assert service._pool.paused, "it would fail again at once"
     rig.queue.fails = lambda _: None
     left = len(rig.queue.ids("pending"))
     assert service.drain() == left
@@ -429,7 +435,8 @@ def test_outcome_after_the_lease_is_not_counted(rig: Rig) -> None:
     assert len(rig.queue.log) == 1
 
 
-def test_photo_lost_before_its_decoding_is_not_decoded(rig: Rig) -> None:
+def test_photo_lost_before_its_decoding_is_not_decoded(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "checker")
     rig.put(0, 1)
     rig.source.gate = threading.Event()
     service = rig.service(workers=1)
@@ -439,6 +446,7 @@ def test_photo_lost_before_its_decoding_is_not_decoded(rig: Rig) -> None:
     rig.source.gate.set()
     assert rig.queue.finished(1)
     assert service.drain() == 0
+    assert "ms each): 1 cat, 1 taken over by another checker" in caplog.text
     assert rig.classifier.batches == [INPUTS_PER_PHOTO]
     assert service.state()["photos_in_hand"] == 0
 
@@ -450,6 +458,18 @@ def test_photo_that_failed_before_is_checked_alone(rig: Rig) -> None:
     rig.queue.advance(NEVER_S)
     assert rig.service(workers=1).drain() == 4
     assert sorted(rig.classifier.batches) == [INPUTS_PER_PHOTO, 3 * INPUTS_PER_PHOTO]
+
+
+def test_photo_that_failed_before_is_not_tried_while_the_machine_fails(rig: Rig) -> None:
+    rig.put(*range(4))
+    rig.queue.finish([Outcome(claim, error="It crashed.", retryable=True) for claim in rig.queue.claim(1)])
+    rig.queue.advance(NEVER_S)
+    rig.classifier.most, rig.classifier.fails = 0, ClassifierFailed("the GPU is lost")
+    calls: list[str] = []
+    rig.queue.fails = calls.append
+    assert rig.service(workers=1).drain() == 0
+    assert calls.count("begin") == 1, "for the three others"
+    assert rig.queue.ids("checking") == []
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("the database is away"), ValueError("a bug")])
@@ -612,7 +632,7 @@ class OneSuccessor:
 def test_a_successor_replaces_the_model_between_two_batches(rig: Rig) -> None:
     """The current batch is finished by the previous model, which is closed after that."""
     successor = OneSuccessor()
-    rig.classifier.gate = threading.Event()
+    rig.classifier.gate, successor.classifier.gate = threading.Event(), threading.Event()
     rig.put(*range(8))
     service = rig.service(successors=successor, workers=1)
     service.start()
@@ -625,9 +645,10 @@ def test_a_successor_replaces_the_model_between_two_batches(rig: Rig) -> None:
     assert not rig.classifier.closed
     rig.classifier.gate.set()
 
-    assert rig.queue.finished(8)
-    assert successor.asked_again.wait(60)
+    assert successor.asked_again.wait(30), "although the next batch is being classified"
     assert rig.classifier.closed and not successor.classifier.closed
+    successor.classifier.gate.set()
+    assert rig.queue.finished(8)
     assert (sum(rig.classifier.batches), sum(successor.classifier.batches)) == (4 * INPUTS_PER_PHOTO,) * 2
     assert numbers(rig) == list(range(8))
     service.close(60)
@@ -681,7 +702,7 @@ def test_close_waits_for_a_photo_that_is_being_judged(rig: Rig) -> None:
     judging = threading.Thread(target=lambda: service.judge(dict.fromkeys(Rendition, photo(0))))
     judging.start()
     assert rig.classifier.running.wait(60)
-    closing = threading.Thread(target=lambda: service.close(60))
+    closing = threading.Thread(target=lambda: service.close(600))
     closing.start()
     closing.join(0.2)
     assert not rig.classifier.closed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -23,10 +24,13 @@ from catloader.store.db.staff.audit_log import AuditLog
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import load_profile
 from checker.decision.subject import load_subject
+from checker.errors import ModelRefused
 from checker.evaluation.decided import remeasured
 from checker.pipeline import LoadedModel
 from checker.runtimes.selection.loader import ModelLoader
 from models.errors import WeightsMissing
+from tests.support.fakes import StubClassifier, StubRule
+from tests.support.locked_writes import locked_for
 from tests.support.rows import some_user
 
 
@@ -189,3 +193,89 @@ def test_a_running_checker_adopts_measured_thresholds_and_returns_to_the_shipped
             model.classifier.close()
     for one in (followed, restarted):
         one.close()
+
+
+_ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
+
+
+def _with_stubs(engine: Engine, settings: Settings, errors: list[Exception]) -> FollowedModel:
+    """Return one whose loaders raise these errors in turn, then load a stub."""
+
+    class Loader:
+        why_not_faster = ""
+
+        def load(self) -> LoadedModel:
+            if errors:
+                raise errors.pop(0)
+            return LoadedModel(StubClassifier(), StubRule())
+
+        def next(self) -> None:
+            return None
+
+        def close(self) -> None:
+            pass
+
+    loader = cast("ModelLoader", Loader())
+    profiles = MeasuredProfiles(engine)
+    return FollowedModel(settings, ModelChoices(engine), profiles, lambda _: loader, poll_s=0.01)
+
+
+@_ON_SQLITE
+def test_a_choice_that_only_this_checker_can_not_load_is_tried_once(
+    engine: Engine, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors: list[Exception] = []
+    followed, choices = _with_stubs(engine, settings, errors), ModelChoices(engine)
+    followed.load()
+    promotion.promote(settings, choices, "efficientnet_lite2", None, utcnow(), is_loaded=True)
+    errors.append(WeightsMissing("no weights"))
+    assert [followed._newly_chosen() for _ in range(3)] == [None] * 3
+    assert caplog.messages == ["the chosen model efficientnet_lite2 can't check here: no weights"]
+    promotion.promote(settings, choices, "resnet50", None, utcnow(), is_loaded=True)
+    assert followed._newly_chosen() is not None
+
+
+@_ON_SQLITE
+def test_thresholds_with_which_the_model_can_not_check_leave_the_model_as_it_is(
+    engine: Engine, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json")
+    profiles, administrator, now = MeasuredProfiles(engine), some_user(engine), utcnow()
+    errors: list[Exception] = []
+    followed = _with_stubs(engine, settings, errors)
+    followed.load()
+    id = profiles.begin(base.profile_id, administrator.id, now)
+    assert id
+    profiles.write(id, now, profile_id=base.profile_id, profile=base.to_json())
+    profiles.choose(id, "applied thresholds", administrator.id, now)
+    errors.append(ModelRefused("the self-test failed"))
+    assert [followed._newly_chosen() for _ in range(2)] == [None] * 2
+    assert caplog.messages == ["the model can't check with the chosen thresholds: the self-test failed"]
+
+
+@_ON_SQLITE
+def test_an_unavailable_database_keeps_the_model_of_the_data_folder(
+    engine: Engine, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    followed = _with_stubs(engine, settings, [])
+    promotion.keep(settings, promotion.Promotion("efficientnet_lite2"))
+    with locked_for(engine, "SELECT") as refused, ThreadPoolExecutor(1) as pool:
+        assert followed.load()
+        assert followed._name == "efficientnet_lite2"
+        following = pool.submit(followed.next)
+        for _ in until(60, "The database is not asked again"):
+            if len(refused) > 4:
+                break
+        followed.close()
+        assert following.result(60) is None
+    assert caplog.messages == [], "the queue says so"
+
+
+@_ON_SQLITE
+def test_a_loaded_choice_that_can_not_be_marked_checks(engine: Engine, settings: Settings) -> None:
+    followed = _with_stubs(engine, settings, [])
+    followed.load()
+    promotion.promote(settings, ModelChoices(engine), "efficientnet_lite2", None, utcnow())
+    with locked_for(engine, "UPDATE") as refused:
+        assert followed._newly_chosen() is not None
+    assert refused
