@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from click.testing import Result
 from sqlalchemy import Engine, update
 
+from catloader.checks.shadow import Compared
+from catloader.cli.models.shadow_report import ShadowReport
 from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.photos.photo_rows import DecidedPhoto
 from catloader.store.db.schema import photos
+from checker.values import Verdict
 from tests.catloader.cli.results import one_line, statuses
 from tests.support.inverted_profile import inverted_profile
 
@@ -44,3 +49,27 @@ def test_shadow_lists_changed_verdicts_and_compares_them_with_people(
     assert statuses(engine) == before
     assert "no model called" in one_line(on_site("models", "shadow", "resnet5"))
     assert "not on disk" in one_line(on_site("models", "shadow", "resnet50"))
+
+
+class _Judged(NamedTuple):
+    verdict: Verdict
+    score: float
+
+
+def test_report_counts_every_photo_and_lists_a_bounded_number_of_flips() -> None:
+    report = ShadowReport()
+    cat, other = _Judged(Verdict.CAT, 0.9), _Judged(Verdict.NOT_CAT, 0.1)
+    for number in range(300):
+        photo = DecidedPhoto(number, "", "", None, None, "cat" if number < 2 else None)
+        assert report.add(Compared(photo, other, cat))
+    assert report.add(None) is None
+    assert report.add(Compared(DecidedPhoto(300, "", "", None, None, "cat"), cat, cat)) is None
+    stored = report.result("a", "b", utcnow())
+    assert stored.counts == {
+        "compared": 301, "towards_cat": 300, "away": 0, "become_wrong": 0, "become_right": 2, "unreadable": 1
+    }  # fmt: skip
+    assert (stored.flips, len(stored.photos)) == ({"not_cat -> cat": 300}, 200)
+    assert list(report.summary())[-2:] == [
+        "Where people decided: 0 would become wrong, 2 right.",
+        "1 photo could not be read.",
+    ]

@@ -73,7 +73,7 @@ def test_thresholds_are_measured_shown_applied_and_rolled_back(
     _decided(engine, base, list(np.linspace(0.001, 0.80, 120)), "not_cat", "not_cat")
     (lost,) = _decided(engine, base, [thresholds.cat_at + 0.01], "cat", None)
     (sure,) = _decided(engine, base, [0.9999], "cat", None)
-    (soft,) = _decided(engine, base, [thresholds.cat_at + 0.01], "unsure", None, soft=True)
+    (soft,) = _decided(engine, base, [0.9], "unsure", None, soft=True)
     (drawn,) = _decided(engine, base, [0.9999], "unsure", None, reason=Reason.DRAWN)
     _decided(engine, base, [0.5] * 30, "cat", "not_cat", soft=True)  # do not count
     _decided(engine, base, [0.999] * 30, "unsure", "not_cat", reason=Reason.DRAWN)  # nor do these
@@ -86,7 +86,7 @@ def test_thresholds_are_measured_shown_applied_and_rolled_back(
     assert (job.profile or {})["made"]["data"]["counts"] == {"cat": 120, "not_cat": 120}
     assert (job.done, job.total) == (4, 4)
     verdicts = {photo[0]: (photo[1], photo[2]) for photo in job.photos or ()}
-    assert not {sure, drawn} & set(verdicts)
+    assert not {sure, soft, drawn} & set(verdicts)
     assert verdicts[lost][0] == "cat"
     assert verdicts[lost][1] in ("unsure", "not_cat")
     page = administrator.get(_PATH).text

@@ -1,0 +1,67 @@
+"""``catloader upload``: files that are refused, and answers after which no other file is sent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from catloader.cli.upload import _upload
+from catloader.client import Client, RequestFailed
+from catloader.demo.client import free_port
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Answers with the status that the path begins with."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(int(self.path.split("/")[1]))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def _sent(url: str, path: Path) -> str:
+    client = Client(url, "token", tries=1)
+    try:
+        return _upload(client, path, "")
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 503])
+def test_an_answer_that_the_next_file_would_get_too_ends_the_command(
+    site: str, tmp_path: Path, status: int
+) -> None:
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(RequestFailed) as refused:
+        _sent(f"{site}/{status}", tmp_path / "a.jpg")
+    assert refused.value.status == status
+
+
+def test_a_site_that_does_not_answer_ends_the_command(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(RequestFailed, match="does not answer"):
+        _sent(f"http://127.0.0.1:{free_port()}", tmp_path / "a.jpg")
+
+
+def test_one_refused_file_is_a_sentence(site: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    for status in (400, 413, 415, 422, 500):
+        assert f"HTTP {status}" in _sent(f"{site}/{status}", tmp_path / "a.jpg")
+    assert _sent(site, tmp_path) == "it is a folder; name its files."
+    assert _sent(site, tmp_path / "b.jpg") == "it can't be read (No such file or directory)."
