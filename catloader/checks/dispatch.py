@@ -158,6 +158,8 @@ def post_wake_up(session: requests.Session, url: str, signer: Signer) -> str:
             timeout=_TIMEOUT_S,
             allow_redirects=False,
         )
+    except ValueError:  # requests looks where an answer redirects to, also if it does not go there
+        return f"The Cat Checker at {url} redirects to an address that is not valid. Photos wait."
     except requests.RequestException as error:
         return f"The Cat Checker at {url} does not answer: {reason_of(error)}. Photos wait."
     if response.status_code != requests.codes.accepted:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import requests
 
+from catloader.answer_time import limit_session
 from catloader.settings import Settings
 
 _TIMEOUT_S = 2.0
+_NO_REPORT = (requests.RequestException, ValueError, AttributeError, TypeError, RecursionError)
+"""No answer, or another program's."""
 
 
 def checker_status(settings: Settings, site_url: str) -> str:
@@ -21,11 +24,12 @@ def checker_status(settings: Settings, site_url: str) -> str:
     try:
         with requests.Session() as session:
             session.trust_env = False  # our own service is not reached through a proxy
+            limit_session(session, _TIMEOUT_S)
             report = session.get(url + "/readyz", timeout=_TIMEOUT_S).json()
         state = report.get("checker", report)  # the site reports its checker next to database and store
         if state.get("state") == "refused":
             return f"refused to start ({state.get('reason')})"
         return {"ready": "running", "loading": "loading the model"}.get(state.get("state"), "not running")
-    except (requests.RequestException, ValueError, AttributeError, TypeError):  # or another program's answer
+    except _NO_REPORT:
         named_by = "CATCHECKER_URL" if settings.dispatch == "external" else "CATLOADER_HOST, CATLOADER_PORT"
         return f"not running (no answer at {url}; {named_by})"

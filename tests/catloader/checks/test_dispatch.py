@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
 import requests
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from catloader.checks.dispatch import HttpPost, InBackground
+from catloader.checks.dispatch import HttpPost, InBackground, post_wake_up
 from catloader.checks.signatures import Signer, new_secret
 from checker.http import MAX_BODY_BYTES, create_checker_app
 from checker.ports import WAKE_UP_PATH
@@ -159,3 +161,14 @@ def test_readyz_reports_the_state_of_the_model(endpoint: Endpoint) -> None:
     assert requests.get(url + "/readyz", timeout=60).status_code == 503
     endpoint.state = {"state": "ready"}
     assert requests.get(url + "/readyz", timeout=60).status_code == 200
+
+
+def test_a_redirection_to_no_address_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with requests.Session() as session:
+            sent = pool.submit(post_wake_up, session, url, Signer(new_secret(), lambda *_: True))
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 302 F\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n")
+                assert sent.result(60).startswith(f"The Cat Checker at {url} redirects to an address that")

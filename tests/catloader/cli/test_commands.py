@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
-from flask import Flask, jsonify
+from flask import Flask, Response, jsonify
 from werkzeug.serving import make_server
 
 from catloader.checks.status import checker_status
@@ -240,12 +241,13 @@ def test_list_shows_waiting_photos_their_owners_and_the_checker(typed: Run, tmp_
 
 @pytest.fixture
 def reporting() -> Iterator[Callable[[object], str]]:
-    """Serve ``/readyz`` with the given JSON; yield its address."""
+    """Serve ``/readyz`` with the given JSON, or these bytes; yield its address."""
     servers = []
 
     def start(report: object) -> str:
         app = Flask("readyz")
-        app.add_url_rule("/readyz", view_func=lambda: (jsonify(report), 503))
+        answer = Response(report) if isinstance(report, Iterator) else None
+        app.add_url_rule("/readyz", view_func=lambda: answer or (jsonify(report), 503))
         server = make_server("127.0.0.1", 0, app, threaded=True)
         servers.append(server)
 
@@ -273,7 +275,18 @@ def test_checker_status_is_what_the_checker_reports(
     assert checker_status(Settings(), reporting(report)) == status
 
 
-@pytest.mark.parametrize("report", [["ready"], "ready", {"checker": "ready"}, {"state": ["ready"]}])
+@pytest.mark.parametrize(
+    "report",
+    [
+        ["ready"],
+        "ready",
+        {"checker": "ready"},
+        {"state": ["ready"]},
+        iter([100_000 * b"["]),
+        itertools.repeat(65536 * b" "),
+    ],
+    ids=["list", "text", "nested text", "nested list", "deep", "endless"],
+)
 def test_another_programs_answer_is_not_the_checkers(
     reporting: Callable[[object], str], report: object
 ) -> None:
