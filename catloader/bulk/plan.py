@@ -185,8 +185,12 @@ def _results_schema() -> pyarrow.Schema:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file that is complete or absent, even after a power failure."""
     draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())  # or the new name could outlive the content
-    draft.replace(path)
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # or the new name could outlive the content
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise

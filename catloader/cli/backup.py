@@ -11,7 +11,7 @@ import click
 
 from catloader.cli.context import pass_settings
 from catloader.cli.options import FolderPath
-from catloader.errors import StoreUnavailable
+from catloader.errors import BackupRefused, StoreUnavailable
 from catloader.settings import Settings
 from checker.plurals import counted
 
@@ -44,6 +44,11 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
     from catloader.server.object_store import shared_or_own_object_store
     from catloader.wiring import build_engine, build_object_store
 
+    if folder.resolve().is_relative_to(settings.data_dir.resolve()):
+        raise BackupRefused(
+            f"{folder} lies in the data folder, with which it would be lost: name another folder, if "
+            "possible on another disk."
+        )
     # A disk that is too full for uploads must not prevent a backup.
     settings = settings.with_changes(min_free_bytes=0)
     prepare_data_dir(settings)

@@ -86,7 +86,7 @@ def _one_line_errors() -> Iterator[None]:
             raise
         if error.errno in _UNUSABLE and error.filename:
             raise click.ClickException(f"{error.filename} can't be used: {error.strerror}.") from error
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # the last one: `ulimit -f`
             raise
         place = error.filename or "The output"
         raise click.ClickException(f"{place} can't be written: {error.strerror}.") from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catloader.cli.options import utf8
+from catloader.texts import clean_text
 from checker.folder.arguments import printable
 from checker.plurals import counted
 
@@ -30,6 +31,11 @@ def _token_in(_context: click.Context, _parameter: click.Parameter, path: Path) 
     return text.decode("ascii")
 
 
+def _caption(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    """Refuse what the site would refuse for each photo, or could not receive at all."""
+    return clean_text(utf8(context, parameter, text), "caption")
+
+
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--server", metavar="URL", required=True, help="Address of the site.")
@@ -41,7 +47,7 @@ def _token_in(_context: click.Context, _parameter: click.Parameter, path: Path) 
     callback=_token_in,
     help="File with an API token that has the scope photos:write.",
 )
-@click.option("--caption", default="", callback=utf8, help="Caption of every photo.")
+@click.option("--caption", default="", callback=_caption, help="Caption of every photo.")
 def upload(files: tuple[Path, ...], server: str, token: str, caption: str) -> None:
     """Upload photos to a site; exit code 1 if one is refused.
 

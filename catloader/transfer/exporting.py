@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,11 @@ def _export(
 ) -> Exported:
     result = Exported()
     (folder / "photos").mkdir(parents=True, exist_ok=True)
-    drafts = [folder / f".{name}.part" for name in ("photos.csv", "photos.jsonl")]
     with (
-        drafts[0].open("w", encoding="utf-8", newline="") as table_file,
-        drafts[1].open("w", encoding="utf-8") as lines,
+        _draft_of(folder / "photos.csv") as table_draft,
+        _draft_of(folder / "photos.jsonl") as lines_draft,
+        table_draft.open("w", encoding="utf-8", newline="") as table_file,
+        lines_draft.open("w", encoding="utf-8") as lines,
     ):
         table = csv.DictWriter(table_file, _COLUMNS)
         table.writeheader()
@@ -84,8 +86,6 @@ def _export(
                 table.writerow({name: as_cell(value) for name, value in row.items()})
             result.photos += len(page)
             progress(len(page))
-    for draft in drafts:
-        draft.replace(folder / draft.name[1:].removesuffix(".part"))
     return result
 
 
@@ -103,10 +103,20 @@ def _write_photo(folder: Path, photo: ExportedPhoto, store: ObjectStore, result:
     if hashlib.sha256(data).hexdigest() != photo.sha256:
         result.missing.append(photo.id)
         return ""
-    draft = path.with_suffix(".part")
-    draft.write_bytes(data)
-    draft.replace(path)
+    with _draft_of(path) as draft:
+        draft.write_bytes(data)
     return name
+
+
+@contextlib.contextmanager
+def _draft_of(path: Path) -> Iterator[Path]:
+    """Yield a file to write; afterwards it has the path, or is removed if it is not complete."""
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _row(photo: ExportedPhoto, file: str) -> dict[str, Any]:

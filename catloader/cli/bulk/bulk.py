@@ -11,7 +11,7 @@ import click
 from catloader.cli.bulk.flips import show_and_apply, show_flips
 from catloader.cli.bulk.labelled import UNIT_ROWS as LABELLED_UNIT_ROWS
 from catloader.cli.bulk.labelled import plan_of_labelled, size_of_results
-from catloader.cli.bulk.run import UNIT_ROWS, folder_of, run_and_tell, state_of
+from catloader.cli.bulk.run import UNIT_ROWS, duration, folder_of, run_and_tell, size, state_of
 from catloader.cli.context import pass_settings, services_of
 from catloader.cli.options import chosen_digest, chosen_status, not_empty, since_option
 from catloader.settings import Settings
@@ -131,16 +131,15 @@ def plan(
         each_s = BulkTable(services.engine).seconds_per_photo(entry.name)
     facts = made.facts
     click.echo(
-        f"{counted(facts.photos, 'photo')}, {facts.size_bytes / 1e9:.3f} GB, "
-        f"in {counted(made.units, 'unit')}."
+        f"{counted(facts.photos, 'photo')}, {size(facts.size_bytes)}, in {counted(made.units, 'unit')}."
     )
     if labelled:
         click.echo(size_of_results(made))
     if each_s is None:
         click.echo(f"{facts.model} has checked nothing here yet: `bulk run` will tell how fast it is.")
     else:
-        hours = facts.photos * each_s / (settings.workers or available_cores()) / 3600
-        click.echo(f"About {hours:.1f} hours on this machine with {facts.model}, as fast as its last checks.")
+        needed = duration(facts.photos * each_s / (settings.workers or available_cores()))
+        click.echo(f"It takes {needed} on this machine with {facts.model}, as fast as its last checks.")
 
 
 _engine = click.option(

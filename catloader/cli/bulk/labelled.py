@@ -55,9 +55,10 @@ def plan_of_labelled(
 def size_of_results(plan: Plan) -> str:
     """Tell how much disk the results of a plan of labelled photos take."""
     from catloader.bulk.kept.columns import required_keep
+    from catloader.cli.bulk.run import size
 
     each = required_keep(plan).photo_bytes
     return (
         f"The run keeps at most {each / 1e3:.0f} kB a photo for calibration, "
-        f"{each * plan.facts.photos / 1e9:.3f} GB in all."
+        f"{size(each * plan.facts.photos)} in all."
     )

@@ -1,4 +1,4 @@
-"""Bulk plans on the terminal: folder, run and state."""
+"""Bulk plans on the terminal: folder, run, state, sizes and durations."""
 
 from __future__ import annotations
 
@@ -41,10 +41,8 @@ def run_and_tell(services: Services, chosen: Plan, engine: str = "local", addres
     for progress in run(services, chosen, engine, address):
         if time.monotonic() - printed_s >= _PRINT_EVERY_S:
             printed_s = time.monotonic()
-            minutes = progress.left / progress.photos_per_s / 60
-            click.echo(
-                f"{progress.left} left, {progress.photos_per_s:.1f} photos/s, {minutes:.1f} minutes to go"
-            )
+            left = duration(progress.left / progress.photos_per_s)
+            click.echo(f"{progress.left} left, {progress.photos_per_s:.1f} photos/s, {left} to go")
 
 
 def state_of(chosen: Plan) -> str:
@@ -58,3 +56,20 @@ def state_of(chosen: Plan) -> str:
         state = "cancelled" if chosen.cancelled else "not running"
     units = counted(chosen.units, "unit")
     return f"{done} of {units} done, {counted(chosen.facts.photos, 'photo')}, {chosen.facts.model}: {state}."
+
+
+def size(size_bytes: int) -> str:
+    """Return "18.2 MB", in the unit that fits."""
+    for unit_bytes, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size_bytes >= unit_bytes:
+            return f"{size_bytes / unit_bytes:.1f} {unit}"
+    return counted(size_bytes, "byte")
+
+
+def duration(seconds: float) -> str:
+    """Return "less than a minute", "about 12 minutes" or "about 3.4 hours"."""
+    if seconds < 60:
+        return "less than a minute"
+    if seconds < 90 * 60:
+        return f"about {counted(round(seconds / 60), 'minute')}"
+    return f"about {seconds / 3600:.1f} hours"

@@ -280,6 +280,9 @@ def test_folders_without_a_backup_are_refused_in_one_sentence(
         assert run("backup", no_folder).output == (
             f"Error: {no_folder} is a file, or lies below one: name a folder.\n"
         )
+    inside = tmp_path / "data/backup"
+    assert run("backup", inside).output.startswith(f"Error: {inside} lies in the data folder, with which")
+    assert not inside.exists()
     new = {"CATLOADER_DATA_DIR": str(tmp_path / "new")}
     for no_backup in (other, file, missing):
         assert (

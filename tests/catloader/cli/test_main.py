@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -9,7 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+
+from catloader.cli.groups import _one_line_errors
 
 
 def test_ctrl_c_during_the_imports_leaves_no_traceback() -> None:
@@ -94,6 +98,12 @@ def test_output_on_a_full_disk_is_one_sentence(command: str, error: str) -> None
             check=False,
         )
     assert (answer.returncode, answer.stderr) == (1, f"Error: {error}\n")
+
+
+def test_a_file_larger_than_the_limit_is_one_sentence() -> None:
+    sentence = r"^out\.csv can't be written: File too large\.$"
+    with pytest.raises(click.ClickException, match=sentence), _one_line_errors():
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), "out.csv")
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,13 @@ def _account(tmp_path: Path) -> None:
         (("bulk", "plan", "p", "--labelled", ""), "'--labelled': it is empty"),
         (("bulk", "plan", "p", "--from", ".", "--status", "cat"), "--from names all photos of the plan"),
         (("bulk", "run", ""), _NO_NAME),
+        (("models", "fetch", "auto"), "efficientnet_lite2."),
+        (("models", "fetch", "resnet18", "--mirror", ""), "'--mirror': it is empty"),
+        (
+            ("models", "fetch", "resnet18", "--mirror", "http://["),
+            "'--mirror': it must be an address such as",
+        ),
+        (("models", "fetch", "resnet18", "--mirror", "http://u:p@h"), "must not contain a user name or a"),
     ],
     ids=lambda part: ascii(" ".join(part))[:60] if isinstance(part, tuple) else "",
 )
@@ -83,11 +90,13 @@ def test_file_without_a_token_is_refused_before_anything_is_sent(
     assert f"{token} holds no API token, or more than one." in result.output
 
 
-def test_caption_that_is_not_utf8_is_refused(typed: Run, tmp_path: Path) -> None:
+def test_caption_that_the_site_would_refuse_is_refused(typed: Run, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("catloader_x")
     result = typed(*_SENT, "--token-file", str(tmp_path / "token"), "--caption", "\udcff")
     assert result.exit_code == 2
     assert "'--caption': it is not UTF-8." in result.output
+    long = typed(*_SENT, "--token-file", str(tmp_path / "token"), "--caption", "x" * 501)
+    assert (long.exit_code, long.output) == (1, "Error: The caption is longer than 500 characters.\n")
 
 
 @pytest.mark.slow

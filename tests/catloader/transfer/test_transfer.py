@@ -265,3 +265,4 @@ def test_export_reports_photos_without_objects_and_a_full_disk(
     full = run("export", small_disk / "b")
     assert (full.exit_code, full.output.count("\n")) == (1, 1)
     assert "No space left on device. Run the command again to go on." in full.output
+    assert not list((small_disk / "b").rglob("*.part"))

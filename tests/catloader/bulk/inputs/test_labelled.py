@@ -242,7 +242,7 @@ def test_plan_tells_the_size_of_its_results(site: BulkSite, few: Path) -> None:
     said = site.type("bulk", "plan", "size", "--labelled", str(few), "--no-augmentations", **FP32).output
     plan = Plan(site.folder / "bulk/size")
     assert said.startswith("12 photos, ")
-    assert "The run keeps at most 137 kB a photo for calibration, 0.002 GB in all.\n" in said
+    assert "The run keeps at most 137 kB a photo for calibration, 1.6 MB in all.\n" in said
     site.type("bulk", "run", "size", **FP32)
     size_bytes = sum(unit.stat().st_size for unit in results(plan.folder))
     assert 0.4 * 12 * 136_920 < size_bytes < 12 * 136_920
