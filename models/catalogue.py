@@ -161,7 +161,8 @@ def entry_named(name: str, weights_dir: Path | None = None) -> Entry:
         return known[name]
     except KeyError:
         names = ", ".join(known)
-        raise UnknownModel(f"There is no model called {name!r}; the models are {names}, and auto.") from None
+        or_auto = "" if name == "auto" else ", and auto"  # which stands for no single model
+        raise UnknownModel(f"There is no model called {name!r}; the models are {names}{or_auto}.") from None
 
 
 def default_weights_dir(package: Path = _HERE) -> Path:

@@ -119,8 +119,8 @@ class _Download:
                     raise _CutOff
                 if response.status_code not in (200, 206):
                     raise FetchFailed(
-                        f"{self._entry.name} was not fetched: {self._url} answered "
-                        f"{response.status_code} {response.reason}."
+                        f"{self._entry.name} was not fetched: {self._url} answered HTTP "
+                        f"{response.status_code}."
                     )
                 self._store(response, part_bytes)
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
@@ -241,4 +241,6 @@ def _version(response: requests.Response) -> str:
 
 
 def _read(path: Path) -> str:
-    return path.read_text().strip() if path.exists() else ""
+    """Return the text of a file that can be sent as a header; empty for another file, or none."""
+    text = path.read_text(errors="replace").strip() if path.exists() else ""
+    return text if text.isascii() and text.isprintable() else ""

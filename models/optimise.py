@@ -173,10 +173,11 @@ def _save(write: Callable[[Path], None], manifest: Manifest) -> Manifest:
             manifest = dataclasses.replace(
                 manifest, xml_sha256=sha256_of(xml), bin_sha256=sha256_of(xml.with_suffix(".bin"))
             )
-            for suffix in (".bin", ".xml"):
+            write_manifest(dataclasses.replace(manifest, path=xml))
+            for suffix in (".bin", ".xml", ".json"):
                 xml.with_suffix(suffix).replace(manifest.path.with_suffix(suffix))
-        write_manifest(manifest)
     except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        # OpenVINO's errors name no reason, as in "basic_ios::clear: iostream error".
+        reason = getattr(error, "strerror", None) or f"perhaps the disk is full ({error})"
         raise OptimiseFailed(f"{manifest.path} could not be written: {reason}.") from error
     return manifest

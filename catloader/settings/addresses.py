@@ -24,7 +24,8 @@ _WRONG_HOST = "its host name is too long, or has an empty or a very long part"
 _BROKER_OPTION = r"ssl_(ca_certs|certfile|keyfile)=.+|ssl_cert_reqs=(required|optional|none)"
 
 
-def _http_address(text: str) -> str:
+def http_address(text: str) -> str:
+    """Return the text if it is an address of HTTP, without password or query, or empty."""
     _refuse_wrong_form(text)
     if not _is_host_name(urlsplit(text).hostname or ""):
         raise ValueError(_WRONG_HOST)
@@ -66,7 +67,7 @@ def _store_address(text: str) -> str:
 
 
 def _issuer(text: str) -> str:
-    _http_address(text)
+    http_address(text)
     if text.startswith("http:") and urlsplit(text).hostname not in ("localhost", "127.0.0.1", "::1"):
         raise ValueError("it must begin with https://")
     return text
@@ -74,7 +75,7 @@ def _issuer(text: str) -> str:
 
 def _webhook_address(secret: SecretStr) -> SecretStr:
     # Path and query often contain a token, so the whole address is treated as a secret.
-    _http_address(secret.get_secret_value().partition("?")[0])
+    http_address(secret.get_secret_value().partition("?")[0])
     return secret
 
 
@@ -160,7 +161,7 @@ def _broker_address(secret: SecretStr) -> SecretStr:
     return SecretStr(f"{scheme}://{encoded}")
 
 
-HttpAddress = Annotated[str, AfterValidator(_http_address)]
+HttpAddress = Annotated[str, AfterValidator(http_address)]
 StoreAddress = Annotated[str, AfterValidator(_store_address)]
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
 BrokerAddress = Annotated[SecretStr, AfterValidator(_broker_address)]

@@ -194,4 +194,5 @@ def _write_manifest(entry: Entry, path: Path, **imported: Any) -> None:
         part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         part.replace(path.with_suffix(".json"))
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise FetchFailed(f"{part} could not be written: {error.strerror or error}.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from checker.evaluation.photos import CAT, NOT_CAT
 from checker.runtimes.openvino_runtime import OpenVinoClassifier
 from models import openvino_ir
 from models.errors import OptimiseFailed, WeightsMissing, WeightsRefused
-from models.optimise import optimise
+from models.optimise import _save, optimise
 from tests.support import openvino_variants
 from tests.support.photo_sets import PhotoSet
 
@@ -205,3 +206,19 @@ def test_neither_torch_nor_openvino_is_imported_before_a_conversion() -> None:
         [sys.executable, "-c", imported], cwd=ROOT, check=True, capture_output=True, text=True, timeout=120
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_a_full_disk_leaves_no_part_of_a_variant(small_disk: Path) -> None:
+    manifest = openvino_ir.Manifest("model", "fp32", "", "", "", "", {}, small_disk / "model-fp32.xml")
+
+    def fill(xml: Path) -> None:
+        xml.write_bytes(b"graph")
+        xml.with_suffix(".bin").write_bytes(bytes(shutil.disk_usage(small_disk).free))
+
+    def fail(_: Path) -> None:
+        raise RuntimeError("basic_ios::clear: iostream error")  # as OpenVINO does
+
+    for write, reason in ((fill, "No space left on device"), (fail, "perhaps the disk is full")):
+        with pytest.raises(OptimiseFailed, match=reason):
+            _save(write, manifest)
+        assert not list(small_disk.iterdir())

@@ -11,7 +11,9 @@ import click
 
 from catloader.cli.context import pass_settings
 from catloader.cli.groups import Group
+from catloader.cli.options import not_empty
 from catloader.settings import Settings
+from catloader.settings.addresses import http_address
 from checker.plurals import counted
 from models.catalogue import Entry, all_entries, entry_named, load_catalogue, resolve, weights_path
 from models.errors import ModelsError, WeightsMissing
@@ -37,9 +39,19 @@ def models() -> None:
     """Manage models."""
 
 
+def _mirror(context: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+    url = not_empty(context, parameter, url)
+    try:
+        return http_address(url) if url else None
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
+
+
 @models.command()
 @click.argument("name")
-@click.option("--mirror", metavar="URL", help="Fetch URL/FILE instead of the publisher's address.")
+@click.option(
+    "--mirror", metavar="URL", callback=_mirror, help="Fetch URL/FILE instead of the publisher's address."
+)
 @pass_settings
 def fetch(settings: Settings, name: str, mirror: str | None) -> None:
     """Fetch the weights of a model and verify their digest.
@@ -154,7 +166,6 @@ def optimise(settings: Settings, name: str, precision: str, photos: Path | None)
 
     entry, path = resolve(name, settings.weights_dir)
     calibration = list(_calibration_pixels(entry, photos)) if photos else []
-    settings.weights_dir.mkdir(parents=True, exist_ok=True)
     manifest = run(entry, path, settings.weights_dir, precision, calibration)
     click.echo(f"{entry.name} for OpenVINO in {precision} is in {manifest.path}.")
 

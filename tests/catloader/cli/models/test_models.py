@@ -48,6 +48,12 @@ def test_optimise_refuses_photos_that_keep_a_decoder_busy(typed: Run, tmp_path: 
     assert shown.exit_code == 1  # there are no others
 
 
+def test_weights_folder_that_is_a_file_is_one_sentence(typed: Run, tmp_path: Path) -> None:
+    (tmp_path / "weights").write_text("")
+    shown = typed("models", "optimise", "efficientnet_lite0")
+    assert shown.output == f"Error: {tmp_path}/weights can't be used: File exists.\n"
+
+
 def test_verify_shows_and_checks_every_digest(typed: Run, tmp_path: Path) -> None:
     (shipped,) = (
         manifest for manifest in openvino_ir.manifests(entry_named("efficientnet_lite0"), tmp_path, "int8")
