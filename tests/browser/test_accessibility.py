@@ -189,7 +189,7 @@ def test_longer_texts_of_other_languages_fit_on_a_phone(
     for state, pages in ((None, _OF_VISITORS), (session, _OF_ADMINISTRATORS)):
         with window(browser, site.url, state) as page:
             page.set_extra_http_headers({"Accept-Language": language})
-            page.set_viewport_size({"width": 360, "height": 740})
+            page.set_viewport_size({"width": 320, "height": 640})
             for path in pages.values():
                 page.goto(path)
                 assert page.evaluate("document.documentElement.lang") == language

@@ -21,7 +21,7 @@ from catloader.store.db.accounts.users import User
 from catloader.store.db.engine import utcnow
 from catloader.web.http import bearer, cookies
 from catloader.web.http.browsers import browser_name
-from catloader.web.http.context import services, wants_json
+from catloader.web.http.context import page_of_form, services, wants_json
 from catloader.web.languages import gettext
 
 logger = logging.getLogger(__name__)
@@ -124,9 +124,11 @@ def _require_user() -> Response | None:
         flash(
             gettext("Log in with your password. If you had an account before, it is the password from then.")
         )
-    else:
+    elif request.method == "GET":
         flash(gettext("Please log in first."))
-    next_path = request.full_path.rstrip("?") if request.method == "GET" else None
+    else:
+        flash(gettext("You are logged out, so nothing was changed. Log in, and send the form again."))
+    next_path = request.full_path.rstrip("?") if request.method == "GET" else page_of_form()
     return redirect(url_for("auth.login", next=next_path), 303)
 
 

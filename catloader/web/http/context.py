@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from flask import current_app, g, request, url_for
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from catloader.accounts.accounts import Guard
@@ -67,6 +68,23 @@ def host_name(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def page_of_form() -> str | None:
+    """Return the path of the page whose form was sent, without a proxy's prefix; None: it is not known, is on
+    another site, or can't be opened again.
+    """
+    sender = request.referrer or ""
+    if not sender or host_name(sender) != host_name(f"//{request.host}"):
+        return None
+    url, adapter = urlsplit(sender), current_app.create_url_adapter(request)
+    path = url.path.removeprefix(request.script_root)
+    try:
+        if adapter is not None:
+            adapter.match(path, method="GET")
+    except HTTPException:  # also a redirect
+        return None
+    return f"{path}?{url.query}" if url.query else path
 
 
 def for_log(text: str, max_chars: int = 80) -> str:

@@ -303,3 +303,22 @@ def test_proxy_headers_count_only_behind_a_configured_proxy(
     with running_site(engine, s3_server, objects, tmp_path, trusted_proxies=hops) as app:
         cookie = Person(app).get("/login", **{"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
         assert ("Secure" in cookie) is bool(hops)
+
+
+@pytest.mark.parametrize(
+    ("sender", "to"),
+    [
+        ("http://localhost/photos/7?show=cat", "/login?next=/photos/7?show%3Dcat"),
+        ("http://localhost:8443/account", "/login?next=/account"),
+        ("http://localhost/photos/selected", "/login"),  # made by a form, so it can't be opened again
+        ("http://localhost//evil.example", "/login"),
+        ("http://evil.example/photos/7", "/login"),
+        ("http://[", "/login"),
+        ("", "/login"),
+    ],
+)
+def test_a_form_of_an_ended_session_leads_back_to_its_page(app: Flask, sender: str, to: str) -> None:
+    visitor = Person(app)
+    answer = visitor.client.post("/photos/7/caption", data={"caption": "x"}, headers={"Referer": sender})
+    assert (answer.status_code, answer.location) == (303, to)
+    assert "You are logged out, so nothing was changed." in visitor.get("/login").text
