@@ -13,6 +13,9 @@ MAX_TEXT_CHARS = 500
 """Maximum length of a caption, a reason and a note; the columns have this length."""
 MAX_WORDS = 8
 
+_FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and symbols that look like blanks."""
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """First characters that make spreadsheets interpret a cell as a formula (OWASP, "CSV Injection")."""
 
@@ -27,7 +30,8 @@ _TOO_LONG: dict[Name, str] = {
 
 
 def clean_text(text: str, name: Name) -> str:
-    """Return the text with line ends of one kind, blanks for tabs, and without blanks around.
+    """Return the text with line ends of one kind, blanks for tabs, and without blanks around, or "" if
+    nothing of it can be seen.
 
     Args:
         name: what the text is, for the error.
@@ -41,7 +45,16 @@ def clean_text(text: str, name: Name) -> str:
         raise InvalidInput("The text contains a control character. Type it again without it.")
     if len(text) > MAX_TEXT_CHARS:
         raise InvalidInput(_TOO_LONG[name], number=MAX_TEXT_CHARS)
-    return text
+    return visible(text)
+
+
+def visible(text: str) -> str:
+    """Return the text; "" if it consists of blanks, invisible characters and lone accents."""
+    return text if any(_is_visible(c) for c in text) else ""
+
+
+def _is_visible(c: str) -> bool:
+    return c.isprintable() and not c.isspace() and c not in _FILLERS and unicodedata.category(c) != "Mn"
 
 
 def folded(text: str) -> str:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from catloader.errors import InvalidInput
 from catloader.languages import gettext_noop
 from catloader.store.db.accounts.api_tokens import ApiTokens
+from catloader.texts import visible
 
 MAX_NAME_CHARS = 60
 MAX_DAYS = 3650
@@ -60,7 +61,7 @@ def create(
     Raises:
         InvalidInput: no name, no scope or an unknown one, a wrong number of days, or too many tokens.
     """
-    name = "".join(c for c in name if c.isprintable()).strip()
+    name = visible("".join(c for c in name if c.isprintable()).strip())
     if not name or len(name) > MAX_NAME_CHARS:
         raise InvalidInput("Give the token a name of up to %(number)d characters.", number=MAX_NAME_CHARS)
     if not scopes or not set(scopes) <= set(Scope):

@@ -20,6 +20,7 @@ from typing import Any
 from catloader.errors import InvalidInput, WrongCredentials
 from catloader.store.db.accounts.passkeys import Passkeys
 from catloader.store.db.accounts.users import User
+from catloader.texts import visible
 
 _ID = re.compile("[A-Za-z0-9_-]{1,2000}")
 # JSON or CBOR that is invalid, nested too deeply, or has other types than the library expects.
@@ -99,7 +100,7 @@ def register(
 def clean_name(name: str) -> str:
     """Return a name as it is stored: one line, without invisible characters, not too long."""
     printable = "".join(c if c.isprintable() else " " for c in name)
-    return " ".join(printable.split())[:MAX_NAME_CHARS]
+    return visible(" ".join(printable.split())[:MAX_NAME_CHARS])
 
 
 def log_in_options(site: Site) -> tuple[dict[str, Any], bytes]:

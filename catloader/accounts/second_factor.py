@@ -47,10 +47,12 @@ def set_up(
 
     Raises:
         WrongCredentials: the password is wrong.
-        InvalidInput: the code is.
+        InvalidInput: the code is, or there is a factor.
         TooManyAttempts: not evaluated.
     """
     accounts.confirm(user, password, guard)
+    if factors.of(user.id) is not None:  # a form sent again, or one of another tab
+        raise InvalidInput("The second factor is set up already. To set up another one, remove it first.")
     step = _step_of(secret, code, guard.now)
     if step is None:
         raise InvalidInput("This code is wrong. Is the clock of your phone right?")

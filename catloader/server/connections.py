@@ -38,6 +38,12 @@ _LARGE_BYTES = 2**20
 _HEAD_BYTES = 32 * 1024
 _KEEP_ALIVE_S = 15.0
 _CHECK_EVERY_S = 1.0
+_HEADERS = [
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "no-store"),
+]
+"""Of answers that the application has no part in; they repeat words of the request."""
 
 
 class _NotBuffered(CatLoaderError):
@@ -79,6 +85,7 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
     """The answer to a request that is not HTTP, or that took too long."""
 
     def service(self) -> None:
+        self.response_headers += _HEADERS
         super().service()
         _log_access(self)
 

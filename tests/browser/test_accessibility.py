@@ -235,6 +235,12 @@ def test_a_button_narrower_than_its_text_is_found(
         assert any("the text is wider than" in fault for fault in too_wide(page))
 
 
+_CROSS = """() => {
+  const colour = (one, part) => getComputedStyle(one, part).backgroundColor;
+  return colour(document.querySelector(".remove"), "::before") !== colour(document.body);
+}"""
+
+
 def test_chosen_photos_fit_on_small_phones(
     browser: Browser, site: Site, session: StorageState, photos: Path, tmp_path: Path
 ) -> None:
@@ -245,6 +251,9 @@ def test_chosen_photos_fit_on_small_phones(
         page.set_input_files("#photos", [photos / "chelsea.jpg", photos / "notes.jpg", long])
         expect(page.get_by_role("button", name="Square crop chelsea.jpg")).to_be_visible()
         found = problems(page, "chosen photos")
+        page.emulate_media(forced_colors="active")
+        assert page.evaluate(_CROSS), "in forced colours the cross has the colour of the page"
+        page.emulate_media(forced_colors="none")
         for width in (320, 360):
             page.set_viewport_size({"width": width, "height": 780})
             found += [f"{width} px: {fault}" for fault in too_wide(page)]

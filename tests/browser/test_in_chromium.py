@@ -192,6 +192,9 @@ def test_a_form_is_sent_only_once_and_its_password_can_be_shown(page: Page) -> N
     assert len(sent) == 1
 
 
+_USE_CAMERA = """() => {
+  navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", "NotReadableError"));
+}"""
 _CAMERA = "video => video.srcObject?.getVideoTracks()[0].getSettings().deviceId"
 
 
@@ -199,6 +202,7 @@ def test_camera_of_a_computer_adds_a_photo(page: Page) -> None:
     register(page, "carl@example.org")
     page.locator("label[for=camera]").click()
     take, use = page.get_by_role("button", name="Take photo"), page.get_by_role("button", name="Use photo")
+    expect(take).to_be_focused()
     take.click()
     expect(use).to_be_focused()
     page.get_by_role("button", name="Take again").click()
@@ -211,6 +215,12 @@ def test_camera_of_a_computer_adds_a_photo(page: Page) -> None:
     take.click()
     use.click()
     expect(page.locator("#queue li")).to_contain_text("camera.jpg")
+    page.evaluate(_USE_CAMERA)  # as another program does
+    page.locator("label[for=camera]").click()
+    expect(page.get_by_text("The camera is used by another program.")).to_be_visible()
+    close = page.locator("#camera-close")
+    expect(close).to_be_focused()
+    close.click()
     page.get_by_role("button", name="Upload 1 photo").click()
     expect(page.locator(".grid .badge")).to_have_text("Waiting")
 

@@ -14,6 +14,8 @@ _SET_HIDDEN = """isHidden => {
   document.dispatchEvent(new Event("visibilitychange"));
 }"""
 
+_ROOM_PX = "parseFloat(getComputedStyle(document.documentElement).scrollPaddingBottom)"
+
 
 def _upload(page: Page, email: str, photos: Path) -> None:
     register(page, email)
@@ -33,6 +35,7 @@ def test_select_search_walk_and_delete(page: Page, photos: Path) -> None:
     expect(bar).to_contain_text("1 selected")
     page.get_by_role("button", name="Select all on this page").click()
     expect(bar).to_contain_text("2 selected")
+    assert page.evaluate(_ROOM_PX) >= bar.evaluate("one => one.offsetHeight"), "the focus may be behind it"
     press(page, "Escape")
     expect(bar).to_be_hidden()
 
@@ -106,6 +109,17 @@ def test_the_title_of_a_hidden_tab_counts_the_photos_that_were_checked(
     expect(page.locator("#news")).to_have_text("2 photos checked: 1 Cat, 1 No cat.")
     page.evaluate(_SET_HIDDEN, False)
     expect(page).to_have_title("My photos · CatLoader")
+
+    with page.expect_navigation():
+        page.locator(".grid a").first.click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Check again").click()
+    expect(page.locator("#verdict .badge.waiting")).to_be_visible()
+    token = page.locator("[name=csrf_token]").first.input_value()
+    page.request.post(f"{page.url}/delete", form={"csrf_token": token})  # as in another tab
+    page.clock.run_for(2_000)
+    expect(page.locator("#verdict .badge.problem")).to_have_text("Not found")
+    expect(page.locator("[data-waiting]")).to_have_count(0)
 
 
 def test_printed_photos_have_legible_badges_and_no_controls(page: Page, site: Site, photos: Path) -> None:

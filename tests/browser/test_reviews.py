@@ -47,6 +47,12 @@ def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, 
     page.get_by_role("link", name="Review").click()
     expect(page.get_by_text("2 appeals")).to_be_visible()
     expect(page.get_by_text("A fox.")).to_be_visible()
+    page.get_by_label("Keyboard shortcuts").uncheck()  # WCAG 2.1.4
+    press(page, "n")
+    page.reload()
+    expect(page.get_by_label("Keyboard shortcuts")).not_to_be_checked()
+    expect(page.get_by_text("A fox.")).to_be_visible()
+    page.get_by_label("Keyboard shortcuts").check()
     press(page, "n")
     expect(page.get_by_text("I know my cup.")).to_be_visible()
     press(page, "u")

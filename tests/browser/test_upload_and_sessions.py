@@ -147,6 +147,13 @@ def test_photos_of_a_dropped_folder_are_in_the_order_of_their_names(
     expect(page.locator("#queue li .name")).to_have_text(names)
 
 
+_DROP_TEXT = """() => ["dragover", "drop"].map((kind) => {
+  const text = new DataTransfer();
+  text.setData("text/plain", "Tom");
+  const event = new DragEvent(kind, { dataTransfer: text, bubbles: true, cancelable: true });
+  document.getElementById("caption").dispatchEvent(event);
+  return event.defaultPrevented;
+})"""
 _BRING = """(kind) => {
   const files = new DataTransfer();
   const bytes = Uint8Array.from(atob(window.photo), (letter) => letter.charCodeAt(0));
@@ -187,6 +194,8 @@ def test_a_dropped_folder_without_photos_is_reported_by_name(page: Page, tmp_pat
     _drop(page, tmp_path / "empty")
     expect(page.get_by_role("alert")).to_have_text("There are no photos in empty.")
     expect(page.locator("#queue li")).to_have_count(0)
+    assert page.evaluate(_DROP_TEXT) == [False, False]  # the browser puts it into the field
+    expect(page.get_by_role("alert")).to_have_text("There are no photos in empty.")
 
 
 def test_photos_shared_by_another_app_wait_on_the_upload_page(page: Page) -> None:

@@ -30,6 +30,7 @@ from catloader.web.accounts.sessions import (
     use_token,
     without_login,
 )
+from catloader.web.http import forms
 from catloader.web.http.context import guard, local_path, services, wants_json
 from catloader.web.http.errors import form_refused, form_response
 from catloader.web.languages import gettext, language
@@ -98,6 +99,8 @@ def form_again(error: FormRefused) -> Answer:
     )
     if template is None or wants_json() or not error.expired:
         return form_refused(error)
+    if error.message == forms.NO_COOKIE:
+        return _form_page(template, error)
     return _form_page(template, InvalidInput("This form had expired. Please send it again."))
 
 

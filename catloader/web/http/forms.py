@@ -50,6 +50,10 @@ OF_UPLOADS = (
 _UPLOADS_FOR_S = 24 * 3600
 
 _EXPIRED = gettext_noop("This form has expired. Go back, reload the page and try again.")
+NO_COOKIE = gettext_noop(
+    "This form had expired, or your browser blocks cookies. Allow the cookies of this site, and "
+    "send the form again."
+)
 
 
 def init_app(app: Flask) -> None:
@@ -146,7 +150,8 @@ def _check_token() -> None:
         return
     if request.endpoint in OF_UPLOADS and g.user and _is_of_account(of_account):
         return
-    raise FormRefused(_EXPIRED, expired=True)
+    has_no_cookie = request.endpoint in OF_VISITORS and not owners
+    raise FormRefused(NO_COOKIE if has_no_cookie else _EXPIRED, expired=True)
 
 
 def _is_of_account(parts: list[str]) -> bool:

@@ -5,6 +5,10 @@ import { gettext } from "./texts.js";
 
 const part = (name) => document.getElementById(`camera-${name}`);
 const SIZE = { width: { ideal: 2560 }, height: { ideal: 1920 } };
+const SENTENCES = {
+  NotAllowedError: gettext("The browser is not allowed to use the camera. Allow it, or choose a photo."),
+  NotReadableError: gettext("The camera is used by another program. Close that program, or choose a photo."),
+};
 
 export function offerCamera(input, take) {
   const dialog = part("dialog");
@@ -28,6 +32,8 @@ export function offerCamera(input, take) {
     part("take").hidden = state === "taken" || state === "problem";
     part("take").disabled = state !== "preview";
     part("switch").hidden = state !== "preview" || cameras.length < 2;
+    const next = { preview: "take", taken: "use", problem: "close" }[state];
+    if (next) part(next).focus(); // the button that had the focus is hidden or disabled
   }
 
   async function start(wish) {
@@ -43,7 +49,7 @@ export function offerCamera(input, take) {
       show("preview");
     } catch (error) {
       if (!dialog.open) return;
-      show("problem", error.name === "NotAllowedError" ? gettext("The browser is not allowed to use the camera. Allow it, or choose a photo.") : gettext("No camera found. Choose a photo instead."));
+      show("problem", SENTENCES[error.name] ?? gettext("No camera found. Choose a photo instead."));
     }
   }
 
@@ -64,12 +70,8 @@ export function offerCamera(input, take) {
     still.height = video.videoHeight;
     still.getContext("2d").drawImage(video, 0, 0);
     show("taken");
-    part("use").focus();
   });
-  part("again").addEventListener("click", () => {
-    show("preview");
-    part("take").focus();
-  });
+  part("again").addEventListener("click", () => show("preview"));
   part("switch").addEventListener("click", () => start(next()));
   part("use").addEventListener("click", () => {
     const name = taken ? `camera-${taken + 1}.jpg` : "camera.jpg";

@@ -14,9 +14,11 @@ export function receiveFiles(take) {
   document.body.append(sign);
 
   window.addEventListener("dragenter", (event) => (sign.hidden = !hasFiles(event.dataTransfer)));
-  window.addEventListener("dragover", (event) => event.preventDefault()); // else a drop opens the file
+  // Text that is dropped into a field stays the browser's.
+  window.addEventListener("dragover", (event) => hasFiles(event.dataTransfer) && event.preventDefault()); // else a drop opens the file
   window.addEventListener("dragleave", (event) => (sign.hidden ||= event.relatedTarget === null));
   window.addEventListener("drop", (event) => {
+    if (!hasFiles(event.dataTransfer)) return;
     event.preventDefault();
     sign.hidden = true;
     filesOf(event.dataTransfer).then(take);

@@ -2,7 +2,7 @@
 // while none do; while the page is hidden seldom, and its title tells how many came.
 
 import { localTimes } from "./times.js";
-import { ngettext } from "./texts.js";
+import { gettext, ngettext } from "./texts.js";
 
 const FIRST_MS = 1000;
 const MOST_MS = 10000;
@@ -10,6 +10,7 @@ const HIDDEN_MS = 30000;
 const STATUS = new URL("../api/photos/status", import.meta.url); // beside this file, also below a proxy's prefix
 const news = document.getElementById("news");
 const { title } = document;
+const GONE = { status: "gone", label: gettext("Not found"), tone: "problem", final: true }; // deleted in another tab
 let waitMs = FIRST_MS;
 let timer = 0;
 let unseen = 0; // photos that were checked while the page was hidden
@@ -72,6 +73,8 @@ async function poll() {
         if (show(badges.get(String(photo.id)), photo)) changed += 1;
         if (photo.final) ends.push(photo.label);
       }
+      const known = new Set(found.photos.map(({ id }) => String(id)));
+      for (const [id, badge] of badges) if (!known.has(id)) show(badge, GONE);
     }
     if (ends.length) {
       if (document.hidden) unseen += ends.length;

@@ -44,7 +44,7 @@ function shownName(name) {
 export function makeRow(file, captionOfAll) {
   const row = { file, key: randomKey(), state: "waiting", url: "", square: "", isShown: false, begun: false, sent: 0, finishing: false, isSettled: false, abort() {} };
   const { name } = file;
-  row.caption = element("input", { className: "caption-field", type: "text", maxLength: 500, placeholder: captionOfAll.value || gettext("Caption"), autocomplete: "off" });
+  row.caption = element("input", { className: "caption-field", type: "text", maxLength: 500, dir: "auto", placeholder: captionOfAll.value || gettext("Caption"), autocomplete: "off" });
   row.caption.setAttribute("aria-label", gettext("Caption of %(name)s", { name }));
   row.status = element("p", { className: "state", hidden: true });
   row.bar = element("progress", { max: 1, value: 0, hidden: true });

@@ -183,7 +183,10 @@ def test_https_is_refused_at_once_on_the_port_of_http(site: Serving) -> None:
 def test_the_line_between_two_chunks_is_bounded(site: Serving) -> None:
     with _connect(site) as connection:
         connection.sendall(_head(site, "/login", Transfer_Encoding="chunked") + b"1;" + b"x" * 5000)
-        assert _answer(connection).startswith(b"HTTP/1.1 400 ")
+        answer = _answer(connection)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"X-Content-Type-Options: nosniff" in answer
+        assert b"frame-ancestors" in answer
 
 
 def test_a_chunked_body_is_bounded(site: Serving) -> None:

@@ -117,3 +117,24 @@ def test_pages_in_another_language_show_no_english_text_of_the_catalogue(app: Fl
                 assert [text for text in english if text in page] == [], path
                 shown += 1
         assert shown > 20
+
+
+_PERSONS_WORDS = re.compile(
+    r"<[^<>]*>\{\{ (?:photo\.caption|review\.note|one\.note|takedown\.note|event\.text) \}\}"
+    r"|<[^<>]*>\{\{ (?:item\.appeal|open_appeal)\.reason \}\}"
+    r'|<(?:input|textarea)[^>]* name="(?:caption|reason|note)"[^>]*>'
+)
+
+
+def test_texts_of_people_are_written_in_their_own_direction() -> None:
+    """Otherwise the full stop of a Hebrew caption would be at its wrong end."""
+    parts = [part for path in TEMPLATES for part in _PERSONS_WORDS.findall(path.read_text("utf-8"))]
+    assert len(parts) == 16
+    assert [part for part in parts if 'dir="auto"' not in part] == []
+
+
+def test_a_page_with_times_shows_them_in_the_zone_of_the_browser() -> None:
+    pages = {path.name: path.read_text("utf-8") for path in TEMPLATES if path.name != "parts.html"}
+    with_times = {name for name, page in pages.items() if re.search(r"\btime\(", page)}
+    assert len(with_times) > 5
+    assert {name for name in with_times if "times.js" not in pages[name]} == {"photo.html"}  # in photos.js

@@ -176,7 +176,7 @@ def test_a_passkey_is_renamed_by_its_owner_only(app: Flask, anna: Person) -> Non
     (passkey,) = services_of(app).passkeys.of_user(anna.id)
     path = f"{_PAGE}/{passkey.id}/name"
     assert eve.post(path, {"name": "Mine"}, page=_PAGE).status_code == 404
-    assert anna.post(path, {"name": " \n\u200b"}, page=_PAGE).status_code == 400
+    assert anna.post(path, {"name": " \n\u200b\u3164"}, page=_PAGE).status_code == 400
     assert "<strong>Phone</strong>" in anna.get(_PAGE).text
     name = "  Blue\r\n<b>key</b>\x00 " + "x" * 99
     assert anna.post(path, {"name": name}, page=_PAGE).location == _PAGE

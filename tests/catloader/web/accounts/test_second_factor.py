@@ -46,6 +46,8 @@ class Phone:
         shown = person.post(_PAGE, {**wrong, "code": self.used})
         assert shown.status_code == 200, shown.text
         self.recovery_codes = re.findall(r"<li><code>([a-z2-7-]{19})</code>", shown.text)
+        again = person.post(_PAGE, {**wrong, "code": self.code()})  # its recovery codes would replace these
+        assert (again.status_code, "is set up already" in again.text) == (400, True)
 
     def code(self, steps: int = 1) -> str:
         """Return the code for ``steps`` times 30 seconds from now: the next one is valid and unused."""

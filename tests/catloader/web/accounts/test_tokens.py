@@ -67,6 +67,7 @@ def test_a_revoked_token_is_refused(app: Flask, anna: Person) -> None:
     [
         ({"password": "wrong"}, 403, "The password is wrong."),
         ({"name": " "}, 400, "Give the token a name"),
+        ({"name": "\u3164"}, 400, "Give the token a name"),
         ({"name": "x" * 61}, 400, "Give the token a name"),
         ({"scope": []}, 400, "Choose at least one thing"),
         ({"scope": ["admin"]}, 400, "Choose at least one thing"),

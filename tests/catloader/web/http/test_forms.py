@@ -112,6 +112,8 @@ def test_an_expired_form_of_a_visitor_is_shown_again_with_what_was_typed(app: Fl
     visitor.client.delete_cookie(cookies.FORM)
     fields = {"email": "bert@example.org", "password": PASSWORD, "next": "/account", "csrf_token": old}
     answer = visitor.client.post(path, data=fields)
+    assert (answer.status_code, "your browser blocks cookies. Allow" in answer.text) == (400, True)
+    answer = visitor.client.post(path, data=fields)  # the page has set another cookie
     assert (answer.status_code, "Please send it again." in answer.text) == (400, True)
     assert 'value="bert@example.org"' in answer.text
     assert PASSWORD not in answer.text

@@ -40,6 +40,7 @@ def test_photos_are_listed_by_their_error_and_checked_again(
     (path,) = re.findall(r'<li><a href="([^"]*)">The checker stopped', page)
     assert _listed(administrator.get(path.replace("&amp;", "&")).text) == [stopped]
     other = administrator.get("/admin/failed?status=unreadable").text
+    assert "No more photos." in administrator.get("/admin/failed?before=1").text
     assert _listed(other) == [unreadable]
     assert "Not &lt;b&gt;a&lt;/b&gt; photo." in other
 

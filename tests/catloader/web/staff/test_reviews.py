@@ -40,7 +40,7 @@ def test_an_appeal_is_decided_and_its_owner_reads_the_reviewers_note(
     assert "Nothing waits for a review." in rita.get("/review").text
     shown = anna.get(page).text
     assert "A reviewer decided: this photo shows a cat." in shown
-    assert "<q>Indeed. &lt;script&gt;" in shown
+    assert '<q dir="auto">Indeed. &lt;script&gt;' in shown
     assert "You asked for a review: it shows a cat." in shown
     assert "Checked by efficientnet_lite0: no cat, score 0.970." in shown
     for text in (queue, shown):
@@ -119,7 +119,7 @@ def test_verdicts_and_texts_out_of_range_are_refused(app: Flask, anna: Person, r
     for fields in ({"verdict": "failed"}, {}, {"verdict": "cat", "note": "x" * 501}):
         assert rita.post(f"/review/{photo}/decide", fields, page="/review").status_code == 400
     assert anna.post(f"{page}/appeal", {"wish": "cat", "reason": " ok\r\n"}, page=page).status_code == 303
-    assert "<q>ok</q>" in anna.get(page).text
+    assert '<q dir="auto">ok</q>' in anna.get(page).text
 
 
 def test_owner_edits_the_caption_and_checks_again(app: Flask, anna: Person) -> None:

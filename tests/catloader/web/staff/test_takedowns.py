@@ -32,7 +32,7 @@ def test_a_photo_is_taken_out_of_the_album_and_its_owner_reads_the_reason(
     assert [stranger.get(one).status_code for one in (f"/album/{public}", f"{page}/photo.jpg")] == [404, 404]
 
     own = anna.get(page).text
-    assert "<q>A face is in it. &lt;script&gt;" in own
+    assert '<q dir="auto">A face is in it. &lt;script&gt;' in own
     assert f'action="{page}/publish"' not in own
     anna.post(f"{page}/publish", {"public": "yes"}, page=page)
     assert "so it stays private" in anna.get(page).text
@@ -45,6 +45,7 @@ def test_a_photo_is_taken_out_of_the_album_and_its_owner_reads_the_reason(
     rita.post(f"/review/{public}/allow", page="/review/taken-down")
     rita.post(f"/review/{public}/allow", page="/account")
     assert "No photo is kept out of the album." in rita.get("/review/taken-down").text
+    assert "No more photos." in rita.get("/review/taken-down?before=1").text
     assert stranger.get(f"/album/{public}").status_code == 404  # the owner decides
     anna.post(f"{page}/publish", {"public": "yes"}, page=page)
     assert stranger.get(f"/album/{public}").status_code == 200

@@ -31,7 +31,7 @@ def test_upload_redirects_to_my_photos(anna: Person) -> None:
     assert (answer.status_code, answer.location) == (303, "/photos")
     page = anna.get("/photos").text
     assert "Your 2 photos are stored." in page
-    assert page.count('class="caption">On the sofa<') == 2
+    assert page.count('class="caption" dir="auto">On the sofa<') == 2
     assert page.count(">Waiting<") == 2
 
 
