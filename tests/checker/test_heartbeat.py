@@ -24,12 +24,14 @@ class _Beats(RecordingQueue):
         super().__init__(lease_s=_LEASE_S)
         self._failures = failures
         self.renewed = threading.Semaphore(0)
+        self.sizes: list[int] = []
 
     def renew(self, claims: Sequence[Claim]) -> None:
         if self._failures:
             self._failures -= 1
             raise StoreUnavailable("the database is away")
         super().renew(claims)
+        self.sizes.append(len(claims))
         self.renewed.release()
 
 
@@ -49,6 +51,7 @@ def test_lease_is_renewed_while_the_photo_is_in_hand_and_no_longer() -> None:
         assert queue.claim(1) == []
         in_hand.clear()
         assert _wait_for_claim(queue)
+        assert 0 not in queue.sizes, "an idle checker asks the database for nothing"
     finally:
         heartbeat.close()
 

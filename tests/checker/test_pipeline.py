@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checker.errors import ClassifierFailed, ModelRefused, StoreUnavailable, UnreadableImage
+from checker.errors import (
+    CheckerError,
+    ClassifierFailed,
+    DecoderUnavailable,
+    DecodingFailed,
+    ModelRefused,
+    StoreUnavailable,
+    UnreadableImage,
+)
 from checker.pipeline import check_batch, classify, fetch
 from checker.ports import Classifier
 from checker.runtimes.selection.load import load_classifier
@@ -235,6 +243,22 @@ def test_failed_fetch_keeps_no_pixels_in_memory() -> None:
     finally:
         gc.enable()
     assert [(outcome.error, outcome.unreadable) for outcome in outcomes] == [("broken", True)] * 2
+
+
+@pytest.mark.parametrize(
+    ("error", "flags"),
+    [
+        (DecodingFailed("It takes too long."), (True, True, False)),
+        (DecoderUnavailable("No process can be started."), (False, True, True)),
+    ],
+)
+def test_decoder_that_fails_on_a_photo_is_told_from_one_that_is_away(
+    source: FaultySource, error: CheckerError, flags: tuple[bool, bool, bool]
+) -> None:
+    batch = fetch([claim_of(0)], source)
+    (outcome,) = classify(batch, StubClassifier(), StubRule(), lambda photos, _: iter([error] * len(photos)))
+    assert (outcome.unreadable, outcome.retryable, outcome.blames_machine) == flags
+    assert batch[0].renditions == {}, "its bytes are not needed any more"
 
 
 def test_model_is_not_run_without_readable_photos(source: FaultySource) -> None:

@@ -116,7 +116,9 @@ def test_ctrl_c_while_drain_acquires_its_lock_keeps_the_workers_running(rig: Rig
 def test_start_checks_the_backlog_and_wake_checks_new_photos(rig: Rig) -> None:
     rig.put(0, 1)
     service = rig.service()
-    service.start()
+    for _ in range(2):
+        service.start()
+    assert [thread.name for thread in threading.enumerate()].count("checker") == 1
     assert rig.queue.finished(2)
     assert service.ready.is_set()
     for number in range(2, 12):
@@ -207,6 +209,7 @@ def test_wake_starts_an_idle_worker_while_another_is_busy(rig: Rig) -> None:
     assert len(rig.classifier.batches) == 2
     rig.classifier.gate.set()
     assert rig.queue.finished(2)
+    assert [outcome.error for outcome in rig.queue.log] == [None] * 2, "the first one did not give up"
 
 
 class _Looked(RecordingQueue):
@@ -253,6 +256,13 @@ def test_photo_due_before_the_next_sweep_is_checked_when_due(rig: Rig) -> None:
     assert rig.queue.finished(1)
     assert rig.queue.claims >= 2
     assert datetime.now(UTC) >= due[0]
+
+
+def test_photo_that_another_process_is_about_to_claim_is_looked_at_a_little_later(rig: Rig) -> None:
+    service = rig.service()
+    assert service._next_look_s() == NEVER_S
+    rig.put(0)
+    assert service._next_look_s() == 0.25
 
 
 def test_claimed_photos_stay_within_the_memory_bound(rig: Rig) -> None:
@@ -353,6 +363,7 @@ def test_failing_machine_releases_photos_without_counting_an_attempt(
     assert rig.queue.ids("pending") == list(range(12))
     assert len(rig.queue.released) <= 8  # the pool stops without trying the whole backlog
     assert "4 photos released" in caplog.text
+    assert service._next_look_s() == NEVER_S, "at the next sweep, although photos are due"
     rig.source.errors.clear()
     rig.classifier.fails = None
     assert service.drain() == 12
@@ -545,6 +556,13 @@ def test_close_is_quick_when_idle_and_may_be_repeated(rig: Rig) -> None:
     assert service.drain() == 0
     service.start()
     assert rig.queue.log == []
+
+
+def test_closed_checker_does_not_start(rig: Rig) -> None:
+    service = rig.service()
+    service.close()
+    service.start()
+    assert service._thread is None
 
 
 def test_close_before_the_model_is_loaded(rig: Rig) -> None:
