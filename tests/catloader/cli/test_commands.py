@@ -94,9 +94,13 @@ def test_links_of_the_command_line_can_be_used_once(typed: Run, tmp_path: Path) 
     links, now = OneTimeLinks(engine), utcnow()
     token = reset.splitlines()[1].removeprefix("/new-password/")
     assert links.user_of_reset(token, now) == "ann@example.org"
+    defaults = Settings()
+    assert not links.user_of_reset(token, now + timedelta(minutes=defaults.password_link_minutes))
     assert links.set_password(token, "a hash", now)
     assert links.set_password(token, "another hash", now) is None
-    assert links.is_invitation(invitation.splitlines()[1].removeprefix("/register?invitation="), now)
+    invited = invitation.splitlines()[1].removeprefix("/register?invitation=")
+    assert links.is_invitation(invited, now)
+    assert not links.is_invitation(invited, now + timedelta(days=defaults.invitation_days))
     assert [entry.actor for entry in AuditLog(engine).page(None, 9)] == ["command line"] * 2
     engine.dispose()
     assert typed("user", "password-link", "cy@example.org").exit_code == 1

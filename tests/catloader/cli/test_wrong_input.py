@@ -40,7 +40,8 @@ def _account(tmp_path: Path) -> None:
     [
         (("tokens", "revoke", "ada@example.org", _HUGE), _RANGE),
         (("webhooks", "ls", "--limit", _HUGE), _RANGE),
-        (("webhooks", "redeliver", "verdict-999999"), "not in the ledger"),
+        (("webhooks", "redeliver", *["verdict-999999"] * 2), "Error: 1 id not in the ledger"),
+        (("webhooks", "redeliver", "verdict-1", "--given-up"), "Give the ids of messages, or --given-up."),
         (("webhooks", "redeliver", f"verdict-{_HUGE}"), "not in the ledger"),
         (("gc", "--older-than", _HUGE), _RANGE),
         (("check", "verify", "--sample", _HUGE), _RANGE),

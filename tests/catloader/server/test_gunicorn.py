@@ -20,12 +20,15 @@ from types import SimpleNamespace
 
 from flask import Flask
 
+from catloader.errors import StartupError
 from catloader.server.gunicorn import Server
 from catloader.server.request_parser import TimeLimits
 
 
 def make():
     if Path(sys.argv[1]).exists():
+        if reason := Path(sys.argv[1]).read_text():
+            raise StartupError(reason)
         raise OSError("no memory for another process")
     app = Flask("site")
     app.get("/pid")(lambda: str(os.getpid()))
@@ -89,7 +92,12 @@ def test_site_survives_a_web_process_that_cannot_start(tmp_path: Path) -> None:
 
 
 def test_site_whose_first_process_cannot_start_ends(tmp_path: Path) -> None:
-    (tmp_path / "trouble").touch()
-    command = [sys.executable, "-c", _SITE, str(tmp_path / "trouble")]
+    trouble = tmp_path / "trouble"
+    command = [sys.executable, "-c", _SITE, str(trouble)]
     env = {**os.environ, "PYTHONPATH": str(_ROOT)}
-    assert subprocess.run(command, env=env, capture_output=True, timeout=60, check=False).returncode == 1
+    for reason in ("", "The model is missing."):
+        trouble.write_text(reason)
+        ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert ended.returncode == 1
+        assert ("Traceback" in ended.stderr) is not bool(reason)
+        assert ended.stderr.startswith(f"Error: {reason}\n") is bool(reason)
