@@ -223,6 +223,15 @@ def test_uv_installs_the_same(checkout: Checkout, uv_calls: Path) -> None:
     torch, others = uv_calls.read_text("utf-8").splitlines()
     assert checkout.index.url("cpu") in torch
     assert "--index-url" not in others
+    assert "--compile-bytecode" in others
+
+
+def test_tools_of_the_tests_are_not_compiled(checkout: Checkout, uv_calls: Path) -> None:
+    del checkout.variables["PIP_INDEX_URL"]
+    checkout.install()
+    run = checkout.install("requirements-dev.txt")
+    assert run.returncode == 0, run.stderr
+    assert "--compile-bytecode" not in uv_calls.read_text("utf-8").splitlines()[-1]
 
 
 def test_settings_of_pip_are_obeyed(checkout: Checkout, uv_calls: Path) -> None:
