@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -152,4 +153,5 @@ def _suspended_actors(
             if raylet.pid not in actors and (actor := _actor_of(raylet)):
                 actor.suspend()
                 actors[raylet.pid] = actor
+        time.sleep(0.05)  # each look reads the parents of all processes
     return [actors[raylet.pid] for raylet in raylets]

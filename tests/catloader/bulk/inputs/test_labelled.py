@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from contextlib import closing
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,22 +38,36 @@ from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, both_labels
 from checker.evaluation.variants import NamedVariant
 from checker.ports import Classifier
 from tests.catloader.bulk.conftest import BulkSite, results
+from tests.support import openvino_variants
 from tests.support.labelled_folder import labelled_folder
 
 LITE0, HOUSE_CAT = "efficientnet_lite0", SUBJECTS["house_cat"]
-FP32 = {"CATCHECK_RUNTIME": "torch", "CATCHECK_PRECISION": "fp32", "CATCHECK_DEVICE": "cpu"}
+TORCH = {"CATCHECK_RUNTIME": "torch", "CATCHECK_PRECISION": "fp32", "CATCHECK_DEVICE": "cpu"}
+"""What int8 is compared with; four times as slow as the others."""
 INT8 = {"CATCHECK_RUNTIME": "openvino", "CATCHECK_PRECISION": "int8", "CATCHECK_DEVICE": "cpu"}
 
 
 @pytest.fixture(scope="module")
-def site(make_site: Callable[[int], Any]) -> Iterator[BulkSite]:
-    with make_site(0) as made:
-        yield made
+def weights_dir() -> Path:
+    """A folder with the OpenVINO fp32 variant."""
+    openvino_variants.made("fp32")
+    return openvino_variants.folder("fp32")
 
 
 @pytest.fixture(scope="module")
-def classifier() -> Iterator[Classifier]:
-    loaded = NamedVariant(LITE0, precision="fp32").load()
+def site(make_site: Callable[[int], Any], weights_dir: Path) -> Iterator[BulkSite]:
+    """A site whose bulk runs use OpenVINO fp32."""
+    environ = {**INT8, "CATCHECK_PRECISION": "fp32", "CATCHECK_WEIGHTS_DIR": str(weights_dir)}
+    with make_site(0) as made:
+        settings = made.settings.with_changes(
+            runtime="openvino", precision="fp32", device="cpu", weights_dir=weights_dir
+        )
+        yield replace(made, environ={**made.environ, **environ}, settings=settings)
+
+
+@pytest.fixture(scope="module")
+def classifier(weights_dir: Path) -> Iterator[Classifier]:
+    loaded = NamedVariant(LITE0, "openvino", "fp32", weights_dir=weights_dir).load()
     yield loaded
     loaded.close()
 
@@ -89,16 +104,15 @@ def direct(data: Path, classifier: Classifier) -> CalibrationSet:
 
 @pytest.fixture(scope="module")
 def done(site: BulkSite, planned: Callable[..., Plan], data: Path) -> Plan:
-    """A plan of ``data`` that ran in torch fp32, interrupted after its first unit."""
+    """A plan of ``data`` that ran in OpenVINO fp32, interrupted after its first unit."""
     plan = planned("files", data)
-    settings = site.settings.with_changes(runtime="torch", precision="fp32", device="cpu")
-    services = build(settings, checker=False)
+    services = build(site.settings, checker=False)
     for _ in run(services, plan):
         break
     services.close()
     (first,) = results(plan.folder)
     written_ns = first.stat().st_mtime_ns
-    site.type("bulk", "resume", "files", **FP32)
+    site.type("bulk", "resume", "files")
     assert first.stat().st_mtime_ns == written_ns
     return plan
 
@@ -106,7 +120,7 @@ def done(site: BulkSite, planned: Callable[..., Plan], data: Path) -> Plan:
 @pytest.fixture(scope="module")
 def on_ray(site: BulkSite, planned: Callable[..., Plan], few: Path) -> Plan:
     plan = planned("ray", few, unit_rows=4)
-    site.type("bulk", "run", "ray", "--engine", "ray", CATCHECK_WORKERS="2", **FP32)
+    site.type("bulk", "run", "ray", "--engine", "ray", CATCHECK_WORKERS="2", **TORCH)
     return plan
 
 
@@ -143,18 +157,17 @@ def test_reviewed_photos_are_measured_as_without_a_plan(
             connection.execute(update(table).where(table.c.id.in_(ids)).values(values))
     rows, folder = reviewed(BulkTable(site.engine)), site.folder / "bulk/reviewed"
     plan = plan_labelled(folder, rows, TABLE, classifier, HOUSE_CAT, unit_rows=3, fewest=1)
-    site.type("bulk", "run", "reviewed", **FP32)
+    site.type("bulk", "run", "reviewed")
     stored = reviewed_photos(Photos(site.engine), build_object_store(site.settings))
     measured = calibration_set(plan, HOUSE_CAT, augmented=True, features=True)
     _assert_equal(measured, _direct(both_labels(stored, "database"), classifier))
 
 
 @pytest.mark.timeout(600)
-def test_photos_are_measured_on_ray_as_without_a_plan(
-    on_ray: Plan, few: Path, classifier: Classifier
-) -> None:
+def test_photos_are_measured_on_ray_as_without_a_plan(on_ray: Plan, few: Path) -> None:
     measured = calibration_set(on_ray, HOUSE_CAT, augmented=True, features=True)
-    _assert_equal(measured, _direct(labelled_photos(few), classifier))
+    with closing(NamedVariant(LITE0, "torch", "fp32").load()) as classifier:
+        _assert_equal(measured, _direct(labelled_photos(few), classifier))
 
 
 def test_profile_from_a_run_equals_the_direct_one(
@@ -202,7 +215,7 @@ def test_plans_that_calibration_cannot_use_are_named(
     site: BulkSite, planned: Callable[..., Plan], done: Plan, few: Path
 ) -> None:
     def refusal(*words: str) -> str:
-        said = CliRunner().invoke(main, words, env={**site.environ, **FP32})
+        said = CliRunner().invoke(main, words, env=site.environ)
         assert said.exit_code in (1, 2)
         return said.output
 
@@ -215,7 +228,7 @@ def test_plans_that_calibration_cannot_use_are_named(
     planned("begun", few)
     assert "The plan begun is not done" in refusal(*command, "--from-run", "begun")
     planned("plain", few, augmentations=False)
-    site.type("bulk", "run", "plain", **FP32)
+    site.type("bulk", "run", "plain")
     assert "The plan plain has no augmentations" in refusal(*command, "--from-run", "plain")
     site.type("bulk", "plan", "verdicts")
     assert "The plan verdicts keeps verdicts only" in refusal(*command, "--from-run", "verdicts")
@@ -230,7 +243,7 @@ def test_unreadable_photo_is_named(
     folder = shutil.copytree(few, tmp_path / "photos")
     plan = planned("broken", folder, augmentations=False)
     (folder / "cat/003.jpg").write_bytes(b"no photo")
-    site.type("bulk", "run", "broken", **FP32)
+    site.type("bulk", "run", "broken")
     assert plan.done() == plan.units
     said = CliRunner().invoke(main, ["models", "calibrate", "--from-run", "broken"], env=site.environ)
     assert said.exit_code == 1
@@ -239,11 +252,11 @@ def test_unreadable_photo_is_named(
 
 
 def test_plan_tells_the_size_of_its_results(site: BulkSite, few: Path) -> None:
-    said = site.type("bulk", "plan", "size", "--labelled", str(few), "--no-augmentations", **FP32).output
+    said = site.type("bulk", "plan", "size", "--labelled", str(few), "--no-augmentations").output
     plan = Plan(site.folder / "bulk/size")
     assert said.startswith("12 photos, ")
     assert "The run keeps at most 137 kB a photo for calibration, 1.6 MB in all.\n" in said
-    site.type("bulk", "run", "size", **FP32)
+    site.type("bulk", "run", "size")
     size_bytes = sum(unit.stat().st_size for unit in results(plan.folder))
     assert 0.4 * 12 * 136_920 < size_bytes < 12 * 136_920
     assert not any({*ARRAYS} & set(row) for rows in plan.results() for row in rows)

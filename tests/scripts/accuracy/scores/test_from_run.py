@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with two plans that are done, photos, and a profile fitted on them."""
     folder = tmp_path_factory.mktemp("from-run")
     data = labelled_folder(folder / "photos", cat=20, not_cat=22, wild_feline=1)
-    classifier = NamedVariant(LITE0, precision="fp32").load()
+    classifier = NamedVariant(LITE0, "openvino", "int8").load()
     photos = labelled_photos(data)
     _run(folder, "run", photos, classifier)
     _run(folder, "other", photos[18:22], classifier)
@@ -55,8 +55,8 @@ def _run(folder: Path, name: str, photos: list[LabelledPhoto], classifier: Class
     settings = Settings(
         data_dir=folder,
         model=LITE0,
-        runtime="torch",
-        precision="fp32",
+        runtime="openvino",
+        precision="int8",
         device="cpu",
         min_free_bytes=0,
         s3_endpoint_url="http://127.0.0.1:1",  # files need no object store
@@ -82,7 +82,7 @@ def _measured(out: Path, *words: str) -> tuple[dict[str, Any], list[dict[str, st
 
 
 @pytest.mark.parametrize(
-    ("profiles", "scores"), [("own", "cross-validated: "), ("shipped", "as with CATCHECK_RUNTIME=torch ")]
+    ("profiles", "scores"), [("own", "cross-validated: "), ("shipped", "as with CATCHECK_RUNTIME=openvino ")]
 )
 def test_figures_of_a_run_equal_those_without_one(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profiles: str, scores: str
@@ -90,7 +90,7 @@ def test_figures_of_a_run_equal_those_without_one(
     monkeypatch.setenv("CATLOADER_DATA_DIR", str(folder))
     folders = {"own": folder / "profiles", "shipped": SHIPPED_PROFILES}
     chosen = ["--profiles", str(folders[profiles]), "--max-fpr", "0.05", "--max-fnr", "0.05"]
-    direct, lines = _measured(tmp_path, str(folder / "photos"), "--models", LITE0, *chosen)
+    direct, lines = _measured(tmp_path, str(folder / "photos"), "--models", f"{LITE0}@openvino-int8", *chosen)
     of_run = _measured(tmp_path, "--from-run", "run", *chosen)
     assert direct["model"]["scores"].startswith(scores)
     assert len(lines) == 43
