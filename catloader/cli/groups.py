@@ -18,6 +18,7 @@ from models.errors import ModelsError
 
 _UNUSABLE = (
     errno.ENOENT,
+    errno.EEXIST,
     errno.ENOTDIR,
     errno.EISDIR,
     errno.EACCES,

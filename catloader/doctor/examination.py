@@ -16,8 +16,16 @@ def examine(settings: Settings) -> Iterator[Row]:
     folder, which is made, and a test object in each bucket, which is deleted again.
     """
     yield from machine.rows(settings)
-    yield from database.rows(settings)
-    yield from object_store.rows(settings)
+    yield from _denied_rows("database", database.rows(settings))
+    yield from _denied_rows("object store", object_store.rows(settings))
     yield from log_in.rows(settings)
-    yield from model.rows(settings)
+    yield from _denied_rows("model", model.rows(settings))
     yield examined("dispatch", lambda: dispatch.row(settings))
+
+
+def _denied_rows(part: str, rows: Iterator[Row]) -> Iterator[Row]:
+    """Yield the rows; a path that this user may not use ends them with a failed one."""
+    try:
+        yield from rows
+    except OSError as error:
+        yield Row(part, "failed", f"{error.filename} can't be used: {error.strerror}.")

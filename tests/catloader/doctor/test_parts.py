@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +17,7 @@ from sqlalchemy import Engine
 from catloader.demo.client import free_port
 from catloader.doctor import database, dispatch, machine, model
 from catloader.doctor.clocks import clock_row
+from catloader.doctor.examination import _denied_rows
 from catloader.doctor.rows import Row
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, utcnow, writing
@@ -139,6 +142,15 @@ def test_unreachable_and_missing_databases_are_failed_rows(tmp_path: Path) -> No
     (row,) = database.rows(Settings(data_dir=tmp_path))
     assert row.result == "ok" and "the first start makes it" in row.sentence
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_of_another_user_is_a_failed_row() -> None:
+    def rows() -> Iterator[Row]:
+        yield Row("database", "ok", "It is there.")
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/data/lock")
+
+    last = list(_denied_rows("database", rows()))[1]
+    assert last == Row("database", "failed", "/data/lock can't be used: Permission denied.")
 
 
 def test_a_loadable_model_is_in_order(tmp_path: Path) -> None:
