@@ -145,7 +145,8 @@ def load_profile(path: Path) -> Profile:
             )
         return profile_from_json(data, path.parent)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ModelRefused(f"profile {path} cannot be read: {type(error).__name__}: {error}") from error
+        reason = getattr(error, "strerror", None) or "it is damaged; delete it, or calibrate again"
+        raise ModelRefused(f"profile {path} cannot be read: {reason}") from error
 
 
 def profile_from_json(data: Mapping[str, Any], folder: Path = Path()) -> Profile:

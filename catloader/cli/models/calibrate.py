@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 import click
@@ -100,6 +101,7 @@ def calibrate(
     from checker.evaluation.variants import NamedVariant
 
     weights_dir = weights_dir or settings.weights_dir
+    folder = SHIPPED_PROFILES if shipped else out or settings.data_dir / "profiles"
     if not data:
         from catloader.bulk.calibration import calibrated
         from catloader.bulk.plan import Plan
@@ -121,10 +123,12 @@ def calibrate(
         variant.resolve()
         with open_photos(data, settings, cat_classes.split(",")) as photos:
             enough_of_both(photos)
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):  # refused before the minutes that measuring takes
+                pass
             profile, classifier = measure_and_calibrate(
                 photos, variant, load_subject(subject), fit_head=fit_head, penalty=penalty
             )
-    folder = SHIPPED_PROFILES if shipped else out or settings.data_dir / "profiles"
     path = write_profile(profile, classifier, folder)
     profile = load_profile(path)  # with the self-test, which is a part of its id
     click.echo(table(profile))

@@ -134,6 +134,16 @@ def test_a_site_that_never_started_has_no_photos_and_is_told_so_in_one_sentence(
     assert refused.stderr.count("\n") == 1
 
 
+def test_folder_that_cannot_be_written_is_named_before_the_photos_are_measured(tmp_path: Path) -> None:
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        for number in range(50):
+            (tmp_path / label / f"{number}.jpg").write_text(f"{label} {number}, which no decoder reads")
+    out = tmp_path / "cat/0.jpg/profiles"
+    command = ["models", "calibrate", str(tmp_path), "--model", "efficientnet_lite0", "--out", str(out)]
+    assert CliRunner().invoke(main, command).output == f"Error: {out} can't be used: Not a directory.\n"
+
+
 def test_missing_packages_are_named_with_the_command_that_installs_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
