@@ -49,7 +49,9 @@ def read_promotion(settings: Settings) -> Promotion:
         return Promotion(current, None if previous is None else str(previous))
     except (FileNotFoundError, NotADirectoryError):
         return Promotion()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise StartupError(f"{path} can't be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise StartupError(f"{path} can't be read; delete it, then promote the model again.") from error
 
 

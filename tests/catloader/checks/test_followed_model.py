@@ -16,6 +16,7 @@ from catloader.checks.followed_model import FollowedModel, write_measured_profil
 from catloader.checks.promotion import NothingToRollBack
 from catloader.checks.runtime_request import runtime_request
 from catloader.demo.client import until
+from catloader.errors import StartupError
 from catloader.settings import Settings
 from catloader.store.db.checks.measured_profiles import MeasuredProfiles
 from catloader.store.db.checks.model_choices import ModelChoices
@@ -112,6 +113,12 @@ def test_the_file_of_a_choice_is_read_as_it_was_written(settings: Settings, prev
     kept = promotion.Promotion("efficientnet_lite0", previous)
     promotion.keep(settings, kept)
     assert promotion.read_promotion(settings) == kept
+
+
+def test_a_file_of_a_choice_that_cannot_be_opened_is_not_called_damaged(settings: Settings) -> None:
+    (settings.data_dir / "model.json").mkdir(parents=True)
+    with pytest.raises(StartupError, match=r"model\.json can't be read: Is a directory\.$"):
+        promotion.read_promotion(settings)
 
 
 def test_checkers_of_one_data_folder_can_write_its_files_at_the_same_time(settings: Settings) -> None:
