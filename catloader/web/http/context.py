@@ -71,20 +71,19 @@ def host_name(url: str) -> str:
 
 
 def page_of_form() -> str | None:
-    """Return the path of the page whose form was sent, without a proxy's prefix; None: it is not known, is on
-    another site, or can't be opened again.
+    """Return the path of the page whose form was sent; None: it is not known, is on another site, or can't be
+    opened again.
     """
     sender = request.referrer or ""
     if not sender or host_name(sender) != host_name(f"//{request.host}"):
         return None
     url, adapter = urlsplit(sender), current_app.create_url_adapter(request)
-    path = url.path.removeprefix(request.script_root)
     try:
         if adapter is not None:
-            adapter.match(path, method="GET")
+            adapter.match(url.path.removeprefix(request.script_root), method="GET")
     except HTTPException:  # also a redirect
         return None
-    return f"{path}?{url.query}" if url.query else path
+    return f"{url.path}?{url.query}" if url.query else url.path
 
 
 def for_log(text: str, max_chars: int = 80) -> str:

@@ -6,7 +6,7 @@ import errno
 import logging
 from http import HTTPStatus
 
-from flask import Flask, current_app, g, jsonify, render_template, request
+from flask import Flask, current_app, jsonify, render_template, request
 from werkzeug.exceptions import BadHost, HTTPException
 from werkzeug.wrappers import Response
 
@@ -26,7 +26,7 @@ from catloader.languages import gettext_noop
 from catloader.logs import logged_path
 from catloader.web.formats import shown_limit
 from catloader.web.http import problems
-from catloader.web.http.context import PHOTO_NOT_FOUND, services, wants_json
+from catloader.web.http.context import PHOTO_NOT_FOUND, page_of_form, services, wants_json
 from catloader.web.languages import gettext, ngettext, translated
 from checker.log_limit import LogLimits
 
@@ -114,10 +114,9 @@ def error_response(
     title, sentence = title or gettext(usual_title), given or gettext(usual)
     if wants_json():
         return jsonify(error=sentence, status=status), status
+    back = page_of_form() if request.method == "POST" and status < 500 and status != 404 else None
     try:
-        page = render_template(
-            template, status=status, title=title, sentence=sentence, request_id=g.get("request_id", "-")
-        )
+        page = render_template(template, status=status, title=title, sentence=sentence, back=back)
     except OSError:  # the template can't be read: no free file descriptor, for example
         return _plain(sentence), status
     return page, status

@@ -88,7 +88,9 @@ def test_granting_and_revoking_a_role_is_recorded(app: Flask, administrator: Per
     assert anna.get("/review").status_code == 200
     administrator.post(f"{path}/role", {"role": "user"}, page=path)
     assert anna.get("/review").status_code == 404
-    assert administrator.post(f"{path}/role", {"role": "owner"}, page=path).status_code == 400
+    sender = f"http://localhost{path}"
+    refused = administrator.post(f"{path}/role", {"role": "owner"}, page=path, Referer=sender)
+    assert (refused.status_code, f'href="{path}">Back<' in refused.text) == (400, True)
     own = f"/admin/users/{administrator.id}"
     assert administrator.post(f"{own}/role", {"role": "user"}, page="/admin/users").status_code == 400
     assert administrator.post(f"{own}/access", {"access": "disable"}, page="/admin/users").status_code == 400
