@@ -121,6 +121,34 @@ def test_a_file_of_a_choice_that_cannot_be_opened_is_not_called_damaged(settings
         promotion.read_promotion(settings)
 
 
+def test_the_file_of_a_choice_matters_where_the_settings_and_the_database_name_no_model(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    assert (
+        promotion.read_promotion(settings.with_changes(data_dir=tmp_path / "file")) == promotion.Promotion()
+    )
+    promotion.keep(settings, promotion.Promotion("resnet50", "auto"))
+    overruled = [
+        promotion.overruled(settings.with_changes(model=model)) for model in ("auto", "resnet50", "resnet18")
+    ]
+    assert overruled == [None, None, "resnet50"]
+    with pytest.raises(WeightsMissing, match="The weights of the promoted model resnet50 are not on disk"):
+        promotion.resolve_model(settings)
+    with pytest.raises(WeightsMissing, match=r"^(?!.*promoted).*`catloader models fetch resnet50`"):
+        promotion.resolve_model(settings.with_changes(model="resnet50"))
+
+
+@pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
+def test_a_rollback_before_the_first_choice_of_the_database_is_that_of_the_file(
+    engine: Engine, settings: Settings
+) -> None:
+    promotion.keep(settings, promotion.Promotion("efficientnet_lite2", "efficientnet_lite0"))
+    assert promotion.rollback_target(settings, ModelChoices(engine)) == "efficientnet_lite0"
+    promotion.promote(settings, ModelChoices(engine), "resnet50", None, utcnow())
+    assert promotion.rollback_target(settings, ModelChoices(engine)) == "efficientnet_lite2"
+
+
 def test_checkers_of_one_data_folder_can_write_its_files_at_the_same_time(settings: Settings) -> None:
     profile = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json").to_json()
 
