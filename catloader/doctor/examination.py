@@ -24,8 +24,10 @@ def examine(settings: Settings) -> Iterator[Row]:
 
 
 def _denied_rows(part: str, rows: Iterator[Row]) -> Iterator[Row]:
-    """Yield the rows; a path that this user may not use ends them with a failed one."""
+    """Yield the rows; a path that can't be used ends them with a failed one."""
     try:
         yield from rows
     except OSError as error:
+        if not error.filename:
+            raise
         yield Row(part, "failed", f"{error.filename} can't be used: {error.strerror}.")
