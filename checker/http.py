@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, jsonify, request
 
+from checker.log_limit import LogLimits
 from checker.ports import WAKE_UP_PATH
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ Refusal = Callable[[Mapping[str, str], bytes], str | None]
 def wake_up_blueprint(wake: Callable[[], None], refusal: Refusal) -> Blueprint:
     """Answer ``POST WAKE_UP_PATH``: 202 at once if its signature holds, else 401 with the reason."""
     blueprint = Blueprint("wake_up", __name__)
+    log_limits = LogLimits()
 
     @blueprint.post(WAKE_UP_PATH)
     def wake_up() -> tuple[Response, int]:
@@ -28,7 +30,8 @@ def wake_up_blueprint(wake: Callable[[], None], refusal: Refusal) -> Blueprint:
         request.max_content_length = MAX_BODY_BYTES
         reason = refusal(dict(request.headers), request.get_data())
         if reason is not None:
-            logger.warning("%s (from %s)", reason, request.remote_addr)
+            if (suffix := log_limits.suffix(reason)) is not None:  # anyone may send them
+                logger.warning("%s (from %s)%s", reason, request.remote_addr, suffix)
             return jsonify(error=reason), 401
         wake()
         return jsonify(state="woken"), 202

@@ -141,9 +141,14 @@ def test_failures_are_one_line_a_minute_and_a_bug_does_not_end_the_thread(
     assert caplog.messages == ["No checker was woken: ValueError: no such database"]
 
 
-def test_unsigned_and_repeated_wake_ups_are_refused(endpoint: Endpoint) -> None:
+def test_unsigned_and_repeated_wake_ups_are_refused(
+    endpoint: Endpoint, caplog: pytest.LogCaptureFixture
+) -> None:
     url = endpoint.start() + WAKE_UP_PATH
-    assert requests.post(url, data="{}", timeout=60).status_code == 401
+    for _ in range(3):
+        assert requests.post(url, data="{}", timeout=60).status_code == 401
+    (line,) = (line for line in caplog.messages if line.startswith("The wake-up is refused"))
+    assert line.endswith("missing required headers. (from 127.0.0.1)")
     assert requests.post(url, data=b"x" * (MAX_BODY_BYTES + 1), timeout=60).status_code == 413
     assert requests.get(url, timeout=60).status_code == 405
     headers = endpoint.signer.sign("{}")
