@@ -43,7 +43,7 @@ from tests.support.labelled_folder import labelled_folder
 
 LITE0, HOUSE_CAT = "efficientnet_lite0", SUBJECTS["house_cat"]
 TORCH = {"CATCHECK_RUNTIME": "torch", "CATCHECK_PRECISION": "fp32", "CATCHECK_DEVICE": "cpu"}
-"""What int8 is compared with; four times as slow as the others."""
+"""The variant that int8 is compared with; it is four times as slow as the others."""
 INT8 = {"CATCHECK_RUNTIME": "openvino", "CATCHECK_PRECISION": "int8", "CATCHECK_DEVICE": "cpu"}
 
 
