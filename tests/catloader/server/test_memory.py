@@ -13,6 +13,7 @@ from tests.faults.overload import Uploader
 from tests.support.serving import registered, serving
 
 _BODY_BYTES = 20_000_000
+_LISTS_BYTES = 15_000_000
 _UPLOADERS = 6
 
 
@@ -25,7 +26,9 @@ def test_memory_of_large_uploads_is_returned(tmp_path: Path) -> None:
         for head in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a"):
             answers = threads.map(Uploader.upload, uploaders, [head.ljust(_BODY_BYTES, b"x")] * _UPLOADERS)
             assert {status for status, *_ in answers} <= {422, 415, 503}
+        # One body may stay; the first sign-up loads the lists of common passwords, which stay as well.
+        most_bytes = before_bytes + _BODY_BYTES + _LISTS_BYTES
         end_s = time.monotonic() + 60
-        while web.memory_info().rss > before_bytes + _BODY_BYTES:
+        while web.memory_info().rss > most_bytes:
             assert time.monotonic() < end_s, f"{(web.memory_info().rss - before_bytes) / 1e6:.0f} MB more"
             time.sleep(0.1)
