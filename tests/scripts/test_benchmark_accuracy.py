@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import re
@@ -15,8 +16,10 @@ import pytest
 import skimage
 from PIL import Image
 
+from catloader.settings import Settings
 from scripts import benchmark_accuracy
 from scripts.accuracy.gate import REGRESSION, BadGate, figures, load_gate, regressions
+from scripts.accuracy.options import add_variant_options, named_variants
 from scripts.accuracy.report.text import summary
 from scripts.accuracy.rules import CATLOADER, Rule
 from scripts.accuracy.run import count
@@ -24,6 +27,8 @@ from tests.support.processes import command_of
 
 DATA = Path(skimage.__file__).parent / "data"
 LITE0 = "efficientnet_lite0"
+INT8 = f"{LITE0}@openvino-int8"
+"""Three times as fast as torch, which is the default."""
 
 
 def result(**figure: float) -> dict[str, Any]:
@@ -117,21 +122,23 @@ def test_a_run_measures_reports_and_fails_at_a_broken_gate(
     few_photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     gate, out, page = tmp_path / "gate.json", tmp_path / "new" / "out.json", tmp_path / "out.html"
-    arguments = [str(few_photos), "--models", LITE0, "--gate", str(gate)]
+    arguments = [str(few_photos), "--models", INT8, "--gate", str(gate)]
     arguments += ["--json", str(out), "--html", str(page), "--cache", str(tmp_path / "cache")]
     lines = tmp_path / "out.csv"
     arguments += ["--csv", str(lines), "--corruptions", "1", "--positions", "1"]
-    gate.write_text(json.dumps({"models": {LITE0: {"min_recall": 1.0, "max_false_positive_rate": 0.0}}}))
+    gate.write_text(json.dumps({"models": {INT8: {"min_recall": 1.0, "max_false_positive_rate": 0.0}}}))
     assert benchmark_accuracy.main(arguments) == 0
-    assert f"{LITE0}, torch fp32: 6 photos\n" in capfd.readouterr().err
+    assert f"{LITE0}, openvino int8: 6 photos\n" in capfd.readouterr().err
     written = json.loads(out.read_text())
-    assert figures(written["models"][LITE0])["recall"] == 1.0
-    assert written["models"][LITE0]["profile_id"].startswith("efficientnet_lite0-torch-fp32-house_cat-")
+    assert figures(written["models"][INT8])["recall"] == 1.0
+    assert written["models"][INT8]["profile_id"].startswith("efficientnet_lite0-openvino-int8-house_cat-")
     # Not "as served": a site uses the fastest variant.
-    assert written["models"][LITE0]["scores"] == "as with CATCHECK_RUNTIME=torch and CATCHECK_PRECISION=fp32"
-    assert written["models"][LITE0]["photos_per_s"] > 0
+    assert written["models"][INT8]["scores"] == (
+        "as with CATCHECK_RUNTIME=openvino and CATCHECK_PRECISION=int8"
+    )
+    assert written["models"][INT8]["photos_per_s"] > 0
     assert {"date", "commit", "command", "machine", "data"} <= set(written)
-    model = written["models"][LITE0]
+    model = written["models"][INT8]
     assert model["kinds"]["other"]["false_positive_rate"]["n"] == 4
     assert {family: len(rows) for family, rows in model["corruptions"].items()} == {
         "blur": 5, "small, enlarged": 5, "JPEG": 5, "darkness": 5, "noise": 5, "drawing": 7,
@@ -150,12 +157,20 @@ def test_a_run_measures_reports_and_fails_at_a_broken_gate(
     assert html.count("<svg") == 1  # too few photos for curves
     assert html.count("data:image/jpeg;base64,") == 6
     assert not re.search(r"(src|href)=\"(?!data:|#)", html)
-    gate.write_text(json.dumps({"models": {LITE0: {"min_recall_at_fpr_0.01": 1.1}}}))
+    gate.write_text(json.dumps({"models": {INT8: {"min_recall_at_fpr_0.01": 1.1}}}))
     assert benchmark_accuracy.main(arguments) == REGRESSION
     captured = capfd.readouterr()
     assert "6 photos" not in captured.err, "the second report uses the scores of the first"
     assert "scores of an earlier run" in captured.out
-    assert json.loads(out.read_text())["models"][LITE0]["kinds"] == model["kinds"]
+    assert json.loads(out.read_text())["models"][INT8]["kinds"] == model["kinds"]
+
+
+def test_a_model_without_a_variant_is_measured_in_torch() -> None:
+    parser = argparse.ArgumentParser()
+    add_variant_options(parser)
+    variants = named_variants(parser.parse_args(["--models", f"{LITE0},{INT8}"]), Settings())
+    chosen = {name: (one.model, one.runtime, one.precision) for name, one in variants.items()}
+    assert chosen == {LITE0: (LITE0, "torch", "auto"), INT8: (LITE0, "openvino", "int8")}
 
 
 def test_a_killed_run_leaves_no_measuring_process(few_photos: Path, tmp_path: Path) -> None:
