@@ -62,6 +62,7 @@ print(compiled(numpy.stack(openvino_variants.crops()[:4]))["logits"].tobytes().h
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("amx_int8" not in cpu_flags(), reason="the processor has no AMX")
 def test_a_model_that_was_made_in_this_process_does_not_change_its_results() -> None:
     """OpenVINO reads the limit once: with AMX, int8 has other results than on all other processors."""

@@ -17,6 +17,7 @@ _LISTS_BYTES = 15_000_000
 _UPLOADERS = 6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only the C library of Linux keeps this memory")
 def test_memory_of_large_uploads_is_returned(tmp_path: Path) -> None:
     with serving(tmp_path) as site, ThreadPoolExecutor(_UPLOADERS) as threads:

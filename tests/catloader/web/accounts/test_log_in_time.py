@@ -54,6 +54,7 @@ def test_wrong_passwords_cost_the_same_work_for_every_kind_of_account(tmp_path: 
         assert spent_ms["unknown"] > _WITHIN_MS, "the password is evaluated"
 
 
+@pytest.mark.slow
 def test_sign_ups_cost_the_same_work_for_registered_e_mails_and_new_ones(tmp_path: Path) -> None:
     with accounts_site(tmp_path, register_rate=_MUCH) as app:
         Person.sign_up(app, "known@example.org")

@@ -185,6 +185,7 @@ def test_the_log_says_why_int8_does_not_serve() -> None:
         )
 
 
+@pytest.mark.slow
 def test_the_reasons_against_each_faster_variant_are_reported(request_: RuntimeRequest) -> None:
     write_profile(request_, "openvino", "int8", lost=6)
     add_openvino_variant(request_, "fp32")  # without a profile
