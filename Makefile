@@ -28,10 +28,10 @@ else
 	@exec $(PY) -m catloader demo
 endif
 
-test: check ## Run the quality gate and all tests (25 to 30 minutes on two cores)
+test: check ## Run the quality gate and all tests (25 to 31 minutes on two cores)
 	$(PYTEST)
 
-test-fast: $(DEV) ## Run the tests that need no server and no browser (2 minutes on two cores)
+test-fast: $(DEV) ## Run the tests that need no server and no browser (3 minutes on two cores)
 	$(PYTEST) -m "not slow"
 
 check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
