@@ -1,4 +1,4 @@
-"""Measure how much dispatching the check adds to an upload: median POST, fired, not fired, and blocking.
+"""Measure how much dispatching the check adds to an upload, and how soon the verdict follows.
 
 Three sites, each with its own database, share one embedded S3 server and are measured in turn:
 
@@ -6,8 +6,9 @@ Three sites, each with its own database, share one embedded S3 server and are me
     not fired CATCHECK_DISPATCH=off: no photo is checked
     blocking  the design without fire and forget: the check runs inside the request
 
-The first two are compared without a backlog: each POST waits for the verdict of the photo before it. Then
-``fired`` is measured again while 500 photos wait, whose checks use the same cores.
+The first two are compared without a backlog: each POST waits for the verdict of the photo before it, and the
+time from the start of its POST to its verdict is measured too. Then ``fired`` is measured again while 500
+photos wait, whose checks use the same cores.
 
     python scripts/benchmark_upload.py [--rounds 60] [--json scripts/results/upload.json]
 

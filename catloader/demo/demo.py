@@ -66,9 +66,9 @@ def _upload(photos: Sequence[DemoPhoto], visitor: Visitor, settings: Settings) -
     log = CheckLog(engine)
     rows = []
     for photo in photos:
-        data = photo.path.read_bytes()
+        data, form = photo.path.read_bytes(), visitor.form("/upload")
         started_s = time.monotonic()
-        photo_id = visitor.upload(photo.name, data)
+        photo_id = visitor.upload(photo.name, data, form)
         result = visitor.wait_for_verdict(photo_id)
         ms = (time.monotonic() - started_s) * 1000
         rows.append(Row(photo, result["status"], result["score"], ms, log.latest(photo_id)))

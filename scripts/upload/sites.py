@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from catloader.demo.client import Visitor, free_port
 from catloader.errors import StartupError
 from catloader.processes import start_child
 from catloader.settings import Settings
+from catloader.store.db.engine import utcnow
 from catloader.store.db.migrate import migrate
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import build, build_engine
@@ -25,6 +27,16 @@ _STDERR = 2
 
 
 @dataclass(frozen=True, slots=True)
+class Posted:
+    """An accepted upload."""
+
+    photo_id: int
+    started_at: datetime
+    ms: float
+    """The time of the POST."""
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """A running site and its only client."""
 
@@ -32,12 +44,12 @@ class Site:
     settings: Settings
     visitor: Visitor
 
-    def post_ms(self, name: str, data: bytes) -> tuple[int, float]:
-        """Upload a photo; return its id and the time of the POST, without that of the form's page."""
+    def post(self, name: str, data: bytes) -> Posted:
+        """Upload a photo; its time is without that of the form's page."""
         form = self.visitor.form("/upload")
-        started_s = time.perf_counter()
+        started_at, started_s = utcnow(), time.perf_counter()
         photo_id = self.visitor.upload(name, data, form)
-        return photo_id, (time.perf_counter() - started_s) * 1000
+        return Posted(photo_id, started_at, (time.perf_counter() - started_s) * 1000)
 
 
 @contextmanager
