@@ -9,9 +9,10 @@ from checker.values import INPUTS_PER_PHOTO
 from scripts.speed.names import WHOLE
 from scripts.speed.targets import LETTERS
 
+_NAME_WIDTH = 32
 _HEADING = (
-    f"{'':24}{'photos/s':>9} {'range':>15} {'core-ms':>8} {'p50 ms':>7} {'p95 ms':>7} {'peak MB':>8} "
-    f"{'of limit':>9} {'of forward':>11}"
+    f"{'':{_NAME_WIDTH}}{'photos/s':>9} {'range':>15} {'core-ms':>8} {'p50 ms':>7} {'p95 ms':>7} "
+    f"{'peak MB':>8} {'of limit':>9} {'of forward':>11}"
 )
 
 
@@ -62,7 +63,7 @@ def _row(
     busy = f"{figures['gpu_utilisation']:.0%}" if "gpu_utilisation" in figures else ""
     label = f"({LETTERS[name]}) {name}" if name in LETTERS else f"CatLoader {name}"
     return (
-        f"{label:24}{figures['photos_per_s']:9.1f} {f'{min(rates):.1f}-{max(rates):.1f}':>15} "
+        f"{label:{_NAME_WIDTH}}{figures['photos_per_s']:9.1f} {f'{min(rates):.1f}-{max(rates):.1f}':>15} "
         f"{figures['core_ms_per_photo']:8.1f} {single['p50']:7.1f} {single['p95']:7.1f} "
         f"{figures['peak_rss_bytes'] / 1e6:8.0f} {share:>9} {of_forward:>11} {busy:>9}"
     )

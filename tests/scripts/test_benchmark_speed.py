@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -79,6 +80,7 @@ def test_a_run_that_meets_its_targets_reports_none_as_missed(results: dict[str, 
     assert "MISSED" not in text
     assert "left out: resnet50: openvino-bf16: ModelRefused: no bf16 here" in text
     assert "82%" in text  # 1000 photos/s of 8.2 GOP, on units with 10 000 GOP/s
+    assert re.search(r"p50 of one photo.*limit: 0\.02\)", text)  # 8.2 GOP take 0.82 ms, 2 % of 40 ms
 
 
 @pytest.mark.parametrize("size", ["500x375", "12MP"])
@@ -107,7 +109,11 @@ def test_the_rate_on_whole_photos_is_not_compared_with_one_square_of_others(resu
     for size in ("500x375", "12MP"):
         results["models"]["resnet50"][size]["openvino-int8-whole"] = _variant(5000)
     assert {ratio["catloader"] for ratio in ratios(results)} == {"openvino-int8", "torch-bf16"}
-    assert "CatLoader openvino-int8-whole" in as_text(results)
+    text = as_text(results)
+    assert "CatLoader openvino-int8-whole" in text
+    end = next(line for line in text.splitlines() if "photos/s " in line).index("photos/s") + len("photos/s")
+    rows = [line for line in text.splitlines() if line.startswith(("(", "CatLoader "))]
+    assert all(row[end - 1].isdigit() and row[end] == " " for row in rows), "the rates are not in line"
 
 
 @pytest.mark.parametrize(
