@@ -19,8 +19,8 @@ def _text(name: str) -> str:
     return " ".join((_ROOT / name).read_text("utf-8").split())
 
 
-def _result(name: str) -> dict[str, Any]:
-    return dict(json.loads((_ROOT / f"scripts/results/{name}-avx512-vnni.json").read_text("utf-8")))
+def _result(name: str, processor: str = "avx512-vnni") -> dict[str, Any]:
+    return dict(json.loads((_ROOT / f"scripts/results/{name}-{processor}.json").read_text("utf-8")))
 
 
 def _points(variant: str) -> dict[float, dict[str, Any]]:
@@ -145,3 +145,68 @@ def test_the_figures_of_the_pipeline_and_the_speed_equal_the_measured_ones() -> 
     over_tutorial = times["resnet50", "500x375", "torchvision"]
     assert f"int8 is {over_tutorial} times as fast as torchvision" in decision
     assert f"classifies {over_tutorial} times as many squares" in _text("README.md")
+
+
+@pytest.mark.parametrize("processor", ["avx512-vnni", "avx2"])
+def test_the_tables_of_speed_equal_the_measured_ones(processor: str) -> None:
+    decision = (_ROOT / "docs/decisions/0003-openvino.md").read_text("utf-8")
+    table = decision.partition(f"(`scripts/results/speed-{processor}.json`;")[2].split("\n\n")[1]
+    rows = [[cell.strip() for cell in line.split("|")[2:6]] for line in table.splitlines()[2:]]
+    variants = ("torchvision", "onnxruntime", "openvino-int8", "openvino-int8-whole")
+    assert rows == [
+        _speed(model, variant)
+        for model in map(_result("speed", processor)["models"].get, ("resnet50", "efficientnet_lite0"))
+        for variant in variants
+    ]
+
+
+def _speed(model: dict[str, Any], variant: str) -> list[str]:
+    small, large = model["500x375"][variant], model["12MP"][variant]
+    rates = [one["photos_per_s"] for one in (small, large)]
+    return [
+        *(f"{rate:.{0 if rate >= 100 else 1}f}" for rate in rates),
+        f"{small['one_photo_ms']['p50']:.1f}",
+        f"{small['peak_rss_bytes'] / 1e6:.0f}",
+    ]
+
+
+def test_the_figures_without_vnni_equal_the_measured_ones() -> None:
+    told = _text("docs/decisions/0003-openvino.md").partition("**Speed without VNNI**")[2]
+    times = {
+        (ratio["model"], ratio["size"], ratio["other"]): f"{ratio['times']:.1f}"
+        for ratio in _result("speed", "avx2")["ratios"]
+    }
+
+    def both(model: str, size: str) -> tuple[str, str]:
+        return times[model, size, "torchvision"], times[model, size, "onnxruntime"]
+
+    assert (
+        "ResNet-50 is {} times as fast as with torchvision's code and {} times".format(
+            *both("resnet50", "500x375")
+        )
+        in told
+    )
+    assert (
+        "Lite0 is {} and {} times as fast, ResNet-50 on large photos {} and {} times.".format(
+            *both("efficientnet_lite0", "500x375"), *both("resnet50", "12MP")
+        )
+        in told
+    )
+    lite0, resnet = (
+        _result(f"pipeline-{name}", "avx2")["photos"]["generated, 500x375"]
+        for name in ("lite0", "resnet50_v1")
+    )
+    assert (
+        f"Lite0 runs at {lite0['ratio']:.0%} of the classifier's own rate".replace("%", " %") in told
+        and f"ResNet-50 v1 at {resnet['ratio']:.0%}, and".replace("%", " %") in told
+        and f"at {lite0['uploads_ratio']:.0%} and {resnet['uploads_ratio']:.0%}".replace("%", "").strip()
+        in told
+    )
+    upload = _result("upload", "avx2")
+    posted = next(iter(upload["photos"].values()))["fired"]["median_ms"]
+    assert f"verdict {upload['verdict']['measured_ms']:.0f} ms after its POST began" in told
+    assert f"of which the POST takes {posted:.0f}" in told
+    idle = _result("idle", "avx2")
+    assert (
+        f"The idle site takes {idle['mb']:.0f} MB and {idle['core']:.2%} of a core".replace("%", " %") in told
+    )
