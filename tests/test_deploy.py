@@ -212,6 +212,36 @@ def test_the_systemd_unit_starts_an_existing_command_in_its_folder() -> None:
     _assert_command(words)
 
 
+def test_a_site_in_kubernetes_has_room_for_what_its_settings_allow() -> None:
+    deployment = next(one for title, one in _workloads() if title == "Deployment web")
+    pod, settings = deployment["spec"]["template"]["spec"], Settings()
+    volumes = {volume.pop("name"): volume for volume in pod["volumes"]}
+    assert _bytes(volumes["data"]["emptyDir"]["sizeLimit"]) > settings.partial_uploads_bytes + 2**29
+    claim = volumes["tmp"]["ephemeral"]["volumeClaimTemplate"]
+    largest_bytes = 2 * settings.max_files * settings.max_file_bytes
+    assert _bytes(claim["spec"]["resources"]["requests"]["storage"]) > largest_bytes + settings.min_free_bytes
+    (container,) = pod["containers"]
+    others_bytes = 350 * 2**20  # supervisor, web process and idle children
+    most_bytes = _bytes(container["resources"]["limits"]["memory"])
+    assert most_bytes > settings.decode_memory_bytes + others_bytes
+
+
+def _bytes(text: str) -> int:
+    return int(text[:-2]) * {"Mi": 2**20, "Gi": 2**30}[text[-2:]]
+
+
+def test_a_site_in_kubernetes_may_migrate_and_ends_after_its_last_connections() -> None:
+    deployment = next(one for title, one in _workloads() if title == "Deployment web")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    startup = container["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 3600
+    assert container["readinessProbe"]["httpGet"]["path"] == "/livez", "an outage of S3 would stop all pages"
+    program, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert program == "sleep"
+    assert int(seconds) + 10 <= pod["terminationGracePeriodSeconds"]
+
+
 @pytest.mark.parametrize("name", ["web", "worker"])
 def test_probes_request_existing_routes(name: str) -> None:
     deployment = next(one for title, one in _workloads() if title == f"Deployment {name}")
@@ -225,7 +255,8 @@ def test_probes_request_existing_routes(name: str) -> None:
         else ("catloader/server/probes.py", r'path == "(/\w+)"')
     )
     routes = set(re.findall(route, (_ROOT / source).read_text("utf-8")))
-    for probe in ("livenessProbe", "readinessProbe"):
+    assert {"livenessProbe", "readinessProbe"} <= container.keys()
+    for probe in container.keys() & {"livenessProbe", "readinessProbe", "startupProbe"}:
         asked = container[probe]["httpGet"]
         assert asked["port"] == port["name"]
         assert asked["path"] in routes

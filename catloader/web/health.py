@@ -8,6 +8,7 @@ from catloader.health import readiness
 from catloader.web.accounts.sessions import without_login
 from catloader.web.http.context import services
 from catloader.web.http.forms import without_token
+from catloader.web.http.proxies import under_any_name
 from catloader.web.uploads.admission import uses_object_store
 from catloader.wiring import Services
 from checker.http import wake_up_blueprint
@@ -18,12 +19,14 @@ blueprint = Blueprint("health", __name__)
 @blueprint.get("/healthz")
 @blueprint.get("/livez")
 @without_login
+@under_any_name
 def healthz() -> Response:
     return jsonify(ok=True)
 
 
 @blueprint.get("/readyz")
 @without_login
+@under_any_name
 @uses_object_store
 def readyz() -> tuple[Response, int]:
     """Return 200 if uploads are accepted and this process's checker, if any, is ready; else 503."""

@@ -9,6 +9,7 @@ from flask import Blueprint, Flask, Response, abort, g, request
 from catloader.health import metrics_status, metrics_text
 from catloader.metrics import CONTENT_TYPE
 from catloader.web.accounts.sessions import without_login
+from catloader.web.http.proxies import under_any_name
 from catloader.wiring import Services
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -22,6 +23,7 @@ def metrics_blueprint(services: Services) -> Blueprint:
 
     @blueprint.get("/metrics")
     @without_login
+    @under_any_name
     def metrics() -> Response:
         status = metrics_status(token, request.headers.get("Authorization", ""))
         if status != 200:

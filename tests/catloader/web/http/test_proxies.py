@@ -103,6 +103,15 @@ def test_the_site_answers_to_its_own_names_only(app: Flask, host: str, status: i
         assert "CATLOADER_TRUSTED_HOSTS" in app.test_client().get("/login", headers={"Host": host}).text
 
 
+@pytest.mark.parametrize("host", ["10.1.2.3:8000", "[fd00::1]:8000", "web-7d9.internal"])
+def test_probes_may_call_a_container_by_its_address(app: Flask, host: str) -> None:
+    visitor = app.test_client()
+    # This test's site has no token for the metrics.
+    expected = {"/livez": 200, "/healthz": 200, "/readyz": 200, "/metrics": 404, "/login": 400}
+    answers = {path: visitor.get(path, headers={"Host": host}).status_code for path in expected}
+    assert answers == expected
+
+
 @pytest.mark.parametrize("scheme", ["https", "HTTPS", "wss", "http, https"])
 def test_tls_is_detected_in_every_form_of_the_header(app: Flask, scheme: str) -> None:
     answer = app.test_client().get("/login", headers={"X-Forwarded-Proto": scheme})
