@@ -29,9 +29,13 @@ from typing import IO
 from catloader.errors import BackupRefused
 from catloader.store.kinds import ObjectKind, StoredObject
 
+_DATA_FILES = ("secret-key", "webhook-secret", "outgoing-webhook-secret", "model.json", "profiles")
+"""Saved files of the data folder; the others are the database, the objects, or files of the running
+process."""
 _FORMAT = 1
 _MARK = "backup.json"
 _LOCK = "lock"
+_OBJECTS = "objects"
 _KEY = re.compile(r"\w[\w.-]*")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -81,6 +85,7 @@ class BackupFolder:
                 # Read under the lock: the run that had it before may have removed the state read earlier.
                 if not (self.path / _MARK).exists():
                     self.commit(Manifest())
+                (self.path / _OBJECTS).mkdir(mode=0o700, exist_ok=True)
                 yield self.manifest()
 
     @contextlib.contextmanager
@@ -111,7 +116,7 @@ class BackupFolder:
         except OSError as error:
             if error.errno in _FULL:
                 raise BackupRefused(
-                    f"The disk of {self.path} is full. The last backup in it is complete; free some "
+                    f"The disk of {self.path} is full. An earlier backup in it is still complete; free some "
                     "space and run the command again, which resumes this one."
                 ) from error
             raise BackupRefused(f"{error.filename or self.path} can't be used: {error.strerror}.") from error
@@ -139,9 +144,10 @@ class BackupFolder:
         os.sync()
 
     def new_state(self, now: datetime) -> Path:
-        """Make the folder of a new state."""
+        """Make the folder of a new state, for its owner only: it will hold password hashes and secrets."""
         state = self.path / f"state-{now:%Y%m%dT%H%M%S%fZ}"
-        (state / "data").mkdir(mode=0o700, parents=True)
+        for folder in (state, state / "data"):  # `parents` would not give the mode to the first one
+            folder.mkdir(mode=0o700)
         return state
 
     def object_path(self, one: StoredObject) -> Path:
@@ -152,12 +158,12 @@ class BackupFolder:
         """
         if not _KEY.fullmatch(one.key):
             raise BackupRefused(f"The database names an object {one.key!r}, which is not a key of this site.")
-        return self.path / "objects" / one.kind / one.key[:2] / one.key
+        return self.path / _OBJECTS / one.kind / one.key[:2] / one.key
 
     def shards(self) -> Iterator[tuple[ObjectKind, Path]]:
         """Yield the folders of objects, each with all keys of a kind that begin alike."""
         for kind in ObjectKind:
-            folder = self.path / "objects" / kind
+            folder = self.path / _OBJECTS / kind
             if folder.is_dir():
                 yield from ((kind, shard) for shard in sorted(folder.iterdir()))
 
@@ -191,6 +197,19 @@ def digest_of(path: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return None
+
+
+def copy_data_files(source: Path, target: Path) -> None:
+    """Copy the ``_DATA_FILES`` that there are, with their modes: secrets are readable by the owner only.
+
+    The mode of the folder ``target`` stays: a mounted volume may belong to another user.
+    """
+    for path in (source / name for name in _DATA_FILES):
+        for file in path.rglob("*") if path.is_dir() else (path,):
+            if file.is_file():
+                copy = target / file.relative_to(source)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file, copy)
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from catloader.backup.folder import BackupFolder, Manifest, bytes_of, digest_of
+from catloader.backup.folder import BackupFolder, Manifest, bytes_of, copy_data_files, digest_of
 from catloader.errors import BackupRefused, NotFound
 from catloader.store.db.engine import Engine
 from catloader.store.db.snapshot import PhotoObjects, Snapshot, refuse_unknown, refuse_used
@@ -66,7 +66,7 @@ def restore(
         try:
             snapshot.update()
             _put_objects(folder, sums, snapshot, store, result=result, progress=progress)
-            shutil.copytree(state / "data", data_dir, dirs_exist_ok=True)
+            copy_data_files(state / "data", data_dir)
             snapshot.restore(engine)
             result.accounts, result.photos = snapshot.counts()
         finally:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from catloader.backup.folder import BackupFolder, Manifest, digest_of, write_file
+from catloader.backup.folder import BackupFolder, Manifest, copy_data_files, digest_of, write_file
 from catloader.errors import BackupRefused, NotFound, StoreUnavailable
 from catloader.store.db.engine import Engine, database_name, utcnow
 from catloader.store.db.migrate import revisions
@@ -21,9 +20,6 @@ from catloader.store.s3.objects import ObjectStore
 from catloader.store.s3.refusals import refuses_one
 
 _AT_ONCE = 8
-_DATA_FILES = ("secret-key", "webhook-secret", "outgoing-webhook-secret", "model.json", "profiles")
-"""Saved files of the data folder; the others are the database, the objects, or files of the running
-process."""
 _FEW = 100
 """Up to this many objects are removed from the backup without comparing their number with the total."""
 
@@ -73,6 +69,8 @@ def save(
         StoreUnavailable: the database or the object store does not answer.
     """
     with folder.locked() as before:
+        # Runs that failed have left theirs, each with a copy of the database: they would fill the disk.
+        folder.remove_states_but(before.state)
         state, result = folder.new_state(utcnow()), Saved()
         database, sums = state / "catloader.sqlite3", state / "SHA256SUMS"
         take(engine, database)
@@ -97,7 +95,7 @@ def save(
         accounts, photos = snapshot.counts()
         gone, present = _unnamed(folder, snapshot)
         snapshot.close()
-        _copy_data_files(data_dir, state / "data")
+        copy_data_files(data_dir, state / "data")
         with sums.open("a", encoding="utf-8") as lines:
             for path in sorted(path for path in state.rglob("*") if path.is_file() and path != sums):
                 lines.write(f"{digest_of(path)}  {path.relative_to(folder.path)}\n")
@@ -197,15 +195,3 @@ def _unnamed(folder: BackupFolder, snapshot: Snapshot) -> tuple[list[Path], int]
         present += len(files)
         unnamed += [file for file in files if file.name not in keys]
     return unnamed, present
-
-
-def _copy_data_files(data_dir: Path, target: Path) -> None:
-    sources = (data_dir / name for name in _DATA_FILES)
-    files = itertools.chain.from_iterable(
-        source.rglob("*") if source.is_dir() else [source] for source in sources
-    )
-    for file in files:
-        if file.is_file():
-            copy = target / file.relative_to(data_dir)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, copy)  # including its mode: secrets are readable by the owner only

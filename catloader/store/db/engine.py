@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,7 @@ def _sqlite_preparation(url: URL) -> Callable[[sqlite3.Connection, Any], None]:
     def prepare(connection: sqlite3.Connection, record: Any) -> None:
         nonlocal warned
         connection.isolation_level = None  # the driver must not begin transactions itself: _begin_sqlite does
+        _make_private(url)
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA busy_timeout=0")  # the next function has its own timeout
         has_log = record.info[_HAS_LOG] = _prepare_journal(connection)
@@ -138,6 +139,14 @@ def _sqlite_preparation(url: URL) -> Callable[[sqlite3.Connection, Any], None]:
             )
 
     return prepare
+
+
+def _make_private(url: URL) -> None:
+    """Let only its owner read a new file, which will hold password hashes; the files beside it follow it."""
+    file = Path(url.database or "")
+    with contextlib.suppress(OSError):  # an address with `file:`, or a file system without modes
+        if file.is_file() and file.stat().st_size == 0:
+            file.chmod(0o600)
 
 
 def _prepare_journal(connection: sqlite3.Connection) -> bool:
@@ -180,7 +189,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-@contextmanager
+@contextlib.contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Run one transaction, committed at the end of the block.
 
@@ -200,7 +209,7 @@ def one_at_a_time(connection: Connection, table: Table) -> None:
         connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
 
 
-@contextmanager
+@contextlib.contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Read one snapshot; in WAL and PostgreSQL without ever waiting for writers.
 

@@ -118,6 +118,22 @@ def test_everything_is_restored_into_either_kind_of_database(
     assert again.output.count("\n") == 1
 
 
+def test_others_read_nothing_of_a_backup_in_an_existing_folder(
+    engine: Engine, objects: ObjectStore, run: Run, empty_url: str, tmp_path: Path
+) -> None:
+    stored(engine, objects)
+    backup, new = tmp_path / "backup", tmp_path / "new"
+    for folder, mode in ((backup, 0o755), (new, 0o750)):
+        folder.mkdir()
+        folder.chmod(mode)
+    assert run("backup", backup).exit_code == 0
+    readable = [path.name for path in backup.iterdir() if path.is_dir() and path.stat().st_mode & 0o077]
+    assert readable == []
+    settings = {"DATABASE_URL": empty_url, "CATLOADER_DATA_DIR": str(new), **_new_buckets()}
+    assert run("restore", backup, **settings).exit_code == 0
+    assert new.stat().st_mode & 0o777 == 0o750, "a volume of another user would refuse the change"
+
+
 def test_second_run_copies_only_new_and_damaged_objects_and_removes_deleted_ones(
     engine: Engine, objects: ObjectStore, run: Run, tmp_path: Path
 ) -> None:
@@ -203,8 +219,15 @@ def test_a_refused_object_leaves_out_its_photo_and_a_refusing_store_ends_the_run
         refused.add(its[ObjectKind.PHOTO])
         assert save(BackupFolder(tmp_path / "one"), engine, store, tmp_path).lost == [bad]
         refused.update([*its.values(), *keys.values()])
-        with pytest.raises(StoreUnavailable, match="AccessDenied"):
-            save(BackupFolder(tmp_path / "all"), engine, store, tmp_path)
+        for folder in (BackupFolder(tmp_path / name) for name in ("one", "all", "one", "all")):
+            kept = folder.manifest().state if folder.path.exists() else ""
+            for path in folder.path.glob("objects/*/*/*"):  # so that they are copied again
+                path.unlink()
+            with pytest.raises(StoreUnavailable, match="AccessDenied"):
+                save(folder, engine, store, tmp_path)
+            states = {path.name for path in folder.path.glob("state-*")}
+            assert len(states - {kept}) == 1, "each failed run leaves a copy of the database"
+            assert not kept or kept in states
 
 
 @_ON_SQLITE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import threading
@@ -89,6 +90,25 @@ def test_sqlite_is_configured_for_many_processes(tmp_path: Path) -> None:
         ]
     assert pragmas == ["wal", 1, 30_000]
     engine.dispose()
+
+
+def test_a_new_sqlite_file_is_for_its_owner_only_and_an_older_one_keeps_its_mode(tmp_path: Path) -> None:
+    path, older = tmp_path / "new.sqlite3", tmp_path / "older.sqlite3"
+    with closing(sqlite3.connect(older)) as made:
+        made.execute("CREATE TABLE t (i INTEGER)")
+    older.chmod(0o664)
+    mask = os.umask(0o022)
+    try:
+        for engine in (make_engine(path), make_engine(f"sqlite:///{older}")):
+            with writing(engine) as connection:
+                connection.execute(text("CREATE TABLE u (i INTEGER)"))
+                files = sorted(tmp_path.glob(f"{Path(engine.url.database or '').name}*"))
+                modes = {file.stat().st_mode & 0o777 for file in files}
+            engine.dispose()
+            assert len(files) == 3
+            assert modes == {0o600 if path in files else 0o664}
+    finally:
+        os.umask(mask)
 
 
 def test_acknowledged_commits_are_synced_to_disk_and_checks_are_not(tmp_path: Path) -> None:
