@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -210,7 +211,7 @@ CHECK_LOG_COLUMNS = tuple(column.label(column.key) for column in check_log.colum
 deletions = Table(
     "deletions",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),  # each upload takes two
     # The object store knows the bucket of each kind. Rows older than this column name the bucket instead.
     Column("kind", String(16)),
     Column("bucket", String(63)),

@@ -24,6 +24,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from catloader.store.db.checks.switches import checking_goes_on
 from catloader.store.db.clock import bound_now, later
+from catloader.store.db.locked_rows import locked
 from catloader.store.db.photos.photo_rows import status_is
 from catloader.store.db.schema import Status, check_log, photos
 from catloader.store.db.tables.utc_datetime import UtcDateTime
@@ -35,16 +36,6 @@ _lease_until = later(_now, bindparam("lease_s", type_=Float()))
 _claimed = (photos.c.id == bindparam("photo_id")) & (photos.c.claim_token == bindparam("token"))
 """The token suffices, because every statement that ends a claim clears it. With the status PostgreSQL may
 search the index of leases instead of that of ids, which is slow if a transaction keeps its dead entries."""
-
-
-def _locked(query: Select[Any], *, wait: bool = False) -> Select[Any]:
-    """Lock the selected rows, except those that another transaction has locked, unless ``wait``.
-
-    Materialised, because the planner may run a sub-select several times, locking and skipping different rows
-    each time: more rows than the limit would be claimed.
-    """
-    rows = query.with_for_update(skip_locked=not wait).cte().prefix_with("MATERIALIZED", dialect="postgresql")
-    return select(rows.c.id)
 
 
 def unless_human(status: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -59,7 +50,7 @@ _times = case((photos.c.attempts == 1, literal("once")), else_=cast(photos.c.att
 
 RECLAIM_EXPIRED = (
     update(photos)
-    .where(photos.c.id.in_(_locked(_expired)))
+    .where(photos.c.id.in_(locked(_expired)))
     .values(
         status=unless_human(case((_used_up, literal(Status.FAILED)), else_=literal(Status.PENDING))),
         check_error=case(
@@ -89,7 +80,7 @@ _due = (
 def _claim(due: Select[Any]) -> ReturningUpdate[Any]:
     return (
         update(photos)
-        .where(photos.c.id.in_(_locked(due)))
+        .where(photos.c.id.in_(locked(due)))
         .values(
             status=Status.CHECKING,
             claim_token=bindparam("token"),
@@ -128,12 +119,12 @@ _held = (
 
 BEGIN = (
     update(photos)
-    .where(photos.c.id.in_(_locked(_held, wait=True)))
+    .where(photos.c.id.in_(locked(_held, wait=True)))
     .values(attempts=photos.c.attempts + 1, begun_at=_now, lease_until=_lease_until)
     .returning(photos.c.id)
 )
 
-RENEW = update(photos).where(photos.c.id.in_(_locked(_held))).values(lease_until=_lease_until)
+RENEW = update(photos).where(photos.c.id.in_(locked(_held))).values(lease_until=_lease_until)
 """Rows locked by another transaction are skipped: they are being finished."""
 
 FINISH = (

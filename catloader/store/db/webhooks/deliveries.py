@@ -26,6 +26,7 @@ from sqlalchemy.exc import IntegrityError
 
 from catloader.store.db.clock import database_now, later
 from catloader.store.db.engine import reading, writing
+from catloader.store.db.locked_rows import locked
 from catloader.store.db.schema import webhook_deliveries as table
 from catloader.store.db.webhooks.messages import SOURCES, Source, SourceName
 
@@ -122,12 +123,11 @@ class WebhookDeliveries:
         with reading(self._engine) as connection:  # SQLite's lock is for those who have something to write
             if connection.execute(due).first() is None:
                 return None
-        due = due.with_for_update(skip_locked=True)
         held = {
             "attempts": table.c.attempts + 1,
             "next_attempt_at": later(database_now(), literal(_HELD_S)),
         }
-        statement = update(table).where(table.c.id.in_(due.scalar_subquery())).values(held)
+        statement = update(table).where(table.c.id.in_(locked(due))).values(held)
         with writing(self._engine) as connection:
             row = connection.execute(statement.returning(*_COLUMNS)).one_or_none()
         return Delivery(**row._mapping) if row else None

@@ -68,6 +68,19 @@ def test_migrations_produce_what_alembic_does_not_compare(migrated: Engine, engi
     assert any("status" in rule for rule in _rules(migrated, "images"))
 
 
+def test_the_ledger_has_numbers_for_more_than_a_billion_photos(migrated: Engine, engine: Engine) -> None:
+    rows = [{"kind": "photo", "key": key, "not_before": datetime.now(UTC)} for key in "ab"]
+    for one in (migrated, engine):
+        with writing(one) as connection:
+            connection.execute(insert(deletions).values(id=2**31 - 1, **rows[0]))
+            if one.dialect.name == "postgresql":
+                connection.execute(text("SELECT setval('deletions_id_seq', 2147483647)"))
+            added = insert(deletions).values(rows[1]).returning(deletions.c.id)
+            assert connection.execute(added).scalar_one() == 2**31
+        Deletions(one).done([2**31 - 1, 2**31])
+        assert Deletions(one).count() == 0
+
+
 @pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
 def test_postgresql_vacuums_the_queue_often(migrated: Engine, engine: Engine) -> None:
     for one in (migrated, engine):
