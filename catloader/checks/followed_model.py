@@ -109,7 +109,11 @@ class FollowedModel:
         choice = self._current()
         if self._take_thresholds():
             return self._reload()
-        if choice is None or choice.id == self._refused_id or choice.model == self._name:
+        if choice is None or choice.id == self._refused_id:
+            return None
+        if choice.model == self._name:  # chosen again, after a model that this checker has not loaded
+            if choice.loaded_at is None:
+                self._mark_loaded(choice)
             return None
         try:
             return self._follow(choice, choice.model)
@@ -141,10 +145,13 @@ class FollowedModel:
         model = loader.load()
         self._loader, self._name, self._is_searched = loader, name, False
         if choice is not None:
-            with suppress(StoreUnavailable):  # the loaded model keeps serving; another checker marks it
-                self._choices.mark_loaded(choice.id, utcnow())
-                keep(self._settings, Promotion(name, self._choices.previous()))
+            self._mark_loaded(choice)
         return model
+
+    def _mark_loaded(self, choice: ModelChoice) -> None:
+        with suppress(StoreUnavailable):  # the loaded model keeps serving; another checker marks it
+            self._choices.mark_loaded(choice.id, utcnow())
+            keep(self._settings, Promotion(choice.model, self._choices.previous()))
 
     def _current(self) -> ModelChoice | None:
         """Return the current choice; None if a name in the settings wins, or the database is unavailable."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
 from catloader.errors import StartupError
+from catloader.logs import configure, printed
 from catloader.settings import Settings
 from checker.process.low_limits import EARLY, low_limit
 
@@ -39,6 +40,13 @@ def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P,
         return command(root.obj, *args, **kwargs)
 
     return with_settings
+
+
+def say_first(settings: Settings, line: str) -> None:
+    """Set up the log, and print the first line of a command that runs on, before its imports take seconds."""
+    configure(settings.log_format)
+    with suppress(OSError):  # a log on a full disk does not prevent the start
+        click.echo(printed(line))
 
 
 @contextmanager

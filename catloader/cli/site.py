@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import click
 
-from catloader.cli.context import pass_settings
-from catloader.logs import configure, printed
+from catloader.cli.context import pass_settings, say_first
 from catloader.settings import Settings, variables
 from catloader.settings.variables import as_text
 
@@ -16,9 +13,7 @@ from catloader.settings.variables import as_text
 @pass_settings
 def serve(settings: Settings) -> None:
     """Run the site until Ctrl-C."""
-    configure(settings.log_format)
-    with suppress(OSError):  # a log on a full disk does not prevent the start
-        click.echo(printed("Starting CatLoader ..."))  # before the imports, which take a second
+    say_first(settings, "Starting CatLoader ...")
     from catloader.server.commands import serve as run
 
     raise SystemExit(run(settings))

@@ -17,7 +17,7 @@ from checker.plurals import counted
 if TYPE_CHECKING:
     from catloader.client import Client
 
-_STOPS = (0, 401, 403, 429, 503)
+_STOPS = (0, 401, 403, 429, 502, 503, 504, 507)
 """No answer, no right, no room: the next file would fare no better."""
 _MOST_TOKEN_BYTES = 1000
 

@@ -29,7 +29,7 @@ def ls(settings: Settings, given_up: bool, limit: int) -> None:
         deliveries = WebhookDeliveries(engine).latest(limit, "given_up" if given_up else None)
         for one in deliveries:
             click.echo(
-                f"{one.message_id:<20}  {one.created_at:%Y-%m-%d %H:%M:%S}  {one.state:<9}  "
+                f"{one.message_id:<20}  {one.created_at:%Y-%m-%d %H:%M:%S} UTC  {one.state:<9}  "
                 f"{counted(one.attempts, 'attempt'):<11}  {one.last_error or ''}".rstrip()
             )
         if not deliveries:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.cli.context import pass_settings
+from catloader.cli.context import pass_settings, say_first
 from catloader.cli.groups import Group
 from catloader.settings import Settings
 from checker.plurals import counted
@@ -93,7 +93,7 @@ def _waiting(photo: Photo) -> str:
 @pass_settings
 def worker(settings: Settings) -> None:
     """Check photos as they arrive, until Ctrl-C."""
-    click.echo("Starting the Cat Checker ...")
+    say_first(settings, "Starting the Cat Checker ...")
     from catloader.server.checking import work
 
     work(settings)
@@ -108,7 +108,7 @@ def checker() -> None:
 @pass_settings
 def serve(settings: Settings) -> None:
     """Listen for signed wake-ups (CATCHECK_DISPATCH=external)."""
-    click.echo("Starting the Cat Checker ...")
+    say_first(settings, "Starting the Cat Checker ...")
     from catloader.server.commands import serve_checker
 
     raise SystemExit(serve_checker(settings))

@@ -29,6 +29,8 @@ _RELEASE_S = 5.0
 _RESTART_S = 0.5
 _RETRY_S = 2.0
 _PROBE_S = 1.0
+_LOG_BYTES = 4 * 2**20
+"""A longer log of crashes is begun anew: a server that crashes again and again would fill the disk."""
 _HUNG_S = 10.0
 """A server that does not answer a probe for this long is killed and restarted; that loses nothing."""
 
@@ -160,6 +162,8 @@ class EmbeddedS3:
             self._stopping.wait(_RETRY_S)
 
     def _run_child(self, lock: IO[str]) -> None:
+        if self.log_file.exists() and self.log_file.stat().st_size > _LOG_BYTES:
+            self.log_file.unlink()
         with self.log_file.open("ab") as log:
             self._child = start_child(
                 seaweedfs.command(self._weed, self._dir, self._keys, self._ports),
@@ -181,7 +185,8 @@ class EmbeddedS3:
             exit_code = self.poll()
             self._end_child()
             fault = f"did not answer for {patience_s:.0f} s" if exit_code is None else _end_of(exit_code)
-            logger.error("the embedded S3 %s; restarting it. See %s", fault, self.log_file)
+            if (suffix := self._log_limits.suffix(fault)) is not None:
+                logger.error("the embedded S3 %s; restarting it. See %s%s", fault, self.log_file, suffix)
             self._stopping.wait(_RESTART_S)
 
     def _wait_until_hung(self, child: subprocess.Popen[bytes]) -> None:

@@ -96,6 +96,25 @@ def test_a_running_checker_loads_the_chosen_model_and_refuses_one_that_cannot_be
         assert one.next() is None
 
 
+def test_a_model_that_is_chosen_again_while_it_checks_counts_as_loaded(
+    engine: Engine, settings: Settings
+) -> None:
+    choices, followed = ModelChoices(engine), _followed(engine, settings, ModelChoices(engine))
+    model = followed.load()
+    promotion.promote(settings, choices, "efficientnet_lite2", None, utcnow())
+    assert promotion.roll_back(settings, choices, None, utcnow()).current == "auto"
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(followed.next)
+        try:
+            for _ in until(60, "The choice was not marked as loaded"):
+                if choices.history(1)[0].loaded_at is not None:
+                    break
+        finally:
+            followed.close()
+        assert following.result(60) is None, "the model was loaded twice"
+    model.classifier.close()
+
+
 def test_a_model_that_another_checker_has_loaded_is_not_refused_for_all_checkers(
     engine: Engine, settings: Settings
 ) -> None:

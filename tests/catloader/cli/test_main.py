@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import click
 import pytest
 
 from catloader.cli.groups import _one_line_errors
+from tests.support.environ import environ_without_settings
 
 
 def test_ctrl_c_during_the_imports_leaves_no_traceback() -> None:
@@ -41,6 +43,21 @@ def test_ctrl_c_in_a_long_command_is_one_sentence(tmp_path: Path) -> None:
                 process.send_signal(signal.SIGINT)
                 output = process.communicate(timeout=60)
     assert (process.returncode, output) == (128 + signal.SIGINT, ("", "Stopped by Ctrl-C.\n"))
+
+
+@pytest.mark.parametrize("words", [["serve"], ["worker"], ["checker", "serve"]], ids=" ".join)
+def test_the_first_line_of_a_command_that_runs_on_is_in_the_format_of_the_log(
+    words: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    settings = {"CATLOADER_DATA_DIR": str(tmp_path / "file"), "CATLOADER_LOG_FORMAT": "json"}
+    command = [sys.executable, "-m", "catloader", *words]
+    environ = environ_without_settings() | settings
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    assert "is a file" in ended.stderr
+    (line,) = ended.stdout.splitlines()
+    assert json.loads(line)["message"].startswith("Starting ")
 
 
 @pytest.mark.parametrize(

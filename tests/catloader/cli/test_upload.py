@@ -43,7 +43,7 @@ def _sent(url: str, path: Path) -> str:
         client.close()
 
 
-@pytest.mark.parametrize("status", [401, 403, 429, 503])
+@pytest.mark.parametrize("status", [401, 403, 429, 502, 503, 504, 507])
 def test_an_answer_that_the_next_file_would_get_too_ends_the_command(
     site: str, tmp_path: Path, status: int
 ) -> None:

@@ -103,6 +103,17 @@ def test_an_upload_and_its_check_are_counted(site: Serving) -> None:
     assert numbers['catcheck_photos{status="pending"}'] == 0
 
 
+def test_the_dashboard_counts_figures_of_the_database_once() -> None:
+    """Every process reports them: a site with four workers would have five times as many photos waiting."""
+    dashboard = json.loads((_ROOT / "docs/grafana/catloader.json").read_text("utf-8"))
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    for name in ("catcheck_photos", "catcheck_oldest_pending_seconds", "catloader_database_dead_rows"):
+        shown = [expression for expression in expressions if name in expression]
+        assert shown
+        for expression in shown:
+            assert re.search(rf"max( by \(\w+\) )?\({name}", expression), expression
+
+
 @pytest.mark.slow
 def test_dashboard_and_documentation_name_exactly_the_existing_metrics(site: Serving) -> None:
     _upload_and_check(site)

@@ -162,14 +162,23 @@ def test_crashed_server_is_restarted_on_the_same_port(
     server = started()
     store = store_of(server)
     store.put(ObjectKind.PHOTO, "a", b"bytes")
-    (weed,) = seaweedfs_processes(tmp_path)
+    log, old_bytes = server.log_file, 5 * 2**20
+    for _ in range(2):
+        log.write_bytes(bytes(old_bytes))
+        _crash(server, tmp_path)
+        assert store.get(ObjectKind.PHOTO, "a") == b"bytes"
+        assert server.poll() is None
+        assert log.stat().st_size < old_bytes, "crash after crash would fill the disk"
+    message = f"the embedded S3 was ended by SIGKILL; restarting it. See {log}"
+    assert [one for one in caplog.messages if one.startswith(message)] == [message], "once a minute"
+
+
+def _crash(server: EmbeddedS3, folder: Path) -> None:
+    """Kill the server, and wait until another one answers."""
+    (weed,) = seaweedfs_processes(folder)
     weed.kill()
-    wait_until(lambda: any(other.pid != weed.pid for other in seaweedfs_processes(tmp_path)))
+    wait_until(lambda: any(other.pid != weed.pid for other in seaweedfs_processes(folder)))
     wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
-    assert store.get(ObjectKind.PHOTO, "a") == b"bytes"
-    assert server.poll() is None
-    log = server.log_file
-    assert f"the embedded S3 was ended by SIGKILL; restarting it. See {log}" in caplog.messages
 
 
 def test_server_that_cannot_be_restarted_is_tried_again(
