@@ -210,3 +210,18 @@ def test_the_figures_without_vnni_equal_the_measured_ones() -> None:
     assert (
         f"The idle site takes {idle['mb']:.0f} MB and {idle['core']:.2%} of a core".replace("%", " %") in told
     )
+
+
+def test_processors_with_and_without_vnni_gave_the_same_verdicts() -> None:
+    """All of those that no head was fitted again for."""
+    (with_vnni,), (without,) = (
+        _result("accuracy-lite0", processor)["models"].values() for processor in ("avx512-vnni", "avx2")
+    )
+    assert with_vnni["profile_id"] == without["profile_id"]
+    for family in ("corruptions", "positions"):
+        assert without[family] == with_vnni[family]
+    others = with_vnni["rules"].keys() - {"CatLoader"}
+    assert len(others) == 4
+    assert {name: without["rules"][name] for name in others} == {
+        name: with_vnni["rules"][name] for name in others
+    }

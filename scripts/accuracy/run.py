@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import os
 from collections.abc import Sequence
@@ -35,7 +37,7 @@ from checker.values import Verdict
 from scripts.accuracy.breakdown import by_kind, by_slice, by_variation
 from scripts.accuracy.rules import CATLOADER, Rule, Verdicts, rules
 from scripts.accuracy.scores.from_run import run_scores
-from scripts.accuracy.scores.scores import Scores
+from scripts.accuracy.scores.scores import PhotoScore, Scores
 from scripts.accuracy.scores.scoring import Scorer
 from scripts.accuracy.variations.corruptions import corruptions
 from scripts.accuracy.variations.drawings import drawings
@@ -165,6 +167,7 @@ def _compare(name: str, scores: Scores, corrupted: _Varied, moved: _Varied, requ
         "model_info": {**asdict(info), "versions": dict(info.versions)},
         "profile_id": scores.profile.profile_id if scores.profile else "uncalibrated",
         "scores": as_served if scores.held_out is None else held_out,
+        "served_sha256": served_sha256(scores.rows),
         "thresholds": asdict(catloader.thresholds) if catloader.thresholds else None,
         "auc": auc(catloader.scores, positive),
         "ece": expected_calibration_error(catloader.scores, positive),
@@ -182,6 +185,17 @@ def _compare(name: str, scores: Scores, corrupted: _Varied, moved: _Varied, requ
         if changed:
             result[key] = by_variation(_ruled(changed, subject, request))
     return Compared(name, scores, applied, result)
+
+
+def served_sha256(rows: Sequence[PhotoScore]) -> str:
+    """Return a digest of what decides the verdicts of a site at every rate: each photo's score and flags.
+
+    If it is the same on two processors, they give every photo the same score, to six decimals.
+    Cross-validated scores have no part in it: their heads are fitted again in each run, and numerical
+    libraries round differently on each kind of processor.
+    """
+    served = [(round(row.score, 6), row.vetoed, row.soft, row.wild) for row in rows]
+    return hashlib.sha256(json.dumps(served).encode()).hexdigest()
 
 
 def _ruled(

@@ -22,7 +22,8 @@ from scripts.accuracy.gate import REGRESSION, BadGate, figures, load_gate, regre
 from scripts.accuracy.options import add_variant_options, named_variants
 from scripts.accuracy.report.text import summary
 from scripts.accuracy.rules import CATLOADER, Rule
-from scripts.accuracy.run import count
+from scripts.accuracy.run import count, served_sha256
+from tests.scripts.accuracy.made_up import photo_score
 from tests.support.processes import command_of
 
 DATA = Path(skimage.__file__).parent / "data"
@@ -206,3 +207,13 @@ def test_a_run_that_cannot_start_has_its_own_exit_code(few_photos: Path, tmp_pat
     assert benchmark_accuracy.main([str(few_photos), "--models", "resnet1000"]) == 2
     assert benchmark_accuracy.main([str(tmp_path / "nowhere")]) == 2
     assert benchmark_accuracy.main([str(few_photos), "--gate", str(tmp_path / "none.json")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "is_same"),
+    [({"score": 0.5 + 1e-9}, True), ({"score": 0.50001}, False), ({"score": 0.5, "soft": True}, False)],
+)
+def test_the_digest_of_served_scores_tells_processors_apart(change: dict[str, Any], is_same: bool) -> None:
+    first = served_sha256([photo_score(0.9), photo_score(0.5)])
+
+    assert (served_sha256([photo_score(0.9), photo_score(**change)]) == first) is is_same
