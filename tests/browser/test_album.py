@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from catloader.store.db.engine import make_engine
 from catloader.web.photos.photo_list import PAGE_PHOTOS
@@ -36,6 +36,22 @@ def test_the_album_grows_while_visitors_scroll_and_has_plain_pages_too(page: Pag
         page.get_by_role("link", name="Older photos").click()
     assert not {*addresses} & {*page.locator("#album a").evaluate_all("links => links.map((a) => a.href)")}
     expect(page.get_by_role("link", name="Newer photos")).to_be_visible()
+
+
+def test_the_focus_stays_in_the_album_that_grows(page: Page, site: Site) -> None:
+    engine = make_engine(site.database)
+    add_photos(engine, PAGE_PHOTOS + 1, status="cat", on_air=True)
+    engine.dispose()
+
+    def focus_the_link(route: Route) -> None:
+        page.locator("#album-older").evaluate("link => link.focus({ preventScroll: true })")
+        route.continue_()
+
+    page.route("**/album?older=*", focus_the_link)
+    page.goto("/album")
+    page.wait_for_load_state()
+    page.evaluate(_TO_THE_END)
+    expect(page.locator("#album > li").nth(PAGE_PHOTOS).locator("a")).to_be_focused()
 
 
 def _publish(page: Page, site: Site, photos: Path, email: str) -> list[str]:

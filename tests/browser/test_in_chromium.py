@@ -225,6 +225,32 @@ def test_camera_of_a_computer_adds_a_photo(page: Page) -> None:
     expect(page.locator(".grid .badge")).to_have_text("Waiting")
 
 
+_SLOW_CAMERA = """() => {
+  const { mediaDevices } = navigator, ask = mediaDevices.getUserMedia.bind(mediaDevices);
+  window.cameras = [];
+  mediaDevices.getUserMedia = async (wish) => {
+    const camera = await ask(wish);
+    window.cameras.push(camera);
+    await new Promise((resolve) => addEventListener("permit", resolve, { once: true }));
+    return camera;
+  };
+}"""
+
+
+def test_a_camera_that_is_permitted_too_late_is_switched_off(page: Page) -> None:
+    register(page, "curt@example.org")
+    page.evaluate(_SLOW_CAMERA)
+    for count in (1, 2):
+        page.locator("label[for=camera]").click()
+        page.wait_for_function("count => window.cameras.length === count", arg=count)
+        if count == 1:
+            page.locator("#camera-close").click()
+    page.evaluate("dispatchEvent(new Event('permit'))")
+    expect(page.get_by_role("button", name="Take photo")).to_be_focused()
+    states = "window.cameras.map((camera) => camera.getTracks()[0].readyState)"
+    assert page.evaluate(states) == ["ended", "live"]
+
+
 def test_upload_works_without_scripts(browser: Browser, site: Site, photos: Path) -> None:
     context = browser.new_context(base_url=site.url, java_script_enabled=False)
     page = context.new_page()

@@ -149,3 +149,22 @@ def test_a_log_out_deletes_waiting_photos(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
     expect(page.get_by_text("You are logged out")).to_be_visible()
     assert page.evaluate(_LEFT) == [[], 0, None]
+
+
+_SHARE_WHILE_READING = """async () => {
+  const { match } = Cache.prototype, kept = await caches.open("shared-photos");
+  await kept.put("/upload/shared?name=first.png", new Response("first"));
+  Cache.prototype.match = async function (request) {
+    Cache.prototype.match = match;
+    await this.put("/upload/shared?name=second.png", new Response("second"));
+    return match.call(this, request);
+  };
+  const { takeShared } = await import("/static/shared.js");
+  return [...(await takeShared()), ...(await takeShared()), ...(await takeShared())].map((file) => file.name);
+}"""
+
+
+def test_a_photo_that_is_shared_while_others_are_read_is_kept(page: Page) -> None:
+    page.goto("/login")
+    assert page.evaluate(_SHARE_WHILE_READING) == ["first.png", "second.png"]
+    assert page.evaluate("caches.keys()") == []

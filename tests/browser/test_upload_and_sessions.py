@@ -105,10 +105,10 @@ def test_photos_do_not_go_to_another_account(page: Page, photos: Path) -> None:
     expect(other.get_by_text("No photos yet.")).to_be_visible()
 
 
-def _drop(page: Page, *paths: Path) -> None:
+def _drop(page: Page, *paths: Path, onto: str = "#drop") -> None:
     """Drop files or folders like a file manager, once the page's script handles drops."""
     page.wait_for_load_state()
-    box = page.locator("#drop").bounding_box()
+    box = page.locator(onto).bounding_box()
     assert box
     tools = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
@@ -154,6 +154,15 @@ _DROP_TEXT = """() => ["dragover", "drop"].map((kind) => {
   document.getElementById("caption").dispatchEvent(event);
   return event.defaultPrevented;
 })"""
+_PASTE_TEXT = """() => {
+  const data = new DataTransfer();
+  data.setData("text/plain", "Tom");
+  data.setData("text/html", "<b>Tom</b>");
+  data.items.add(new File(["bytes"], "image.png", { type: "image/png" }));
+  const event = new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+  document.getElementById("caption").dispatchEvent(event);
+  return event.defaultPrevented;
+}"""
 _BRING = """(kind) => {
   const files = new DataTransfer();
   const bytes = Uint8Array.from(atob(window.photo), (letter) => letter.charCodeAt(0));
@@ -196,6 +205,59 @@ def test_a_dropped_folder_without_photos_is_reported_by_name(page: Page, tmp_pat
     expect(page.locator("#queue li")).to_have_count(0)
     assert page.evaluate(_DROP_TEXT) == [False, False]  # the browser puts it into the field
     expect(page.get_by_role("alert")).to_have_text("There are no photos in empty.")
+
+
+def test_my_photos_tells_what_was_left_out_of_a_drop(page: Page, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "chelsea.jpg").write_bytes((photos / "chelsea.jpg").read_bytes())
+    (tmp_path / "notes.txt").write_text("no photo")
+    register(page, "lea@example.org")
+    page.goto("/photos")
+    _drop(page, tmp_path, onto="#main")
+    expect(page.locator("#queue li .name")).to_have_text(["chelsea.jpg"])
+    expect(page.get_by_role("alert")).to_have_text("1 file that is not a photo was left out.")
+    page.reload()
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_photos_that_the_browser_cannot_keep_are_asked_for_again(page: Page) -> None:
+    register(page, "mia@example.org")
+    page.goto("/photos")
+    page.wait_for_load_state()
+    page.evaluate(
+        "() => { window.photo = ''; IDBFactory.prototype.open = () => { throw new Error('none'); }; }"
+    )
+    page.evaluate(_BRING, "drop")
+    sentence = "The browser could not bring the photos to this page. Add them here again."
+    expect(page.get_by_role("alert")).to_have_text(sentence)
+
+
+def test_text_of_an_office_program_is_pasted_into_a_caption_without_its_picture(page: Page) -> None:
+    register(page, "nora-pastes@example.org")
+    page.wait_for_load_state()
+    assert page.evaluate(_PASTE_TEXT) is False  # the browser puts it into the field
+    expect(page.locator("#queue li")).to_have_count(0)
+
+
+def test_a_file_that_is_gone_is_refused_and_the_others_are_stored(
+    page: Page, photos: Path, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone.jpg"
+    gone.write_bytes((photos / "chelsea.jpg").read_bytes())
+    register(page, "nils@example.org")
+    page.set_input_files("#photos", [gone, photos / "coffee.png"])
+    expect(page.get_by_role("button", name="Square crop gone.jpg")).to_be_visible()
+    gone.unlink()
+    page.get_by_role("button", name="Upload 2 photos").click()
+    expect(page.locator("#queue .refused-file")).to_contain_text("This file can't be read any more")
+    expect(page.locator("#progress-news")).to_have_text("1 photo stored, 1 not stored.")
+    expect(page.get_by_role("link", name="See my photos")).to_be_focused()
+
+
+def test_after_an_upload_the_focus_is_on_the_file_that_was_refused(page: Page, photos: Path) -> None:
+    register(page, "olaf@example.org")
+    page.set_input_files("#photos", photos / "notes.jpg")
+    page.get_by_role("button", name="Upload 1 photo").click()
+    expect(page.get_by_role("button", name="Remove notes.jpg")).to_be_focused()
 
 
 def test_photos_shared_by_another_app_wait_on_the_upload_page(page: Page) -> None:

@@ -11,6 +11,7 @@ async function extend(link) {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const photos = [...page.querySelectorAll("#album > li")];
   list.append(...photos);
+  if (link === document.activeElement) photos[0]?.querySelector("a").focus({ preventScroll: true });
   const next = page.getElementById("album-older");
   if (next) link.replaceWith(next);
   else link.remove();

@@ -1,7 +1,8 @@
 // Photos that are dropped on My photos, or pasted there, wait on the upload page.
 
 import { receiveFiles } from "./incoming.js";
-import { bring } from "./shared.js";
+import { bring, leaveSentence } from "./shared.js";
+import { gettext } from "./texts.js";
 
 const { upload } = document.getElementById("news").dataset;
 
@@ -9,7 +10,9 @@ receiveFiles(async ({ files, sentence }) => {
   if (!files.length && !sentence) return;
   try {
     await bring(files);
-  } finally {
-    location.assign(upload); // without them, where the browser keeps nothing
+    leaveSentence(sentence);
+  } catch { // the browser keeps nothing, or a file can't be read
+    leaveSentence(gettext("The browser could not bring the photos to this page. Add them here again."));
   }
+  location.assign(upload);
 });

@@ -17,6 +17,7 @@ export function offerCamera(input, take) {
   let stream = null;
   let cameras = [];
   let taken = 0;
+  let starts = 0;
 
   function stop() {
     for (const track of stream?.getTracks() ?? []) track.stop();
@@ -39,16 +40,18 @@ export function offerCamera(input, take) {
   async function start(wish) {
     stop();
     show("starting");
+    const own = (starts += 1);
+    const isOver = () => !dialog.open || own !== starts; // cancelled meanwhile, and perhaps begun again
     try {
       const camera = await navigator.mediaDevices.getUserMedia({ video: { ...SIZE, ...wish } });
-      if (!dialog.open) return camera.getTracks().forEach((track) => track.stop()); // cancelled meanwhile
+      if (isOver()) return camera.getTracks().forEach((track) => track.stop());
       stream = camera;
       cameras = (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "videoinput");
       video.srcObject = camera;
       await video.play();
       show("preview");
     } catch (error) {
-      if (!dialog.open) return;
+      if (isOver()) return;
       show("problem", SENTENCES[error.name] ?? gettext("No camera found. Choose a photo instead."));
     }
   }

@@ -69,6 +69,7 @@ for (const shown of document.querySelectorAll("code.secret, input[readonly], .re
 function replace(img) {
   if (img.classList.contains("missing")) return;
   img.classList.add("missing");
+  img.removeAttribute("srcset"); // browsers choose from it, whatever `src` is
   img.src = new URL("asleep.svg", import.meta.url);
 }
 const THUMBNAILS = ".grid img, .thumbnails img";

@@ -5,6 +5,11 @@ import { gettext } from "./texts.js";
 
 const hasFiles = (transfer) => [...(transfer?.types ?? [])].includes("Files");
 
+// Office programs put a picture of the text beside it; photos that are copied have no text, or only a name.
+function isText({ target, clipboardData: { types } }) {
+  return target.matches?.("input:not([type=file]), textarea") && types.includes("text/plain") && types.includes("text/html");
+}
+
 // `take` gets { files, sentence }, as filesOf() resolves to them.
 export function receiveFiles(take) {
   const sign = document.createElement("div");
@@ -24,8 +29,7 @@ export function receiveFiles(take) {
     filesOf(event.dataTransfer).then(take);
   });
   window.addEventListener("paste", (event) => {
-    // Text that is pasted into a field has no files.
-    if (!event.clipboardData?.files.length || document.querySelector("dialog[open]")) return;
+    if (!event.clipboardData?.files.length || isText(event) || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     filesOf(event.clipboardData).then(take);
   });

@@ -36,6 +36,16 @@ function parsed(request) {
   }
 }
 
+// A file that was moved, changed or deleted after it was chosen: its request ends like one whose connection was cut.
+async function isReadable(body) {
+  try {
+    await body.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function facts(row, form) {
   const pairs = [`filename ${base64(row.file.name)}`, `caption ${base64(row.text())}`];
   if (row.square) pairs.push(`square ${base64(row.square)}`);
@@ -89,6 +99,7 @@ export async function send(row, form, token, run) {
     if (status === 0) {
       known = false;
       if (row.aborted) continue;
+      if (body && !(await isReadable(body))) return { sentence: gettext("This file can't be read any more: it was moved, changed or deleted. Choose it again.") };
       piece = Math.max(LEAST_BYTES, piece / 2);
       row.note(gettext("Connection lost. The upload continues when the connection is back."));
       await run.wait(Math.min(LONGEST_WAIT_S, 0.5 * 2 ** cuts * (1 + Math.random())));

@@ -6,11 +6,13 @@ const BROUGHT = "brought-photos";
 export async function takeShared() {
   if (!("caches" in window) || !(await caches.has(KEPT))) return [];
   const kept = await caches.open(KEPT);
-  const files = await Promise.all((await kept.keys()).map(async (request) => {
+  const requests = await kept.keys();
+  const files = await Promise.all(requests.map(async (request) => {
     const bytes = await (await kept.match(request)).blob();
     return new File([bytes], new URL(request.url).searchParams.get("name"), { type: bytes.type });
   }));
-  await caches.delete(KEPT);
+  await Promise.all(requests.map((request) => kept.delete(request))); // others may have come meanwhile
+  if (!(await kept.keys()).length) await caches.delete(KEPT);
   return files;
 }
 
@@ -41,6 +43,25 @@ async function inDatabase(mode, work) {
 export const bring = (files) => inDatabase("readwrite", (store) => {
   for (const file of files) store.add(file);
 });
+
+// What the upload page says about the photos that were brought to it.
+export function leaveSentence(sentence) {
+  try {
+    sessionStorage.setItem(BROUGHT, sentence);
+  } catch {
+    // a browser that keeps nothing
+  }
+}
+
+export function takeSentence() {
+  try {
+    const sentence = sessionStorage.getItem(BROUGHT) ?? "";
+    sessionStorage.removeItem(BROUGHT);
+    return sentence;
+  } catch {
+    return "";
+  }
+}
 
 // Delete what was not given out; resolve to true if there was something.
 export async function forget() {

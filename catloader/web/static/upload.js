@@ -5,7 +5,7 @@ import { offerCamera } from "./camera.js";
 import { LOGGED_OUT, formToken } from "./form-token.js";
 import { receiveFiles } from "./incoming.js";
 import { giveUp, send } from "./resumable.js";
-import { receiveShared, takeBrought, takeShared } from "./shared.js";
+import { receiveShared, takeBrought, takeSentence, takeShared } from "./shared.js";
 import { settled } from "./this-account.js";
 import { gettext, ngettext } from "./texts.js";
 import { showProgress } from "./upload-bar.js";
@@ -99,6 +99,12 @@ function say(sentence) {
   notice.append(` ${then} `, link);
 }
 
+// After an upload: what is left to send, the stored photos, or the first file that was refused.
+function nextStep() {
+  const usable = [button, doneLink, list.querySelector(".remove:not([hidden])")].filter((one) => one && !one.hidden && !one.disabled);
+  return usable[0] ?? document.getElementById("photos");
+}
+
 async function sendRow(row) {
   row.begin();
   const result = await send(row, form, token, run);
@@ -155,7 +161,7 @@ form.addEventListener("submit", async (event) => {
   news.textContent = had ? `${outcome} ${copies}` : outcome;
   news.className = "outcome";
   if (stored && !refused && !open && !had && !cancelled) location.assign(form.dataset.photos);
-  else (button.hidden ? doneLink : button).focus({ preventScroll: true });
+  else nextStep().focus({ preventScroll: true });
 });
 
 pauseButton.addEventListener("click", () => {
@@ -197,6 +203,7 @@ document.addEventListener("visibilitychange", async () => {
   say("");
 });
 settle();
+say(takeSentence());
 offerCamera(document.getElementById("camera"), (photo) => add([photo]));
 receiveShared(form.dataset.worker);
 settled.then(() => {
