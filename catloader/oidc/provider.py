@@ -6,6 +6,9 @@ import hmac
 import logging
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, TypeGuard
 from unicodedata import category
 from urllib.parse import urlsplit
@@ -16,7 +19,7 @@ from authlib.integrations.requests_client import OAuth2Session
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet
 
 from catloader.answer_time import limit_session
 from catloader.errors import ProviderRefused, ProviderUnavailable
@@ -33,6 +36,9 @@ _TIMEOUT_S = 5.0
 _FAILED_FOR_S = 10.0
 """Time before a provider that did not answer is asked again: each request to it occupies a thread."""
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+_USERINFO = "userinfo_endpoint"
+"""A provider need not have one."""
+_EMAIL_CLAIMS = ("email", "email_verified")
 _CLOCKS_APART_S = 120
 _MAX_SUBJECT_CHARS = 255
 """By OpenID Connect Core, section 2."""
@@ -80,11 +86,13 @@ class Provider:
                 token = session.fetch_token(
                     endpoint, grant_type="authorization_code", code=code, code_verifier=verifier
                 )
-                keys = KeySet.import_key_set(self._get(self._endpoint("jwks_uri")))
+                keys = _key_set(self._get(self._endpoint("jwks_uri")))
             claims = self._claims(token, keys, nonce)
-            subject, email = claims["sub"], claims.get("email")
+            subject = claims["sub"]
             if not _is_text(subject) or len(subject) > _MAX_SUBJECT_CHARS:
                 raise TokenRefused("no subject")
+            if any(claims.get(name) is None for name in _EMAIL_CLAIMS):
+                claims |= self._userinfo(token, subject)
         except requests.RequestException as error:
             raise self._unavailable(error) from error
         except (OAuthError, JoseError, *_MALFORMED) as error:
@@ -93,7 +101,7 @@ class Provider:
             raise ProviderRefused(
                 "%(name)s did not confirm who you are. Please try again.", name=self.name
             ) from None
-        is_verified = claims.get("email_verified") is True
+        email, is_verified = claims.get("email"), claims.get("email_verified") is True
         return Identity(self.issuer, subject, email if _is_text(email) else "", is_verified)
 
     def examine(self) -> None:
@@ -104,7 +112,7 @@ class Provider:
         """
         address = self._endpoint("jwks_uri")
         try:
-            KeySet.import_key_set(self._get(address))
+            _key_set(self._get(address))
         except (requests.RequestException, JoseError, *_MALFORMED) as error:
             raise self._unavailable(error) from error
 
@@ -121,6 +129,19 @@ class Provider:
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
             raise TokenRefused("another nonce")
         return dict(claims)
+
+    def _userinfo(self, token: dict[str, Any], subject: str) -> dict[str, Any]:
+        """Return the claims of the e-mail address that the provider does not put into its ID token.
+
+        OpenID Connect Core, section 5.4, promises them from the userinfo endpoint only.
+        """
+        address, access_token = self._endpoints.get(_USERINFO), token.get("access_token")
+        if address is None or not isinstance(access_token, str):
+            return {}
+        claims = self._get(address, {"Authorization": f"Bearer {access_token}"})
+        if claims["sub"] != subject:
+            raise TokenRefused("another subject")
+        return {name: claims[name] for name in _EMAIL_CLAIMS if name in claims}
 
     def _session(self) -> Any:
         session = OAuth2Session(
@@ -143,16 +164,18 @@ class Provider:
                     metadata = self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
                     if metadata["issuer"] != self.issuer:
                         raise ValueError(f"it calls itself {metadata['issuer']}")
-                    self._endpoints = {name: _address(metadata[name]) for name in _ENDPOINTS}
+                    optional = [_USERINFO] if metadata.get(_USERINFO) else []
+                    names = (*_ENDPOINTS, *optional)
+                    self._endpoints = {name: _address(metadata[name]) for name in names}
                 except (requests.RequestException, *_MALFORMED) as error:
                     self._failed_at_s = time.monotonic()
                     raise self._unavailable(error) from error
         return self._endpoints[name]
 
-    def _get(self, url: str) -> Any:
+    def _get(self, url: str, headers: Mapping[str, str] = MappingProxyType({})) -> Any:
         with requests.Session() as session:
             limit_session(session, _TIMEOUT_S)
-            answer = session.get(url, timeout=_TIMEOUT_S)
+            answer = session.get(url, headers=dict(headers), timeout=_TIMEOUT_S)
         answer.raise_for_status()
         return answer.json()
 
@@ -162,6 +185,21 @@ class Provider:
             if (suffix := self._log_limits.suffix(fault)) is not None:
                 logger.warning("Log-ins through the provider fail: %s%s", fault, suffix)
         return ProviderUnavailable("%(name)s does not answer. Please try again in a minute.", name=self.name)
+
+
+def _key_set(document: Any) -> KeySet:
+    """Return the keys that can be read; a set may have others (RFC 7517, section 5).
+
+    Raises:
+        ValueError: there is none.
+    """
+    keys: list[Key] = []
+    for one in document["keys"]:
+        with suppress(JoseError, *_MALFORMED):
+            keys += KeySet.import_key_set({"keys": [one]}).keys
+    if not keys:
+        raise ValueError("none of its keys can be read")
+    return KeySet(keys)
 
 
 def _address(claim: object) -> str:

@@ -23,7 +23,10 @@ CLIENT_ID, CLIENT_SECRET = "catloader", "secret-of-the-client"
 
 
 class TestProvider:
-    """Vouches for ``person``; ``changed_claims``, ``missing_claims`` and ``key`` make invalid tokens."""
+    """Vouches for ``person``; ``changed_claims``, ``missing_claims`` and ``key`` make invalid tokens.
+
+    ``userinfo``: claims that its userinfo endpoint adds or changes.
+    """
 
     __test__ = False
 
@@ -38,6 +41,7 @@ class TestProvider:
         self.person: dict[str, Any] = {}
         self.changed_claims: dict[str, Any] = {}
         self.missing_claims: set[str] = set()
+        self.userinfo: dict[str, Any] = {}
         self.codes: dict[str, dict[str, str]] = {}
         self.missing_metadata: set[str] = set()
 
@@ -71,6 +75,11 @@ class TestProvider:
         token = jws.serialize_compact(header, payload, self.key, algorithms=[self.algorithm])
         return jsonify(id_token=token, access_token="x", token_type="Bearer", expires_in=60)
 
+    def claims(self) -> Response:
+        """Answer at the userinfo endpoint."""
+        assert request.headers["Authorization"] == "Bearer x"
+        return jsonify({"sub": self.person["sub"]} | self.userinfo)
+
     def app(self) -> Flask:
         app = Flask("provider")
         every = {
@@ -78,8 +87,10 @@ class TestProvider:
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/keys",
+            "userinfo_endpoint": f"{self.issuer}/userinfo",
         }
-        keys = {"keys": [self.own_key.as_dict(private=False)]}
+        unknown = {"kty": "EC", "crv": "P-999", "x": "AA", "y": "AA", "kid": "2"}
+        keys = {"keys": [unknown, self.own_key.as_dict(private=False)]}
 
         def metadata() -> Response:
             return jsonify(
@@ -88,6 +99,7 @@ class TestProvider:
 
         app.add_url_rule("/.well-known/openid-configuration", "metadata", metadata)
         app.add_url_rule("/keys", "keys", lambda: jsonify(keys))
+        app.add_url_rule("/userinfo", "claims", self.claims)
         app.add_url_rule("/authorize", "authorize", self.authorize)
         app.add_url_rule("/token", "token", self.token, methods=["POST"])
         return app

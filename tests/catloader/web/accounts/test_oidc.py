@@ -123,6 +123,27 @@ def test_an_account_is_linked_only_if_both_sides_have_confirmed_the_e_mail(
     assert len(services_of(app).users.all()) == 1
 
 
+def test_an_e_mail_that_is_not_in_the_token_is_asked_for(app: Flask, provider: TestProvider) -> None:
+    """The standard promises the address from the userinfo endpoint only."""
+    provider.userinfo = {name: provider.person.pop(name) for name in ("email", "email_verified")}
+    for lie in ({"sub": "18"}, {"email_verified": False}, {"email": 17}, {"sub": None}):
+        provider.userinfo |= {"sub": "17", "email": "anna@example.org", "email_verified": True} | lie
+        assert _through(Person(app)).status_code == 403, lie
+    assert services_of(app).users.all() == []
+    provider.userinfo = {"email": "anna@example.org", "email_verified": True}
+    anna = Person(app)
+    assert _through(anna).status_code == 303
+    assert "anna@example.org" in anna.get("/account").text
+
+
+def test_a_provider_without_a_userinfo_endpoint_logs_in(provider: TestProvider, tmp_path: Path) -> None:
+    provider.missing_metadata = {"userinfo_endpoint"}
+    with accounts_site(tmp_path, **settings_of(int(provider.issuer.rpartition(":")[2]))) as app:
+        assert _through(Person(app)).status_code == 303
+        provider.person = {"sub": "18", "email": "bo@example.org"}
+        assert "is not verified there" in _through(Person(app)).text
+
+
 def test_a_logged_in_person_links_only_the_own_address(app: Flask, provider: TestProvider) -> None:
     eve = Person(app, "eve@example.org")
     assert _through(eve, _query_to_link(eve)).status_code == 403
@@ -177,7 +198,8 @@ def test_the_password_of_an_account_made_through_the_provider_is_set_before_it_i
 ) -> None:
     anna = Person(app)
     _through(anna)
-    assert "Ask the administrator for a link to set one." in anna.get("/account").text
+    page = anna.get("/account").text  # also where the password is changed, and where the account is deleted
+    assert page.count("Ask the administrator for a link to set one.") == 3
     assert anna.post("/account/provider", {"password": ""}, page="/account").status_code == 403
     assert _through(Person(app)).status_code == 303
 
