@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from catloader.accounts.api_tokens import Scope
 from catloader.api_models import Appeal, Label, Labels, Model, Verdict
 from catloader.errors import NotPossibleNow
+from catloader.errors.stores import check_error_for_owners
 from catloader.store.db.checks.check_log import CheckRecord
 from catloader.store.db.engine import utcnow
 from catloader.store.db.staff import reviews as rows
@@ -51,7 +52,7 @@ def verdict(id: int) -> Verdict:
         model=_model(record),
         checked_at=photo.checked_at,
         ms=dict(record.ms) if record and record.ms else None,
-        error=photo.check_error,
+        error=photo.check_error and check_error_for_owners(photo.check_error),
         human_verdict=cast(HumanVerdict | None, photo.human_verdict),
         appeal=_appeal(appeals[-1]) if appeals else None,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
+from catloader.errors.stores import check_error_for_owners
 from catloader.languages import gettext_noop
 from catloader.store.db.checks.check_log import CheckRecord
 from catloader.store.db.photos.gallery import Shown
@@ -185,7 +186,9 @@ def next_step(photo: Photo) -> str:
 
 def reason(photo: Photo) -> str | None:
     """Return why the last attempt gave no verdict; None where the sentence says it all."""
-    return photo.check_error if photo.status in ("pending", "unreadable") else None
+    if photo.check_error is None or photo.status not in ("pending", "unreadable"):
+        return None
+    return shown_check_error(check_error_for_owners(photo.check_error))
 
 
 def shown_role(role: str) -> str:
