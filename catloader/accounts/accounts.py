@@ -97,7 +97,7 @@ def change_password(users: Users, user: User, old: str, new: str, guard: Guard) 
     """
     confirm(user, old, guard)
     password_hash = passwords.hash_password(new, email=user.email)
-    users.set_password(user.id, password_hash)
+    users.set_password(user.id, password_hash, compared=user.password_hash)
     return replace(user, password_hash=password_hash)
 
 
@@ -113,7 +113,7 @@ def change_email(users: Users, user: User, email: str, password: str, guard: Gua
     if not _is_new_email(email):
         raise InvalidEmail("That does not look like an e-mail address.")
     guard.limits.begin_sign_up(guard.address, guard.now)
-    users.set_email(user.id, email)
+    users.set_email(user.id, email, compared=user.password_hash)
 
 
 def begin_sign_up(email: str, guard: Guard) -> None:

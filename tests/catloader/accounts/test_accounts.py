@@ -91,6 +91,22 @@ def test_forms_that_ask_for_the_password_again_share_a_limit(engine: Engine) -> 
     assert users.by_id(user.id) == user
 
 
+def test_a_request_that_began_before_another_password_was_set_changes_nothing(engine: Engine) -> None:
+    """A stranger's request with the old password, while the owner sets a new one by a link."""
+    users = Users(engine)
+    before = accounts.register(users, "ann@example.org", PASSWORD, NOW)
+    users.set_password(before.id, "of the owner")
+    for change in (
+        lambda: accounts.change_password(users, before, PASSWORD, "a completely new one", _guard(engine)),
+        lambda: accounts.change_email(users, before, "eve@example.org", PASSWORD, _guard(engine)),
+    ):
+        with pytest.raises(WrongCredentials):
+            change()
+    after = users.by_id(before.id)
+    assert after
+    assert (after.email, after.password_hash) == ("ann@example.org", "of the owner")
+
+
 def test_guesses_of_strangers_do_not_block_a_logged_in_owner(engine: Engine) -> None:
     users = Users(engine)
     user = accounts.register(users, "ann@example.org", PASSWORD, NOW)

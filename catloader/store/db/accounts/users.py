@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from catloader.errors import EmailTaken, NotFound
+from catloader.errors import EmailTaken, NotFound, WrongCredentials
 from catloader.store.db.accounts.ended_sessions import end_sessions
 from catloader.store.db.accounts.receipts import enter
 from catloader.store.db.engine import database_name, reading, utcnow, writing
@@ -109,9 +109,18 @@ class Users:
             row = connection.execute(select(users).where(condition)).one_or_none()
         return User(**row._mapping) if row else None
 
-    def set_password(self, id: int, password_hash: str) -> None:
-        """Set a new password; all sessions of the account end, and all links that would set another one."""
+    def set_password(self, id: int, password_hash: str, compared: str | None = None) -> None:
+        """Set a new password; all sessions of the account end, and all links that would set another one.
+
+        Args:
+            compared: the hash that the previous password was compared with.
+
+        Raises:
+            NotFound: the account was deleted meanwhile.
+            WrongCredentials: the account got another password meanwhile, as by a link.
+        """
         with writing(self._engine) as connection:
+            _refuse_changed(connection, id, compared)
             _set_password(connection, id, password_hash)
 
     def reset_password(self, id: int, password_hash: str) -> None:
@@ -120,14 +129,19 @@ class Users:
             email = _set_password(connection, id, password_hash)
             record(connection, None, "set a new password", email, utcnow())
 
-    def set_email(self, id: int, email: str) -> None:
+    def set_email(self, id: int, email: str, compared: str | None = None) -> None:
         """Give the account another e-mail, which is not confirmed.
+
+        Args:
+            compared: as for ``set_password``.
 
         Raises:
             EmailTaken: another account has it.
+            WrongCredentials: as for ``set_password``.
         """
         try:
             with writing(self._engine) as connection:
+                _refuse_changed(connection, id, compared)
                 values = {"email": normal_email(email), "email_confirmed_at": None}
                 connection.execute(update(users).where(users.c.id == id).values(values))
         except IntegrityError:
@@ -180,6 +194,17 @@ def _changed(connection: Connection, id: int, values: dict[str, Any]) -> str:
     if email is None:
         raise NotFound("This account does not exist any more.")
     return email
+
+
+def _refuse_changed(connection: Connection, id: int, compared: str | None) -> None:
+    """Lock the account and check that it has the password that was compared.
+
+    Raises:
+        WrongCredentials: another one was set meanwhile.
+    """
+    query = select(users.c.password_hash).where(users.c.id == id).with_for_update()
+    if compared is not None and connection.execute(query).scalar_one_or_none() not in (None, compared):
+        raise WrongCredentials("The password is wrong.")
 
 
 def _set_password(connection: Connection, id: int, password_hash: str) -> str:
