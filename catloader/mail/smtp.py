@@ -64,6 +64,16 @@ class SmtpServer:
         return self._logged_in(lambda server: server.noop())
 
     def _logged_in(self, act: Callable[[smtplib.SMTP], object]) -> NotSent | None:
+        done = list[bool]()
+
+        def act_once(server: smtplib.SMTP) -> None:
+            act(server)
+            done.append(True)
+
+        failure = self._tried(act_once)
+        return None if done else failure  # accepted, whatever follows: a second attempt would send it again
+
+    def _tried(self, act: Callable[[smtplib.SMTP], object]) -> NotSent | None:
         try:
             with self._connection() as connection:
                 if self.tls == "starttls":

@@ -26,6 +26,7 @@ class MailServer:
         self.port = port
         self.script: list[str] = []
         self.refused = 0
+        self.goodbye = "221 Bye"
         self.mails: list[tuple[str, EmailMessage]] = []
         self._changed = threading.Condition()
 
@@ -42,6 +43,9 @@ class MailServer:
             self.mails.append((envelope.rcpt_tos[0], message))
             self._changed.notify_all()
         return "250 OK"
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        return self.goodbye
 
     def wait_for(self, count: int) -> list[tuple[str, str]]:
         """Return (recipient, text) of all mails, once the given number has arrived."""

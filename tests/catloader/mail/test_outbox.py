@@ -75,6 +75,14 @@ def test_a_temporary_refusal_is_retried_and_a_permanent_one_is_not(
     assert "anna@example.org" not in caplog.text
 
 
+def test_an_accepted_mail_is_not_sent_again_after_an_odd_goodbye() -> None:
+    with mail_server() as server:
+        server.goodbye = "421 too busy to close"
+        sender = SmtpServer("127.0.0.1", server.port, "off", USER, PASSWORD, timeout_s=5)
+        assert sender.send(_mail("once").message, "anna@example.org") is None
+        assert [text for _, text in server.wait_for(1)] == ["once"]
+
+
 def test_a_mail_that_cannot_be_composed_does_not_stop_the_others(outboxes: list[Outbox]) -> None:
     def broken() -> Mail:
         raise RuntimeError("no text")
