@@ -86,6 +86,12 @@ def page_of_form() -> str | None:
     return f"{url.path}?{url.query}" if url.query else url.path
 
 
+def page_of_photo(id: int) -> str:
+    """Return the address of a photo's page: if the form came from it, with the list that it belongs to."""
+    address, sender = url_for("photo.page", id=id), page_of_form() or ""
+    return sender if sender.partition("?")[0] == address else address
+
+
 def for_log(text: str, max_chars: int = 80) -> str:
     """Make client text safe for one log line: escape line breaks and invisible characters, truncate it."""
     escaped = "".join(

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from catloader.errors import NotFound
 from catloader.store.db.engine import utcnow
+from catloader.store.db.photos.gallery import Position
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.web.accounts.sessions import current_user, without_login
 from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
@@ -43,13 +44,15 @@ def photos() -> str:
 def photo(id: int) -> str:
     photo, album = _public_photo(id), services().album
     place = position_of(photo)
+    newer = album.newer(place, PAGE_PHOTOS)
     return render_template(
         "album_photo.html",
         photo=photo,
         page_url=url_for(".photo", id=id, _external=True),
         photo_url=url_for("jpegs.photo", id=id),
         shared_photo_url=url_for("jpegs.photo", id=id, _external=True),
-        before=next((one.id for one in album.newer(place, 1)), None),
+        back=_page_of(photo, is_first=len(newer) < PAGE_PHOTOS),
+        before=newer[0].id if newer else None,
         after=next((one.id for one in album.older(place, 1)), None),
         likes=album.likes([id]).get(id, 0),
         liked=g.user is not None and album.is_liked_by(id, g.user.id),
@@ -66,6 +69,14 @@ def like(id: int) -> Response:
     elif not services().album.like(id, user.id, utcnow()):
         raise NotFound(PHOTO_NOT_FOUND)
     return redirect(url_for(".photo", id=id), 303)
+
+
+def _page_of(photo: Photo, *, is_first: bool) -> str:
+    """Return the address of a page that shows the photo: the first page, or the one that begins with it."""
+    if is_first:
+        return url_for(".photos", _anchor=f"photo-{photo.id}")
+    before = Position(photo.created_at, min(photo.id + 1, MAX_ID))
+    return url_for(".photos", older=text_of_position(before))
 
 
 def _public_photo(id: int) -> Photo:

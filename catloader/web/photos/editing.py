@@ -13,7 +13,7 @@ from catloader.errors import InvalidInput
 from catloader.intake import changes
 from catloader.intake.prepare import shown_limit
 from catloader.store.db.photos.photo_rows import Photo
-from catloader.web.http.context import MAX_ID, own_photo, services
+from catloader.web.http.context import MAX_ID, own_photo, page_of_photo, services
 from catloader.web.http.request_log import tell_photos
 from catloader.web.languages import gettext
 from catloader.web.uploads.admission import uses_object_store
@@ -82,7 +82,7 @@ def replace(id: int) -> Response:
     sent, seconds = shown_limit(request.content_length or 0), time.monotonic() - started_s
     logger.info("user %d replaced photo %d, %s in %.1f s", photo.owner_id, id, sent, seconds)
     flash(gettext("Photo replaced. The new one will be checked."))
-    return redirect(url_for("photo.page", id=id), 303)
+    return redirect(page_of_photo(id), 303)
 
 
 def _square_page(photo: Photo, error: InvalidInput | None = None) -> str:

@@ -152,11 +152,7 @@ def jpeg_response(kind: ObjectKind, key: str, sha256: str | None) -> BaseRespons
     response = _conditional(sha256 or _digest(key))
     if response.status_code == 304 or request.method == "HEAD":
         return response
-    try:
-        response.data = _stored(kind, key, sha256)
-    except NotFound:
-        _log_missing(kind)
-        raise
+    response.data = _stored(kind, key, sha256)
     return response
 
 
@@ -182,7 +178,11 @@ def _digest(text: str) -> str:
 def _stored(kind: ObjectKind, key: str, sha256: str | None) -> bytes:
     """Read a whole object before the first byte is sent: at most ``_MOST_BYTES`` in each request thread."""
     for _ in range(2):  # a proxy may have altered the first answer
-        chunks, size_bytes = services().objects.open(kind, key)
+        try:
+            chunks, size_bytes = services().objects.open(kind, key)
+        except NotFound:
+            _log_missing(kind)
+            raise
         with closing(chunks):
             data = b"".join(chunks) if size_bytes <= _MOST_BYTES else b""
         if size_bytes == len(data) and sha256 in (None, hashlib.sha256(data).hexdigest()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from catloader.errors import NotFound
@@ -12,7 +12,14 @@ from catloader.store.db.engine import utcnow
 from catloader.texts import clean_text
 from catloader.web.accounts.sessions import current_user
 from catloader.web.checking import checker_is_away
-from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, own_photo, services
+from catloader.web.http.context import (
+    MAX_ID,
+    PHOTO_NOT_FOUND,
+    local_path,
+    own_photo,
+    page_of_photo,
+    services,
+)
 from catloader.web.languages import gettext
 from catloader.web.photos.gauge import gauge
 from catloader.web.photos.history import history
@@ -120,8 +127,8 @@ def delete(id: int) -> Response:
     services().deletion.wake()
     logger.info("user %d deleted photo %d", user.id, id)
     flash(gettext("Photo moved to the bin.") if services().bin.days else gettext("Photo deleted."))
-    return redirect(url_for("gallery.photos"), 303)
+    return redirect(local_path(request.form.get("next")), 303)
 
 
 def _back_to(id: int) -> Response:
-    return redirect(url_for(".page", id=id), 303)
+    return redirect(page_of_photo(id), 303)

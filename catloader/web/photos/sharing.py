@@ -12,7 +12,7 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.accounts.sessions import current_user, without_login
-from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, own_photo, services
+from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, own_photo, page_of_photo, services
 from catloader.web.languages import gettext
 from catloader.web.photos.jpegs import jpeg_response
 from catloader.web.uploads.admission import uses_object_store
@@ -28,11 +28,11 @@ def publish(id: int) -> Response:
     own_photo(id)
     if public and services().takedowns.of_photo(id):
         flash(gettext("This photo was taken out of the public album, so it stays private."))
-        return redirect(url_for("photo.page", id=id), 303)
+        return redirect(page_of_photo(id), 303)
     services().album.publish([id], current_user().id, public=public)
     logger.info("user %d %s photo %d", current_user().id, "published" if public else "unpublished", id)
     flash(gettext("Photo published.") if public else gettext("Photo is private again."))
-    return redirect(url_for("photo.page", id=id), 303)
+    return redirect(page_of_photo(id), 303)
 
 
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/share")
@@ -53,7 +53,7 @@ def unshare(id: int) -> Response:
     if services().share_links.revoke(id, current_user().id):
         logger.info("user %d revoked the link to photo %d", current_user().id, id)
         flash(gettext("The link no longer works."))
-    return redirect(url_for("photo.page", id=id), 303)
+    return redirect(page_of_photo(id), 303)
 
 
 @blueprint.get("/s/<token>")

@@ -37,7 +37,7 @@ class UploadPlaces:
     ) -> None:
         self._free, self._crowd, self._clock = count, _CROWD * count, clock
         self._most_waiting, self._patience_s = count, patience_s
-        self._waiting = 0
+        self._line: list[object] = []
         self._changed = threading.Condition()
         self._refused_at: deque[float] = deque(maxlen=max(self._crowd, _MOST_SPREAD_S))
 
@@ -49,26 +49,30 @@ class UploadPlaces:
                 time.
         """
         with self._changed:
-            if self._free > self._waiting or self._wait():
+            if self._free > len(self._line) or self._wait():
                 self._free -= 1
                 return
         self.refuse()
 
     def _wait(self) -> bool:
-        """Return True once a place is free."""
-        if self._waiting >= self._most_waiting or self._refused_lately() >= self._crowd:
+        """Return True once a place is free for this one, the first of those that wait."""
+        if len(self._line) >= self._most_waiting or self._refused_lately() >= self._crowd:
             return False
-        self._waiting += 1
+        ticket = object()
+        self._line.append(ticket)
         try:
-            return self._changed.wait_for(lambda: self._free > 0, self._patience_s)
+            return self._changed.wait_for(
+                lambda: self._free > 0 and self._line[0] is ticket, self._patience_s
+            )
         finally:
-            self._waiting -= 1
+            self._line.remove(ticket)
+            self._changed.notify_all()
 
     def leave(self) -> None:
         """Give the place back."""
         with self._changed:
             self._free += 1
-            self._changed.notify()
+            self._changed.notify_all()
 
     def refuse(self) -> NoReturn:
         """Refuse an upload.

@@ -173,6 +173,13 @@ def test_the_export_leaves_out_a_photo_whose_object_is_that_of_another_account(
     assert f"an export lacks photo {altered}: the object store holds other bytes" in caplog.text
 
 
+def test_a_refusal_of_the_export_is_shown_as_a_page(app: Flask, anna: Person) -> None:
+    """Browsers save whatever an address with ``download`` answers, or show nothing."""
+    anna.upload_one()
+    (link,) = re.findall(r'<a [^>]*href="/account/export"[^>]*>', anna.get("/account").text)
+    assert "download" not in link
+
+
 def test_one_export_at_a_time_and_an_abandoned_one_does_not_block(app: Flask, anna: Person) -> None:
     anna.upload_one()
     eve = Person(app, "eve@example.org")

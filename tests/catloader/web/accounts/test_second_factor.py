@@ -146,7 +146,8 @@ def test_the_first_step_ends_with_the_password_the_account_and_after_ten_minutes
 
 def test_removal_needs_the_password(app: Flask, anna: Person) -> None:
     Phone(anna)
-    assert anna.post(f"{_PAGE}/remove", {"password": "wrong"}, page=_PAGE).status_code == 403
+    refused = anna.post(f"{_PAGE}/remove", {"password": "wrong"}, page=_PAGE)
+    assert (refused.status_code, refused.text.count(" autofocus")) == (403, 1)
     assert services_of(app).second_factors.of(anna.id)
     assert anna.post(f"{_PAGE}/remove", {"password": PASSWORD}, page=_PAGE).status_code == 303
     anna.log_out()

@@ -102,3 +102,12 @@ def test_expired_tokens_do_not_count_at_the_limit(engine: Engine) -> None:
     with pytest.raises(InvalidInput):
         store.add("second", user.id, "camera", ["check"], now=now, expires_at=None)
     store.add("second", user.id, "camera", ["check"], now=now + day, expires_at=None)
+
+
+def test_a_form_that_is_refused_keeps_the_choices(app: Flask, anna: Person) -> None:
+    refused = anna.post(PAGE, {**FORM, "days": "365", "password": "wrong"}).text
+    assert '<option value="365" selected>' in refused
+    assert re.findall(r'name="scope" value="([^"]+)" checked', refused) == FORM["scope"]
+    assert 'value="camera"' in refused
+    (focused,) = [tag for tag in re.findall("<input[^>]*>", refused) if " autofocus" in tag]
+    assert 'name="password"' in focused

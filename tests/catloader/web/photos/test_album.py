@@ -78,7 +78,7 @@ def test_a_selection_is_published_and_made_private(app: Flask, anna: Person) -> 
     page = anna.get("/photos").text
     assert "2 photos published. The album shows those with a cat." in page
     assert page.count(">Public</span>") == 2
-    assert Person(app).get("/album").text.count("<li>") == 2
+    assert Person(app).get("/album").text.count('<li id="photo-') == 2
     anna.post("/photos/selected", {"photo": ids, "action": "unpublish"}, page="/photos")
     assert "2 photos made private." in anna.get("/photos").text
     assert "<li>" not in Person(app).get("/album").text
@@ -165,10 +165,20 @@ def test_album_pages_lead_forward_and_back_through_all_photos(app: Flask, engine
     first, second = (re.findall(r'<a href="/album/(\d+)"', stranger.get(one).text) for one in addresses[:2])
     assert re.findall(r'<a href="/album/(\d+)"', stranger.get(back).text) == second
     assert "newer=" not in stranger.get("/album").text
-    assert stranger.get("/album?older=nonsense&newer=1").text.count("<li>") == len(first)
+    assert stranger.get("/album?older=nonsense&newer=1").text.count('<li id="photo-') == len(first)
     with writing(engine) as connection:
         connection.execute(update(photos).values(on_air=False))
     assert "No more photos." in stranger.get(addresses[1]).text
+
+
+def test_a_photo_of_the_album_leads_back_to_its_page(app: Flask, engine: Engine) -> None:
+    ids = add_photos(engine, 2 * PAGE_PHOTOS, status="cat", on_air=True)
+    stranger = Person(app)
+    for id, first in ((ids[-1], ids[-1]), (ids[-PAGE_PHOTOS], ids[-1]), (ids[5], ids[5])):
+        found = re.search(r'class="back" href="([^"]+)"', stranger.get(f"/album/{id}").text)
+        assert found
+        shown_ids = re.findall(r'<a href="/album/(\d+)"', stranger.get(found[1].partition("#")[0]).text)
+        assert (int(shown_ids[0]), str(id) in shown_ids) == (first, True)
 
 
 def _link(owner: Person, photo: int) -> str:

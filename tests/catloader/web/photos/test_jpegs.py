@@ -19,10 +19,18 @@ from catloader.store.s3.objects import ObjectStore
 from tests.support.object_stores import delete_object
 from tests.support.site import Person, jpeg, running_site, services_of
 
+_MADE_OF = {"thumbnail": ObjectKind.THUMBNAIL, "thumbnail-2x": ObjectKind.PHOTO}
 
+
+@pytest.mark.parametrize("name", _MADE_OF)
 def test_missing_objects_are_one_line_in_the_log(
-    s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    s3_server: EmbeddedS3,
+    objects: ObjectStore,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
 ) -> None:
+    kind = _MADE_OF[name]
     engine = make_engine(tmp_path / "test.sqlite3")
     migrate(engine)
     with running_site(engine, s3_server, objects, tmp_path) as app:
@@ -30,13 +38,14 @@ def test_missing_objects_are_one_line_in_the_log(
         id = anna.upload_one()
         photo = services_of(app).photos.by_id(id)
         assert photo
-        delete_object(services_of(app).objects, ObjectKind.THUMBNAIL, photo.thumbnail_key)
+        key = photo.thumbnail_key if kind == ObjectKind.THUMBNAIL else photo.photo_key
+        delete_object(services_of(app).objects, kind, key)
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
-                assert anna.get(f"/photos/{id}/thumbnail.jpg").status_code == 404
+                assert anna.get(f"/photos/{id}/{name}.jpg").status_code == 404
     engine.dispose()
     missing = [message for message in caplog.messages if "is not in the object store" in message]
-    assert missing == [f"/photos/{id}/thumbnail.jpg: the thumbnail is not in the object store"]
+    assert missing == [f"/photos/{id}/{name}.jpg: the {kind} is not in the object store"]
 
 
 def test_high_density_screens_get_the_square_in_twice_the_size(app: Flask, anna: Person) -> None:

@@ -191,3 +191,26 @@ def test_after_a_minute_the_pages_say_that_no_checker_runs(app: Flask, engine: E
     assert not any(hidden in anna.get(page).text for page in pages)
     assert check(app, Verdict.CAT) == other
     assert all(hidden in anna.get(page).text for page in pages)
+
+
+def test_acts_on_a_photo_lead_back_to_it_within_its_list(app: Flask, anna: Person) -> None:
+    photo, other = anna.upload_one(), anna.upload_one()
+    page = f"/photos/{photo}?show=waiting&sort=oldest"
+    for act in ("caption", "check", "appeal", "withdraw", "publish", "unshare"):
+        answer = anna.post(
+            f"/photos/{photo}/{act}", {"wish": "cat"}, page=page, Referer=f"http://localhost{page}"
+        )
+        assert (answer.status_code, answer.location) == (303, page), act
+    for sender in ("", f"/photos/{other}?show=waiting", "/photos"):
+        answer = anna.post(f"/photos/{photo}/caption", page=page, Referer=f"http://localhost{sender}")
+        assert answer.location == f"/photos/{photo}", sender
+
+
+def test_a_deleted_photo_leads_back_to_its_list(app: Flask, anna: Person) -> None:
+    photo, _ = anna.upload_one(), anna.upload_one()
+    page = anna.get(f"/photos/{photo}?show=waiting&sort=oldest").text
+    form = page.partition(f'action="/photos/{photo}/delete"')[2]
+    found = re.search(r'name="next" value="([^"]+)"', form)
+    assert found
+    answer = anna.post(f"/photos/{photo}/delete", {"next": unescape(found[1])}, page="/account")
+    assert answer.location.partition("#")[0] == "/photos?show=waiting&sort=oldest"

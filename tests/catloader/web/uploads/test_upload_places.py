@@ -50,7 +50,7 @@ def test_one_upload_per_place_waits_until_it_is_free(clock: _Clock) -> None:
     places.take()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(places.take)
-        while places._waiting == 0:
+        while not places._line:
             time.sleep(0.01)
         assert _refused(places) == 5  # as many wait as may
         places.leave()
@@ -92,3 +92,26 @@ def test_bodies_under_load_are_not_buffered(places: UploadPlaces, clock: _Clock)
     places.take()
     clock.now_s = 6
     assert not places.is_crowded()
+
+
+def test_no_upload_overtakes_one_that_waits(clock: _Clock) -> None:
+    places, taken = UploadPlaces(2, clock, patience_s=20), list[str]()
+    places.take()
+    places.take()
+
+    def wait() -> None:
+        places.take()
+        taken.append("the one that waited")
+        places.leave()
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
+        while not places._line:
+            time.sleep(0.01)
+        with places._changed:  # so that this one asks before the other one runs
+            places.leave()
+            places.take()
+            taken.append("a new one")
+        places.leave()
+        waiting.result(60)
+    assert taken == ["the one that waited", "a new one"]
