@@ -231,7 +231,7 @@ def test_photos_that_the_browser_cannot_keep_are_asked_for_again(page: Page) -> 
     expect(page.get_by_role("alert")).to_have_text(sentence)
 
 
-def test_text_of_an_office_program_is_pasted_into_a_caption_without_its_picture(page: Page) -> None:
+def test_text_of_an_office_program_is_pasted_into_a_caption_without_its_image(page: Page) -> None:
     register(page, "nora-pastes@example.org")
     page.wait_for_load_state()
     assert page.evaluate(_PASTE_TEXT) is False  # the browser puts it into the field

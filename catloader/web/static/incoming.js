@@ -5,7 +5,7 @@ import { gettext } from "./texts.js";
 
 const hasFiles = (transfer) => [...(transfer?.types ?? [])].includes("Files");
 
-// Office programs put a picture of the text beside it; photos that are copied have no text, or only a name.
+// Office programs put an image of the text beside it; photos that are copied have no text, or only a name.
 function isText({ target, clipboardData: { types } }) {
   return target.matches?.("input:not([type=file]), textarea") && types.includes("text/plain") && types.includes("text/html");
 }
