@@ -2,12 +2,58 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import math
 import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_CONTROL_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def available_cores() -> int:
-    """Count the cores of this process's affinity mask (containers and ``taskset`` narrow it)."""
+    """Count the cores of this process's affinity mask, at most as many as its quota of processor time allows.
+
+    ``taskset`` and cpusets narrow the mask; Docker's ``--cpus``, limits of Kubernetes and ``CPUQuota`` of
+    systemd are quotas.
+    """
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    return min(cores, quota_in_cores() or cores)
+
+
+@functools.cache
+def quota_in_cores(groups: Path = _CONTROL_GROUPS, own: Path = _OWN_GROUPS) -> int | None:
+    """Return the lowest quota of this process's control groups, rounded up; None where there is none.
+
+    Args:
+        groups: where the control groups are mounted.
+        own: the list of this process's groups.
+    """
+    quota = min(_quotas(groups, own), default=None)
+    return None if quota is None else max(1, math.ceil(quota))
+
+
+def _quotas(groups: Path, own: Path) -> Iterator[float]:
+    """Yield the quotas of the process's groups and of those above, in cores."""
+    lines = []
+    with contextlib.suppress(OSError):  # not Linux
+        lines = own.read_text().splitlines()
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):  # version 2 names no controllers
+            top = groups / controllers
+            group = top / path.lstrip("/")
+            for folder in (group, *group.parents[: len(group.parts) - len(top.parts)]):
+                yield from _quota(folder)
+
+
+def _quota(folder: Path) -> Iterator[float]:
+    for files in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):  # of version 2, of version 1
+        with contextlib.suppress(OSError, ValueError):  # no such file; "max" is not a number
+            quota, period = (int(number) for file in files for number in (folder / file).read_text().split())
+            if quota > 0 and period > 0:  # -1: no limit
+                yield quota / period
