@@ -104,11 +104,7 @@ class Workers:
             self.changed.wait_for(lambda: not any(used is model for used in self._classifying))
 
     def close(self, timeout_s: float) -> bool:
-        """Finish the running batches within ``timeout_s`` and release all other claims.
-
-        Returns:
-            True if every worker has ended.
-        """
+        """Finish running batches within ``timeout_s``, release other claims; True: every worker has ended."""
         with self.changed:
             self._closing = True
             ended = self.changed.wait_for(lambda: not (self.active or self._classifying), timeout_s)
@@ -116,9 +112,8 @@ class Workers:
         if self._heartbeat is not None:
             self._heartbeat.close()
         self._in_hand.release(unfinished)
-        for pool in (self._pool, self._fetchers):
-            if pool is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
+        for pool in filter(None, (self._pool, self._fetchers)):
+            pool.shutdown(wait=False, cancel_futures=True)
         return ended
 
     def _run(self) -> None:
@@ -192,15 +187,20 @@ class Workers:
         if self._closing or self.paused:
             return None
         try:
-            claims = list(self._queue.claim(self._batch_photos))
+            if not (claims := list(self._queue.claim(self._batch_photos))):
+                return None
         except CheckerError as error:
             self._pause("no photos could be claimed", error)
             return None
-        if not claims:
-            return None
         self._in_hand.hold(claims)
         assert self._fetchers is not None
-        return claims, self._fetchers.submit(pipeline.fetch, claims, self._source)
+        try:
+            return claims, self._fetchers.submit(pipeline.fetch, claims, self._source)
+        except RuntimeError:  # the pool was closed during the claim, or the system allows no further thread
+            self._in_hand.release(claims)
+            if self._closing:
+                return None
+            raise
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write the outcomes (step 10), or release the photos if the machine failed on all of them."""

@@ -30,6 +30,13 @@ def main(task: str, *arguments: str) -> int:
     except (ModelsError, OSError) as error:
         sys.stdout.write(f"{error}\n")
         return 1
+    except ModuleNotFoundError as error:
+        sys.stdout.write(f"{error.name} is not installed.\n")
+        return 1
+    except Exception as error:  # the top of this process, whose stderr is dropped
+        reason = " ".join(str(error).split())
+        sys.stdout.write(f"it failed with {type(error).__name__}{reason and f' ({reason})'}.\n")
+        return 1
     return 0
 
 

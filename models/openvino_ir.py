@@ -51,6 +51,11 @@ class Manifest:
         """
         return self.bin_sha256 if self.precision == "int8" else self.source_sha256
 
+    @property
+    def saturates(self) -> bool:
+        """True for int8 as earlier versions made it: sums of its products overflow without VNNI."""
+        return self.precision == "int8" and "quantisation" not in self.made
+
 
 def stem(entry: Entry, source_sha256: str, precision: str, made_with: str) -> str:
     """Return the stem of a variant's file names: different for everything that changes the outputs.

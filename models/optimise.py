@@ -124,7 +124,7 @@ def _alone(weights_dir: Path) -> Iterator[None]:
     """Let one process at a time make variants: a process that waited finds the result of the first.
 
     Raises:
-        OptimiseFailed: the folder can't be made or locked.
+        OptimiseFailed: the folder can't be made or read.
     """
     try:
         weights_dir.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,8 @@ def _alone(weights_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise OptimiseFailed(f"{weights_dir} can't be used: {error.strerror}.") from error
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # no locks here: several processes may make the same files
+            fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
         os.close(folder)

@@ -8,10 +8,16 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
-# The values of oneDNN's variable without VNNI, bf16 and AMX; the first three are without AVX-512 too.
-_PLAIN_ISAS = ("SSE41", "AVX", "AVX2", "AVX512_CORE")
 _MAX_ISA = "ONEDNN_MAX_CPU_ISA"
 _WITHOUT_AMX = "AVX512_CORE_BF16"
+_BEYOND = {
+    **dict.fromkeys(("SSE41", "AVX", "AVX2"), ("avx512", "vnni", "bf16", "amx")),
+    **dict.fromkeys(("AVX2_VNNI", "AVX2_VNNI_2"), ("avx512", "bf16", "amx")),
+    "AVX512_CORE": ("vnni", "bf16", "amx"),
+    "AVX512_CORE_VNNI": ("bf16", "amx"),
+    **dict.fromkeys((_WITHOUT_AMX, "AVX512_CORE_FP16", "AVX10_1_512"), ("amx",)),
+}
+"""Value of oneDNN's variable -> parts of the names of flags that it excludes."""
 _INSTRUCTION_SETS = {
     "AVX2": {"avx2"},
     "AVX-512": {"avx512f"},
@@ -40,13 +46,8 @@ def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
 
 def within_limit(flags: Iterable[str]) -> frozenset[str]:
     """Leave out the flags beyond ``ONEDNN_MAX_CPU_ISA``."""
-    isa = os.environ.get(_MAX_ISA, "").upper()
-    if isa == _WITHOUT_AMX:
-        flags = [flag for flag in flags if "amx" not in flag]
-    if isa in _PLAIN_ISAS:
-        beyond = ("vnni", "bf16", "amx") if isa == "AVX512_CORE" else ("vnni", "bf16", "amx", "avx512")
-        flags = [flag for flag in flags if not any(part in flag for part in beyond)]
-    return frozenset(flags)
+    beyond = _BEYOND.get(os.environ.get(_MAX_ISA, "").upper(), ())
+    return frozenset(flag for flag in flags if not any(part in flag for part in beyond))
 
 
 def leave_out_amx(cpuinfo: Path = CPUINFO) -> None:

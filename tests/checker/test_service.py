@@ -728,3 +728,25 @@ def test_close_waits_for_a_photo_that_is_being_judged(rig: Rig) -> None:
     closing.join(60)
     judging.join(60)
     assert rig.classifier.closed
+
+
+def test_photos_that_are_claimed_while_the_service_closes_are_released(rig: Rig) -> None:
+    """A slow database answers after the time-out; the photos need not wait for the end of their lease."""
+    claimed, closed = threading.Event(), threading.Event()
+
+    class Slow(RecordingQueue):
+        def claim(self, limit: int) -> list[Claim]:
+            claims = super().claim(limit)
+            if claims:
+                claimed.set()
+                assert closed.wait(60)
+            return claims
+
+    rig.queue = Slow()
+    rig.put(0)
+    service = rig.service(workers=1)
+    service.start()
+    assert claimed.wait(60)
+    service.close(0)
+    closed.set()
+    assert rig.queue.wait_until(lambda: rig.queue.status(0) == "pending", 10)

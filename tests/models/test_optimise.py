@@ -17,7 +17,7 @@ from checker.runtimes.openvino_runtime import OpenVinoClassifier
 from models import openvino_ir
 from models.errors import OptimiseFailed, WeightsMissing, WeightsRefused
 from models.optimise import _save, optimise
-from tests.support import openvino_variants
+from tests.support import openvino_variants, refusing
 from tests.support.photo_sets import PhotoSet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -222,3 +222,19 @@ def test_a_full_disk_leaves_no_part_of_a_variant(small_disk: Path) -> None:
         with pytest.raises(OptimiseFailed, match=reason):
             _save(write, manifest)
         assert not list(small_disk.iterdir())
+
+
+_MAKE_ALONE = """
+import sys
+from pathlib import Path
+from models.optimise import _alone
+with _alone(Path(sys.argv[1]) / "weights"):
+    print("made")
+"""
+
+
+@pytest.mark.skipif(not refusing.SUPPORTED, reason="numbers of the system calls are not known here")
+def test_a_file_system_without_locks_does_not_prevent_a_variant(tmp_path: Path) -> None:
+    command = refusing.command([sys.executable, "-c", _MAKE_ALONE, str(tmp_path)], flock="ENOLCK")
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("made\n", "")

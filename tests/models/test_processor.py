@@ -48,6 +48,9 @@ def test_flags_that_onednn_must_not_use_are_left_out(tmp_path: Path, monkeypatch
     assert instruction_sets(cpu_flags(cpuinfo)) == "AVX2"
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI")
     assert not saturates_int8(cpu_flags(cpuinfo))
+    assert not multiplies_bf16(cpu_flags(cpuinfo))
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2_vnni")
+    assert instruction_sets(cpu_flags(cpuinfo)) == "AVX2 VNNI"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.runtimes.selection.background import can_optimise
 from checker.runtimes.selection.select import require_rates
-from checker.runtimes.selection.variants import RuntimeRequest
+from checker.runtimes.selection.variants import RuntimeRequest, has_torch
 from models import openvino_ir
 from models.catalogue import Entry, automatic, automatic_on_disk, weights_path
 from models.errors import ModelsError
@@ -61,8 +60,8 @@ def better(subject: Subject, request: RuntimeRequest) -> Better | None:
         missing = weights_path(entry, request.weights_dir) is None
         if not missing and any(_is_there(profile, entry, request) for profile in measured):
             return None
-        if missing and entry.package is not None:
-            continue
+        if missing and (entry.package is not None or (entry.npm is not None and not has_torch())):
+            continue  # torch converts what comes from npm
         if any(_runs_in_torch(profile) for profile in measured):
             return Better(entry, fetch=missing, optimise=None)
         makeable = {profile.key.precision for profile in measured if _can_be_made(profile, entry)}
@@ -97,6 +96,8 @@ def _is_there(profile: Profile, entry: Entry, request: RuntimeRequest) -> bool:
         return False
     if profile.key.runtime == "torch":
         return _runs_in_torch(profile)
+    if not _is_supported(profile.key.precision):
+        return False
     try:
         return bool(openvino_ir.manifests(entry, request.weights_dir, profile.key.precision))
     except ModelsError:
@@ -104,8 +105,7 @@ def _is_there(profile: Profile, entry: Entry, request: RuntimeRequest) -> bool:
 
 
 def _runs_in_torch(profile: Profile) -> bool:
-    has_torch = importlib.util.find_spec("torch") is not None
-    return profile.key.runtime == "torch" and has_torch and _is_supported(profile.key.precision)
+    return profile.key.runtime == "torch" and has_torch() and _is_supported(profile.key.precision)
 
 
 def _can_be_made(profile: Profile, entry: Entry) -> bool:

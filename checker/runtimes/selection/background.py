@@ -60,6 +60,10 @@ class BackgroundTask:
             return ""
         return lines[-1] if lines else "the process for it was stopped"
 
+    def is_done(self) -> bool:
+        """Return True once it has succeeded; never waits."""
+        return self._process.poll() == 0
+
     def close(self) -> None:
         """End the child, done or not, within a second or so; it removes its unfinished files."""
         assert self._process.stdin is not None and self._process.stdout is not None

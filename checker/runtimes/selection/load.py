@@ -40,7 +40,8 @@ def load_classifier(
         workers: threads that will call the classifier at once, for OpenVINO; 0: one per core.
         cuda_graphs: record CUDA graphs on a GPU, for torch.
     Raises:
-        ModelRefused: the weights differ from the catalogue, or the device is missing; one plain sentence.
+        ModelRefused: the weights differ from the catalogue, or the device or the runtime is missing; one
+            plain sentence.
     """
     if runtime not in RUNTIMES:
         raise ModelRefused(f"There is no runtime called {runtime!r} here.")
@@ -54,7 +55,14 @@ def load_classifier(
                 precision = "fp32" if precision == "auto" else precision
                 manifest = get(entry, weights_dir or path.parent, precision)
             return OpenVinoClassifier(entry, manifest, workers=workers)
-        from checker.runtimes.torch_runtime import TorchClassifier
+        try:
+            from checker.runtimes.torch_runtime import TorchClassifier
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise ModelRefused(
+                "The torch runtime is not installed; `pip install torch` installs it."
+            ) from error
 
         return TorchClassifier(
             entry, path, device=device, precision=precision, threads=threads, cuda_graphs=cuda_graphs

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from checker.decision.operating_point import ThresholdRule, cat_point
@@ -53,6 +53,11 @@ class SelectedVariant:
         if self.not_made is not None:
             reasons.append(f"{self.not_made} is faster than {self.variant}, but is not made yet")
         return " ".join(f"{reason.removesuffix('.')}." for reason in reasons)
+
+    def once_made(self) -> SelectedVariant:
+        """Return the choice after the missing variant was made, while this one still checks."""
+        made = f"{self.not_made} is made now, and checks from the next run on"
+        return replace(self, not_made=None, refusals=(*self.refusals, made))
 
 
 def load_checker(
@@ -120,7 +125,8 @@ def _not_made(
 
 def fallback_message(refused: Variant, error: ModelRefused, used: Variant, flags: frozenset[str]) -> str:
     """Return which variant is used and why not the faster one; ``flags`` are the processor's."""
-    if refused.precision == "int8" and isinstance(error, SelfTestFailed) and saturates_int8(flags):
+    is_old = refused.manifest is not None and refused.manifest.saturates
+    if is_old and isinstance(error, SelfTestFailed) and saturates_int8(flags):
         logger.info("%s: %s", refused, error)
         return (
             f"{refused} gives different results on this processor, so {used} is used instead (slower). "

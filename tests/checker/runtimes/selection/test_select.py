@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,9 +23,10 @@ from checker.ports import Classifier
 from checker.runtimes.selection.load import load_classifier
 from checker.runtimes.selection.select import fallback_message, load_checker, select_variant
 from checker.runtimes.selection.self_test import SelfTestFailed
-from checker.runtimes.selection.variants import RuntimeRequest, Variant
-from models.catalogue import class_names
-from models.openvino_ir import manifests, write_manifest
+from checker.runtimes.selection.variants import RuntimeRequest, Variant, not_made
+from models.catalogue import Entry, class_names, entry_named
+from models.openvino_ir import Manifest, manifests, write_manifest
+from models.quantise import SETTINGS
 from tests.support import openvino_variants
 
 HOUSE_CAT = load_subject("house_cat")
@@ -169,18 +173,28 @@ def test_a_variant_that_fails_its_self_test_gives_way_and_the_last_one_refuses(
     assert "OpenVINO int8 is not used: The self-test" in caplog.text
 
 
-INT8, FP32 = Variant("openvino", "int8", None, None), Variant("torch", "fp32", None, None)
+FP32 = Variant("torch", "fp32", None, None)
+
+
+def int8_made(**made: str) -> Variant:
+    manifest = Manifest(ENTRY.name, "int8", ENTRY.preprocessing.key, ENTRY.sha256, "", "", made)
+    return Variant("openvino", "int8", manifest, None)
 
 
 def test_the_log_says_why_int8_does_not_serve() -> None:
     failed, refused = SelfTestFailed("The self-test failed."), ModelRefused("No recall.")
-    assert fallback_message(INT8, failed, FP32, frozenset({"avx2"})) == (
+    of_an_earlier_version, of_this_one = int8_made(), int8_made(quantisation=SETTINGS)
+    assert fallback_message(of_an_earlier_version, failed, FP32, frozenset({"avx2"})) == (
         "OpenVINO int8 gives different results on this processor, so torch fp32 is used instead (slower). "
         "Nothing to do."
     )
-    # With VNNI the processor is not the reason, and neither is it if the self-test did not run.
-    for error, flags in ((failed, {"avx2", "avx_vnni"}), (refused, {"avx2"})):
-        assert fallback_message(INT8, error, FP32, frozenset(flags)) == (
+    # With VNNI the processor is not the reason, nor if the self-test did not run, nor for today's int8.
+    for variant, error, flags in (
+        (of_an_earlier_version, failed, {"avx2", "avx_vnni"}),
+        (of_an_earlier_version, refused, {"avx2"}),
+        (of_this_one, failed, {"avx2"}),
+    ):
+        assert fallback_message(variant, error, FP32, frozenset(flags)) == (
             f"torch fp32 is used instead of OpenVINO int8: {error}"
         )
 
@@ -275,3 +289,72 @@ def test_the_shipped_profile_belongs_to_the_shipped_int8() -> None:
     (int8,) = (profile for profile in of_lite0 if profile["key"]["precision"] == "int8")
     assert int8["key"]["weights_sha256"] == manifest.weights_sha256
     assert manifest.source_sha256 == ENTRY.sha256
+
+
+def test_without_torch_openvino_checks_beside_a_gpu_too(
+    request_: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a bundle without torch; Windows' Linux always has the driver."""
+    write_profile(request_, "openvino", "int8", lost=0)
+    monkeypatch.setitem(sys.modules, "torch", None)  # not installed
+    add_driver_of_gpu(monkeypatch)
+    assert selected(replace(request_, device="auto")) == ("openvino", "int8", True)
+
+
+def test_torch_for_processors_is_not_imported_for_a_gpu(
+    request_: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its import would take seconds and memory."""
+    write_profile(request_, "openvino", "int8", lost=0)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(__spec__=object()))  # without the module cuda
+    version = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "2.15.0+cpu" if name == "torch" else version(name)
+    )
+    add_driver_of_gpu(monkeypatch)
+    assert selected(replace(request_, device="auto")) == ("openvino", "int8", True)
+
+
+def add_driver_of_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/dev/dxg" or exists(path))
+
+
+@pytest.mark.parametrize("runtime", ["auto", "torch"])
+def test_a_request_that_only_torch_could_run_is_refused_without_it(
+    request_: RuntimeRequest, runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_profile(request_, "torch", "fp32")
+    monkeypatch.setitem(sys.modules, "torch", None)  # not installed
+    monkeypatch.delitem(sys.modules, "checker.runtimes.torch_runtime", raising=False)
+    with pytest.raises(ModelRefused, match=r"^The torch runtime is not installed; `pip install torch`"):
+        selected(replace(request_, runtime=runtime, precision="fp32"))
+
+
+def test_bf16_without_instructions_for_it_is_no_faster_variant(
+    request_: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made by another machine that shares the folder."""
+    write_profile(request_, "torch", "fp32")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    add_bf16_manifest(request_, ENTRY)
+    choice = select_variant(ENTRY, openvino_variants.weights(), HOUSE_CAT, request_)
+    choice.classifier.close()
+    assert str(choice.variant) == "torch fp32"
+    assert "bf16" not in choice.why_not_faster
+
+
+def add_bf16_manifest(request: RuntimeRequest, entry: Entry) -> None:
+    """Write the manifest of a variant; its files are missing."""
+    request.weights_dir.mkdir(exist_ok=True)
+    path = request.weights_dir / f"{entry.name}-bf16-made.xml"
+    write_manifest(Manifest(entry.name, "bf16", entry.preprocessing.key, entry.sha256, "", "", {}, path))
+
+
+def test_damaged_weights_do_not_stop_a_variant_that_was_made_of_them(
+    request_: RuntimeRequest, tmp_path: Path
+) -> None:
+    (tmp_path / "weights.pth").write_bytes(b"damaged")
+    serving = Variant("openvino", "fp32", None, None)
+    resnet = entry_named("resnet50_v1")
+    assert list(not_made(resnet, tmp_path / "weights.pth", HOUSE_CAT, request_, serving)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -227,3 +228,28 @@ def test_the_folder_tool_refuses_it_too(
     assert folder_tool([*common, "--profiles", str(tmp_path)]) == 2
     assert "self-test" in capsys.readouterr().err
     assert folder_tool([*common, "--profiles", str(folder)]) == 0
+
+
+def test_lists_of_labels_that_differ_in_length_are_compared(classifier: Classifier, profile: Profile) -> None:
+    """The subject's best class follows the five most likely ones where it is not among them."""
+    five = profile.golden["labels"]["photo"]
+    first, *others = five.values()
+    other_classes = dict(zip(five, [*others, first], strict=True))
+    for photo, difference in ((five, None), (other_classes, "their order is wrong")):
+        labels = {**profile.golden["labels"], "photo": {**photo, "dingo": 1e-4}}
+        expectation: AbstractContextManager[object] = (
+            pytest.raises(SelfTestFailed, match=difference) if difference else nullcontext()
+        )
+        with expectation:
+            self_test(classifier, rule(changed(profile, labels=labels)))
+
+
+def test_a_class_that_changes_places_with_the_sixth_is_no_difference(
+    classifier: Classifier, profile: Profile
+) -> None:
+    """Even if an unlikely class of the subject follows the five."""
+    labels = {rendition: dict(of_one) for rendition, of_one in profile.golden["labels"].items()}
+    fifth = min(labels["photo"], key=lambda name: labels["photo"][name])
+    labels["photo"]["dingo"] = labels["photo"].pop(fifth)
+    labels["photo"]["Chihuahua"] = 1e-9
+    self_test(classifier, rule(changed(profile, labels=labels, label_tolerance=1e-4)))
