@@ -29,7 +29,8 @@ def measured_rates(record: CheckRecord | None) -> MeasuredRates | None:
     if record is None or record.cat_at is None:
         return None
     profile = profile_of(record)
-    return rates_at(profile, record.cat_at) if profile else None
+    max_fpr = services().settings.max_false_positive_rate
+    return rates_at(profile, record.cat_at, max_fpr) if profile else None
 
 
 @functools.lru_cache(maxsize=8)

@@ -33,14 +33,22 @@ def rates_within(profile: Profile, max_fpr: float) -> MeasuredRates:
     return MeasuredRates(point.target, point.recall, {**point.kinds, **of_soft})
 
 
-def rates_at(profile: Profile, cat_at: float) -> MeasuredRates | None:
+def rates_at(profile: Profile, cat_at: float, max_fpr: float = 0.0) -> MeasuredRates | None:
     """Return the rates of the threshold of one decision, for a sharp or a soft photo.
 
     None: the profile has no such threshold, because it was set by hand.
+
+    Args:
+        max_fpr: the rate in force. If several points have this threshold, the loosest one within the rate
+            counts, else the strictest: they differ in the threshold of soft photos.
     """
     # Soft photos may have been measured for lower rates than sharp ones.
     lowest = min((point.target for point in profile.cat), default=math.inf)
-    for point in (*profile.cat, *profile.soft):
-        if point.target >= lowest and math.isclose(point.threshold, cat_at, rel_tol=1e-9):
-            return rates_within(profile, point.target)
-    return None
+    targets = [
+        point.target
+        for point in (*profile.cat, *profile.soft)
+        if point.target >= lowest and math.isclose(point.threshold, cat_at, rel_tol=1e-9)
+    ]
+    if not targets:
+        return None
+    return rates_within(profile, max((one for one in targets if one <= max_fpr), default=min(targets)))

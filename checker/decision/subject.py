@@ -97,9 +97,11 @@ def _indices(entries: Any, class_names: Sequence[str], path: Path) -> tuple[int,
         if isinstance(entry, int) and not isinstance(entry, bool):
             indices.append(entry)
         elif isinstance(entry, str):
-            if entry.casefold() not in folded_names:
+            # First as it is written: a Cardigan is a dog, and a cardigan a jacket.
+            names, name = (class_names, entry) if entry in class_names else (folded_names, entry.casefold())
+            if name not in names:
                 raise ModelRefused(f"subject file {path}: {entry!r} is not an ImageNet-1k class")
-            indices.append(folded_names.index(entry.casefold()))
+            indices.append(names.index(name))
         else:
             raise ModelRefused(f"subject file {path}: {entry!r} is neither a class name nor an index")
     return tuple(indices)

@@ -23,7 +23,10 @@ _BACKGROUNDS = 64
 
 
 def background_rows(labels: Sequence[str]) -> list[int]:
-    """Return the rows of the photos that others are pasted into: at most 64, without the subject."""
+    """Return the rows of the photos that others are pasted into: at most 64, without the subject.
+
+    They are the same in all folds of a cross-validation: a head that judges one of them has seen parts of it.
+    """
     others = [row for row, label in enumerate(labels) if label == NOT_CAT]
     chosen = np.random.default_rng(_SEED).permutation(len(others))[:_BACKGROUNDS]
     return [others[place] for place in chosen]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from checker.decision.head import Doubles, sigmoid
 from checker.decision.profile import OperatingPoint, Profile
-from checker.errors import CheckerError
+from checker.errors import CheckerError, ModelRefused
 from checker.evaluation.intervals import rate, recall
 from checker.evaluation.photos import FEWEST
 from checker.evaluation.tail import (
@@ -52,8 +52,18 @@ class TooFewDecisions(CheckerError):
 
 
 def needed(targets: Sequence[float], rate: float) -> int:
-    """Return the photos that measure the loosest target within a rate."""
-    return max(FEWEST, ceil(1 / max(target for target in targets if target <= rate)))
+    """Return the photos that measure the loosest target within a rate.
+
+    Raises:
+        ModelRefused: every target is looser.
+    """
+    within = [target for target in targets if target <= rate]
+    if not within:
+        raise ModelRefused(
+            f"A rate of {rate:g} is stricter than the strictest that decisions of people can measure, "
+            f"{min(targets):g}."
+        )
+    return max(FEWEST, ceil(1 / max(within)))
 
 
 def remeasured(
@@ -68,6 +78,7 @@ def remeasured(
 
     Raises:
         TooFewDecisions: the photos can't measure these rates.
+        ModelRefused: no number of photos could.
     """
     cats, others = int(positive.sum()), int((~positive).sum())
     cats_needed = needed(FALSE_NEGATIVE_TARGETS, max_fnr)

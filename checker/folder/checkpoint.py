@@ -19,8 +19,9 @@ from checker.values import Verdict
 
 _SAME = ("model", "runtime", "precision", "profile", "subject")
 """Fields that must be those of this run: one file does not mix the verdicts of two models."""
-_THRESHOLDS = ("cat_at", "not_cat_below")
-"""The same, but for the lines of earlier versions, which lack them."""
+_THRESHOLDS = ("cat_at", "soft_cat_at", "not_cat_below")
+"""The same, but for the lines of earlier versions, which lack some of them. Two pairs of rates may differ in
+the threshold of soft photos only."""
 _START = b'{"path": '
 
 
@@ -118,7 +119,8 @@ class Checkpoint:
 def _shown(run: dict[str, Any]) -> str:
     return (
         f"{run['model']} ({run['runtime']} {run['precision']}, profile {run['profile']}, "
-        f"subject {run['subject']}, cat from {run['cat_at']}, not_cat below {run['not_cat_below']})"
+        f"subject {run['subject']}, cat from {run['cat_at']}, {run['soft_cat_at']} if soft, "
+        f"not_cat below {run['not_cat_below']})"
     )
 
 

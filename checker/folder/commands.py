@@ -95,12 +95,13 @@ def check(options: CheckOptions) -> int:
     with (
         contextlib.closing(records),
         contextlib.closing(checks),
-        _making(choice, entry, options.weights_dir),
+        _making(choice, entry, options.weights_dir) as by_now,
     ):
         status = _Status(progress, clock, skipped)
         code = _print(checks, model_info, rule, options, records=records, status=status)
+        why_not_faster = by_now().why_not_faster
     sys.stderr.write(skipped.line())
-    sys.stderr.write(report.slower_line(choice.why_not_faster))
+    sys.stderr.write(report.slower_line(why_not_faster))
     classifier.close()
     return code
 
@@ -130,13 +131,19 @@ def explain(options: ExplainOptions) -> int:
 
 
 @contextlib.contextmanager
-def _making(choice: SelectedVariant, entry: Entry, weights_dir: Path) -> Iterator[None]:
-    """Make a missing faster variant in the background, for the next run if this one lasts long enough."""
-    if choice.not_made is None:
-        yield
+def _making(
+    choice: SelectedVariant, entry: Entry, weights_dir: Path
+) -> Iterator[Callable[[], SelectedVariant]]:
+    """Make a missing faster variant in the background, for the next run if this one lasts long enough.
+
+    Yields:
+        A function that returns the choice, with the variant made or still missing.
+    """
+    if (missing := choice.not_made) is None:
+        yield lambda: choice
         return
-    with contextlib.closing(BackgroundTask.optimise(entry.name, choice.not_made.precision, weights_dir)):
-        yield
+    with contextlib.closing(BackgroundTask.optimise(entry.name, missing.precision, weights_dir)) as task:
+        yield lambda: choice.once_made() if task.is_done() else choice
 
 
 def _print(

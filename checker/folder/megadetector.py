@@ -45,8 +45,8 @@ class BatchResults:
         self._path = path
         self._folder = _common_folder(paths)
         self._model_info, self._rule = model_info, rule
-        # Rounded down: a score that reaches the threshold must reach it when both are rounded.
-        self._cat_at = round(math.floor(rule.thresholds.cat_at / _STEP) * _STEP, _DIGITS)
+        self._cat_at = _rounded_down(rule.thresholds.cat_at)
+        self._below_cat_at = round(self._cat_at - _STEP, _DIGITS)
         # A name that no other run and no file of the user has; hidden, so that walks leave it out.
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
@@ -101,7 +101,7 @@ class BatchResults:
         score = float(row["score"])
         if row["verdict"] == Verdict.CAT:
             return score
-        return min(score, round(self._cat_at - _STEP, _DIGITS))
+        return min(score, self._below_cat_at)
 
     def _info(self) -> dict[str, Any]:
         info = self._model_info
@@ -111,10 +111,18 @@ class BatchResults:
             "detection_completion_time": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
             "detector_metadata": {
                 "typical_detection_threshold": self._cat_at,
-                "conservative_detection_threshold": self._rule.thresholds.not_cat_below,
+                # A wild feline is unsure even if the rates leave no band between the two thresholds.
+                "conservative_detection_threshold": min(
+                    _rounded_down(self._rule.thresholds.not_cat_below), self._below_cat_at
+                ),
                 "profile": self._rule.profile_id,
             },
         }
+
+
+def _rounded_down(threshold: float) -> float:
+    """Round a threshold so that a score that reaches it still does when the score is rounded."""
+    return round(math.floor(threshold / _STEP) * _STEP, _DIGITS)
 
 
 def _common_folder(paths: Sequence[str]) -> str:

@@ -52,8 +52,11 @@ class Progress:
         if not self._is_terminal:
             return
         if self._bar is None:
-            from tqdm import tqdm
-
+            try:
+                from tqdm import tqdm
+            except ModuleNotFoundError:  # without a bar then
+                self._is_terminal = False
+                return
             size = shutil.get_terminal_size()
             self._bar = tqdm(
                 initial=1,  # its time was spent before the clock started

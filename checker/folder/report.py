@@ -67,6 +67,7 @@ def run_fields(model_info: ModelInfo, rule: ThresholdRule) -> Row:
         "precision": model_info.precision,
         "device": model_info.device,
         "cat_at": round(rule.thresholds.cat_at, 6),
+        "soft_cat_at": round(rule.thresholds.soft_cat_at, 6),
         "not_cat_below": round(rule.thresholds.not_cat_below, 6),
     }
 

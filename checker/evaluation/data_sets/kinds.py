@@ -37,15 +37,15 @@ def imagenet_wnids() -> tuple[str, ...]:
 
 @functools.cache
 def _indices() -> dict[str, int]:
-    """WordNet ID or class name -> index."""
-    names = [*map(normalised, class_names()), *imagenet_wnids()]
+    """WordNet ID or class name -> index; a name as it is written comes before another in lower case."""
+    names = [*map(normalised, class_names()), *class_names(), *imagenet_wnids()]
     return {name: number % len(class_names()) for number, name in enumerate(names)}
 
 
 def imagenet_class(name: str) -> int | None:
     """Return the index of an ImageNet class by its WordNet ID, its name, or both (``n02123045_tabby``)."""
     wnid = _WNID.match(name)
-    return _indices().get(wnid[1] if wnid else normalised(name))
+    return _indices().get(wnid[1] if wnid else name, _indices().get(normalised(name)))
 
 
 def label_of_class(name: str, cat_classes: frozenset[str] = frozenset()) -> tuple[str, str | None]:

@@ -20,3 +20,11 @@ def test_soft_photos_have_rates_where_sharp_ones_were_measured_for_fewer_targets
     soft = tuple(replace(point, threshold=1.0) for point in _PROFILE.soft)
     profile = replace(_PROFILE, cat=_PROFILE.cat[2:], soft=soft)
     assert rates_at(profile, 1.0) == rates_within(profile, _PROFILE.cat[2].target)
+
+
+def test_of_several_points_with_one_threshold_the_rate_in_force_decides() -> None:
+    """resnet50_v1 has the same threshold for 1 % and 2 %, and different ones for soft photos."""
+    profile = load_profile(SHIPPED_PROFILES / "resnet50_v1-openvino-int8-house_cat.json")
+    threshold = next(point.threshold for point in profile.cat if point.target == 0.01)
+    for max_fpr, target in ((0.0, 0.01), (0.01, 0.01), (0.02, 0.02), (0.03, 0.02)):
+        assert rates_at(profile, threshold, max_fpr) == rates_within(profile, target)

@@ -38,6 +38,14 @@ def test_subject_file_accepts_names_and_indices(tmp_path: Path) -> None:
     assert load_subject(str(path), class_names()) == Subject("big_cat", (283, 291, 292), (281,))
 
 
+def test_two_classes_whose_names_differ_in_case_only_are_told_apart(tmp_path: Path) -> None:
+    """A dog and a jacket."""
+    path = tmp_path / "cardigans.toml"
+    for name, index in (("Cardigan", 264), ("cardigan", 474)):
+        path.write_text(f'classes = ["{name}"]\n')
+        assert load_subject(str(path)).classes == (index,)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -11,6 +11,7 @@ import pytest
 from checker.decision.head import Doubles, sigmoid
 from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
 from checker.decision.profile import Profile, load_profile, profile_from_json
+from checker.errors import ModelRefused
 from checker.evaluation.decided import KIND, Flags, TooFewDecisions, remeasured
 
 _NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -70,3 +71,8 @@ def test_the_recall_that_int8_loses_is_kept_as_measured(base: Profile) -> None:
     profile = _remeasured(replace(base, fp32_recall={0.01: point.recall.rate + 0.003}), 2000, 2000)
     (new,) = (point for point in profile.cat if point.target == 0.01)
     assert profile.fp32_recall == {0.01: pytest.approx(new.recall.rate + 0.003, abs=1e-4)}
+
+
+def test_a_rate_that_no_number_of_photos_can_measure_is_refused(base: Profile) -> None:
+    with pytest.raises(ModelRefused, match=r"A rate of 0\.001 is stricter than the strictest .*, 0\.005\."):
+        _remeasured(base, 2000, 2000, rate=0.001)

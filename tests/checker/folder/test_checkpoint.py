@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
+from checker.decision.profile import load_profile
 from checker.folder.checkpoint import CannotResume, Checkpoint
-from checker.folder.report import Row, json_line
+from checker.folder.report import Row, json_line, run_fields
+from checker.values import ModelInfo
+from models.catalogue import class_names
 
 RUN = {
     "model": "m",
@@ -18,6 +22,7 @@ RUN = {
     "profile": "p",
     "subject": "house_cat",
     "cat_at": 0.4,
+    "soft_cat_at": 0.9,
     "not_cat_below": 0.02,
 }
 
@@ -66,10 +71,11 @@ def test_a_line_that_was_cut_off_at_any_byte_is_removed(tmp_path: Path) -> None:
 
 
 def test_lines_of_versions_without_thresholds_are_accepted(tmp_path: Path) -> None:
-    old = {field: value for field, value in row("a.jpg").items() if field not in ("cat_at", "not_cat_below")}
-    checkpoint = Checkpoint(written(tmp_path / "v", old), RUN)
-    assert "a.jpg" in checkpoint
-    checkpoint.close()
+    for missing in ({"soft_cat_at"}, {"cat_at", "soft_cat_at", "not_cat_below"}):
+        old = {field: value for field, value in row("a.jpg").items() if field not in missing}
+        checkpoint = Checkpoint(written(tmp_path / "v", old), RUN)
+        assert "a.jpg" in checkpoint
+        checkpoint.close()
 
 
 def test_a_name_that_is_not_utf_8_is_recognised_by_its_bytes(tmp_path: Path) -> None:
@@ -88,11 +94,12 @@ def test_a_name_that_is_not_utf_8_is_recognised_by_its_bytes(tmp_path: Path) -> 
         ("[]\n", "line 1, is not a line of --json"),
         (
             json_line(row("a.jpg", profile="q")),
-            r"has verdicts of m \(torch fp32, profile q, subject house_cat, cat from 0\.4, "
+            r"has verdicts of m \(torch fp32, profile q, subject house_cat, cat from 0\.4, 0\.9 if soft, "
             r"not_cat below 0\.02\), and this run would use m \(torch fp32, profile p, subject house_cat, ",
         ),
         (json_line(row("a.jpg")) + json_line(row("b.jpg", subject="dog")), "subject dog"),
         (json_line(row("a.jpg", cat_at=0.8)), r"cat from 0\.8, .* this run would use .* cat from 0\.4"),
+        (json_line(row("a.jpg", soft_cat_at=0.7)), r"0\.7 if soft, .* this run would use .* 0\.9 if soft"),
         (json_line(row("a.jpg", not_cat_below=0.1)), r"below 0\.1\), and this run would use .* below 0\.02"),
         ("notes without a line end", "line 1, is not a line of --json"),
         (json_line(row("a.jpg")) + '{"a": 1}', "line 2, is not a line of --json"),
@@ -130,3 +137,20 @@ def test_a_file_that_another_run_uses_is_refused(tmp_path: Path) -> None:
         Checkpoint(path, RUN)
     first.close()
     Checkpoint(path, RUN).close()
+
+
+def test_a_run_with_other_rates_is_refused_even_if_only_soft_photos_are_judged_otherwise(
+    tmp_path: Path,
+) -> None:
+    """The thresholds of resnet50_v1 for 1 % and 2 % differ for soft photos only."""
+    profile = load_profile(SHIPPED_PROFILES / "resnet50_v1-openvino-int8-house_cat.json")
+    info = ModelInfo(profile.model, profile.key.weights_sha256, "openvino", "int8", "cpu")
+    first, second = (
+        run_fields(info, ThresholdRule(profile.key.subject, class_names(), profile=profile, max_fpr=rate))
+        for rate in (0.01, 0.02)
+    )
+    assert first["cat_at"] == second["cat_at"]
+    path = written(tmp_path / "v", row("a.jpg", **first))
+    Checkpoint(path, first).close()
+    with pytest.raises(CannotResume, match="choose another file"):
+        Checkpoint(path, second)

@@ -120,3 +120,15 @@ def test_other_files_beside_it_stay_and_half_a_file_does_not(
     BatchResults(tmp_path / "md.json", [str(tmp_path)], INFO, thresholds).discard()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["md.json", "md.json.part", "taken"]
     assert (tmp_path / "md.json").read_text() == whole
+
+
+def test_a_wild_feline_is_unsure_even_if_the_thresholds_are_equal(
+    tmp_path: Path, rule: ThresholdRule
+) -> None:
+    """As with a high rate of cats that may be ruled out."""
+    equal = rule.with_thresholds(Thresholds(cat_at=CAT_AT, not_cat_below=CAT_AT))
+    content = written(tmp_path, equal, [row(tmp_path / "a.jpg", "unsure", 0.99)])
+    at = content["info"]["detector_metadata"]
+    (detection,) = content["images"][0]["detections"]
+    confidence = detection["conf"]
+    assert at["conservative_detection_threshold"] <= confidence < at["typical_detection_threshold"]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
 from collections.abc import Iterator
+
+import pytest
 
 from checker.folder.progress import Clock, Progress
 
@@ -67,3 +70,13 @@ def test_the_clock_starts_when_the_first_file_is_taken() -> None:
     first_s = clock.seconds()
     assert list(taken) == ["b.jpg"]
     assert first_s <= clock.seconds() <= time.monotonic() - found_s[0]
+
+
+def test_without_tqdm_there_is_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", None)  # not installed
+    terminal = Terminal()
+    progress = Progress(terminal, lambda: 18)
+    for _ in range(2):
+        progress.advance()
+    progress.close()
+    assert terminal.getvalue() == ""

@@ -37,7 +37,7 @@ def test_fields_of_a_row_describe_file_and_decision(
     cat, broken = _rows(loaded, rule, PHOTOS / "chelsea.png", tmp_path / "broken.jpg")
     assert set(cat) == set(broken) == {
         "path", "verdict", "score", "subject", "wild_feline", "calibrated", "profile", "model", "runtime",
-        "precision", "device", "cat_at", "not_cat_below", "labels", "ms", "error",
+        "precision", "device", "cat_at", "soft_cat_at", "not_cat_below", "labels", "ms", "error",
     }  # fmt: skip
     assert (cat["verdict"], cat["error"], cat["subject"]) == ("cat", None, "house_cat")
     assert (cat["calibrated"], cat["profile"]) == (False, "uncalibrated")
@@ -47,8 +47,9 @@ def test_fields_of_a_row_describe_file_and_decision(
         "fp32",
         "cpu",
     )
-    assert (cat["cat_at"], cat["not_cat_below"]) == tuple(
-        pytest.approx(one, abs=1e-6) for one in (rule.thresholds.cat_at, rule.thresholds.not_cat_below)
+    at = rule.thresholds
+    assert (cat["cat_at"], cat["soft_cat_at"], cat["not_cat_below"]) == tuple(
+        pytest.approx(one, abs=1e-6) for one in (at.cat_at, at.soft_cat_at, at.not_cat_below)
     )
     assert 0.5 < cat["score"] <= 1
     assert cat["ms"] > 0

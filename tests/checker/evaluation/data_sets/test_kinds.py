@@ -14,6 +14,8 @@ from models.catalogue import class_names
         ("tiger cat", 282),
         ("Toilet_Tissue", 999),
         ("crane", 517),  # not the bird
+        ("Cardigan", 264),  # the dog
+        ("cardigan", 474),
         ("n99999999", None),
         ("cats", None),
     ],
