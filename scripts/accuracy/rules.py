@@ -22,7 +22,8 @@ OTHERS = {
     "threshold 0.3, as PhotoPrism uses, on this model": 0.3,
     "threshold 0.1, as Nextcloud Recognize uses, on this model": 0.1,
 }
-"""Name -> confidence that at least one class of the subject must reach on the photo."""
+"""Name -> confidence that at least one class of the subject must reach in the photo's window that looks most
+like the subject."""
 TOP_1 = "most likely class is a cat"
 
 

@@ -27,7 +27,7 @@ ON_GPU = (
 PACKAGES = {
     "transformers": ("transformers",),
     "onnxruntime": ("onnxruntime", "onnxscript"),
-    "openvino-int8": ("nncf",),
+    **dict.fromkeys(("openvino-int8", f"openvino-int8{WHOLE}"), ("nncf",)),
     **dict.fromkeys((f"torch-fp16-{NVJPEG}", f"torch-fp16-{NVJPEG}{WHOLE}"), ("torchcodec",)),
 }
 """Packages of ``requirements-bench.txt``, by the variant that needs them."""

@@ -6,6 +6,7 @@ convolutions only), and the fastest of several runs, since other load can only s
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def _measured(core: Any, chain: Chain, hint: str, seconds: float) -> float:
     config = {"NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores, "INFERENCE_PRECISION_HINT": hint}
     compiled = core.compile_model(model, "CPU", {**config, "ENABLE_CPU_PINNING": False})
     values = np.random.default_rng(1).random(tuple(model.input(0).shape), dtype=np.float32)
-    best_s = [float("inf")] * cores
+    best_s = [math.inf] * cores
     start_together = threading.Barrier(cores)
 
     def run(worker: int) -> None:
@@ -57,9 +58,9 @@ def _measured(core: Any, chain: Chain, hint: str, seconds: float) -> float:
         request.infer([values], share_inputs=True)
         start_together.wait()
         until_s = time.perf_counter() + seconds
-        while (started_s := time.perf_counter()) < until_s:
-            request.infer([values], share_inputs=True, share_outputs=True)
-            best_s[worker] = min(best_s[worker], time.perf_counter() - started_s)
+        best_s[worker] = fastest_s(
+            lambda: request.infer([values], share_inputs=True, share_outputs=True), until_s
+        )
 
     threads = [threading.Thread(target=run, args=(worker,)) for worker in range(cores)]
     for thread in threads:
@@ -67,6 +68,23 @@ def _measured(core: Any, chain: Chain, hint: str, seconds: float) -> float:
     for thread in threads:
         thread.join()
     return sum(operations / 1e9 / time_s for time_s in best_s)
+
+
+def fastest_s(
+    run: Callable[[], object], until_s: float, clock_s: Callable[[], float] = time.perf_counter
+) -> float:
+    """Run until a time of the clock; return the shortest duration of a run.
+
+    A run that ends later counts only if it is the first: the other cores may be idle by then, and a core
+    whose neighbours are idle is faster than all of them together.
+    """
+    best_s = math.inf
+    while (started_s := clock_s()) < until_s:
+        run()
+        ended_s = clock_s()
+        if ended_s <= until_s or math.isinf(best_s):
+            best_s = min(best_s, ended_s - started_s)
+    return best_s
 
 
 def _products(openvino: Any, precision: str) -> Chain:

@@ -16,8 +16,8 @@ from checker.evaluation.provenance import ROOT
 from scripts.command_line import CannotRun
 from scripts.speed import photos
 from scripts.speed.gpu import utilisation
-from scripts.speed.names import OTHERS
-from scripts.speed.peaks import peaks
+from scripts.speed.names import CATLOADER, ON_GPU, OTHERS, PACKAGES, WHOLE, WHOLE_PHOTO
+from scripts.speed.peaks import fastest_s, peaks
 from scripts.speed.process import VariantProcess
 from scripts.speed.report import as_text
 from scripts.speed.targets import ratios, targets
@@ -157,6 +157,20 @@ def test_the_arithmetic_limit_is_higher_for_int8_than_for_fp32() -> None:
 
     assert limits["fp32"] > 1
     assert limits.get("int8", float("inf")) > limits["fp32"]
+
+
+def test_a_run_that_ends_after_the_time_is_not_the_fastest() -> None:
+    """The other cores may be idle by then. The only run counts in any case."""
+    for times_s, expected_s in (([0, 3, 3, 5, 5, 6.5, 7], 2), ([0, 7, 7], 7)):
+        assert fastest_s(lambda: None, 6, iter(times_s).__next__) == expected_s
+
+
+@pytest.mark.parametrize("name", [name for name in (*WHOLE_PHOTO, *ON_GPU) if name.endswith(WHOLE)])
+def test_a_variant_for_whole_photos_needs_the_packages_of_the_same_one_for_squares(name: str) -> None:
+    """It is left out if they are missing, and does not end the run."""
+    square = name.removesuffix(WHOLE)
+    assert square in (*CATLOADER, *ON_GPU)
+    assert PACKAGES.get(name) == PACKAGES.get(square)
 
 
 def test_without_a_gpu_a_run_that_requests_one_measures_the_cpu_and_says_so(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from checker.decision.subject import Subject
 from checker.evaluation.provenance import ROOT, provenance
 from checker.evaluation.statistics import Doubles
 from checker.values import ModelInfo
+from models.catalogue import Preprocessing
 from scripts.accuracy.scores.scores import PhotoScore
 
 CODE = (
@@ -39,10 +40,18 @@ CODE = (
 class ScoreCache:
     """The cached scores of one variant. Only one process may write at a time."""
 
-    def __init__(self, folder: Path, info: ModelInfo, profile: Profile | None, subject: Subject) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        info: ModelInfo,
+        preprocessing: Preprocessing,
+        profile: Profile | None,
+        subject: Subject,
+    ) -> None:
         machine = provenance()["machine"]
         key = {
             "model": {**asdict(info), "versions": dict(info.versions)},
+            "preprocessing": preprocessing.key,
             "profile": profile.profile_id if profile else None,
             "subject": asdict(subject),
             "processor": [machine["processor"], machine["instructions"]],

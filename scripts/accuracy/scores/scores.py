@@ -31,9 +31,9 @@ class PhotoScore:
     wild: bool
     """The photo looks like a wild feline."""
     best: float
-    """Confidence of the most likely class of the subject, on the whole photo."""
+    """Confidence of the most likely class of the subject, in the photo's window that looks most like it."""
     top: int
-    """The most likely class of all, on the whole photo."""
+    """The most likely class of all in that window."""
     renditions_sha256: str
     facts: Facts
 

@@ -63,9 +63,10 @@ class Scorer:
 
     def __post_init__(self) -> None:
         info = self.info
-        key = ProfileKey.of(info, self.classifier.preprocessing, self.subject)
+        preprocessing = self.classifier.preprocessing
+        key = ProfileKey.of(info, preprocessing, self.subject)
         self.profile = find_profile(key, self.profile_folders)
-        self.cache = ScoreCache(self.cache_folder, info, self.profile, self.subject)
+        self.cache = ScoreCache(self.cache_folder, info, preprocessing, self.profile, self.subject)
 
     @property
     def info(self) -> ModelInfo:

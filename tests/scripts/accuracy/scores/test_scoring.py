@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -111,6 +112,18 @@ def test_another_profile_or_photo_is_measured_again(classifier: Classifier, tmp_
         uncalibrated.score(unread(PHOTOS[:1]))
     with pytest.raises(AssertionError, match="read again"):
         scorer(classifier, tmp_path).score(unread(PHOTOS[1:2]))
+
+
+def test_another_preprocessing_is_measured_again(classifier: Classifier, tmp_path: Path) -> None:
+    """Without a profile nothing else tells the two apart."""
+    bilinear = replace(classifier.preprocessing, interpolation="bilinear")
+    other = cast(
+        Classifier,
+        SimpleNamespace(model_info=classifier.model_info, preprocessing=bilinear, run=classifier.run),
+    )
+    Scorer(classifier, HOUSE_CAT, [], tmp_path, True).score(PHOTOS[:1])
+    with pytest.raises(AssertionError, match="read again"):
+        Scorer(other, HOUSE_CAT, [], tmp_path, True).score(unread(PHOTOS[:1]))
 
 
 @pytest.mark.parametrize("pattern", CODE)
