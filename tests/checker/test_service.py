@@ -6,12 +6,14 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from checker.errors import (
+    CheckerError,
     ClassifierFailed,
     ModelRefused,
     NotReady,
@@ -20,8 +22,11 @@ from checker.errors import (
     StoreUnavailable,
 )
 from checker.pipeline import LoadedModel
+from checker.pixels.decode import decode_each
 from checker.service import CheckerService, Successors
-from checker.values import INPUTS_PER_PHOTO, Claim, Outcome, Rendition
+from checker.values import INPUTS_PER_PHOTO, Claim, Outcome, Pixels, Rendition
+from checker.workers import Workers
+from models.catalogue import Preprocessing
 from models.errors import WeightsMissing
 from tests.support.fakes import FaultySource, RecordingQueue, StubClassifier, StubRule, claim_of, photo
 from tests.support.interrupts import ctrl_c_when_locked
@@ -105,10 +110,11 @@ def test_drain_checks_every_pending_photo_once_and_counts_them(rig: Rig) -> None
 
 
 @pytest.mark.timeout(60)
-def test_ctrl_c_while_drain_acquires_its_lock_keeps_the_workers_running(rig: Rig) -> None:
+@pytest.mark.parametrize("skip", [0, 1], ids=["to wake the workers", "to wait for them"])
+def test_ctrl_c_while_drain_acquires_its_lock_keeps_the_workers_running(rig: Rig, skip: int) -> None:
     rig.put(*range(23))
     rig.classifier.gate = threading.Event()
-    with pytest.raises(KeyboardInterrupt), ctrl_c_when_locked("drain", rig.classifier.gate.set):
+    with pytest.raises(KeyboardInterrupt), ctrl_c_when_locked("drain", rig.classifier.gate.set, skip=skip):
         rig.service().drain()
     assert rig.queue.finished(23)
 
@@ -126,6 +132,37 @@ def test_start_checks_the_backlog_and_wake_checks_new_photos(rig: Rig) -> None:
         service.wake()
     assert rig.queue.finished(12)
     assert numbers(rig) == list(range(12))
+
+
+def test_batches_and_workers_are_as_many_as_asked_for(rig: Rig) -> None:
+    rig.put(*range(9))
+    rig.classifier.gate = threading.Event()
+    begun = threading.Semaphore(0)
+    rig.queue.fails = lambda name: begun.release() if name == "begin" else None
+    rig.service(workers=3, batch_photos=2).start()
+    for _ in range(3):
+        assert begun.acquire(timeout=30)
+    assert not begun.acquire(timeout=0.1), "a fourth worker"
+    rig.classifier.gate.set()
+    assert rig.queue.finished(9)
+    assert max(rig.classifier.batches) == 2 * INPUTS_PER_PHOTO
+
+
+def test_photos_of_the_queue_and_others_are_decoded_by_the_given_decoder(rig: Rig) -> None:
+    decoded: list[int] = []
+
+    def decode(
+        photos: Sequence[Mapping[Rendition, bytes]], preprocessing: Preprocessing
+    ) -> Iterator[Pixels | CheckerError]:
+        decoded.append(len(photos))
+        return decode_each(photos, preprocessing)
+
+    rig.put(0, 1)
+    service = CheckerService(rig.queue, rig.source, rig.load, decode=decode, workers=1)
+    rig.services.append(service)
+    assert service.drain() == 2
+    service.judge(dict.fromkeys(Rendition, photo(0)))
+    assert decoded == [2, 1]
 
 
 def test_wake_up_just_before_a_worker_goes_idle_is_not_lost(rig: Rig) -> None:
@@ -383,6 +420,52 @@ def test_sweep_retries_after_a_store_outage_and_logs_it_once(
     assert warnings == ["1 photo released; trying again at every sweep: S3 does not answer"]
 
 
+def test_a_wake_up_does_not_end_the_pause_of_workers_that_are_not_idle_yet(rig: Rig) -> None:
+    """While the store is away, each upload would lead to another failing batch."""
+    rig.put(*range(8))
+    workers, model = Workers(rig.queue, rig.source, workers=1, batch_photos=4), rig.load()
+    calls: list[str] = []
+
+    def wake() -> None:
+        with workers.changed:
+            workers.wake(model)
+
+    def fail(name: str) -> None:
+        calls.append(name)
+        if calls == ["claim", "claim"]:
+            raise StoreUnavailable("the database is away")
+        if name == "begin":
+            wake()
+
+    rig.queue.fails = fail
+    wake()
+    with workers.changed:
+        assert workers.changed.wait_for(lambda: workers.active == 0, 60)
+    assert calls == ["claim", "claim", "begin", "finish"]
+    assert len(rig.queue.ids("pending")) == 4
+    assert workers.close(60)
+
+
+def test_photos_that_cannot_be_released_wait_for_the_end_of_their_lease(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.put(0, error=StoreUnavailable("S3 does not answer"))
+
+    def fail(name: str) -> None:
+        if name == "release":
+            raise StoreUnavailable("the database is away")
+
+    rig.queue.fails = fail
+    service = rig.service(workers=1)
+    assert service.drain() == 0
+    assert "1 photo kept until the lease ends: the database is away" in caplog.messages
+    assert service.state()["photos_in_hand"] == 0, "or the heartbeat would keep renewing its lease"
+    rig.queue.fails = lambda _: None
+    rig.source.errors.clear()
+    rig.queue.advance(rig.queue.lease_s + 1)
+    assert service.drain() == 1
+
+
 def test_store_error_of_one_photo_does_not_stop_the_others(rig: Rig) -> None:
     rig.put(0, 1)
     rig.put(2, error=StoreUnavailable("that shard is down"))
@@ -437,11 +520,12 @@ def test_outcome_after_the_lease_is_not_counted(rig: Rig) -> None:
     rig.put(0, 1)
     rig.classifier.gate = threading.Event()
     service = rig.service(workers=1)
-    service.start()
-    assert rig.classifier.running.wait(60)
-    rig.queue.delete(0)  # as with an expired lease, the claim no longer holds
-    rig.classifier.gate.set()
-    assert rig.queue.finished(1)
+    with ThreadPoolExecutor(1) as pool:
+        drained = pool.submit(service.drain)
+        assert rig.classifier.running.wait(60)
+        rig.queue.delete(0)  # as with an expired lease, the claim no longer holds
+        rig.classifier.gate.set()
+        assert drained.result(60) == 1
     assert service.drain() == 0
     assert len(rig.queue.log) == 1
 
@@ -558,11 +642,37 @@ def test_close_is_quick_when_idle_and_may_be_repeated(rig: Rig) -> None:
     assert rig.queue.log == []
 
 
-def test_closed_checker_does_not_start(rig: Rig) -> None:
+def test_closed_checker_starts_no_thread_and_claims_nothing(rig: Rig) -> None:
+    before = set(threading.enumerate())
+    rig.put(0)
     service = rig.service()
     service.close()
     service.start()
     assert service._thread is None
+    assert service.drain() == 0
+    assert set(threading.enumerate()) <= before
+    assert rig.queue.claims == 0
+
+
+def test_close_waits_for_the_last_look_at_the_queue(rig: Rig) -> None:
+    """The caller closes the database next."""
+    looking, looked = threading.Event(), threading.Event()
+
+    class Slow(RecordingQueue):
+        def next_due_s(self) -> float | None:
+            looking.set()
+            while service.state()["state"] != "closed":
+                looked.wait(0.01)
+            looked.wait(0.1)  # longer than a close that does not wait
+            looked.set()
+            return None
+
+    rig.queue = Slow()
+    service = rig.service()
+    service.start()
+    assert looking.wait(60)
+    service.close(60)
+    assert looked.is_set()
 
 
 def test_close_before_the_model_is_loaded(rig: Rig) -> None:

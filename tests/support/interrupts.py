@@ -12,7 +12,7 @@ from typing import Any
 
 
 @contextmanager
-def ctrl_c_when_locked(function: str, first: Callable[[], object]) -> Iterator[None]:
+def ctrl_c_when_locked(function: str, first: Callable[[], object], *, skip: int = 0) -> Iterator[None]:
     """Raise SIGINT whenever this thread has acquired a condition's lock and not yet entered its block.
 
     An interrupt that is raised there leaves the lock acquired.
@@ -20,14 +20,19 @@ def ctrl_c_when_locked(function: str, first: Callable[[], object]) -> Iterator[N
     Args:
         function: the name of the function that acquires the lock.
         first: called when it is acquired, before SIGINT.
+        skip: acquisitions without SIGINT, before the first one with it.
     """
+    left = skip
 
     def profile(frame: FrameType, event: str, _: Any) -> None:
+        nonlocal left
         if event == "return" and frame.f_code is threading.Condition.__enter__.__code__:
             caller = frame.f_back
             if caller is not None and caller.f_code.co_name == function:
-                first()
-                signal.raise_signal(signal.SIGINT)
+                left -= 1
+                if left < 0:
+                    first()
+                    signal.raise_signal(signal.SIGINT)
 
     before = sys.getprofile()
     sys.setprofile(profile)
