@@ -14,7 +14,7 @@ from catloader.demo.client import until
 
 _ROOT = Path(__file__).parents[3]
 _SITE = """
-import os, socket, sys
+import logging, os, socket, sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,14 +31,20 @@ def make():
             raise StartupError(reason)
         raise OSError("no memory for another process")
     app = Flask("site")
+    app.get("/healthz", endpoint="healthz")(lambda: "")
     app.get("/pid")(lambda: str(os.getpid()))
-    return app, SimpleNamespace(start=lambda: None, close=lambda: None)
+    return app, SimpleNamespace(start=lambda: None, close=lambda: print("closed", flush=True))
 
 
+def announce(url, services):
+    print("announced", url, flush=True)
+
+
+logging.basicConfig(format="THE SITE'S LOG %(message)s")
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 limits = TimeLimits(stalled_s=10, head_s=10, body_bytes_per_s=1)
-server = Server(listener, make, lambda *_: None, processes=1, threads=2, connections=100, limits=limits)
+server = Server(listener, make, announce, processes=1, threads=2, connections=100, limits=limits)
 sys.exit(server.run())
 """
 
@@ -52,6 +58,21 @@ def test_a_variable_of_gunicorn_does_not_prevent_the_start() -> None:
     assert (done.stdout, done.stderr) == ("Server\n", "")
 
 
+_DESCRIPTORS = """
+import resource
+from catloader.server.worker import _within_descriptors
+for most in (4096, 600, 310):  # in this order: only root may raise it again
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(400, most), most))
+    print(_within_descriptors(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+def test_connections_fit_into_the_files_that_the_process_may_open() -> None:
+    command = [sys.executable, "-c", _DESCRIPTORS]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "1000 3300\n100 600\n8 310\n"
+
+
 def _pid(url: str) -> int:
     try:
         return int(requests.get(url, timeout=1).text)
@@ -60,6 +81,7 @@ def _pid(url: str) -> int:
 
 
 def test_site_survives_a_web_process_that_cannot_start(tmp_path: Path) -> None:
+    """It is announced once, and gunicorn's words about it are lines of the site's log."""
     trouble, log = tmp_path / "trouble", tmp_path / "log"
     with (
         log.open("w") as errors,
@@ -73,7 +95,9 @@ def test_site_survives_a_web_process_that_cannot_start(tmp_path: Path) -> None:
     ):
         try:
             assert site.stdout
-            url = f"http://127.0.0.1:{int(site.stdout.readline())}/pid"
+            address = f"http://127.0.0.1:{int(site.stdout.readline())}"
+            url = f"{address}/pid"
+            assert site.stdout.readline() == f"announced {address}\n"
             for _ in until(60, "The site did not start"):
                 if first := _pid(url):
                     break
@@ -86,9 +110,14 @@ def test_site_survives_a_web_process_that_cannot_start(tmp_path: Path) -> None:
             for _ in until(60, "No other process answered"):
                 if _pid(url) not in (0, first):
                     break
+            for _ in range(20):  # time in which the second process would announce the site once more
+                assert _pid(url)
         finally:
             site.terminate()
         assert site.wait(60) == 0
+        assert site.stdout.read() == "closed\n"
+    (line,) = (line for line in log.read_text().splitlines() if "SIGKILL" in line)
+    assert line.startswith(f"THE SITE'S LOG Worker (pid:{first}) ")
 
 
 def test_site_whose_first_process_cannot_start_ends(tmp_path: Path) -> None:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import requests
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from catloader.demo.client import free_port, until
 from catloader.errors import StartupError
 from catloader.server.probes import Probes, answering_probes
 from catloader.settings import Settings
+from catloader.store.db.engine import make_engine
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from catloader.wiring import Services
 from tests.support.object_stores import stores
 from tests.support.rows import add_photos
 from tests.support.serving import plain_session
+from tests.support.site import running_site, services_of
 from tests.support.worker import working
 
 _TOKEN = "a token of the operator"
@@ -63,9 +70,52 @@ def test_a_worker_tells_its_state_and_counts_what_it_checks(
 @pytest.fixture
 def waiting(tmp_path: Path) -> Iterator[Probes]:
     """The probes of a process that waits for its site."""
-    with answering_probes(Settings(data_dir=tmp_path, probe_port=free_port())) as probes:
+    settings = Settings(data_dir=tmp_path, probe_port=free_port(), metrics_token=SecretStr(_TOKEN))
+    with answering_probes(settings) as probes:
         assert probes
         yield probes
+
+
+def _asked(probes: Probes, path: str) -> requests.Response:
+    with plain_session() as session:
+        url = f"http://127.0.0.1:{probes.server_address[1]}{path}"
+        return session.get(url, headers={"Authorization": f"Bearer {_TOKEN}"}, timeout=30)
+
+
+def test_a_worker_whose_stores_do_not_answer_is_not_ready_and_says_why(
+    waiting: Probes,
+    s3_server: EmbeddedS3,
+    shared_objects: ObjectStore,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gone = make_engine(f"sqlite:///{tmp_path / 'no-such-folder' / 'x.sqlite3'}")
+    address = f"http://127.0.0.1:{free_port()}"
+    with running_site(gone, s3_server, shared_objects, tmp_path, s3_endpoint_url=address) as app:
+        waiting.services = services_of(app)
+        for _ in range(2):
+            ready = _asked(waiting, "/readyz")
+            assert ready.status_code == 503
+            parts = {"database": "no answer", "object_store": "no answer"}
+            assert ready.json() == {"ready": False, "checker": {"state": "elsewhere"}, **parts}
+        metrics = _asked(waiting, "/metrics")
+        assert (metrics.status_code, list(metrics.json())) == (503, ["error"])
+        assert str(gone.url.database) in metrics.json()["error"]
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    reason = f"not ready: The object store at {address} did not answer: connection refused."
+    assert lines.count(reason) == 1, "once a minute"
+
+
+def test_a_bug_in_a_probe_is_logged_and_ends_no_other(
+    waiting: Probes, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting.services = cast("Services", SimpleNamespace())
+    with pytest.raises(requests.ConnectionError):
+        _asked(waiting, "/readyz")
+    (record,) = caplog.records
+    assert record.message == "a probe failed"
+    assert record.exc_info and record.exc_info[0] is AttributeError
+    assert _asked(waiting, "/livez").ok
 
 
 def test_many_open_connections_keep_no_probe_from_its_answer_for_long(waiting: Probes) -> None:
