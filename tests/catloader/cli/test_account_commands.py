@@ -69,6 +69,15 @@ def test_password_that_is_not_utf8_is_refused_in_one_sentence(
         _read_password(from_stdin=True)
 
 
+def test_password_is_the_first_line_without_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file may be written on Windows; spaces belong to the password."""
+    for line in (" a horse \r\nb", " a horse \n", " a horse "):
+        # Linux gives the line as it is, unlike the default of this class.
+        stdin = io.TextIOWrapper(io.BytesIO(line.encode()), "utf-8", newline="\n")
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert _read_password(from_stdin=True) == " a horse "
+
+
 def test_password_without_a_terminal_is_refused_in_one_sentence(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "catloader", "user", "create", "anna@example.org"],

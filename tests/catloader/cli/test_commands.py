@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 from flask import Flask, Response, jsonify
+from sqlalchemy import insert
 from werkzeug.serving import make_server
 
 from catloader.checks.status import checker_status
@@ -25,8 +26,9 @@ from catloader.settings import Settings
 from catloader.store.db.accounts.one_time_links import OneTimeLinks
 from catloader.store.db.accounts.second_factors import SecondFactors
 from catloader.store.db.accounts.users import Users
-from catloader.store.db.engine import utcnow
+from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.photos.photos import Photos
+from catloader.store.db.schema import webhook_deliveries
 from catloader.store.db.staff.audit_log import AuditLog
 from catloader.wiring import build_engine
 from checker import __version__
@@ -304,6 +306,28 @@ def test_checker_status_asks_where_the_checker_runs(
     external = Settings(dispatch="external", checker_url=reporting({"state": "ready"}) + "/")
     assert checker_status(external, "http://127.0.0.1:1") == "running"
     assert "catloader worker" in checker_status(Settings(dispatch="off"), "http://127.0.0.1:1")
+
+
+def test_the_list_of_webhooks_has_the_newest_and_no_more_than_asked_for(typed: Run, tmp_path: Path) -> None:
+    typed("db", "migrate")
+    engine, moment = build_engine(Settings(data_dir=tmp_path)), datetime(2026, 1, 31, 12, tzinfo=UTC)
+    states = ("start", "given_up", "delivered", "given_up", "waiting")
+    rows = [
+        {"source_id": number, "payload": "", "state": state, "next_attempt_at": moment, "created_at": moment}
+        for number, state in enumerate(states)
+    ]
+    with writing(engine) as connection:
+        connection.execute(insert(webhook_deliveries), rows)
+    engine.dispose()
+
+    def listed(*words: str) -> list[str]:
+        lines = typed("webhooks", "ls", *words).output.splitlines()
+        assert all("  2026-01-31 12:00:00 UTC  " in line for line in lines)
+        return [line.split()[0] for line in lines]
+
+    assert listed() == ["verdict-4", "verdict-3", "verdict-2", "verdict-1"]
+    assert listed("--limit", "2") == ["verdict-4", "verdict-3"]
+    assert listed("--given-up", "--limit", "1") == ["verdict-3"]
 
 
 @pytest.mark.parametrize(("words", "answer"), [((), "no webhook"), (("--given-up",), "no given-up webhook")])

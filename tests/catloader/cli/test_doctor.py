@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
+from catloader.demo.client import free_port
 from tests.support.environ import environ_without_settings
 from tests.support.serving import Serving, serving
 
@@ -47,4 +49,20 @@ def test_json_and_exit_code_of_a_failure(site: Serving) -> None:
     assert done.returncode == 1
     assert [part for part, row in rows.items() if row["result"] == "failed"] == ["dispatch"]
     assert "HTTP 401" in rows["dispatch"]["sentence"]
+    parts = {"data folder", "processor", "migrations", "S3 put", "mail server", "log-in provider", "variant"}
+    assert parts < rows.keys()
     assert set(rows["Python"]) == {"part", "result", "sentence"}
+
+
+def test_failed_rows_are_marked_and_counted(typed: Callable[..., Result]) -> None:
+    away = {
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+    }
+    port = str(free_port())  # no site is there
+    done = typed("doctor", CATCHECK_MODEL="resnet18", CATLOADER_PORT=port, **away)
+    *rows, last = done.output.splitlines()
+    failed = [row[8:42].rstrip() for row in rows if row.startswith("FAILED  ")]
+    assert (done.exit_code, failed, last) == (1, ["S3 address", "model"], "2 rows failed.")
+    assert {row[:8] for row in rows} <= {"ok      ", "note    ", "FAILED  "}

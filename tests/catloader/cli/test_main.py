@@ -123,6 +123,21 @@ def test_a_file_larger_than_the_limit_is_one_sentence() -> None:
 
 
 @pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("a bug"),
+        OSError(errno.EIO, os.strerror(errno.EIO), "photo.jpg"),
+        FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)),  # of no path that the caller has named
+    ],
+    ids=["a bug", "a failing disk", "no name"],
+)
+def test_an_unexpected_error_keeps_its_traceback(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, _one_line_errors():
+        raise error
+    assert raised.value is error
+
+
+@pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["catloader", "--help"], "Error: The output can't be written: No space left on device.\n"),
