@@ -102,7 +102,7 @@ class _Environment(PydanticBaseSettingsSource):
             raise SettingError(f"{name} is {path!r}, which is not UTF-8 text.") from error
         if len(text) > _MAX_SECRET:
             raise SettingError(f"{name} is {path!r}, which is too large for a secret.")
-        value = text.removesuffix("\n").removesuffix("\r")
+        value = text.removesuffix("\n")  # also where the file has the line ends of Windows
         if not value:
             raise SettingError(f"{name} is {path!r}, which is empty.")
         return value
