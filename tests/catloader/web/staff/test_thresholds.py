@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 import numpy as np
 import pytest
 from flask import Flask
 from sqlalchemy import Engine, insert
 
+from catloader.checks import remeasure
 from catloader.demo.client import until
-from catloader.store.db.checks.measured_profiles import MeasuredProfile
+from catloader.settings import Settings
+from catloader.store.db.checks.measured_profiles import MeasuredProfile, MeasuredProfiles
 from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.paging import PAGE
 from catloader.store.db.schema import check_log
 from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
 from checker.decision.profile import Profile, load_profile, profile_from_json
 from checker.values import Reason
-from tests.support.rows import add_photos
+from tests.support.rows import add_photos, some_user
 from tests.support.site import Person, acts_of_staff, services_of
 
 _PATH = "/admin/thresholds"
@@ -113,6 +119,31 @@ def test_thresholds_are_measured_shown_applied_and_rolled_back(
     ]
     assert soft is not None
     assert administrator.post(f"{_PATH}/{job.id + 1}/apply", page=_PATH).status_code == 404
+
+
+@pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
+def test_progress_is_written_after_each_page_and_the_list_of_changes_has_a_bound(
+    engine: Engine, base: Profile
+) -> None:
+    written: list[dict[str, Any]] = []
+
+    class Noting(MeasuredProfiles):
+        def write(self, id: int, now: datetime, **values: Any) -> None:
+            written.append(values)
+            super().write(id, now, **values)
+
+    _decided(engine, base, list(np.linspace(0.90, 0.999, 120)), "cat", "cat")
+    _decided(engine, base, list(np.linspace(0.001, 0.80, 120)), "not_cat", "not_cat")
+    changed = remeasure.MOST_PHOTOS + 1
+    _decided(engine, base, [0.9999] * changed, "not_cat", None)
+    store = Noting(engine)
+    id = store.begin(base.profile_id, some_user(engine).id, utcnow())
+    assert id
+    remeasure.measure(store, id, base, Settings())
+    *progress, result = written
+    pages = [*range(PAGE, changed, PAGE), changed]
+    assert progress == [{"done": done, "total": changed} for done in pages]
+    assert (result["flips"], len(result["photos"])) == ({"not_cat -> cat": changed}, remeasure.MOST_PHOTOS)
 
 
 def test_thresholds_from_contradictory_decisions_come_with_a_warning(
