@@ -71,6 +71,9 @@ def test_apply_shows_flips_then_writes_photos_that_did_not_change_meanwhile(site
     _set(site, 3, checked_at=utcnow())
     logged = _logged(site)
 
+    asked = CliRunner().invoke(main, ["bulk", "apply", "back"], env=site.environ, input="n\n")
+    assert (asked.exit_code, "Write these verdicts? [y/N]: n\n" in asked.output) == (1, True)
+    assert _statuses(site)[1] == "unsure"
     said = site.type("bulk", "apply", "back", "--yes").output
     assert f"photo        1  unsure 0.3000 -> {right[1]}" in said
     assert said.endswith("1 verdict written.\n2 photos changed since the plan was made, and stay so.\n")
@@ -161,3 +164,5 @@ def test_files_of_a_folder_are_checked_without_the_site(site: BulkSite, tmp_path
         f"{loose}/deep/b.jpg": right[2],
         f"{loose}/broken.jpg": "unreadable",
     }
+    refused = CliRunner().invoke(main, ["bulk", "apply", str(plan), "--yes"], env=site.environ)
+    assert (refused.exit_code, "These photos are not the site's;" in refused.output) == (2, True)

@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from sqlalchemy import Engine, delete
 
 from catloader.bulk.commands import make_plan
 from catloader.bulk.engines.sources import TABLE
 from catloader.bulk.flips import Flips
-from catloader.bulk.inputs.objects import _Renditions
+from catloader.bulk.inputs.labelled import files
+from catloader.bulk.inputs.objects import _Renditions, listed_files
 from catloader.bulk.kept.keep import keep_of
 from catloader.bulk.manifest import PlannedPhoto
-from catloader.bulk.plan import BulkError
-from catloader.bulk.shadow import shadow_plans
+from catloader.bulk.plan import BulkError, Plan, write_atomically
+from catloader.bulk.shadow import compared, shadow_plans
+from catloader.cli.bulk.flips import show_flips
+from catloader.cli.bulk.run import state_of
 from catloader.store.db.checks.bulk import BulkTable
+from catloader.store.db.engine import writing
+from catloader.store.db.schema import photos
+from checker.evaluation.photos import LabelledPhoto
 from checker.values import Rendition
+from tests.support.rows import add_photos
+
+_ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
 
 
 def _photos(count: int) -> list[PlannedPhoto]:
     return [
         PlannedPhoto(number, f"{number}", "", None, None, 10, None, None, None) for number in range(count)
     ]
+
+
+def _result(number: int, verdict: str | None, old: str = "cat") -> dict[str, Any]:
+    """Return a row of results."""
+    return {
+        "photo_id": number,
+        "key": f"{number}",
+        "sha256": None,
+        "old_status": old,
+        "old_score": None,
+        "old_checked_at": None,
+        "verdict": verdict,
+        "score": verdict and 0.75,
+        "error": None,
+        "log": json.dumps({"model": None}),
+    }
 
 
 def test_photos_that_cannot_be_listed_leave_no_folder_and_a_plan_is_not_replaced(tmp_path: Path) -> None:
@@ -47,7 +75,16 @@ def test_a_cancelled_plan_runs_again_and_one_that_runs_is_told(tmp_path: Path) -
         assert (plan.cancelled, plan.is_running) == (False, True)
         with pytest.raises(BulkError, match="running already"), plan.running():
             pass
+        assert state_of(plan) == "0 of 1 unit done, 1 photo, model: running."
     assert not plan.is_running
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"model": "a"}'])
+def test_a_folder_without_a_description_is_not_a_plan(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "plan.json").write_text(content)
+    with pytest.raises(BulkError, match="is not a plan; `catloader bulk plan` makes one"):
+        Plan(tmp_path)
 
 
 def test_a_damaged_description_of_kept_results_is_named(tmp_path: Path) -> None:
@@ -67,6 +104,79 @@ def test_plans_of_other_models_are_not_compared(tmp_path: Path) -> None:
     for models in (("current", "third"), ("candidate", "current")):
         with pytest.raises(BulkError, match="compares current with candidate; give the plan another name"):
             shadow_plans(table, tmp_path, models, 2)
+
+
+@_ON_SQLITE
+def test_both_plans_of_a_comparison_have_the_same_sample(engine: Engine, tmp_path: Path) -> None:
+    ids = add_photos(engine, 5, status="cat")
+    plans = shadow_plans(BulkTable(engine), tmp_path, ("current", "candidate"), 2, sample=3)
+    assert [plan.facts.model for plan in plans] == ["current", "candidate"]
+    planned, other = ([photo.photo_id for _, unit in plan.remaining() for photo in unit] for plan in plans)
+    assert planned == other
+    assert (len(planned), plans[1].facts.photos) == (3, 3)
+    assert set(planned) < set(ids)
+
+
+@_ON_SQLITE
+def test_photos_that_both_models_have_judged_are_compared(engine: Engine, tmp_path: Path) -> None:
+    first, second, deleted, unreadable = add_photos(engine, 4, status="cat", human_verdict="cat")
+    table = BulkTable(engine)
+    plans = shadow_plans(table, tmp_path, ("current", "candidate"), 3)
+    for plan, verdict in zip(plans, ("cat", "not_cat"), strict=True):
+        lost = "unreadable" if verdict == "not_cat" else verdict
+        for unit, planned in list(plan.remaining()):
+            ids = [photo.photo_id for photo in planned]
+            plan.write(unit, [_result(id, lost if id == unreadable else verdict) for id in ids], {})
+    with writing(engine) as connection:
+        connection.execute(delete(photos).where(photos.c.id == deleted))
+    results = [
+        one and (one.photo.photo_id, one.photo.human_verdict, one.current.verdict, one.candidate.verdict)
+        for one in compared(plans, table)
+    ]
+    assert results == [(first, "cat", "cat", "not_cat"), (second, "cat", "cat", "not_cat"), None, None]
+
+
+def test_results_come_by_the_numbers_of_their_units(tmp_path: Path) -> None:
+    """Engines finish units in any order, and a folder lists its files in any order."""
+    plan = make_plan(tmp_path / "plan", _photos(9), "model", 1, TABLE)
+    for unit in (4, 0, 7, 2, 8, 5, 1, 6, 3):
+        plan.write(unit, [_result(unit, "cat")], {})
+    assert [row["photo_id"] for rows in plan.results() for row in rows] == list(range(9))
+
+
+def test_a_file_that_cannot_be_written_leaves_no_draft(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_atomically(tmp_path / "plan.json", b"{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_of_many_flips_twenty_are_shown_and_all_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = make_plan(tmp_path / "plan", _photos(26), "model", 26, TABLE)
+    plan.write(0, [*(_result(number, "not_cat") for number in range(25)), _result(25, None)], {})
+    show_flips(plan)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:20] == [f"photo {number:>8}  cat -> not_cat 0.7500" for number in range(20)]
+    assert shown[20:] == [
+        "... and 5 more.",
+        "26 photos checked: not_cat 25.",
+        "  cat -> not_cat           25",
+        "1 photo without a verdict; `bulk flips --csv` tells why.",
+    ]
+
+
+def test_files_that_cannot_be_planned_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BulkError, match="missing is neither a folder nor an address such as s3://"):
+        list(listed_files(f"{tmp_path}/missing"))
+    path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    path.write_bytes(b"x")
+    with pytest.raises(BulkError, match=r"\\xe9\.jpg: a plan can't hold a name that is not UTF-8\.$"):
+        list(listed_files(str(tmp_path)))
+    labelled = LabelledPhoto("cafe", "cat", dict, path=str(path))
+    with pytest.raises(BulkError, match=r"\\xe9\.jpg: a plan can't hold a name that is not UTF-8\.$"):
+        list(files([labelled]))
 
 
 def test_only_a_photo_with_another_verdict_before_is_a_flip() -> None:

@@ -5,8 +5,12 @@ import json
 from pathlib import Path
 from typing import IO
 
-from catloader.checks.shadow_runs import ShadowRuns
+import pytest
+
+from catloader.checks.shadow_runs import ShadowRun, ShadowRuns
+from catloader.demo.client import until
 from catloader.settings import Settings
+from catloader.store.db.engine import utcnow
 
 
 class _EndsMeanwhile(ShadowRuns):
@@ -31,3 +35,23 @@ def test_two_readers_do_not_take_each_other_for_a_run(tmp_path: Path) -> None:
         run = ShadowRuns(Settings(data_dir=tmp_path)).latest()
     assert run is not None
     assert not run.is_running
+
+
+@pytest.mark.parametrize("note", [None, "{", "[]", '{"candidate": "a", "started_at": ""}'])
+def test_without_a_note_that_can_be_read_there_was_no_run(tmp_path: Path, note: str | None) -> None:
+    """Earlier versions may have written another one."""
+    if note is not None:
+        (tmp_path / "shadow-run.json").write_text(note)
+    assert ShadowRuns(Settings(data_dir=tmp_path)).latest() is None
+
+
+def test_a_run_ends_with_its_site(tmp_path: Path) -> None:
+    runs, now = ShadowRuns(Settings(data_dir=tmp_path, model="efficientnet_lite0")), utcnow()
+    assert runs.start("efficientnet_lite2", 1, now)
+    for _ in until(60, "The run did not end"):
+        runs.close()  # the child may not be there yet
+        run = runs.latest()
+        assert run
+        if not run.is_running:
+            break
+    assert run == ShadowRun("efficientnet_lite2", now.isoformat(), "It was ended.")

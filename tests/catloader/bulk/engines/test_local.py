@@ -47,9 +47,9 @@ def test_verdicts_equal_those_of_check_run_bit_for_bit_without_a_listing(site: B
     assert re.match(r"200 photos, 1\d\.\d MB, in 40 units\.\nIt takes .* on this machine with ", said)
     plan = Plan(site.folder / "bulk/same")
     services = build(site.settings, checker=False)
-    seen = [progress.photos for progress in run(services, plan)]
+    seen = [(progress.photos, progress.left) for progress in run(services, plan)]
     services.close()
-    assert seen[-1] == MANY
+    assert seen == [(done, MANY - done) for done in range(UNIT, MANY + 1, UNIT)]
     requests = {
         sample.labels["operation"]
         for metric in services.metrics.s3_s.collect()
@@ -98,17 +98,25 @@ def test_a_cancelled_run_stops_and_resumes_later(site: BulkSite) -> None:
         assert said == "The plan stop stops after its current units; `catloader bulk resume stop` goes on.\n"
     assert plan.done() == 1
     assert "cancelled" in site.type("bulk", "status", "stop").output
-    assert sum(1 for _ in run(services, plan)) == MANY / UNIT - 1
+    left = [progress.left for progress in run(services, plan)]
+    assert left == list(range(MANY - 2 * UNIT, -1, -UNIT))
     services.close()
 
 
 def test_a_plan_that_is_not_running_cannot_be_cancelled(site: BulkSite) -> None:
-    site.type("bulk", "plan", "idle")
+    said = site.type("bulk", "plan", "idle", "--model", "efficientnet_lite2").output
+    sentence = "efficientnet_lite2 has checked nothing here yet: `bulk run` will tell how fast it is.\n"
+    assert said.endswith(f", in 2 units.\n{sentence}")
     refused = CliRunner().invoke(main, ["bulk", "cancel", "idle"], env=site.environ)
     assert refused.exit_code == 1
     assert refused.stderr.startswith("Error: Nothing to cancel: 0 of 2 units done, ")
-    assert refused.stderr.endswith(": not running.\n")
+    assert refused.stderr.endswith(", efficientnet_lite2: not running.\n")
     assert not Plan(site.folder / "bulk/idle").cancelled
+
+
+@pytest.mark.parametrize("condition", [("--model-digest", "ffff"), ("--since", "2999-01-01")])
+def test_a_plan_has_only_photos_that_meet_its_conditions(site: BulkSite, condition: tuple[str, str]) -> None:
+    assert site.type("bulk", "plan", "none", *condition).output.startswith("0 photos, 0 bytes, in 0 units.\n")
 
 
 def test_another_model_cannot_continue_a_plan(site: BulkSite) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
 from catloader.bulk.engines.local import UnitPool, run_local
 from catloader.bulk.manifest import PlannedPhoto
-from checker.errors import ObjectRefused, StoreUnavailable
+from checker.errors import CheckerError, ClassifierFailed, DecodingFailed, ObjectRefused, StoreUnavailable
 from checker.pipeline import LoadedModel
 from checker.pixels.decode import decode_each
-from checker.values import INPUTS_PER_PHOTO, Claim, Rendition
+from checker.values import INPUTS_PER_PHOTO, Claim, Pixels, Rendition
+from models.catalogue import Preprocessing
 from tests.support.fakes import FaultySource, StubClassifier, StubRule, claim_of, flat
 from tests.support.interrupts import ctrl_c_when_locked
 
@@ -84,6 +86,37 @@ def test_one_refused_object_does_not_end_a_run_but_an_unavailable_store_does(sou
     source.errors[3] = StoreUnavailable("no answer")
     with pytest.raises(StoreUnavailable):
         run()
+
+
+def test_a_failing_model_ends_a_run(source: _Source) -> None:
+    classifier = StubClassifier(most=0, fails=ClassifierFailed("the GPU is lost"))
+    with pytest.raises(CheckerError, match="the GPU is lost"):
+        list(run_local(map(_unit, range(1)), _pool(source, classifier)))
+
+
+@pytest.mark.parametrize(
+    ("failures", "verdict", "error"), [(1, "cat", None), (2, "unreadable", "It crashed.")]
+)
+def test_a_photo_whose_decoding_failed_is_decoded_once_more_and_alone(
+    source: _Source, failures: int, verdict: str, error: str | None
+) -> None:
+    """Another photo, or a busy machine, may have been the cause."""
+    decoded: list[int] = []
+
+    def decode(
+        photos: Sequence[Mapping[Rendition, bytes]], preprocessing: Preprocessing
+    ) -> Iterator[Pixels | CheckerError]:
+        decoded.append(len(photos))
+        results = list(decode_each(photos, preprocessing))
+        if len(decoded) <= failures:
+            results[0] = DecodingFailed("It crashed.")
+        return iter(results)
+
+    model = LoadedModel(StubClassifier(), StubRule())
+    pool = UnitPool(source, decode, model, workers=1, batch_photos=2)
+    ((_, rows),) = run_local([(0, _unit(0)[1][:2])], pool)
+    assert decoded == [2, 1]
+    assert [(row["verdict"], row["error"]) for row in rows] == [(verdict, error), ("cat", None)]
 
 
 @pytest.mark.timeout(60)

@@ -184,13 +184,17 @@ def test_profile_from_a_run_equals_the_direct_one(
 
 @pytest.mark.timeout(600)
 def test_profile_from_an_int8_run_equals_the_direct_one(
-    site: BulkSite, planned: Callable[..., Plan], on_ray: Plan, few: Path, tmp_path: Path
+    site: BulkSite, planned: Callable[..., Plan], done: Plan, on_ray: Plan, *, few: Path, tmp_path: Path
 ) -> None:
     int8 = planned("int8", few)
     site.type("bulk", "run", "int8", **INT8)
     weights_dir = site.settings.weights_dir
     with pytest.raises(BulkError, match="ran in int8; a plan in int8, and no other, is compared"):
         calibrated(int8, None, weights_dir=weights_dir, fit_head=False)
+    with pytest.raises(
+        BulkError, match="The plan files did not run efficientnet_lite0 in torch fp32 on a CPU"
+    ):
+        calibrated(int8, done, weights_dir=weights_dir, fit_head=False)
     variant = NamedVariant(LITE0, "openvino", "int8")
     without_plan = measure_and_calibrate(labelled_photos(few), variant, HOUSE_CAT, fit_head=False)
     of_runs = calibrated(int8, on_ray, weights_dir=weights_dir, fit_head=False)

@@ -161,3 +161,5 @@ def test_a_failed_comparison_shows_the_reason(
         page = _ended(administrator)
         assert "efficientnet_lite2 could not be compared:" in page
         assert "vit_b_16" in page.partition("could not be compared:")[2][:200]
+        run = services_of(app).shadow_runs.latest()
+        assert run and run.error and not run.error.startswith("Error")
