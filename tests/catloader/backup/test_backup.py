@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -36,7 +37,7 @@ from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.catloader.backup.conftest import stored
 from tests.support.commands import Run
-from tests.support.object_stores import delete_object, store_of
+from tests.support.object_stores import delete_object, store_at, store_of
 from tests.support.refusing_store import refusing_store
 from tests.support.rows import add_photos, new_photo
 
@@ -77,8 +78,10 @@ def test_everything_is_restored_into_either_kind_of_database(
     last_id = add_photos(engine, 1)[0]
     with writing(engine) as connection:
         connection.execute(delete(photos).where(photos.c.id == last_id))
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/secret-key").write_text("the key")
+    (tmp_path / "data/profiles").mkdir(parents=True)
+    kept = ("secret-key", "webhook-secret", "outgoing-webhook-secret", "model.json", "profiles/own.json")
+    for name in (*kept, "shadow-run.json"):
+        (tmp_path / "data" / name).write_text(f"content of {name}")
     (tmp_path / "data/secret-key").chmod(0o600)
 
     saved = run("backup", tmp_path / "backup")
@@ -109,7 +112,9 @@ def test_everything_is_restored_into_either_kind_of_database(
     for _, keys in sites:
         for kind, key in keys.items():
             assert _bytes(objects, buckets, kind, key) == objects.get(kind, key)
-    assert (tmp_path / "new/secret-key").read_text() == "the key"
+    for name in kept:
+        assert (tmp_path / "new" / name).read_text() == f"content of {name}"
+    assert not (tmp_path / "new/shadow-run.json").exists(), "of the other machine"
     assert (tmp_path / "new/secret-key").stat().st_mode & 0o077 == 0
 
     again = run("restore", tmp_path / "backup", **new)
@@ -139,19 +144,19 @@ def test_second_run_copies_only_new_and_damaged_objects_and_removes_deleted_ones
 ) -> None:
     folder = BackupFolder(tmp_path / "backup")
     first, _ = stored(engine, objects, explained=True)
-    _, altered = stored(engine, objects)
-    assert "5 objects copied, 0 there before." in run("backup", folder.path).output
+    _, altered = stored(engine, objects, explained=True)
+    assert "6 objects copied, 0 there before." in run("backup", folder.path).output
     rotten = folder.path / "objects/photo" / altered[ObjectKind.PHOTO][:2] / altered[ObjectKind.PHOTO]
     rotten.write_bytes(b"rotten")
     stored(engine, objects)
     with writing(engine) as connection:
         connection.execute(delete(photos).where(photos.c.id == first))
     output = run("backup", folder.path, CATLOADER_MIN_FREE_BYTES=str(2**60)).output
-    assert "3 objects copied, 1 there before." in output
+    assert "3 objects copied, 2 there before." in output
     assert "3 objects removed from the backup: no photo in it has them any more." in output
     assert rotten.read_bytes() == objects.get(ObjectKind.PHOTO, altered[ObjectKind.PHOTO])
     assert len(list(folder.path.glob("state-*"))) == 1
-    assert len(list(folder.path.glob("objects/*/*/*"))) == 4
+    assert len(list(folder.path.glob("objects/*/*/*"))) == 5
 
 
 def test_photos_deleted_meanwhile_are_reported_and_have_no_row(
@@ -179,8 +184,11 @@ def test_photos_deleted_meanwhile_are_reported_and_have_no_row(
             cut.add(key)
             return content[:-1]
 
-    folder = BackupFolder(tmp_path / "backup")
-    result = save(folder, engine, OwnerDeletes(), tmp_path)
+    folder, finished = BackupFolder(tmp_path / "backup"), list[tuple[int, ...]]()
+    result = save(
+        folder, engine, OwnerDeletes(), tmp_path, progress=lambda *numbers: finished.append(numbers)
+    )
+    assert finished == [(2, 2)]
     assert (result.deleted_meanwhile, result.lost, result.manifest.photos) == (1, [], 1)
     snapshot = Snapshot(folder.path / result.manifest.state / "catloader.sqlite3")
     assert [photo.photo_id for page in snapshot.objects() for photo in page] == [kept]
@@ -245,11 +253,9 @@ def test_damaged_files_of_a_backup_are_never_restored(
     damaged, keys = stored(engine, objects)
     backup, buckets = tmp_path / "backup", _new_buckets()
     run("backup", backup)
-    for kind, key in (
-        (ObjectKind.THUMBNAIL, keys[ObjectKind.THUMBNAIL]),
-        (ObjectKind.EXPLANATION, its[ObjectKind.EXPLANATION]),
-    ):
-        (backup / f"objects/{kind}" / key[:2] / key).write_bytes(b"x")
+    altered, missing = keys[ObjectKind.THUMBNAIL], its[ObjectKind.EXPLANATION]
+    (backup / "objects/thumbnail" / altered[:2] / altered).write_bytes(b"x")
+    (backup / "objects/explanation" / missing[:2] / missing).unlink()
     photos_bucket, thumbnails_bucket = buckets.values()
     store = store_of(s3_server, (photos_bucket, thumbnails_bucket))
     store.put(ObjectKind.PHOTO, its[ObjectKind.PHOTO], b"other bytes")
@@ -409,6 +415,32 @@ def test_most_of_a_backup_is_not_removed_by_accident(
     assert "they were left there. If that is right, add --prune." in output.replace("\n", " ")
     assert len(list(shard.iterdir())) >= 101
     assert "101 objects removed from the backup" in run("backup", backup, "--prune").output
+
+
+@_ON_SQLITE
+def test_less_than_half_of_a_backup_is_removed_without_a_question(engine: Engine, tmp_path: Path) -> None:
+    class OneContent(ObjectStore):
+        def get(self, kind: ObjectKind, key: str) -> bytes:
+            return b"x"
+
+    digest = hashlib.sha256(b"x").hexdigest()
+    ids = add_photos(engine, 120, sha256=digest, thumbnail_sha256=digest)
+    folder, store = BackupFolder(tmp_path / "backup"), store_at("http://127.0.0.1:1", kind=OneContent)
+    assert save(folder, engine, store, tmp_path).copied == 240
+    for gone, removed, not_removed in ((ids[:51], 102, 0), (ids[51:111], 0, 120)):
+        with writing(engine) as connection:
+            connection.execute(delete(photos).where(photos.c.id.in_(gone)))
+        result = save(folder, engine, store, tmp_path)
+        assert (result.removed, result.not_removed) == (removed, not_removed)
+
+
+@_ON_SQLITE
+def test_of_many_lost_photos_twenty_are_named(engine: Engine, run: Run, tmp_path: Path) -> None:
+    ids = add_photos(engine, 21)
+    result = run("backup", tmp_path / "backup")
+    assert result.exit_code == 1
+    assert "Error: 21 photos left out: " in result.output
+    assert result.output.endswith(f": {', '.join(map(str, ids[:20]))}, ....\n")
 
 
 @_ON_SQLITE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 from typing import Any
@@ -16,6 +17,7 @@ from catloader.errors import CatLoaderError, NotFound, StoreFull, StoreUnavailab
 from catloader.intake.prepare import Prepared
 from catloader.settings import Settings
 from catloader.store.kinds import ObjectKind
+from catloader.store.s3.listing import Listed
 from catloader.store.s3.objects import ObjectStore
 from catloader.transfer.importing import Importer, Result
 from catloader.transfer.journal import Journal
@@ -29,13 +31,20 @@ def _file(name: str) -> SourceFile:
 
 
 class _Files:
-    """Implements ``Source``."""
+    """Implements ``Source``: photos, and files that are none by their names."""
 
     def __init__(self, *names: str) -> None:
         self._names = names
+        self.taken = 0
+        """Photos that were handed out."""
 
-    def files(self, _on_skip: Callable[[str], object]) -> Iterator[SourceFile]:
-        yield from map(_file, self._names)
+    def files(self, on_skip: Callable[[str], object]) -> Iterator[SourceFile]:
+        for name in self._names:
+            if name.endswith(".txt"):
+                on_skip(name)
+            else:
+                self.taken += 1
+                yield _file(name)
 
 
 def _prepared(data: bytes, _owner_id: int = 1) -> Prepared:
@@ -43,15 +52,16 @@ def _prepared(data: bytes, _owner_id: int = 1) -> Prepared:
     return Prepared(data, data, 1, 1, 1, Crop(0, 0, 1), digest, digest, None)
 
 
-def _dry_run(
+def _importer(
     folder: Path,
     prepare: Callable[[bytes, int], Prepared],
-    *names: str,
+    *,
     known: set[bytes] | None = None,
     **settings: Any,
-) -> list[Result]:
+) -> Importer:
+    """Return an importer for a dry run."""
     unused: Any = None
-    importer = Importer(
+    return Importer(
         Settings(data_dir=folder, **{"min_free_bytes": 0, **settings}),
         1,
         prepare=prepare,
@@ -61,7 +71,27 @@ def _dry_run(
         known=set() if known is None else known,
         dry_run=True,
     )
+
+
+def _dry_run(
+    folder: Path, prepare: Callable[[bytes, int], Prepared], *names: str, **others: Any
+) -> list[Result]:
+    importer = _importer(folder, prepare, **others)
     return [one.result for one in importer.run(_Files(*names), None, at_once=2)]
+
+
+def test_few_files_are_taken_in_advance(tmp_path: Path) -> None:
+    """Each of them, and the photo that is made of it, is in memory."""
+    files = _Files(*(f"{number}.jpg" for number in range(500)))
+    results = _importer(tmp_path, _prepared).run(files, None, at_once=2)
+    assert next(results).name == "0.jpg"
+    assert files.taken == 2 * 2 + 1
+    assert len(list(results)) == 499
+
+
+def test_files_that_are_no_photos_are_counted_wherever_they_are(tmp_path: Path) -> None:
+    results = _dry_run(tmp_path, _prepared, "a.txt", "b.jpg", "c.txt")
+    assert sorted(results) == [Result.NO_PHOTO, Result.NO_PHOTO, Result.WOULD_IMPORT]
 
 
 def test_a_file_waits_while_the_decoders_are_busy(tmp_path: Path) -> None:
@@ -125,6 +155,10 @@ class _Bucket(ObjectStore):
     """A large object, and one that another program has just deleted."""
 
     closed = False
+    modified_at = datetime(2026, 1, 31, tzinfo=UTC)
+
+    def pages(self, bucket: str, prefix: str = "", *, threads: int = 1) -> Iterator[list[Listed]]:
+        yield [Listed("large.jpg", self.modified_at, 10**9)]
 
     def open(self, kind: ObjectKind, key: str) -> tuple[Generator[bytes, None, None], int]:
         if key == "gone.jpg":
@@ -147,3 +181,17 @@ def test_of_an_object_no_more_is_read_than_an_upload_may_have() -> None:
     assert isinstance(bucket, _Bucket) and bucket.closed
     with pytest.raises(SourceError, match=r"^The object is gone\.$"):
         source._read("gone.jpg")
+
+
+def test_an_object_that_has_changed_is_another_file_to_a_resumed_import(tmp_path: Path) -> None:
+    bucket = store_at("http://127.0.0.1:1", kind=_Bucket)
+    assert isinstance(bucket, _Bucket)
+    source, journal = BucketSource(bucket, "", 9), Journal(tmp_path, "s3://photos", 1, resume=False)
+    (before,) = source.files(lambda _: None)
+    journal.add(before)
+    journal.close()
+    resumed = Journal(tmp_path, "s3://photos", 1, resume=True)
+    assert all(map(resumed.has, source.files(lambda _: None)))
+    bucket.modified_at += timedelta(seconds=1)
+    assert not any(map(resumed.has, source.files(lambda _: None)))
+    resumed.close()

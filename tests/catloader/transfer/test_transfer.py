@@ -29,6 +29,7 @@ from catloader.transfer.journal import Journal
 from catloader.transfer.sources import FolderSource, SourceError
 from tests.support.commands import Run
 from tests.support.refusing_store import refusing_store
+from tests.support.rows import add_photos
 from tests.support.site import jpeg
 
 _EMAIL = "anna@example.org"
@@ -266,3 +267,24 @@ def test_export_reports_photos_without_objects_and_a_full_disk(
     assert (full.exit_code, full.output.count("\n")) == (1, 1)
     assert "No space left on device. Run the command again to go on." in full.output
     assert not list((small_disk / "b").rglob("*.part"))
+
+
+@pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
+def test_long_lists_of_refused_and_missing_photos_are_shortened(
+    engine: Engine, run: Run, anna: User, tmp_path: Path
+) -> None:
+    ids = add_photos(engine, 21)
+    exported = run("export", tmp_path / "exported")
+    assert exported.exit_code == 1
+    assert "Error: 21 photos without a file, because the object store lacks them" in exported.output
+    assert exported.output.endswith(f": {', '.join(map(str, ids[:20]))}, ....\n")
+    assert len((tmp_path / "exported/photos.jsonl").read_text().splitlines()) == 21
+    (tmp_path / "empty").mkdir()
+    for number in range(21):
+        (tmp_path / f"empty/{number:02}.jpg").touch()
+    lines = run("import", tmp_path / "empty", "--owner", _EMAIL).output.splitlines()
+    assert lines[0] == f"{21:>8}  refused"
+    assert [line.partition(": ")[0] for line in lines[1:21]] == [
+        f"  {tmp_path}/empty/{number:02}.jpg" for number in range(20)
+    ]
+    assert lines[21:] == ["  ... and 1 more"]
