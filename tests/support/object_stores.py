@@ -19,6 +19,7 @@ def store_at(
     buckets: tuple[str, str] = BUCKETS,
     keys: tuple[str, str] = ("key", "secret"),
     kind: type[ObjectStore] = ObjectStore,
+    region: str = "us-east-1",
     **others: Any,
 ) -> ObjectStore:
     """Make a store of the class ``kind`` whose buckets may not exist."""
@@ -26,7 +27,7 @@ def store_at(
         endpoint_url=endpoint_url,
         access_key_id=keys[0],
         secret_access_key=keys[1],
-        region="us-east-1",
+        region=region,
         photos_bucket=buckets[0],
         thumbnails_bucket=buckets[1],
         **others,

@@ -141,18 +141,40 @@ class _Page(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
+@contextmanager
+def _answering(status: int, body: bytes) -> Iterator[str]:
+    """Yield the address of a server that answers everything in this way."""
+    handler = type("Handler", (_Page,), {"status": status, "body": body})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as page:
+        threading.Thread(target=page.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{page.server_port}"
+        page.shutdown()
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [(404, b"<!doctype html><p>Not here"), (404, b"<html>no</html>"), (404, b""), (200, b"<html>hi</html>")],
 )
 def test_another_server_than_s3_is_one_failed_row(status: int, body: bytes) -> None:
-    handler = type("Handler", (_Page,), {"status": status, "body": body})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as page:
-        threading.Thread(target=page.serve_forever, args=(0.05,), daemon=True).start()
-        failed = _failed(list(rows(_settings(f"http://127.0.0.1:{page.server_port}", "admin"))))
-        page.shutdown()
+    with _answering(status, body) as url:
+        failed = _failed(list(rows(_settings(url))))
     assert list(failed) == ["S3 address"]
     assert f"not as S3 does (HTTP {status}); set AWS_ENDPOINT_URL_S3" in failed["S3 address"]
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("RequestTimeTooSkewed", "The clocks are too far apart; set both by NTP"),
+        ("AuthorizationHeaderMalformed", "The server is in another region; set AWS_REGION"),
+        ("IllegalLocationConstraintException", "The server is in another region; set AWS_REGION"),
+    ],
+)
+def test_advice_follows_from_the_refusal(code: str, advice: str) -> None:
+    body = f"<Error><Code>{code}</Code><Message>-</Message></Error>".encode()
+    with _answering(400, body) as url:
+        failed = _failed(list(rows(_settings(url))))
+    assert failed == {"S3 keys and region": f"{advice} ({code})."}
 
 
 def test_no_answer_is_one_failed_row() -> None:
@@ -165,6 +187,7 @@ class _Proxy(BaseHTTPRequestHandler):
     """Forwards requests to the server, and changes the date of its answers."""
 
     to: ClassVar[str]
+    date: ClassVar[str] = "Thu, 01 Jan 2026 00:00:00 GMT"
     protocol_version = "HTTP/1.1"
     """boto3 waits a second for 100 Continue before it sends a body, and HTTP/1.0 does not have it."""
 
@@ -176,12 +199,13 @@ class _Proxy(BaseHTTPRequestHandler):
             connection.putheader(name, value)
         connection.endheaders(body)
         answer = connection.getresponse()
-        content = answer.read()
+        content = self.changed(answer.read()) if answer.status == 200 else answer.read()
         self.send_response_only(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in ("date", "transfer-encoding", "content-length"):
                 self.send_header(name, value)
-        self.send_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT")
+        if self.date:
+            self.send_header("Date", self.date)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
@@ -190,8 +214,29 @@ class _Proxy(BaseHTTPRequestHandler):
 
     do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815 - the names are http.server's
 
+    def changed(self, content: bytes) -> bytes:
+        return content
+
     def log_message(self, *_: Any) -> None:
         return
+
+
+class _Peculiar(_Proxy):
+    """Gives other bytes than were stored, refuses new headers, and does not tell the time."""
+
+    date = ""
+
+    def changed(self, content: bytes) -> bytes:
+        return content[::-1] if "/doctor-" in self.path else content
+
+    def do_PUT(self) -> None:
+        if "x-amz-checksum-crc32" in self.headers:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response_only(501)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            self.do_GET()
 
 
 class _WithoutPut(_Proxy):
@@ -249,6 +294,20 @@ def test_a_site_whose_keys_may_only_read_does_not_start(server: EmbeddedS3, tmp_
         "Error: The keys lack the right s3:DeleteObject on the bucket catloader-photos. "
         "`catloader doctor` tests every right that the site needs.\n"
     )
+
+
+def test_peculiarities_of_a_server_are_named(server: EmbeddedS3) -> None:
+    with _forwarding(server, _Peculiar) as url:
+        found = {row.part: row for row in rows(_settings(url))}
+    assert _failed(list(found.values())) == {
+        "S3 get": "Bucket catloader-photos: the server returns other bytes than were stored."
+    }
+    assert found["S3 checksum headers"] == Row(
+        "S3 checksum headers",
+        "ok",
+        "The server does not take the newer ones; the site does not send them.",
+    )
+    assert found["S3 clock"] == Row("S3 clock", "note", "The server does not tell its time of day.")
 
 
 def test_a_wrong_clock_is_a_failed_row(server: EmbeddedS3) -> None:

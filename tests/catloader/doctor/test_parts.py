@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine
+from werkzeug.serving import make_server
 
 from catloader.demo.client import free_port
 from catloader.doctor import database, dispatch, machine, model
@@ -23,6 +25,8 @@ from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, utcnow, writing
 from catloader.store.db.migrate import migrate, revisions
 from catloader.store.db.server_clock import server_time
+from catloader.wiring import build_engine, build_signer
+from checker.http import create_checker_app
 from models.catalogue import entry_named
 from tests.support.broker import broker_server
 from tests.support.rows import add_photos
@@ -152,6 +156,13 @@ def test_a_path_of_another_user_is_a_failed_row() -> None:
     last = list(_denied_rows("database", rows()))[1]
     assert last == Row("database", "failed", "/data/lock can't be used: Permission denied.")
 
+    def failing() -> Iterator[Row]:
+        yield Row("database", "ok", "It is there.")
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(OSError, match="Input/output error"):
+        list(_denied_rows("database", failing()))
+
 
 def test_a_loadable_model_is_in_order(tmp_path: Path) -> None:
     found = _by_part(model.rows(Settings(data_dir=tmp_path, model="efficientnet_lite0")))
@@ -184,6 +195,54 @@ def test_wake_up_that_reaches_no_checker_is_a_failed_row(tmp_path: Path) -> None
     assert (row.result, "http://127.0.0.1:1" in row.sentence) == ("failed", True)
     assert dispatch.row(Settings(data_dir=tmp_path, dispatch="off")).result == "ok"
     assert dispatch.row(Settings(data_dir=tmp_path, port=1)).result == "note"
+
+
+@pytest.fixture
+def checker(tmp_path: Path) -> Iterator[tuple[str, dict[str, str], threading.Event]]:
+    """Yield the address of a Cat Checker, its state, and an event that each wake-up sets."""
+    settings = Settings(data_dir=tmp_path)
+    engine = build_engine(settings)
+    migrate(engine)
+    state, woken = {"state": "loading"}, threading.Event()
+    app = create_checker_app(woken.set, lambda: state, build_signer(settings, engine).refusal)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.port}", state, woken
+    server.shutdown()
+    server.server_close()
+    engine.dispose()
+
+
+def test_a_wake_up_reaches_a_checker_elsewhere_whatever_its_state(
+    checker: tuple[str, dict[str, str], threading.Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, state, woken = checker
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # of the internet, not of this service
+    settings = Settings(data_dir=tmp_path, dispatch="external", checker_url=f"{url}/")
+    row = dispatch.row(settings)
+    assert (row.result, row.sentence) == (
+        "note",
+        f"A wake-up reached {url}; checker: loading the model.",
+    )
+    assert woken.is_set()
+    state["state"] = "ready"
+    assert dispatch.row(settings).result == "ok"
+
+
+def test_a_site_that_checks_photos_itself_needs_no_wake_up(
+    checker: tuple[str, dict[str, str], threading.Event], tmp_path: Path
+) -> None:
+    url, state, woken = checker
+    state["state"] = "ready"
+    port = int(url.rpartition(":")[2])
+    row = dispatch.row(Settings(data_dir=tmp_path, dispatch="thread", port=port))
+    assert (row.result, row.sentence) == ("ok", f"The site at {url} runs and checks photos itself.")
+    assert not woken.is_set()
+    row = dispatch.row(Settings(data_dir=tmp_path, dispatch="internal", port=1))
+    assert (row.result, row.sentence.partition(" (")[0]) == (
+        "note",
+        "The site checks photos itself; now: not running",
+    )
 
 
 def test_a_wake_up_passes_through_the_broker_and_back() -> None:

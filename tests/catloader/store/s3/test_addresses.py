@@ -1,7 +1,8 @@
-"""The addresses that an S3 server may have: with a path, a trailing slash, and over IPv6."""
+"""The addresses that an S3 server may have: with a path, a trailing slash, and over IPv6; and its region."""
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from http import HTTPStatus
@@ -15,13 +16,15 @@ from tests.support.object_stores import delete_object, store_at
 
 
 class _Server(BaseHTTPRequestHandler):
-    """Answers every request with 200 and records the paths."""
+    """Answers every request with 200 and records the paths, and the regions that requests are signed for."""
 
     paths: ClassVar[set[str]] = set()
+    regions: ClassVar[list[str]] = []
     protocol_version = "HTTP/1.1"  # so that it sends 100 Continue, for which a PUT waits up to a second
 
     def do_GET(self) -> None:
         self.paths.add(self.path)
+        self.regions.extend(re.findall(r"Credential=key/\d+/([^/]+)/s3/", self.headers["Authorization"]))
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Length", "0")
         self.send_header("ETag", '"of an empty object"')  # confirms a PUT
@@ -64,3 +67,17 @@ def test_requests_use_paths_below_the_address(
         )
         server.shutdown()
     assert _Server.paths == {f"{prefix}/photos/a.jpg"}
+
+
+def test_requests_and_links_are_signed_for_the_region_of_the_settings() -> None:
+    _Server.regions.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Server) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        store = store_at(f"http://127.0.0.1:{server.server_port}", region="eu-west-3")
+        store.put(ObjectKind.PHOTO, "a.jpg", b"")
+        store.get(ObjectKind.PHOTO, "a.jpg")
+        store.exists(ObjectKind.PHOTO, "a.jpg")
+        delete_object(store, ObjectKind.PHOTO, "a.jpg")
+        server.shutdown()
+    assert _Server.regions == ["eu-west-3"] * 4
+    assert "%2Feu-west-3%2Fs3%2F" in store.url(ObjectKind.PHOTO, "a.jpg", 60)

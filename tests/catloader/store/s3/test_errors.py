@@ -114,6 +114,21 @@ def test_redirection_is_named_and_not_followed(status: int, location: str, shown
             )
 
 
+class _OtherRegion(_Page):
+    """Redirects as Amazon does: it names the region of the bucket, for which a request must be signed."""
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        is_there = "/eu-west-3/s3/" in self.headers["Authorization"]
+        super().send_response(200 if is_there else 301, message)
+        self.send_header("x-amz-bucket-region", "eu-west-3")
+
+
+def test_redirection_to_another_region_is_followed() -> None:
+    with _served(_OtherRegion) as store:
+        assert store.exists(ObjectKind.PHOTO, "a.jpg")
+        assert store.get(ObjectKind.PHOTO, "a.jpg") == b"<html>hi</html>"
+
+
 def test_server_that_says_yes_to_anything_confirms_no_object() -> None:
     with _page(200) as store, pytest.raises(StoreUnavailable, match="confirms no stored object"):
         store.put(ObjectKind.PHOTO, "a.jpg", b"x")
