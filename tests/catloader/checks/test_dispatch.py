@@ -8,13 +8,16 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 
 import pytest
 import requests
+from flask import Flask, redirect
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from catloader.checks.dispatch import HttpPost, InBackground, post_wake_up
+from catloader.checks.dispatch import HttpPost, InBackground, choose_way, post_wake_up
 from catloader.checks.signatures import Signer, new_secret
+from catloader.settings import Settings
 from checker.http import MAX_BODY_BYTES, create_checker_app
 from checker.ports import WAKE_UP_PATH
 
@@ -63,7 +66,8 @@ def endpoint() -> Iterator[Endpoint]:
     endpoint.stop()
 
 
-def test_a_signed_wake_up_arrives(endpoint: Endpoint) -> None:
+def test_a_signed_wake_up_arrives(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # of the internet, not of this service
     dispatcher = HttpPost(endpoint.start() + WAKE_UP_PATH, endpoint.signer, retry_s=0.05)
     dispatcher.wake()
     assert endpoint.woken.acquire(timeout=60)
@@ -166,6 +170,62 @@ def test_readyz_reports_the_state_of_the_model(endpoint: Endpoint) -> None:
     assert requests.get(url + "/readyz", timeout=60).status_code == 503
     endpoint.state = {"state": "ready"}
     assert requests.get(url + "/readyz", timeout=60).status_code == 200
+
+
+def test_a_redirection_is_not_followed() -> None:
+    """The signature of a wake-up is for one address."""
+    app = Flask("redirecting")
+    app.add_url_rule("/a", "a", methods=["POST"], view_func=lambda: redirect("/b", 308))
+    app.add_url_rule("/b", "b", methods=["POST"], view_func=lambda: ("", 202))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    signer = Signer(new_secret(), lambda *_: True)
+    with requests.Session() as session:
+        assert post_wake_up(session, f"{url}/b", signer) == ""
+        assert post_wake_up(session, f"{url}/a", signer) == (
+            f"The Cat Checker at {url}/a refused a wake-up: HTTP 308."
+        )
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("way", "woken"), [("thread", {"this process"}), ("off", set()), ("celery", {"workers"})]
+)
+@pytest.mark.parametrize("database", [False, True], ids=["SQLite", "PostgreSQL"])
+def test_an_upload_wakes_the_checkers_of_the_settings_and_those_that_listen_to_the_database(
+    way: str, woken: set[str], *, database: bool
+) -> None:
+    names = ["this process", "workers", "listeners"]
+    called = {name: threading.Event() for name in names}
+
+    def send(name: str) -> str:
+        called[name].set()
+        return ""
+
+    settings = Settings().with_changes(dispatch=way, broker_url="redis://127.0.0.1")
+    dispatcher = choose_way(
+        settings,
+        Signer(new_secret(), lambda *_: True),
+        called["this process"].set if way == "thread" else None,
+        partial(send, "listeners") if database else None,
+        partial(send, "workers") if way == "celery" else None,
+    )
+    dispatcher.wake()
+    expected = woken | ({"listeners"} if database else set())
+    assert all(called[name].wait(60) for name in expected)
+    dispatcher.close()
+    assert {name for name in names if called[name].is_set()} == expected
+    assert "dispatch" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_command_without_a_checker_wakes_none() -> None:
+    dispatcher = choose_way(
+        Settings(dispatch="thread"), Signer(new_secret(), lambda *_: True), None, None, None
+    )
+    dispatcher.wake()
+    dispatcher.close()
 
 
 def test_a_redirection_to_no_address_is_one_sentence() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from catloader.demo.client import free_port, until
-from catloader.errors import SettingError
+from catloader.errors import SettingError, StoreUnavailable
 from catloader.mail.outbox import Mail, Outbox
 from catloader.mail.smtp import NotSent, SmtpServer
 from catloader.settings import Settings
@@ -81,6 +81,40 @@ def test_an_accepted_mail_is_not_sent_again_after_an_odd_goodbye() -> None:
         sender = SmtpServer("127.0.0.1", server.port, "off", USER, PASSWORD, timeout_s=5)
         assert sender.send(_mail("once").message, "anna@example.org") is None
         assert [text for _, text in server.wait_for(1)] == ["once"]
+
+
+def test_a_mail_is_given_up_after_its_attempts(
+    outboxes: list[Outbox], caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts: list[str] = []
+
+    def send(_message: EmailMessage, to: str) -> NotSent:
+        attempts.append(to)
+        return NotSent(f"attempt {len(attempts)}", retryable=True)
+
+    outboxes.append(Outbox(send, retries_s=(0.01, 0.01)))
+    outboxes[0].start()
+    outboxes[0].put(lambda: _mail("never"))
+    for _ in until(20, "It was not given up"):
+        if "A mail is given up: attempt 3" in caplog.messages:
+            break
+    assert caplog.messages[:2] == ["A mail is retried later: attempt 1", "A mail is retried later: attempt 2"]
+    assert len(attempts) == 3
+
+
+def test_a_mail_that_needs_the_database_waits_for_it(outboxes: list[Outbox]) -> None:
+    """Its link is made just before it is sent."""
+    tries: list[str] = []
+
+    def write() -> Mail:
+        tries.append("x")
+        if len(tries) < 3:
+            raise StoreUnavailable("The database does not answer.")
+        return _mail("here")
+
+    with mail_server() as server:
+        _outbox(outboxes, server.port).put(write)
+        assert [text for _, text in server.wait_for(1)] == ["here"]
 
 
 def test_a_mail_that_cannot_be_composed_does_not_stop_the_others(outboxes: list[Outbox]) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
+from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.schema import check_log
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.ports import WAKE_UP_PATH
@@ -141,6 +144,18 @@ def test_health(app: Flask) -> None:
         "last_checks": "none",
     }
     assert "Set-Cookie" not in ready.headers
+
+
+def test_health_tells_of_photos_that_wait_and_of_checks_that_fail(app: Flask, engine: Engine) -> None:
+    """Neither takes the site out of service: new photos can be uploaded."""
+    (photo,) = add_photos(engine, 1, now=utcnow() - timedelta(minutes=10))
+    with writing(engine) as connection:
+        failed = {"photo_id": photo, "attempt": 1, "finished_at": utcnow(), "error": "The GPU is lost."}
+        connection.execute(insert(check_log), failed)
+    ready = Person(app).get("/readyz")
+    state = ready.json or {}
+    assert (ready.status_code, state["ready"], state["last_checks"]) == (200, True, "all failed")
+    assert 600 <= state["oldest_waiting_s"] < 1200
 
 
 def test_unavailable_object_store(

@@ -6,14 +6,19 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Engine, delete, update
+import pytest
+from sqlalchemy import Engine, delete, insert, update
 
+from catloader.checks.signatures import new_secret
+from catloader.demo.client import until
 from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import webhook_deliveries
 from catloader.store.db.staff.reviews import Reviews
 from catloader.store.db.webhooks.deliveries import WebhookDeliveries, source_of
+from catloader.webhooks.sender import WebhookSender
+from catloader.webhooks.target import Target
 from checker.values import Outcome, Verdict
 from tests.checker.contract.queue import decided
 from tests.support.rows import add_photo, add_photos, delete_photo, some_user
@@ -123,3 +128,17 @@ def test_decisions_of_more_than_three_days_ago_are_not_sent(engine: Engine) -> N
     for id, hours in ((old, 73), (recent, 71)):
         assert reviews.decide(id, rita.id, "cat", "", utcnow() - timedelta(hours=hours))
     assert [message["data"]["photo_id"] for message in _collected(ledger)] == [recent]
+
+
+@pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
+def test_a_start_forgets_old_messages(engine: Engine) -> None:
+    ledger, old = WebhookDeliveries(engine), utcnow() - timedelta(days=31)
+    row = {"payload": "", "state": "delivered", "next_attempt_at": old, "created_at": old}
+    with writing(engine) as connection:
+        connection.execute(insert(webhook_deliveries), [{**row, "source_id": id} for id in (1, 2)])
+    sender = WebhookSender(ledger, Target("http://127.0.0.1:1/", allow_private=True), new_secret())
+    sender.start()
+    for _ in until(60, "They are still there"):
+        if [one.source_id for one in ledger.latest(9)] == [2]:
+            break
+    sender.close()

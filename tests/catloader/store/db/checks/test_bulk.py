@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, insert, select, update
 
 from catloader.store.db.checks.bulk import BulkTable
 from catloader.store.db.checks.queue_sql import log_row
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.schema import photos
+from catloader.store.db.schema import check_log, photos
 from catloader.store.db.testing import made_up_outcome
-from checker.values import Claim
+from checker.values import INPUTS_PER_PHOTO, Claim
 from tests.support.rows import add_photo, add_photos, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -65,3 +65,21 @@ def test_verdicts_are_written_only_to_photos_that_are_as_planned(
     with reading(engine) as connection:
         assert connection.execute(query.where(photos.c.id == changed)).one() == before
         assert connection.execute(query.where(photos.c.id == same)).one().status == "cat"
+
+
+def test_time_for_a_photo_is_the_median_of_the_models_checks(engine: Engine) -> None:
+    """The forward pass is shared by the photos of its batch; the fetch runs meanwhile."""
+    table, (photo,) = BulkTable(engine), add_photos(engine, 1)
+    assert table.seconds_per_photo("lite0") is None
+    row = {"photo_id": photo, "attempt": 1, "finished_at": _NOW, "verdict": "cat", "model": "lite0"}
+    checks: list[dict[str, Any]] = [
+        {"batch_size": 2 * INPUTS_PER_PHOTO, "ms": {"fetch": 900, "decode": 20, "classify": classify}}
+        for classify in (10, 60, 9000)
+    ]
+    # An unreadable photo has no forward pass; other checks are of another model, or without a verdict.
+    checks += [{"batch_size": 0, "ms": {"decode": 1}}, {"batch_size": 1, "ms": {"classify": 1}}]
+    checks += [dict(checks[0], model="resnet50"), dict(checks[0], verdict=None)] * 3
+    with writing(engine) as connection:
+        for check in checks:
+            connection.execute(insert(check_log), {**row, **check})
+    assert table.seconds_per_photo("lite0") == 0.05
