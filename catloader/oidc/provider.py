@@ -92,7 +92,7 @@ class Provider:
             if not _is_text(subject) or len(subject) > _MAX_SUBJECT_CHARS:
                 raise TokenRefused("no subject")
             if any(claims.get(name) is None for name in _EMAIL_CLAIMS):
-                claims |= self._userinfo(token, subject)
+                claims = self._userinfo(token, subject) or claims
         except requests.RequestException as error:
             raise self._unavailable(error) from error
         except (OAuthError, JoseError, *_MALFORMED) as error:
@@ -131,17 +131,28 @@ class Provider:
         return dict(claims)
 
     def _userinfo(self, token: dict[str, Any], subject: str) -> dict[str, Any]:
-        """Return the claims of the e-mail address that the provider does not put into its ID token.
+        """Return the e-mail address and whether it is verified, both by the userinfo endpoint.
 
-        OpenID Connect Core, section 5.4, promises them from the userinfo endpoint only.
+        OpenID Connect Core, section 5.4, promises them from there only. Empty if it gives no address: the
+        token suffices for people who are known by its subject.
+
+        Raises:
+            TokenRefused: the answer is about somebody else.
         """
         address, access_token = self._endpoints.get(_USERINFO), token.get("access_token")
         if address is None or not isinstance(access_token, str):
             return {}
-        claims = self._get(address, {"Authorization": f"Bearer {access_token}"})
-        if claims["sub"] != subject:
+        try:
+            claims = self._get(address, {"Authorization": f"Bearer {access_token}"})
+            is_of_subject = claims["sub"] == subject
+        except (requests.RequestException, *_MALFORMED) as error:
+            fault = fault_of(address, error)
+            if (suffix := self._log_limits.suffix(fault)) is not None:
+                logger.warning("The provider told no e-mail address: %s%s", fault, suffix)
+            return {}
+        if not is_of_subject:
             raise TokenRefused("another subject")
-        return {name: claims[name] for name in _EMAIL_CLAIMS if name in claims}
+        return {name: claims.get(name) for name in _EMAIL_CLAIMS} if "email" in claims else {}
 
     def _session(self) -> Any:
         session = OAuth2Session(
@@ -164,9 +175,10 @@ class Provider:
                     metadata = self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
                     if metadata["issuer"] != self.issuer:
                         raise ValueError(f"it calls itself {metadata['issuer']}")
-                    optional = [_USERINFO] if metadata.get(_USERINFO) else []
-                    names = (*_ENDPOINTS, *optional)
-                    self._endpoints = {name: _address(metadata[name]) for name in names}
+                    endpoints = {name: _address(metadata[name]) for name in _ENDPOINTS}
+                    with suppress(*_MALFORMED):
+                        endpoints[_USERINFO] = _address(metadata[_USERINFO])
+                    self._endpoints = endpoints
                 except (requests.RequestException, *_MALFORMED) as error:
                     self._failed_at_s = time.monotonic()
                     raise self._unavailable(error) from error

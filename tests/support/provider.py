@@ -25,7 +25,7 @@ CLIENT_ID, CLIENT_SECRET = "catloader", "secret-of-the-client"
 class TestProvider:
     """Vouches for ``person``; ``changed_claims``, ``missing_claims`` and ``key`` make invalid tokens.
 
-    ``userinfo``: claims that its userinfo endpoint adds or changes.
+    ``userinfo``: claims that its userinfo endpoint adds or changes; ``userinfo_status``: an error of it.
     """
 
     __test__ = False
@@ -42,8 +42,10 @@ class TestProvider:
         self.changed_claims: dict[str, Any] = {}
         self.missing_claims: set[str] = set()
         self.userinfo: dict[str, Any] = {}
+        self.userinfo_status = 200
         self.codes: dict[str, dict[str, str]] = {}
         self.missing_metadata: set[str] = set()
+        self.changed_metadata: dict[str, Any] = {}
 
     def authorize(self) -> Response:
         asked = request.args.to_dict()
@@ -78,6 +80,8 @@ class TestProvider:
     def claims(self) -> Response:
         """Answer at the userinfo endpoint."""
         assert request.headers["Authorization"] == "Bearer x"
+        if self.userinfo_status != 200:
+            abort(self.userinfo_status)
         return jsonify({"sub": self.person["sub"]} | self.userinfo)
 
     def app(self) -> Flask:
@@ -95,6 +99,7 @@ class TestProvider:
         def metadata() -> Response:
             return jsonify(
                 {name: value for name, value in every.items() if name not in self.missing_metadata}
+                | self.changed_metadata
             )
 
         app.add_url_rule("/.well-known/openid-configuration", "metadata", metadata)

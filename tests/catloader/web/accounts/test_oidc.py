@@ -136,6 +136,32 @@ def test_an_e_mail_that_is_not_in_the_token_is_asked_for(app: Flask, provider: T
     assert "anna@example.org" in anna.get("/account").text
 
 
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_failing_userinfo_endpoint_refuses_new_people_only(
+    app: Flask, provider: TestProvider, status: int
+) -> None:
+    assert _through(Person(app)).status_code == 303
+    del provider.person["email_verified"]
+    provider.userinfo_status = status
+    assert _through(Person(app)).status_code == 303, "known by the subject"
+    provider.person["sub"] = "18"
+    assert _through(Person(app)).status_code == 403
+
+
+def test_an_address_and_its_confirmation_come_from_one_place(app: Flask, provider: TestProvider) -> None:
+    """The token confirms an address that it does not name."""
+    provider.userinfo = {"email": provider.person.pop("email")}
+    assert provider.person["email_verified"]
+    assert _through(Person(app)).status_code == 403
+    assert services_of(app).users.all() == []
+
+
+def test_a_userinfo_endpoint_that_is_no_address_is_left_out(provider: TestProvider, tmp_path: Path) -> None:
+    provider.changed_metadata = {"userinfo_endpoint": "userinfo"}
+    with accounts_site(tmp_path, **settings_of(int(provider.issuer.rpartition(":")[2]))) as app:
+        assert _through(Person(app)).status_code == 303
+
+
 def test_a_provider_without_a_userinfo_endpoint_logs_in(provider: TestProvider, tmp_path: Path) -> None:
     provider.missing_metadata = {"userinfo_endpoint"}
     with accounts_site(tmp_path, **settings_of(int(provider.issuer.rpartition(":")[2]))) as app:
