@@ -15,6 +15,7 @@ from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary
 from catloader.server.listener import listening
 from catloader.settings import Settings
 from checker import __version__
+from checker.plurals import counted
 from checker.process.cores import available_cores
 from models.processor import cpu_flags
 
@@ -29,7 +30,7 @@ def rows(settings: Settings) -> Iterator[Row]:
     yield examined("temporary folder", lambda: _temporary_folder(settings))
     yield examined("address", lambda: _address(settings))
     flags = [flag for flag in _FLAGS if flag in cpu_flags()]
-    sentence = f"{available_cores()} cores, {platform.machine()}, {', '.join(flags) or 'no AVX2'}."
+    sentence = f"{counted(available_cores(), 'core')}, {platform.machine()}, {', '.join(flags) or 'no AVX2'}."
     yield Row("processor", "ok", sentence)
 
 

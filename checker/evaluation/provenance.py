@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from checker.process.cores import available_cores
 from models.processor import instruction_names, within_limit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,7 @@ def provenance(*code: str) -> dict[str, Any]:
         "commit": _commit(code),
         "machine": {
             **processor(_cpuinfo()),
-            "cores": os.cpu_count(),
+            "cores": available_cores(),
             "load": round(os.getloadavg()[0], 1),
             "system": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(),

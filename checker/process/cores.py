@@ -41,9 +41,9 @@ def _quotas(groups: Path, own: Path) -> Iterator[float]:
     """Yield the quotas of the process's groups and of those above, in cores."""
     lines = []
     with contextlib.suppress(OSError):  # not Linux
-        lines = own.read_text().splitlines()
+        lines = own.read_text(errors="replace").splitlines()
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        controllers, _, path = line.partition(":")[2].partition(":")
         if not controllers or "cpu" in controllers.split(","):  # version 2 names no controllers
             top = groups / controllers
             group = top / path.lstrip("/")

@@ -146,9 +146,11 @@ def test_a_log_out_deletes_waiting_photos(page: Page, name: str) -> None:
     log_in(page, email)
     page.goto("/account")
     page.wait_for_load_state()
+    page.evaluate("sessionStorage.setItem('brought-photos', 'There are no photos in private.')")
     page.get_by_role("button", name=name, exact=True).click()
     expect(page.get_by_text("You are logged out")).to_be_visible()
     assert page.evaluate(_LEFT) == [[], 0, None]
+    assert page.evaluate("sessionStorage.getItem('brought-photos')") is None
 
 
 _SHARE_WHILE_READING = """async () => {

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from checker.evaluation.provenance import ROOT
+from checker.process.cores import available_cores
 from scripts.command_line import CannotRun
 from scripts.speed import photos
 from scripts.speed.gpu import utilisation
@@ -217,7 +218,7 @@ def test_without_a_gpu_a_run_that_requests_one_measures_the_cpu_and_says_so(tmp_
             assert variant["one_photo_ms"]["p95"] >= variant["one_photo_ms"]["p50"] > 0
             assert variant["peak_rss_bytes"] > 50e6
     assert {ratio["other"] for ratio in measured["ratios"]} == {"torchvision"}
-    assert measured["made"]["machine"]["cores"] == os.cpu_count()
+    assert measured["made"]["machine"]["cores"] == available_cores()
 
 
 def test_on_a_gpu_the_table_has_the_share_of_the_forward_pass_and_of_busy_time(

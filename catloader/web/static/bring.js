@@ -8,11 +8,12 @@ const { upload } = document.getElementById("news").dataset;
 
 receiveFiles(async ({ files, sentence }) => {
   if (!files.length && !sentence) return;
+  const sentences = [sentence];
   try {
-    await bring(files);
-    leaveSentence(sentence);
+    if (files.length) await bring(files);
   } catch { // the browser keeps nothing, or a file can't be read
-    leaveSentence(gettext("The browser could not bring the photos to this page. Add them here again."));
+    sentences.unshift(gettext("The browser could not bring the photos to this page. Add them here again."));
   }
+  leaveSentence(sentences.filter(Boolean).join(" "));
   location.assign(upload);
 });

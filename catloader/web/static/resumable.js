@@ -39,7 +39,7 @@ function parsed(request) {
 // A file that was moved, changed or deleted after it was chosen: its request ends like one whose connection was cut.
 async function isReadable(body) {
   try {
-    await body.slice(0, 1).arrayBuffer();
+    await new Response(body.slice(0, 1)).arrayBuffer();
     return true;
   } catch {
     return false;

@@ -68,6 +68,7 @@ export async function forget() {
   const works = [
     async () => "caches" in window && caches.delete(KEPT),
     async () => (await takeBrought()).length > 0,
+    async () => takeSentence() !== "",
   ];
   const done = await Promise.allSettled(works.map((work) => work()));
   return done.some(({ value }) => value);

@@ -203,11 +203,12 @@ document.addEventListener("visibilitychange", async () => {
   say("");
 });
 settle();
-say(takeSentence());
 offerCamera(document.getElementById("camera"), (photo) => add([photo]));
 receiveShared(form.dataset.worker);
 settled.then(() => {
   // Any site can send a request that looks like a share: people see which photos came that way.
   takeShared().then((files) => add(files, gettext("Shared with CatLoader by another app")));
   takeBrought().then((files) => add(files));
+  const sentence = takeSentence();
+  if (sentence) say(sentence);
 });

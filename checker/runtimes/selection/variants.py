@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,8 +171,11 @@ def has_torch() -> bool:
 
 def _has_gpu() -> bool:
     has_driver = any(Path(driver).exists() for driver in _GPU_DRIVERS)
-    if not (has_driver and has_torch()) or importlib.metadata.version("torch").endswith("+cpu"):
+    if not (has_driver and has_torch()):
         return False
+    with suppress(importlib.metadata.PackageNotFoundError):  # a torch that no installer put there
+        if importlib.metadata.version("torch").endswith("+cpu"):
+            return False
     import torch
 
     return torch.cuda.is_available()

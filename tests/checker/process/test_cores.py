@@ -32,12 +32,13 @@ from checker.process.cores import available_cores, quota_in_cores
         ("4:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
         ("4:cpu:/\n0::/\n", {}, None),
         ("0::/\n", {"cpu.max": "broken"}, None),
+        ("no list\n0::/\udcff\n0::/\n", {"cpu.max": "100000 100000"}, 1),
     ],
 )
 def test_a_quota_of_processor_time_is_counted_in_cores(
     tmp_path: Path, own: str, files: dict[str, str], cores: int | None
 ) -> None:
-    (tmp_path / "own").write_text(own)
+    (tmp_path / "own").write_bytes(os.fsencode(own))
     for name, text in files.items():
         path = tmp_path / "groups" / name
         path.parent.mkdir(parents=True, exist_ok=True)
