@@ -25,6 +25,8 @@ class Flips:
     photos: int = 0
     without_verdict: int = 0
     """Photos with missing objects, for example: they keep their verdict."""
+    compared: int = 0
+    """Photos with a verdict that had one before."""
     verdicts: Counter[str] = field(default_factory=Counter)
     changes: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(verdict before, verdict now) -> photos."""
@@ -36,7 +38,10 @@ class Flips:
             self.without_verdict += 1
             return False
         self.verdicts[row["verdict"]] += 1
-        if row["old_status"] in (None, row["verdict"]):
+        if row["old_status"] is None:
+            return False
+        self.compared += 1
+        if row["old_status"] == row["verdict"]:
             return False
         self.changes[row["old_status"], row["verdict"]] += 1
         return True

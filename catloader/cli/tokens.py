@@ -52,6 +52,8 @@ def list_(settings: Settings, email: str) -> None:
     """List the tokens of an account, without their secrets."""
     with _account(settings, email) as (user, store):
         account_tokens = store.of_user(user.id)
+        if account_tokens:
+            click.echo(f"{'ID':>6}  {'LAST USED':<15}  {'ENDS':<18}  SCOPES  NAME")
         for token in account_tokens:
             used = f"used {token.used_at:%Y-%m-%d}" if token.used_at else "never used"
             ends = f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "no end"

@@ -135,7 +135,9 @@ def plan(
     )
     if labelled:
         click.echo(size_of_results(made))
-    if each_s is None:
+    if not facts.photos:
+        click.echo("No photo matches, so there is nothing to run.")
+    elif each_s is None:
         click.echo(f"{facts.model} has checked nothing here yet: `bulk run` will tell how fast it is.")
     else:
         needed = duration(facts.photos * each_s / (settings.workers or available_cores()))

@@ -32,6 +32,8 @@ def show_flips(chosen: Plan) -> None:
         click.echo(f"... and {hidden} more.")
     verdicts = ", ".join(f"{verdict} {photos}" for verdict, photos in sorted(totals.verdicts.items()))
     click.echo(f"{counted(totals.photos, 'photo')} checked: {verdicts or 'no verdict'}.")
+    if totals.compared and not totals.changes:
+        click.echo("No verdict would change.")
     for (old, new), photos in sorted(totals.changes.items()):
         click.echo(f"  {f'{old} -> {new}':<24} {photos}")
     if totals.without_verdict:

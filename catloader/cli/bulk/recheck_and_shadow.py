@@ -35,7 +35,8 @@ def recheck_in_bulk(
         folder = folder_of(settings, name)
         plan = plan_of_table(services, folder, model, conditions, UNIT_ROWS, limit=limit)
         click.echo(
-            f"{counted(plan.facts.photos, 'photo')} planned; `bulk resume {name}` and `bulk apply` go on."
+            f"{counted(plan.facts.photos, 'photo')} planned; after an interruption "
+            f"`catloader bulk resume {name}` and `catloader bulk apply {name}` go on."
         )
         _run_to_its_end(services, plan)
         show_and_apply(plan, BulkTable(services.engine), yes=yes)

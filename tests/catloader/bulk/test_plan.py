@@ -167,6 +167,17 @@ def test_of_many_flips_twenty_are_shown_and_all_are_counted(
     ]
 
 
+@pytest.mark.parametrize(("old_status", "told"), [("cat", ["No verdict would change."]), (None, [])])
+def test_a_plan_without_flips_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old_status: str | None, told: list[str]
+) -> None:
+    """Photos of a folder have no verdict to compare with."""
+    plan = make_plan(tmp_path / "plan", _photos(2), "model", 2, TABLE)
+    plan.write(0, [{**_result(number, "cat"), "old_status": old_status} for number in range(2)], {})
+    show_flips(plan)
+    assert capsys.readouterr().out.splitlines() == ["2 photos checked: cat 2.", *told]
+
+
 def test_files_that_cannot_be_planned_are_named(tmp_path: Path) -> None:
     with pytest.raises(BulkError, match="missing is neither a folder nor an address such as s3://"):
         list(listed_files(f"{tmp_path}/missing"))

@@ -24,7 +24,10 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
     token = _run(tmp_path, *words, "--days", "30").output.strip()
     assert is_signed(token, site_secret(Settings(data_dir=tmp_path)))
     listed = _run(tmp_path, "tokens", "list", "ann@example.org").output
-    assert re.fullmatch(r" +1  never used +expires \d{4}-\d\d-\d\d +check photos:read  camera\n", listed)
+    head, line = listed.splitlines()
+    assert re.fullmatch(r" +1  never used +expires \d{4}-\d\d-\d\d +check photos:read  camera", line)
+    assert head.split() == ["ID", "LAST", "USED", "ENDS", "SCOPES", "NAME"]
+    assert head.index("ENDS") == line.index("expires") and head.index("SCOPES") == line.index("check")
     assert token not in listed
     revoked = _run(tmp_path, "tokens", "revoke", "ann@example.org", "1")
     assert revoked.output == "Token 1 of ann@example.org is revoked.\n"
