@@ -225,3 +225,29 @@ def test_processors_with_and_without_vnni_gave_the_same_verdicts() -> None:
     assert {name: without["rules"][name] for name in others} == {
         name: with_vnni["rules"][name] for name in others
     }
+
+
+def test_the_figures_of_load_without_vnni_equal_the_measured_ones() -> None:
+    told = _text("docs/promises.md").partition("On two cores with AVX2 only")[2].partition(" ## ")[0]
+    hostile, slow, overload = (
+        _result(name, "avx2") for name in ("hostile-uploads", "slow-clients", "overload")
+    )
+    formats = _result("memory", "avx2")["formats"]
+    highest_mb = max(one["highest_bytes"] for one in formats.values()) / 1e6
+    above_mb = max(one["after_bytes"] - formats["JPEG"]["idle_bytes"] for one in formats.values()) / 1e6
+    uploads, accepted, refused = (
+        f"{number:,}".replace(",", " ")
+        for number in (hostile["uploads"], overload["accepted"], overload["refused"])
+    )
+    for sentence in (
+        f"{uploads} hostile uploads, the slowest after {hostile['slowest_s']:.1f} s, while others' pages took",
+        f"at most {hostile['page_p95_s']:.2f} s (p95);",
+        f"at most {highest_mb:.0f} MB, and {above_mb:.0f} MB above idle afterwards;",
+        f"pages {slow['p95_s']:.2f} s (p95);",
+        f"{accepted} uploads accepted and {refused} refused, p99 {overload['accepted_p99_s']:.2f} s compared",
+        f"with {overload['unloaded_p99_s']:.2f} s one after the other",
+        f"pages {overload['page_p95_s']:.2f} s (p95), none lost",
+    ):
+        assert sentence in told
+    assert [hostile[name] for name in ("web_deaths", "left_objects", "left_rows", "others_failed")] == 4 * [0]
+    assert overload["lost"] == 0
