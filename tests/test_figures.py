@@ -240,8 +240,8 @@ def test_the_figures_of_load_without_vnni_equal_the_measured_ones() -> None:
         for number in (hostile["uploads"], overload["accepted"], overload["refused"])
     )
     for sentence in (
-        f"{uploads} hostile uploads, the slowest after {hostile['slowest_s']:.1f} s, while others' pages took",
-        f"at most {hostile['page_p95_s']:.2f} s (p95);",
+        f"{uploads} hostile uploads, the slowest after {hostile['slowest_s']:.1f} s,",
+        f"while others' pages took at most {hostile['page_p95_s']:.2f} s (p95);",
         f"at most {highest_mb:.0f} MB, and {above_mb:.0f} MB above idle afterwards;",
         f"pages {slow['p95_s']:.2f} s (p95);",
         f"{accepted} uploads accepted and {refused} refused, p99 {overload['accepted_p99_s']:.2f} s compared",
