@@ -153,6 +153,22 @@ def test_a_log_out_deletes_waiting_photos(page: Page, name: str) -> None:
     assert page.evaluate("sessionStorage.getItem('brought-photos')") is None
 
 
+@pytest.mark.parametrize("password", [PASSWORD, "wrong"])
+def test_only_an_account_that_is_deleted_loses_its_waiting_photos(page: Page, password: str) -> None:
+    _bring_photo(page, f"olaf-{len(password)}@example.org")
+    page.goto("/account")
+    page.wait_for_load_state()
+    form = page.locator("form[action='/account/delete']")
+    form.locator("[name=password]").fill(password)
+    form.get_by_role("button", name="Delete my account").click()
+    is_deleted = password == PASSWORD
+    expected = "Your account and photos were deleted." if is_deleted else "The password is wrong."
+    expect(page.get_by_text(expected)).to_be_visible()
+    expect(page.locator("body[data-forget]")).to_have_count(1 if is_deleted else 0)
+    page.evaluate("async () => (await import('/static/this-account.js')).settled")
+    assert page.evaluate(_LEFT)[1] == (0 if is_deleted else 1)
+
+
 _SHARE_WHILE_READING = """async () => {
   const { match } = Cache.prototype, kept = await caches.open("shared-photos");
   await kept.put("/upload/shared?name=first.png", new Response("first"));

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.browser import Site, log_in, log_out, register, share
 from tests.support.cutting_proxy import CuttingProxy
@@ -316,6 +316,33 @@ def test_photos_arrive_once_and_in_order_over_an_interrupted_connection_that_los
         expect(page.get_by_role("heading", name="My photos")).to_be_visible(timeout=180_000)
         assert line.cuts == CUTS
         assert stored_captions(page) == [file.stem for file in files]
+
+
+def test_a_piece_that_stalls_is_sent_again(page: Page, photos: Path) -> None:
+    """A line that is dead, such as after a phone has changed its network, tells a browser nothing."""
+    register(page, "paul@example.org")
+    page.clock.install()
+    page.goto("/upload")
+    page.set_input_files("#photos", photos / "chelsea.jpg")
+    stalled: list[str] = []
+
+    def stall_once(route: Route) -> None:
+        if stalled:
+            route.continue_()
+        else:
+            stalled.append(route.request.method)
+
+    page.route("**/upload/resumable*", stall_once)
+    with page.expect_request("**/upload/resumable*"):
+        page.get_by_role("button", name="Upload 1 photo").click()
+    page.clock.fast_forward(59_000)
+    expect(page.locator("#overall-text")).to_contain_text("0 of 1")
+    page.clock.fast_forward(2_000)
+    expect(page.get_by_text("Connection lost.")).to_be_visible()
+    page.clock.fast_forward(2_000)
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+    expect(page.locator(".grid .badge")).to_have_count(1)
+    assert stalled == ["POST"]
 
 
 def test_a_site_that_loses_pieces_gets_each_file_in_one_request(page: Page, tmp_path: Path) -> None:

@@ -6,25 +6,38 @@ import { gettext } from "./texts.js";
 const PIECE_BYTES = 1048576; // a cut loses one piece at most
 const LEAST_BYTES = 65536; // of a piece on a line that is cut again and again
 const LONGEST_WAIT_S = 30;
+const STALLED_S = 60; // without a byte sent or an answer, such as after a phone has changed its network
 const TRIES = 15; // while the site is busy; with its Retry-After of 2 to 5 seconds about a minute
 const BUSY = [429, 502, 503, 504];
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 
-// Resolve to the request when it is over, whatever came of it.
+// Resolve to the request when it is over, whatever came of it. One that stalls ends like one that was cut.
 function ask(row, method, url, headers, body, onprogress) {
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
     request.open(method, url);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.onprogress = (event) => onprogress(event.loaded);
-    request.onloadend = () => resolve(request);
+    let stall = 0;
+    const watch = () => {
+      clearTimeout(stall);
+      stall = setTimeout(() => request.abort(), STALLED_S * 1000);
+    };
+    request.upload.onprogress = (event) => {
+      watch();
+      onprogress(event.loaded);
+    };
+    request.onloadend = () => {
+      clearTimeout(stall);
+      resolve(request);
+    };
     row.aborted = false;
     row.abort = () => {
       row.aborted = true;
       request.abort();
     };
     request.send(body);
+    watch();
   });
 }
 
