@@ -57,9 +57,9 @@ def utf8(_context: click.Context, _parameter: click.Parameter, text: str) -> str
 
 
 def chosen_digest(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
-    if text is not None and not re.fullmatch("[0-9a-f]{4,64}", text):
+    if text is not None and not re.fullmatch("[0-9a-fA-F]{4,64}", text):
         raise click.BadParameter("it must be the first 4 to 64 hex digits of the weights' sha256.")
-    return text
+    return text and text.lower()
 
 
 def chosen_status(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Status | None:

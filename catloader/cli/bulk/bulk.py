@@ -107,7 +107,7 @@ def plan(
     from catloader.bulk.manifest import parquet
     from catloader.checks.promotion import resolve_model
     from catloader.store.db.checks.bulk import BulkTable
-    from catloader.store.db.checks.rechecks import RecheckFilter
+    from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
 
     parquet()
     named = "--labelled" if labelled else "--from" if address else ""
@@ -127,6 +127,7 @@ def plan(
             made = plan_of_prefix(services.settings, folder, entry.name, address, unit_rows or UNIT_ROWS)
         else:
             chosen = RecheckFilter(model_digest, status, since)
+            Rechecks(services.engine).require_weights(chosen)
             made = plan_of_table(services, folder, entry.name, chosen, unit_rows or UNIT_ROWS)
         each_s = BulkTable(services.engine).seconds_per_photo(entry.name)
     facts = made.facts

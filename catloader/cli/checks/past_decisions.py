@@ -127,6 +127,7 @@ def recheck(
     conditions = RecheckFilter(model_digest, status, since)
     with migrated_database(settings) as engine:
         rechecks = Rechecks(engine)
+        rechecks.require_weights(conditions)
         kept, matching = rechecks.count_decided_by_people(conditions), rechecks.count(conditions)
         photos = min(matching, limit or sys.maxsize)
         if dry_run:

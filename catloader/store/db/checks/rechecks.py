@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Engine, exists, func, literal, select, update
 
+from catloader.errors import NotFound
 from catloader.store.db.clock import database_now, later
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos.photo_rows import not_in_bin
@@ -44,6 +45,25 @@ class Rechecks:
     def count_decided_by_people(self, chosen: RecheckFilter) -> int:
         """Count the photos that match but stay as they are."""
         return self._count(*conditions_of(chosen), photos.c.human_verdict.is_not(None))
+
+    def require_weights(self, chosen: RecheckFilter) -> None:
+        """Refuse a digest with which no check was made: it is mistyped, or that of another site.
+
+        Raises:
+            NotFound: the weights of ``chosen`` were never used; the sentence names those that were.
+        """
+        if chosen.model_digest is None:
+            return
+        used = select(check_log.c.weights_sha256, check_log.c.model).where(check_log.c.verdict.is_not(None))
+        used = used.where(check_log.c.weights_sha256.is_not(None)).distinct().order_by(check_log.c.model)
+        with reading(self._engine) as connection:
+            if connection.execute(select(exists().where(_by_weights(chosen.model_digest)))).scalar_one():
+                return
+            all_used = connection.execute(used).all()
+        names = ", ".join(f"{row.weights_sha256[:8]} ({row.model})" for row in all_used) or "none"
+        raise NotFound(
+            f"No check used weights whose sha256 begins with {chosen.model_digest}; used so far: {names}."
+        )
 
     def requeue(self, chosen: RecheckFilter, limit: int | None = None, *, actor_id: int | None = None) -> int:
         """Make matching photos ``pending`` with all attempts available, oldest first; return their number.
@@ -126,6 +146,10 @@ def conditions_of(chosen: RecheckFilter) -> list[ColumnElement[bool]]:
             .correlate(photos)
             .scalar_subquery()
         )
-        by_weights = check_log.c.weights_sha256.startswith(chosen.model_digest, autoescape=True)
-        conditions.append(exists().where(check_log.c.id == latest, by_weights))
+        conditions.append(exists().where(check_log.c.id == latest, _by_weights(chosen.model_digest)))
     return conditions
+
+
+def _by_weights(digest: str) -> ColumnElement[bool]:
+    """Return the condition that a check used the weights whose sha256 begins with ``digest``."""
+    return check_log.c.weights_sha256.startswith(digest, autoescape=True)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 from sqlalchemy import Engine, func, select, update
 
-from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import check_log, photos
 from tests.catloader.cli.results import statuses
 
@@ -52,6 +52,19 @@ def test_recheck_counts_first_and_keeps_verdicts_of_people(on_site: Run, engine:
     assert statuses(engine) == ["cat", "not_cat"]
     for option in ("--status", "--band"):
         assert on_site("check", "recheck", option, "unsure").output == "Queued 0 photos for another check.\n"
+
+
+@pytest.mark.parametrize("words", [("check", "recheck"), ("bulk", "plan", "of-others")], ids=lambda w: w[1])
+def test_weights_that_made_no_check_are_refused_with_those_that_did(
+    on_site: Run, engine: Engine, words: tuple[str, ...]
+) -> None:
+    with reading(engine) as connection:
+        digest = connection.execute(select(check_log.c.weights_sha256).limit(1)).scalar_one()
+    refused = on_site(*words, "--model-digest", "ffff")
+    assert refused.exit_code == 1
+    sentence = "No check used weights whose sha256 begins with ffff; used so far: "
+    assert refused.output == f"Error: {sentence}{digest[:8]} (efficientnet_lite0).\n"
+    assert not on_site("check", "recheck", "--model-digest", digest[:12].upper(), "--dry-run").exit_code
 
 
 @pytest.mark.parametrize(
