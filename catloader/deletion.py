@@ -13,6 +13,7 @@ from datetime import datetime
 
 from catloader.errors import CatLoaderError, StoreUnavailable
 from catloader.store.db.photos.deletions import Deletion, Deletions
+from catloader.store.s3.errors import NoAnswer
 from catloader.store.s3.objects import ObjectStore
 from checker.log_limit import LogLimits
 from checker.plurals import counted
@@ -97,13 +98,22 @@ class DeletionWorker:
         return deleted
 
     def _still_there(self, entries: Sequence[Deletion]) -> dict[str, str]:
-        """Ask the store for the objects of deleted accounts: receipts must state only what was verified."""
-        owed = [entry for entry in entries if entry.receipt and entry.kind]
-        return {
-            entry.key: "the object is still there"
-            for entry in owed
-            if entry.kind and self._objects.exists(entry.kind, entry.key)
-        }
+        """Ask for the objects of deleted accounts; return key -> reason for those not known to be gone.
+
+        Receipts must state only what was verified.
+        """
+        reasons: dict[str, str] = {}
+        for entry in entries:
+            if not entry.receipt or entry.kind is None:
+                continue
+            try:
+                if self._objects.exists(entry.kind, entry.key):
+                    reasons[entry.key] = "the object is still there"
+            except NoAnswer:
+                raise
+            except StoreUnavailable as error:  # a refusal of this one: the others do not wait for it
+                reasons[entry.key] = str(error)
+        return reasons
 
     def _by_bucket(self, due: Sequence[Deletion]) -> dict[str, list[Deletion]]:
         buckets: dict[str, list[Deletion]] = {}

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 _ITEMS_OF_A_CHILD = 500
 """A fork takes milliseconds, and anything a decoder has leaked or overwritten ends with its process."""
+_FROM_OUTSIDE = (None, signal.SIGKILL, signal.SIGTERM)
+"""Ends that a photo is not blamed for at first: by the kernel without memory, with the server of the
+children, or with all processes of a service that is stopped."""
 _TOO_SLOW = "Decoding this photo takes too long."
 _TOO_LARGE = "Decoding this photo takes too much memory."
 
@@ -99,7 +102,7 @@ class ChildPool:
                 if fault is None or done == len(items):
                     continue
                 timed_out = isinstance(fault, TimeoutError)
-                if not timed_out and death in (None, signal.SIGKILL) and not killed_before:
+                if not timed_out and death in _FROM_OUTSIDE and not killed_before:
                     killed_before = True
                     continue
                 done, killed_before = done + 1, False
@@ -166,8 +169,15 @@ def _blame(timed_out: bool, death: int | None) -> DecodingFailed:
         return DecodingTooSlow(_TOO_SLOW)
     if death == signal.SIGKILL:
         return DecodingTooLarge("The process that decoded this photo was killed, twice.")
-    name = signal.Signals(death).name if death else "without a signal"
+    name = _name_of(death) if death else "without a signal"
     return DecodingFailed(f"This photo crashed the decoder ({name}).")
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has none
+        return f"signal {number}"
 
 
 def _is_alive(child: Child) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, insert, update
 
 from catloader.deletion import DeletionWorker
+from catloader.errors import StoreUnavailable
 from catloader.store.db.accounts.receipts import Receipts
 from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.accounts.users import Users
@@ -256,6 +257,35 @@ def test_receipt_is_not_done_while_the_store_still_has_an_object(
     assert receipt
     assert receipt.left == 0
     assert receipt.done_at
+
+
+class _Silent(ObjectStore):
+    """A store that refuses to say whether it has one object, as a rule about single keys does."""
+
+    refused = ""
+
+    def exists(self, kind: ObjectKind, key: str) -> bool:
+        if key == self.refused:
+            raise StoreUnavailable(f"The object store refused {key} (403).")
+        return super().exists(kind, key)
+
+
+def test_an_object_that_can_not_be_asked_for_delays_no_other(
+    engine: Engine, ledger: Deletions, objects: ObjectStore, s3_server: EmbeddedS3
+) -> None:
+    user = some_user(engine)
+    (kept,) = [Photos(engine).by_id(add_photo(engine, user.id)) for _ in range(3)][2:]
+    assert kept
+    assert Users(engine).delete(user.id, receipt=token_digest("token")) == 3
+    store = store_of(s3_server, (objects.photos_bucket, objects.thumbnails_bucket), kind=_Silent)
+    assert isinstance(store, _Silent)
+    store.refused = kept.photo_key
+    assert worker(ledger, store, sweep_s=10).work_off() == 5
+    (entry,) = ledger.due(10, datetime.now(UTC) + timedelta(seconds=60))
+    assert (entry.key, entry.attempts) == (kept.photo_key, 1)
+    receipt = Receipts(engine).of("token")
+    assert receipt
+    assert (receipt.left, receipt.done_at) == (1, None)
 
 
 class _Overtaken(ObjectStore):

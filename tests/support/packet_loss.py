@@ -34,14 +34,26 @@ def lossy_listener(share: float) -> socket.socket:
         (_RETURN_A, 0, 0, 0),
     ]
     listener = socket.create_server(("127.0.0.1", 0))
+    try:
+        _attach(listener, program)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def lose_everything(receiver: socket.socket) -> None:
+    """Let the kernel drop all that reaches this connection, and acknowledge nothing: its machine is gone."""
+    _attach(receiver, [(_RETURN, 0, 0, 0)])
+
+
+def _attach(receiver: socket.socket, program: list[tuple[int, int, int, int]]) -> None:
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in program))
     attached = struct.pack("HL", len(program), ctypes.addressof(code))
     try:
-        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attached)
+        receiver.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attached)
     except PermissionError:
-        listener.close()
         pytest.skip("this kernel lets only root drop segments of TCP, as Linux 6.18 does")
-    return listener
 
 
 def repeated_segments(sender: socket.socket) -> int:

@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, Table, create_
 
 from catloader.errors import StartupError
 from catloader.store.db.failures import READ_ONLY_SERVER, database_name, translated
-from catloader.store.db.postgresql import CONNECT_OPTIONS, WRITERS_ISOLATION, connection_preparer
+from catloader.store.db.postgresql import WRITERS_ISOLATION, connect_options, connection_preparer
 
 # Engine is re-exported: the composition root needs the type and may not import SQLAlchemy.
 __all__ = [
@@ -59,6 +59,7 @@ def make_engine(
     wait_s: float = 10.0,
     idle_s: float = 15.0,
     lock_s: float = _LOCK_S,
+    silent_s: float = 15.0,
 ) -> Engine:
     """Make an engine for a URL or for the path of an SQLite file; it connects at first use.
 
@@ -71,6 +72,8 @@ def make_engine(
             a lost machine: it would keep its locks.
         lock_s: PostgreSQL ends a statement that waits for a lock for this long, unless the operator has set
             another limit: a table that is being rewritten would hold every thread.
+        silent_s: a connection ends when the machine of PostgreSQL acknowledges nothing for this long, as
+            after a power failure.
     Raises:
         StartupError: the database's driver is not installed.
     """
@@ -86,7 +89,7 @@ def make_engine(
             engine = create_engine(
                 url,
                 pool_pre_ping=True,
-                connect_args=CONNECT_OPTIONS,
+                connect_args=connect_options(silent_s),
                 isolation_level=WRITERS_ISOLATION,
                 **pool,
             )

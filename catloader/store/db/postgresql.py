@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
 from catloader.errors import StartupError
 
-CONNECT_OPTIONS = {
+_KEEPALIVES: Final = 3
+_CONNECT_OPTIONS = {
     "connect_timeout": 5,
     # No prepared statements: behind a transaction pooler (PgBouncer) the next transaction may run on another
     # server connection, which does not know them.
@@ -19,6 +20,22 @@ CONNECT_OPTIONS = {
 WRITERS_ISOLATION = "READ COMMITTED"
 """Transactions that write wait for each other's locks, and then read what the other one has written. A
 stricter level would end them with an error instead."""
+
+
+def connect_options(silent_s: float) -> dict[str, Any]:
+    """Return the driver's options; ``silent_s`` is the argument of ``make_engine``.
+
+    Without the limits, TCP repeats what a lost machine does not acknowledge for about 16 minutes, and asks an
+    idle one after two hours.
+    """
+    idle_s = max(1, round(silent_s))
+    return {
+        **_CONNECT_OPTIONS,
+        "tcp_user_timeout": round(silent_s * 1000),
+        "keepalives_idle": idle_s,
+        "keepalives_interval": max(1, round(silent_s / _KEEPALIVES)),
+        "keepalives_count": _KEEPALIVES,
+    }
 
 
 def connection_preparer(idle_s: float, lock_s: float) -> Callable[[Any, Any], None]:

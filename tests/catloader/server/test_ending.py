@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from tests.support.machine import busy_factor
 from tests.support.object_stores import stores
 from tests.support.worker import working
 
-pytestmark = pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
+_POSTGRESQL = pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
 
 _EXIT_S = 10.0
 _CLAIMS = text(
@@ -27,6 +29,7 @@ _CLAIMS = text(
 )
 
 
+@_POSTGRESQL
 def test_a_signal_that_the_kernel_hands_to_another_thread_ends_a_worker(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
@@ -38,6 +41,7 @@ def test_a_signal_that_the_kernel_hands_to_another_thread_ends_a_worker(
         assert worker.process.wait(60) == 128 + signal.SIGTERM
 
 
+@_POSTGRESQL
 def test_a_worker_that_waits_for_a_locked_database_ends_in_time(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
@@ -55,3 +59,32 @@ def test_a_worker_that_waits_for_a_locked_database_ends_in_time(
             assert worker.process.wait(120) == 128 + signal.SIGTERM, "the kernel's alarm had to end it"
             took_s = time.monotonic() - begun_s
     assert took_s < _EXIT_S * busy_factor()
+
+
+_HANGS = """
+import signal, threading
+from catloader.server import ending
+
+ending._CLEAN_UP_S = 2
+ending.clean_up_on_sigterm()
+try:
+    print("ready", flush=True)
+    signal.pause()
+finally:
+    threading.Event().wait()
+"""
+
+
+def test_a_clean_up_that_hangs_is_ended_by_the_kernel_and_shows_where_it_hangs() -> None:
+    program = [sys.executable, "-c", _HANGS]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        try:
+            _, log = process.communicate(timeout=20 * busy_factor())
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGALRM
+    assert "Timeout (0:00:01)!" in log
+    assert "in wait" in log

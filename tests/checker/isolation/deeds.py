@@ -69,6 +69,7 @@ _DEEDS: Mapping[str, Callable[[Path], object]] = {
     "segfault": lambda _: ctypes.string_at(0),
     "abort": lambda _: os.abort(),
     "exit": lambda _: os._exit(0),
+    "real-time signal": lambda _: os.kill(os.getpid(), signal.SIGRTMIN + 3),
     "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "write": _write,
     "create": lambda folder: (folder / "new").touch(),

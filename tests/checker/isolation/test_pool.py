@@ -133,7 +133,12 @@ def test_memory_is_limited(pool: ChildPool) -> None:
 
 @pytest.mark.parametrize(
     ("deed", "signal_name"),
-    [("segfault", "SIGSEGV"), ("abort", "SIGABRT"), ("exit", "without a signal")],
+    [
+        ("segfault", "SIGSEGV"),
+        ("abort", "SIGABRT"),
+        ("real-time signal", f"signal {signal.SIGRTMIN + 3}"),
+        ("exit", "without a signal"),
+    ],
 )
 def test_crash_is_blamed_on_the_photo(pool: ChildPool, deed: str, signal_name: str) -> None:
     (error,) = done(pool, deed)
@@ -141,11 +146,13 @@ def test_crash_is_blamed_on_the_photo(pool: ChildPool, deed: str, signal_name: s
     assert signal_name in str(error)
 
 
-def test_child_killed_from_outside_does_not_affect_its_photo(pool: ChildPool) -> None:
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
+def test_child_killed_from_outside_does_not_affect_its_photo(pool: ChildPool, sig: signal.Signals) -> None:
+    """SIGTERM goes to every process of a service that systemd stops in its default mode."""
     replies = pool.run(DO, {}, [[b"nothing"]] + [[b"work for 0.1 s"]] * 5)
     first = next(replies)
     assert isinstance(first, Reply)
-    os.kill(first.result["pid"], signal.SIGKILL)
+    os.kill(first.result["pid"], sig)
     rest = [reply for reply in replies if isinstance(reply, Reply)]
     assert len(rest) == 5
     assert rest[-1].result["pid"] != first.result["pid"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, func, insert, select, text
+from sqlalchemy import Engine, func, insert, make_url, select, text
 
 from catloader.demo.client import until
 from catloader.errors import StoreUnavailable
@@ -17,6 +21,8 @@ from catloader.store.db.migrate import _MIGRATION_LOCK, migrate, revisions
 from catloader.store.db.schema import users, webhook_ids
 from catloader.store.db.snapshot import take
 from catloader.store.db.time_limits import lift_time_limits
+from tests.support.machine import busy_factor
+from tests.support.packet_loss import lose_everything
 from tests.support.postgres import change_settings
 
 pytestmark = pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
@@ -71,6 +77,91 @@ def test_connections_that_were_read_only_do_not_stay_in_use(empty_url: str) -> N
         connection.execute(webhook_ids.delete())
         other.execute(webhook_ids.delete())
     engine.dispose()
+
+
+@pytest.mark.parametrize("state", ["before a statement", "during a statement"])
+def test_a_server_whose_machine_is_gone_is_unavailable(empty_url: str, state: str) -> None:
+    """After a power failure nothing ends its connections, and nothing acknowledges what is sent."""
+    server = make_url(empty_url)
+    with _TcpPort(f"{server.query['host']}/.s.PGSQL.5432") as port:
+        through_port = server.set(host="127.0.0.1", port=port.number, query={})
+        engine = make_engine(through_port.render_as_string(hide_password=False), silent_s=2.0)
+        with reading(engine) as connection:
+            assert connection.execute(text("SELECT 1")).scalar_one() == 1
+        with ThreadPoolExecutor(1) as threads:
+            if state == "before a statement":
+                port.lose_everything()
+                waiting = threads.submit(_count, engine)
+            else:
+                waiting = threads.submit(_sleep, engine)
+                for _ in until(60, "The statement does not begin"):
+                    if _sleeps(empty_url):
+                        break
+                port.lose_everything()
+            try:
+                with pytest.raises(StoreUnavailable, match="does not answer"):
+                    waiting.result(30 * busy_factor())
+            finally:
+                port.close()
+        engine.dispose()
+
+
+class _TcpPort:
+    """A TCP port in front of a server's local socket."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.number = self._listener.getsockname()[1]
+        self._clients: list[socket.socket] = []
+        self._servers: list[socket.socket] = []
+
+    def __enter__(self) -> _TcpPort:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every connection, also those whose other end waits."""
+        for one in (self._listener, *self._clients, *self._servers):
+            with suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def lose_everything(self) -> None:
+        for client in self._clients:
+            lose_everything(client)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                self._clients.append(client)
+                self._servers.append(server)
+                server.connect(self._path)
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=_copy, args=(source, target), daemon=True).start()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while block := source.recv(65536):
+            target.sendall(block)
+
+
+def _sleep(engine: Engine) -> int:
+    with reading(engine) as connection:
+        return connection.execute(text("SELECT pg_sleep(100)")).rowcount
+
+
+def _sleeps(url: str) -> bool:
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        query = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+        return connection.execute(query).fetchone() is not None
 
 
 def test_a_table_that_is_being_rewritten_is_unavailable(empty_url: str) -> None:
