@@ -19,7 +19,7 @@ from catloader.store.db.object_names import ObjectNames
 from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.store.s3.objects import ObjectStore
 
-_OUR_KEY = re.compile(r"[0-9a-f]{32}\.jpg")
+_OUR_KEY = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{24})?\.jpg")
 """The key pattern of uploads and explanations. Any other object in the buckets is not of this site."""
 _CHECKED_AT_ONCE = 1000
 _FEW = 100

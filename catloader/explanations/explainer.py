@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from catloader.errors import CannotExplain, ExplainerBusy, ExplanationFailed, NotFound
 from catloader.explanations.fair_lock import FairLock
+from catloader.explanations.object_key import is_unaltered, key_for
 from catloader.explanations.warm_child import WarmChild
 from catloader.store.db.checks.check_log import CheckLog, CheckRecord
 from catloader.store.db.checks.explanations import Explanations
@@ -97,7 +97,7 @@ class Explainer:
             raise NotFound("No model has checked this photo yet, so there is nothing to explain.")
         digest = _digest(record)
         stored = photo.explanation_key if photo.explanation_of == digest else None
-        if stored and self._objects.exists(ObjectKind.EXPLANATION, stored):
+        if stored and self._has(stored):
             return stored
         self._refuse_full_disk()
         if not self._lock.acquire(photo.owner_id):
@@ -121,6 +121,22 @@ class Explainer:
         """Kill the child process, if there is one; the call that waits for it gets ``ExplanationFailed``."""
         self._child.close()
 
+    def _has(self, key: str) -> bool:
+        """Return whether the store has the explanation, as it was stored; else it is made again."""
+        for _ in range(2):  # a proxy may have altered the first answer
+            try:
+                data = self._objects.get(ObjectKind.EXPLANATION, key)
+            except NotFound:
+                return False
+            if is_unaltered(key, data):
+                return True
+        logger.error(
+            "the object store holds other bytes under the key %s (explanation) than were stored; "
+            "it is made again",
+            key,
+        )
+        return False
+
     def _basis(self, record: CheckRecord) -> DecisionBasis:
         try:
             return model_of_decision(
@@ -134,7 +150,7 @@ class Explainer:
 
     def _store(self, photo: Photo, jpeg: bytes, digest: str, lost: str | None) -> str:
         """Reserve, put, record, as an upload does: a process that dies in between leaves a due deletion."""
-        key = f"{secrets.token_hex(16)}.jpg"
+        key = key_for(jpeg)
         self._explanations.reserve(key)
         self._objects.put(ObjectKind.EXPLANATION, key, jpeg)
         key_in_force = self._explanations.keep(photo.id, key, digest, lost=lost, photo_key=photo.photo_key)

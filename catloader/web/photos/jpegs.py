@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, g, redirect, request,
 from werkzeug.wrappers import Response as BaseResponse
 
 from catloader.errors import NotFound, ObjectAltered
+from catloader.explanations.object_key import is_unaltered
 from catloader.intake.sharp_thumbnail import SHARP_PX, sharp_thumbnail
 from catloader.logs import logged_path
 from catloader.store.db.accounts.users import User
@@ -137,7 +138,7 @@ def jpeg_response(kind: ObjectKind, key: str, sha256: str | None) -> BaseRespons
     """Send an object, or a link to it.
 
     Args:
-        sha256: of the bytes that were stored; None: not known.
+        sha256: of the bytes that were stored; None: of an explanation, whose key has it.
     Raises:
         NotFound, StoreUnavailable: there is no such object, or no answer.
         ObjectAltered: the store has other bytes, which are not sent.
@@ -185,7 +186,9 @@ def _stored(kind: ObjectKind, key: str, sha256: str | None) -> bytes:
             raise
         with closing(chunks):
             data = b"".join(chunks) if size_bytes <= _MOST_BYTES else b""
-        if size_bytes == len(data) and sha256 in (None, hashlib.sha256(data).hexdigest()):
+        if size_bytes == len(data) and (
+            hashlib.sha256(data).hexdigest() == sha256 if sha256 else is_unaltered(key, data)
+        ):
             return data
     raise ObjectAltered(f"the object store holds other bytes under the key {key} ({kind}) than were stored")
 

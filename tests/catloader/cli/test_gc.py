@@ -14,6 +14,7 @@ from sqlalchemy import Engine, event, update
 
 from catloader.deletion import DeletionWorker
 from catloader.errors import CatLoaderError
+from catloader.explanations.object_key import key_for
 from catloader.orphans import Comparison, compare, remove
 from catloader.store.db.engine import writing
 from catloader.store.db.object_names import ObjectNames
@@ -131,6 +132,15 @@ def test_rows_are_read_for_explanations_only_where_objects_are_not_those_of_phot
     _stored(engine, objects)
     assert looked_for_explanations()
     event.remove(engine, "before_cursor_execute", note)
+
+
+def test_explanations_without_a_photo_are_orphans(engine: Engine, objects: ObjectStore) -> None:
+    keys = {key_for(b"x"), _key()}  # of this version, and of older ones
+    for key in keys:
+        objects.put(ObjectKind.EXPLANATION, key, b"x")
+    result = compare(ObjectNames(engine), objects, datetime.now(UTC) + timedelta(minutes=1), timedelta())
+    assert {orphan.key for orphan in result.orphans} == keys
+    assert result.foreign == 0
 
 
 def test_object_that_is_deleted_during_the_comparison_is_not_an_orphan(

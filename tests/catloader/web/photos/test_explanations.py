@@ -25,7 +25,7 @@ from flask import Flask
 from PIL import Image
 from sqlalchemy import Engine, update
 
-from catloader.errors import ExplainerBusy, ExplanationFailed, StoreFull
+from catloader.errors import ExplainerBusy, ExplanationFailed, ObjectAltered, StoreFull
 from catloader.explanations.explainer import KEEP_S, LIMIT_S, PATIENCE_S, Explainer
 from catloader.explanations.warm_child import WarmChild
 from catloader.intake.upload import refuse_full_disk
@@ -35,6 +35,7 @@ from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from catloader.web.photos.jpegs import jpeg_response
 from checker.decision.basis import DecisionBasis
 from checker.decision.head import Head
 from checker.decision.profile import load_profile
@@ -329,6 +330,38 @@ def test_a_photo_that_the_store_has_altered_is_not_explained(
     objects.put(ObjectKind.PHOTO, _row(app, photo).photo_key, chelsea)  # a good photo, but not as stored
     assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 502
     assert _children() == []
+
+
+def test_an_explanation_that_the_store_has_altered_is_made_again_and_never_shown(
+    own_app: Flask, owner: Person, chelsea: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    photo, path = owner.upload_one(chelsea), "/photos/{}/explanation.jpg"
+    _judge(own_app, **_MEASURED)
+    made = owner.get(path.format(photo))
+    assert made.status_code == 200
+    key, objects = str(_row(own_app, photo).explanation_key), services_of(own_app).objects
+    objects.put(ObjectKind.EXPLANATION, key, chelsea)
+    again = owner.get(path.format(photo))
+    assert (again.status_code, again.data) == (200, made.data)
+    assert f"other bytes under the key {key}" in caplog.text
+    # Altered after it was found to be right, or only in the answer.
+    key = str(_row(own_app, photo).explanation_key)
+    objects.put(ObjectKind.EXPLANATION, key, chelsea)
+    with own_app.test_request_context(), pytest.raises(ObjectAltered):
+        jpeg_response(ObjectKind.EXPLANATION, key, None)
+    services_of(own_app).deletion.work_off()
+
+
+def test_explanations_of_older_versions_are_shown(own_app: Flask, engine: Engine, owner: Person) -> None:
+    """Their keys contain no digest."""
+    photo = owner.upload_one()
+    _judge(own_app, **_MEASURED)
+    assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 200
+    old, objects = "0" * 32 + ".jpg", services_of(own_app).objects
+    objects.put(ObjectKind.EXPLANATION, old, b"an explanation")
+    with engine.begin() as connection:
+        connection.execute(update(photos).values(explanation_key=old))
+    assert owner.get(f"/photos/{photo}/explanation.jpg").data == b"an explanation"
 
 
 @_ON_SQLITE

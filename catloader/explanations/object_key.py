@@ -1,0 +1,21 @@
+"""Keys of explanations. They contain the SHA-256 of the object: the rows of photos have no column for it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+_RANDOM_CHARS, _DIGEST_CHARS = 32, 24
+_EXTENSION = ".jpg"
+
+
+def key_for(jpeg: bytes) -> str:
+    """Return a new key: random, then the first digits of the SHA-256. Columns of keys take 64 characters."""
+    digits = hashlib.sha256(jpeg).hexdigest()[:_DIGEST_CHARS]
+    return f"{secrets.token_hex(_RANDOM_CHARS // 2)}{digits}{_EXTENSION}"
+
+
+def is_unaltered(key: str, data: bytes) -> bool:
+    """Compare an object with its key; those of older versions contain no digest."""
+    digits = key.removesuffix(_EXTENSION)[_RANDOM_CHARS:]
+    return hashlib.sha256(data).hexdigest().startswith(digits)
