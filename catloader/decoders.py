@@ -15,7 +15,6 @@ from checker.isolation.fork_server import ForkServer
 from checker.isolation.limits import Limits
 from checker.isolation.pool import ChildPool
 from checker.pixels import isolated as checks
-from checker.process.cores import available_cores
 
 _UPLOAD_PATIENCE_S = 10.0
 """Longest time that an upload waits for a decoder; proxies and people would wait longer."""
@@ -51,7 +50,7 @@ def build_decoders(settings: Settings) -> Decoders:
     slots = min(settings.decode_slots, max(1, settings.web_threads - 1))
     waiting = min(settings.decode_queue, max(0, settings.web_threads - 1 - slots))
     for_uploads = ChildPool(server, children=slots, limits=most)
-    for_checks = ChildPool(server, children=settings.workers or available_cores(), limits=most)
+    for_checks = ChildPool(server, children=settings.checking_threads, limits=most)
     places = Places(slots=slots, waiting=waiting, patience_s=_UPLOAD_PATIENCE_S)
     return Decoders(
         uploads.IsolatedPreparer(for_uploads, places, limits(settings)),

@@ -3,7 +3,8 @@
 Photos arrive at random (Poisson), are stored by the web processes, recorded by the database and checked in
 micro-batches by workers. First the simulation is compared with the fleets that `benchmark_scale.py` measured:
 the time of a micro-batch without the model is taken from the fleet of one worker, and the rates of the others
-are predicted.
+are predicted. The times of an upload and of a check are those of the files `upload-KIND.json` and
+`pipeline-lite0-KIND.json` beside it, unless options name others.
 
     python scripts/simulate_fleet.py scripts/results/scale-KIND.json [--photos-per-day N --workers N ...]
 
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import scripts  # noqa: F401 - first: finds the packages without an installation
 from checker.plurals import counted
 from scripts.command_line import CannotRun, existing_file, number, report_errors, require
+from scripts.scale.service_times import photo_ms_beside, upload_ms_beside
 
 if TYPE_CHECKING:
     import simpy
@@ -173,14 +175,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--uploads-at-once", type=number(int, 1, 100_000), default=16, help="in all web processes"
     )
-    parser.add_argument("--upload-ms", type=number(float, 0.001, 1e6), default=25.0, help="time of a POST")
+    parser.add_argument("--upload-ms", type=number(float, 0.001, 1e6), help="time of a POST")
     parser.add_argument("--database-cores", type=number(int, 1, 10_000), default=4)
     parser.add_argument(
         "--workers", type=number(int, 1, 100_000), default=4, help="threads that check, in all workers"
     )
-    parser.add_argument(
-        "--photo-ms", type=number(float, 0.001, 1e6), default=16.0, help="time of a thread for one photo"
-    )
+    parser.add_argument("--photo-ms", type=number(float, 0.001, 1e6), help="time of a thread for one photo")
     parser.add_argument("--seconds", type=number(float, 1, 86_400), default=600.0, help="of the busiest hour")
     arguments = parser.parse_args(argv)
     require("simpy")
@@ -190,6 +190,8 @@ def main(argv: list[str] | None = None) -> int:
         batch_database_s = (results["tables"][0]["claim_ms"] + results["tables"][0]["finish_ms"]) / 1000
     except (OSError, ValueError, KeyError, StopIteration) as error:
         raise CannotRun(f"{arguments.measured} is not a result of benchmark_scale.py") from error
+    upload_ms = arguments.upload_ms or upload_ms_beside(arguments.measured)
+    photo_ms = arguments.photo_ms or photo_ms_beside(arguments.measured)
     for row in rows:
         print(
             f"{counted(row['workers'], 'worker')}: measured {row['measured']:.1f} photos/s, "
@@ -198,11 +200,11 @@ def main(argv: list[str] | None = None) -> int:
     fleet = Fleet(
         photos_per_s=_PEAK * arguments.photos_per_day / _DAY_S,
         web=arguments.uploads_at_once,
-        upload_s=arguments.upload_ms / 1000,
+        upload_s=upload_ms / 1000,
         database=arguments.database_cores,
         batch_database_s=batch_database_s,
         workers=arguments.workers,
-        batch_s=_BATCH_PHOTOS * arguments.photo_ms / 1000,
+        batch_s=_BATCH_PHOTOS * photo_ms / 1000,
     )
     result = simulate(fleet, arguments.seconds)
     busy = ", ".join(f"{part} {100 * share:.0f} %" for part, share in result.busy.items())

@@ -87,12 +87,26 @@ def test_the_cost_of_claims_equals_the_measured_one(table: dict[str, Any]) -> No
     assert expected in _PAGE.splitlines()
 
 
-def test_the_simulated_fleet_of_a_million_photos_a_day(capsys: pytest.CaptureFixture[str]) -> None:
+_SMALL = "16 uploads at once, 4 database cores, 4 checking threads"
+_LARGE = "160 uploads at once, 32 database cores, 240 checking threads"
+_MANY = ("--uploads-at-once", "160", "--database-cores", "32", "--workers", "240", "--seconds", "60")
+
+
+@pytest.mark.parametrize(
+    ("power", "fleet", "options"),
+    [
+        (6, _SMALL, ()),
+        (7, "the same, 16 checking threads", ("--workers", "16")),
+        (8, _LARGE, _MANY),
+    ],
+)
+def test_the_simulated_fleets(
+    power: int, fleet: str, options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     measured = _ROOT / "scripts/results/scale-avx512-vnni.json"
-    assert simulate_fleet.main([str(measured), "--photos-per-day", "1e6"]) == 0
+    assert simulate_fleet.main([str(measured), "--photos-per-day", f"1e{power}", *options]) == 0
     busy = re.findall(r"(?:web|database|workers) (\d+ %)", capsys.readouterr().out)
-    fleet = "16 uploads at once, 4 database cores, 4 checking threads"
-    assert _row("10^6", fleet, *busy) in _PAGE.splitlines()
+    assert _row(f"10^{power}", fleet, *busy) in _PAGE.splitlines()
 
 
 @pytest.mark.parametrize("engine", _BULK["engines"])

@@ -178,6 +178,10 @@ class Settings(BaseSettings):
         return self.uploads_at_once or max(2, available_cores())
 
     @property
+    def checking_threads(self) -> int:
+        return self.workers or available_cores()
+
+    @property
     def embedded_s3(self) -> bool:
         return not self.s3_endpoint_url
 

@@ -50,7 +50,7 @@ def build_object_store(
         photos_bucket=settings.s3_photos_bucket,
         thumbnails_bucket=settings.s3_thumbnails_bucket,
         # Every request thread and every checker thread may use one, and fetches overlap.
-        max_connections=settings.web_threads + 4 * (settings.workers or 4) + 4,
+        max_connections=settings.web_threads + 4 * settings.checking_threads + 4,
         recent=recent,
         timed=metrics.s3_request if metrics else lambda _operation: nullcontext(),
     )

@@ -22,7 +22,6 @@ from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from catloader.wiring import Services, build
 from checker.pipeline import LoadedModel
 from checker.ports import Classifier
-from checker.process.cores import available_cores
 from checker.service import CheckerService
 from checker.values import Rendition
 
@@ -116,4 +115,4 @@ def settings_for(folder: Path, **changes: Any) -> Settings:
     checking = {name for variable in variables() if variable.section == "Checking" for name in variable.names}
     environment = {name: value for name, value in os.environ.items() if name in checking}
     settings = Settings.from_environment(environment, data_dir=folder, dispatch="off", **changes)
-    return settings.with_changes(workers=settings.workers or available_cores())
+    return settings.with_changes(workers=settings.checking_threads)

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from catloader.settings import Settings
+from catloader.wiring import build_object_store
+from checker.process.cores import available_cores
+
 _ROOT = Path(__file__).resolve().parents[2]
 _MAKERS = {"make_engine", "create_engine", "ObjectStore", "CheckerService", "Explainer", "Dispatcher"}
 _MAY = ("catloader/wiring/", "catloader/store/")
@@ -76,3 +80,18 @@ def test_a_process_imports_only_what_it_uses(modules: str, unused: set[str]) -> 
     code = f"import {modules}, sys; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=True)
     assert unused & set(run.stdout.split()) == set()
+
+
+def test_the_client_of_the_object_store_has_connections_for_all_threads_that_check() -> None:
+    """0, the default number of workers, means as many as cores."""
+
+    def kept(workers: int) -> int:
+        settings = Settings(
+            workers=workers,
+            s3_endpoint_url="http://127.0.0.1:9",
+            s3_access_key_id="key",
+            s3_secret_access_key="secret",
+        )
+        return int(build_object_store(settings)._client.meta.config.max_pool_connections)
+
+    assert kept(0) == kept(available_cores())

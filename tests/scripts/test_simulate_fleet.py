@@ -10,6 +10,7 @@ import pytest
 
 from checker.evaluation.provenance import ROOT
 from scripts import simulate_fleet
+from scripts.scale.service_times import photo_ms_beside, upload_ms_beside
 from scripts.simulate_fleet import Fleet, compared, fleet_rate, simulate
 
 _MEASURED = sorted((ROOT / "scripts/results").glob("scale-*.json"))
@@ -47,6 +48,25 @@ def test_published_fleets_are_reproduced_within_15_per_cent(path: Path) -> None:
     rows = compared(json.loads(path.read_text("utf-8")))
     assert [row["workers"] for row in rows] == [2, 4, 8]
     assert max(abs(row["off"]) for row in rows) <= simulate_fleet.NEAR
+
+
+def test_times_of_uploads_and_checks_are_the_measured_ones() -> None:
+    (scale,) = _MEASURED
+    assert upload_ms_beside(scale) == 26.56
+    assert photo_ms_beside(scale) == pytest.approx(2000 / 129.31, rel=1e-4)
+
+
+def test_measurements_that_are_not_beside_the_file_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = tmp_path / "scale-other.json"
+    alone.write_bytes(_MEASURED[0].read_bytes())
+    assert simulate_fleet.main([str(alone)]) == 2
+    assert "upload-other.json is not a result of benchmark_upload.py; give" in capsys.readouterr().err
+    assert simulate_fleet.main([str(alone), "--upload-ms", "25"]) == 2
+    assert "pipeline-lite0-other.json is not a result of benchmark_pipeline.py" in capsys.readouterr().err
+    times = ("--upload-ms", "25", "--photo-ms", "16", "--seconds", "30")
+    assert simulate_fleet.main([str(alone), *times]) == 0
 
 
 def test_another_kind_of_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

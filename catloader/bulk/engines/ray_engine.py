@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -20,13 +22,13 @@ from catloader.errors import StartupError
 from catloader.settings import Settings
 from catloader.wiring import load_model
 from checker.pipeline import LoadedModel
-from checker.process.cores import available_cores
 
 _CORES_OF_AN_ACTOR = 4
 """At most, without a GPU: beyond that, the threads of a process wait for the lock of its interpreter."""
 _OBJECT_STORE_BYTES = 128 * 2**20
 """Object store of a Ray started here: the results of a unit of 128 photos take less than 1 MB, those of 32
 labelled ones 12 MB."""
+_CONNECT_S = 10.0
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it would send usage statistics
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # its other lines are of no use to operators
@@ -118,13 +120,15 @@ def start_ray(ray: Any, address: str, settings: Settings) -> None:
     Raises:
         BulkError: there is none, or it did not start.
     """
+    if parts := re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d{1,5})", address):
+        _require_server(address, parts[1], int(parts[2]))
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address:
             ray.init(address=address, **options)
         else:
             ray.init(
-                num_cpus=settings.workers or available_cores(),
+                num_cpus=settings.checking_threads,
                 include_dashboard=False,
                 object_store_memory=_OBJECT_STORE_BYTES,
                 **options,
@@ -132,3 +136,12 @@ def start_ray(ray: Any, address: str, settings: Settings) -> None:
     except Exception as error:  # Ray raises plain ones, as when its start takes too long
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BulkError(f"No Ray at {address or 'this machine'}: {reason}") from error
+
+
+def _require_server(address: str, host: str, port: int) -> None:
+    """Connect once: Ray itself tries a wrong address for minutes, and logs each try."""
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BulkError(f"No Ray at {address}: {reason}") from error

@@ -11,7 +11,6 @@ from catloader.store.s3.objects import ObjectStore, S3ImageSource
 from checker.pipeline import LoadedModel
 from checker.pixels.isolated import IsolatedDecoder
 from checker.ports import ImageSource
-from checker.process.cores import available_cores
 
 TABLE = "table"
 FILES = "file:"
@@ -45,7 +44,7 @@ def make_pool(
         source,
         decode,
         model,
-        workers=settings.workers or available_cores(),
+        workers=settings.checking_threads,
         batch_photos=settings.batch_photos,
         keeper=Keeper(task, source, decode, model.classifier) if task else None,
     )

@@ -16,7 +16,6 @@ from catloader.cli.context import pass_settings, services_of
 from catloader.cli.options import chosen_digest, chosen_status, not_empty, since_option
 from catloader.settings import Settings
 from checker.plurals import counted
-from checker.process.cores import available_cores
 
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan
@@ -141,7 +140,7 @@ def plan(
     elif each_s is None:
         click.echo(f"{facts.model} has checked nothing here yet: `bulk run` will tell how fast it is.")
     else:
-        needed = duration(facts.photos * each_s / (settings.workers or available_cores()))
+        needed = duration(facts.photos * each_s / settings.checking_threads)
         click.echo(f"It takes {needed} on this machine with {facts.model}, as fast as its last checks.")
 
 
@@ -206,7 +205,7 @@ def cancel(settings: Settings, name: str) -> None:
     if not plan.is_running:
         raise BulkError(f"Nothing to cancel: {state_of(plan)}")
     plan.cancel()
-    click.echo(f"The plan {name} stops after its current units; `catloader bulk resume {name}` goes on.")
+    click.echo(f"The plan {name} stops after its current units; `catloader bulk resume {name}` continues it.")
 
 
 @bulk.command()

@@ -54,7 +54,7 @@ def show_and_apply(chosen: Plan, table: BulkTable, *, yes: bool) -> None:
         results, written = results + in_batch, written + in_table
     click.echo(f"{counted(written, 'verdict')} written.")
     if kept := results - written:
+        have, were = ("has", "was") if kept == 1 else ("have", "were")
         click.echo(
-            f"{counted(kept, 'photo')} changed since the plan was made, "
-            f"and stay{'s' if kept == 1 else ''} so."
+            f"{counted(kept, 'photo')} {have} changed since the plan was made, and {were} not written."
         )

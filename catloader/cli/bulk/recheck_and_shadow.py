@@ -35,8 +35,8 @@ def recheck_in_bulk(
         folder = folder_of(settings, name)
         plan = plan_of_table(services, folder, model, conditions, UNIT_ROWS, limit=limit)
         click.echo(
-            f"{counted(plan.facts.photos, 'photo')} planned; after an interruption "
-            f"`catloader bulk resume {name}` and `catloader bulk apply {name}` go on."
+            f"{counted(plan.facts.photos, 'photo')} planned. If this is interrupted, continue with "
+            f"`catloader bulk resume {name}` and `catloader bulk apply {name}`."
         )
         _run_to_its_end(services, plan)
         show_and_apply(plan, BulkTable(services.engine), yes=yes)
@@ -61,7 +61,7 @@ def compared_in_bulk(
 def _run_to_its_end(services: Services, plan: Plan) -> None:
     """
     Raises:
-        BulkError: somebody has cancelled it.
+        BulkError: it was cancelled.
     """
     from catloader.bulk.plan import BulkError
 

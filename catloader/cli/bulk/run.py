@@ -33,13 +33,20 @@ def folder_of(settings: Settings, name: str) -> Path:
     return Path(name) if "/" in name else plans_folder(settings) / name
 
 
-def run_and_tell(services: Services, chosen: Plan, engine: str = "local", address: str = "") -> None:
-    """Run a plan and print its progress."""
+def run_and_tell(
+    services: Services,
+    chosen: Plan,
+    engine: str = "local",
+    address: str = "",
+    *,
+    every_s: float = _PRINT_EVERY_S,
+) -> None:
+    """Run a plan and print its progress, at most once in ``every_s``."""
     from catloader.bulk.commands import run
 
     printed_s = time.monotonic()
     for progress in run(services, chosen, engine, address):
-        if time.monotonic() - printed_s >= _PRINT_EVERY_S:
+        if progress.left and time.monotonic() - printed_s >= every_s:
             printed_s = time.monotonic()
             left = duration(progress.left / progress.photos_per_s)
             click.echo(f"{progress.left} left, {progress.photos_per_s:.1f} photos/s, {left} to go")

@@ -19,7 +19,6 @@ from catloader.cli.options import (
 )
 from catloader.settings import Settings
 from checker.plurals import counted
-from checker.process.cores import available_cores
 
 if TYPE_CHECKING:
     from catloader.store.db.schema import Status
@@ -47,7 +46,7 @@ def verify(settings: Settings, since: datetime | None, sample: int | None) -> No
         log, source = services.check_log, S3ImageSource(services.objects)
         classifier, rule = load_classifier_and_rule(settings)
         skipped = log.count_not_replayable(replay_key(classifier, rule), since)
-        workers = settings.workers or available_cores()
+        workers = settings.checking_threads
         for one in replay(log, source, classifier, rule, since=since, sample=sample, workers=workers):
             replayed += 1
             if one.difference is None:

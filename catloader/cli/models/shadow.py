@@ -12,7 +12,6 @@ from catloader.cli.bulk.recheck_and_shadow import compared_in_bulk
 from catloader.cli.context import pass_settings, services_of
 from catloader.cli.options import bulk_option, sample_option
 from catloader.settings import Settings
-from checker.process.cores import available_cores
 from models.catalogue import entry_named
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def _compared(services: Services, models: tuple[str, str], sample: int | None) -
 
     settings = services.settings
     current, candidate = (load_model(settings.with_changes(model=name)) for name in models)
-    source, workers = S3ImageSource(services.objects), settings.workers or available_cores()
+    source, workers = S3ImageSource(services.objects), settings.checking_threads
     yield from compare(services.photos, source, current, candidate, sample=sample, workers=workers)
     for loaded in (current, candidate):
         loaded.classifier.close()

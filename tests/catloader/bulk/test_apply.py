@@ -76,7 +76,9 @@ def test_apply_shows_flips_then_writes_photos_that_did_not_change_meanwhile(site
     assert _statuses(site)[1] == "unsure"
     said = site.type("bulk", "apply", "back", "--yes").output
     assert f"photo        1  unsure 0.3000 -> {right[1]}" in said
-    assert said.endswith("1 verdict written.\n2 photos changed since the plan was made, and stay so.\n")
+    assert said.endswith(
+        "1 verdict written.\n2 photos have changed since the plan was made, and were not written.\n"
+    )
     assert _statuses(site) == {1: right[1], 2: "not_cat", 3: "unsure", 4: "cat"}
     assert _logged(site) == logged + 1
     assert "0 verdicts written." in site.type("bulk", "apply", "back", "--yes").output, "twice is as once"
@@ -90,7 +92,7 @@ def test_bulk_recheck_shows_changes_and_writes_them(site: BulkSite) -> None:
     words = ("check", "recheck", "--status", "unsure", "--limit", "3", "--bulk", "again", "--yes")
     assert site.type(*words, "--dry-run").output.startswith("Would re-check 3 photos")
     said = site.type(*words).output
-    assert said.startswith("3 photos planned; ")
+    assert said.startswith("3 photos planned. If this is interrupted, continue with ")
     assert f"photo        1  unsure 0.3000 -> {right[1]}" in said
     assert said.endswith("3 verdicts written.\n")
     assert _statuses(site) == {**right, 4: "unsure"}

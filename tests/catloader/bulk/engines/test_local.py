@@ -13,7 +13,7 @@ from sqlalchemy import select
 from catloader.bulk.commands import run
 from catloader.bulk.plan import BulkError, Plan
 from catloader.cli import main
-from catloader.cli.bulk.run import duration, size
+from catloader.cli.bulk.run import duration, run_and_tell, size
 from catloader.store.db.schema import check_log, photos
 from catloader.wiring import build
 from tests.catloader.bulk.conftest import MANY, BulkSite, results
@@ -95,12 +95,26 @@ def test_a_cancelled_run_stops_and_resumes_later(site: BulkSite) -> None:
         with pytest.raises(BulkError, match="running already"):
             next(run(services, plan))
         said = site.type("bulk", "cancel", "stop").output
-        assert said == "The plan stop stops after its current units; `catloader bulk resume stop` goes on.\n"
+        assert (
+            said
+            == "The plan stop stops after its current units; `catloader bulk resume stop` continues it.\n"
+        )
     assert plan.done() == 1
     assert "cancelled" in site.type("bulk", "status", "stop").output
     left = [progress.left for progress in run(services, plan)]
     assert left == list(range(MANY - 2 * UNIT, -1, -UNIT))
     services.close()
+
+
+def test_progress_is_printed_while_photos_are_left(
+    site: BulkSite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.type("bulk", "plan", "told", "--unit-rows", str(UNIT))
+    services = build(site.settings, checker=False)
+    run_and_tell(services, Plan(site.folder / "bulk/told"), every_s=0)
+    services.close()
+    left = [int(line.split()[0]) for line in capsys.readouterr().out.splitlines() if " left, " in line]
+    assert left == list(range(MANY - UNIT, 0, -UNIT))
 
 
 def test_a_plan_that_is_not_running_cannot_be_cancelled(site: BulkSite) -> None:

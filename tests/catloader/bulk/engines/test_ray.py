@@ -147,6 +147,22 @@ def test_ray_that_starts_too_slowly_is_one_sentence() -> None:
         start_ray(_SlowRay(), "", Settings())
 
 
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "[::1]:{}"])
+def test_a_cluster_that_does_not_answer_is_one_sentence_at_once(form: str) -> None:
+    address = form.format(free_port())
+    with pytest.raises(BulkError) as refusal:
+        start_ray(_SlowRay(), address, Settings())
+    assert str(refusal.value) in {
+        f"No Ray at {address}: {reason}"
+        for reason in ("Connection refused", "Cannot assign requested address")
+    }
+
+
+def test_a_port_that_does_not_exist_is_one_sentence() -> None:
+    with pytest.raises(BulkError, match=r"^No Ray at 127\.0\.0\.1:99999: "):
+        start_ray(_SlowRay(), "127.0.0.1:99999", Settings())
+
+
 def _node(name: str, *, alive: bool = True, **resources: float) -> dict[str, Any]:
     return {"NodeID": name, "Alive": alive, "Resources": resources}
 
