@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from catloader.settings import Settings
 from catloader.wiring import build_object_store
@@ -89,8 +90,8 @@ def test_the_client_of_the_object_store_has_connections_for_all_threads_that_che
         settings = Settings(
             workers=workers,
             s3_endpoint_url="http://127.0.0.1:9",
-            s3_access_key_id="key",
-            s3_secret_access_key="secret",
+            s3_access_key_id=SecretStr("key"),
+            s3_secret_access_key=SecretStr("secret"),
         )
         return int(build_object_store(settings)._client.meta.config.max_pool_connections)
 
