@@ -14,9 +14,11 @@ from catloader.languages import LANGUAGES
 from catloader.store.db.accounts.api_tokens import ApiTokens
 from catloader.store.db.accounts.identities import Identities
 from catloader.store.db.accounts.passkeys import Passkeys
+from catloader.store.db.accounts.users import Users
 from catloader.store.db.checks.measured_profiles import MeasuredProfiles
 from catloader.store.db.checks.model_choices import ModelChoices, ShadowReport
 from catloader.store.db.engine import make_engine, utcnow
+from catloader.store.db.schema import Status
 from catloader.store.db.staff.random_audits import RandomAudits
 from catloader.store.db.staff.takedowns import Takedowns
 from tests.catloader.web.route_rows import ROWS
@@ -197,6 +199,33 @@ def test_longer_texts_of_other_languages_fit_on_a_phone(
                 found += [f"{path}: {fault}" for fault in too_wide(page)]
     assert found == []
 
+
+def test_every_badge_fits_on_a_phone(browser: Browser, site: Site) -> None:
+    with window(browser, site.url) as page:
+        register(page, "badges@example.org")
+        engine = make_engine(site.database)
+        owner = Users(engine).by_email("badges@example.org")
+        assert owner
+        for status in Status:
+            add_photos(engine, 1, status=status, on_air=True, owner_id=owner.id, caption=status)
+        engine.dispose()
+        found: list[str] = []
+        for language in LANGUAGES:
+            page.set_extra_http_headers({"Accept-Language": language})
+            page.goto("/photos")
+            expect(page.locator(".badge.public")).to_have_count(len(Status))
+            for width in (320, 360, 390):
+                page.set_viewport_size({"width": width, "height": 640})
+                found += [f"{language}, {width} px: {fault}" for fault in too_wide(page)]
+                found += page.evaluate(_OUTSIDE)
+    assert found == []
+
+
+_OUTSIDE = """() => [...document.querySelectorAll(".grid .badge.public")].filter((one) => {
+  const badge = one.getBoundingClientRect();
+  const photo = one.closest("a").querySelector("img").getBoundingClientRect();
+  return badge.bottom > photo.bottom || badge.top < photo.top;
+}).map((one) => `outside of the photo: ${one.outerHTML}`)"""
 
 _STUCK = """() => [
   ...document.querySelectorAll(".hint + .button, .hint + .lead, form + p, details + form"),

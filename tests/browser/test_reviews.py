@@ -34,7 +34,7 @@ def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, 
     page.get_by_role("button", name="Upload 2 photos").click()
     page.wait_for_url("**/photos")
     site.check()
-    for shown, reason in (("cat", "A fox."), ("not_cat", "I know my cup.")):
+    for shown, reason in (("cat", "A fox."), ("not_cat", 20 * "I know my cup. ")):
         page.goto(f"/photos?show={shown}")
         page.locator(".grid a").click()
         page.wait_for_url("**/photos/*")
@@ -53,8 +53,11 @@ def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, 
     expect(page.get_by_label("Keyboard shortcuts")).not_to_be_checked()
     expect(page.get_by_text("A fox.")).to_be_visible()
     page.get_by_label("Keyboard shortcuts").check()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    before = page.locator("#decide-cat").bounding_box()
     press(page, "n")
     expect(page.get_by_text("I know my cup.")).to_be_visible()
+    assert page.locator("#decide-cat").bounding_box() == before  # whatever the owner wrote
     press(page, "u")
     expect(page.get_by_text("A fox.")).to_be_visible()
     expect(page.get_by_text("Your last decision was undone.")).to_be_visible()

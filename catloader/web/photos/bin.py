@@ -13,7 +13,7 @@ from catloader.store.db.photos.gallery import Position
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.accounts.sessions import current_user
-from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, local_path, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.photos.jpegs import jpeg_response, sharp_response
 from catloader.web.photos.photo_list import PAGE_PHOTOS, position_of_text, selected_ids, text_of_position
@@ -56,7 +56,7 @@ def act() -> Response | str:
             number = bin.restore(ids, user.id)
             logger.info("user %d restored %s", user.id, counted(number, "photo"))
             flash(ngettext("%(num)d photo restored.", "%(num)d photos restored.", number))
-            return redirect(url_for(".photos"), 303)
+            return redirect(local_path(request.form.get("next") or url_for(".photos")), 303)
         case "delete":
             photos = [photo for id in ids if (photo := bin.photo(id, user.id))]
             return render_template(

@@ -14,7 +14,7 @@ from catloader.web.checking import checker_is_away
 from catloader.web.http.context import local_path, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.photos.nouns import noun
-from catloader.web.photos.photo_list import PhotoList, selected_ids
+from catloader.web.photos.photo_list import PhotoList, restorable, selected_ids
 from checker.plurals import counted
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,8 @@ def _delete(ids: list[int], back: str) -> Response:
     services().deletion.wake()
     logger.info("user %d deleted %s", user.id, counted(number, "photo"))
     if services().bin.days:
-        flash(ngettext("%(num)d photo moved to the bin.", "%(num)d photos moved to the bin.", number))
+        moved = ngettext("%(num)d photo moved to the bin.", "%(num)d photos moved to the bin.", number)
+        flash(moved, restorable(ids))
     else:
         flash(ngettext("%(num)d photo deleted.", "%(num)d photos deleted.", number))
     return redirect(back, 303)

@@ -25,7 +25,7 @@ from catloader.web.photos.gauge import gauge
 from catloader.web.photos.history import history
 from catloader.web.photos.labels import reason, sentence
 from catloader.web.photos.nouns import noun, noun_of
-from catloader.web.photos.photo_list import PhotoList
+from catloader.web.photos.photo_list import PhotoList, restorable
 from catloader.web.profiles import measured_rates
 from catloader.web.staff.review import human_verdict
 
@@ -126,7 +126,10 @@ def delete(id: int) -> Response:
         raise NotFound(PHOTO_NOT_FOUND)
     services().deletion.wake()
     logger.info("user %d deleted photo %d", user.id, id)
-    flash(gettext("Photo moved to the bin.") if services().bin.days else gettext("Photo deleted."))
+    if services().bin.days:
+        flash(gettext("Photo moved to the bin."), restorable([id]))
+    else:
+        flash(gettext("Photo deleted."))
     return redirect(local_path(request.form.get("next")), 303)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -135,6 +135,11 @@ def selected_ids(form: MultiDict[str, str]) -> list[int]:
     texts = form.getlist("photo")[:PAGE_PHOTOS]
     ids = {int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 20}
     return sorted(id for id in ids if id <= MAX_ID)
+
+
+def restorable(ids: Sequence[int]) -> str:
+    """Return the category of a flashed message whose "Undo" takes these photos out of the bin."""
+    return " ".join(["restore", *map(str, ids)])
 
 
 def position_of(photo: Photo) -> Position:

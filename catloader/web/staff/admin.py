@@ -16,9 +16,12 @@ from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import MAX_ID, services
 from catloader.web.languages import gettext
 from catloader.web.photos.labels import shown_role
+from catloader.web.staff.acts import shown_act, shown_actor, shown_target
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
+for text_filter in (shown_act, shown_actor, shown_target):
+    blueprint.add_app_template_filter(text_filter)
 
 _PAGE = 50
 _MB = 2**20

@@ -114,6 +114,7 @@ def _page(item: QueueItem | None, after: str, following: QueueItem | None = None
             "gauge": gauge(record),
             "sentence": sentence(item.photo, record),
             "skip": _text(item.place),
+            "note": _undone_note(item.photo.id),
         }
     return render_template(
         "review.html",
@@ -126,6 +127,13 @@ def _page(item: QueueItem | None, after: str, following: QueueItem | None = None
         after=after,
         **details,
     )
+
+
+def _undone_note(photo_id: int) -> str:
+    """Return the note of the reviewer's own decision if it was undone: it need not be typed again."""
+    own = [one for one in services().reviews.of_photo(photo_id) if one.reviewer_id == current_user().id]
+    is_undone = bool(own) and own[-1].verdict is None
+    return next((one.note for one in reversed(own) if one.verdict), "") if is_undone else ""
 
 
 def _text(place: tuple[bool, int]) -> str:

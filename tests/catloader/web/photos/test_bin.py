@@ -65,6 +65,34 @@ def test_a_photo_in_the_bin_is_hidden_everywhere_until_it_is_restored(app: Flask
     assert [stranger.get(path).status_code for path in public] == [200] * 2
 
 
+def test_the_message_about_the_bin_has_a_button_that_restores_what_was_moved(anna: Person) -> None:
+    kept, first, second = (anna.upload_one() for _ in range(3))
+    _delete(anna, first)
+    here = "/photos?sort=oldest"
+    assert _undo(anna, here) == [first]
+    assert "1 photo restored." in anna.get(here).text
+    _select_and_delete(anna, [first, second])
+    assert _undo(anna, here, first) == [first, second]
+    assert [anna.get(f"/photos/{photo}").status_code for photo in (kept, first, second)] == [200] * 3
+    assert ">Undo<" not in anna.get("/photos").text  # said once
+
+
+def _select_and_delete(person: Person, ids: list[int]) -> None:
+    act = {"photo": ids, "action": "confirm-delete", "next": "/photos"}
+    assert person.post("/photos/selected", act, page="/account").status_code == 303
+
+
+def _undo(person: Person, here: str, *restored: int) -> list[int]:
+    """Press "Undo" on a page after another tab restored some; return the photos that the button names."""
+    (form,) = re.findall(r'<form method="post" action="/bin">.*?>Undo<', person.get(here).text, re.DOTALL)
+    ids = re.findall(r'name="photo" value="(\d+)"', form)
+    (back,) = re.findall(r'name="next" value="([^"]+)"', form)
+    _act(person, "restore", *restored)
+    answer = person.post("/bin", {"photo": ids, "action": "restore", "next": back}, page="/account")
+    assert (answer.status_code, answer.location) == (303, here)
+    return [int(id) for id in ids]
+
+
 def test_the_bin_has_thumbnails_for_high_density_screens_as_other_pages_have(
     app: Flask, anna: Person
 ) -> None:

@@ -108,7 +108,9 @@ def test_a_disabled_account_is_logged_out_and_stays_out_until_it_is_enabled(
     app: Flask, administrator: Person, anna: Person
 ) -> None:
     photo, path = anna.upload_one(), f"/admin/users/{anna.id}"
+    assert 'class="card danger"' in administrator.get(path).text
     administrator.post(f"{path}/access", {"access": "disable"}, page=path)
+    assert 'class="card danger"' not in administrator.get(path).text  # enabling does no harm
     assert anna.get("/photos").status_code == 303
     refused = anna.log_in()
     assert (refused.status_code, "This account is disabled." in refused.text) == (403, True)
@@ -268,7 +270,7 @@ def test_a_quota_bounds_photos_and_bytes_even_for_concurrent_uploads(
     assert anna.upload(("a.jpg", jpeg())).status_code == 303
     services_of(app).administration.set_quota(anna.id, 0, 3000, administrator.id, utcnow())
     assert anna.upload(("a.jpg", jpeg())).status_code == 413
-    assert "set the quota to any number of photos, 3000 bytes" in administrator.get("/admin/audit").text
+    assert "set the quota: photos: no limit; storage:" in administrator.get("/admin/audit").text
 
 
 def test_actions_of_reviewers_are_recorded_too(app: Flask, administrator: Person, anna: Person) -> None:

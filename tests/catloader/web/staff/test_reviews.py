@@ -7,7 +7,7 @@ import re
 from flask import Flask
 
 from checker.values import Verdict
-from tests.support.site import Person, check, shown
+from tests.support.site import Person, check, services_of, shown
 
 _XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -72,6 +72,22 @@ def test_review_pages_do_not_exist_for_others(app: Flask, anna: Person, rita: Pe
         fields = {"wish": "cat", "caption": "stolen"}
         assert eve.post(f"/photos/{photo}/{action}", fields, page="/account").status_code == 404
     assert anna.photos[0].caption == ""
+
+
+def test_the_note_of_an_undone_decision_need_not_be_typed_again(
+    app: Flask, anna: Person, rita: Person
+) -> None:
+    photo = anna.upload_one()
+    check(app, Verdict.UNSURE)
+    note = re.compile(r'<textarea id="note"[^>]*>(.*?)</textarea>')
+    for text in ("Mia & a dog", "Mia"):
+        rita.post(f"/review/{photo}/decide", {"verdict": "cat", "note": text}, page="/review")
+        rita.post("/review/undo", page="/review")
+        pages = [rita.get(path).text for path in (f"/review/{photo}", "/review")]
+        assert [note.findall(page) for page in pages] == [[text.replace("&", "&amp;")]] * 2
+    other = Person(app, "otto@example.org")
+    services_of(app).users.grant(other.id, "reviewer")
+    assert note.findall(other.get("/review").text) == [""]
 
 
 def test_skip_and_undo_keep_the_order_of_the_queue(app: Flask, anna: Person, rita: Person) -> None:
