@@ -62,7 +62,9 @@ class Rechecks:
             all_used = connection.execute(used).all()
         names = ", ".join(f"{row.weights_sha256[:8]} ({row.model})" for row in all_used) or "none"
         raise NotFound(
-            f"No check used weights whose sha256 begins with {chosen.model_digest}; used so far: {names}."
+            "No check used weights whose sha256 begins with %(digest)s; used so far: %(names)s.",
+            digest=chosen.model_digest,
+            names=names,
         )
 
     def requeue(self, chosen: RecheckFilter, limit: int | None = None, *, actor_id: int | None = None) -> int:
