@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Literal
 
 LogFormat = Literal["text", "json"]
@@ -64,12 +67,33 @@ def logged_path(path: str) -> str:
 
 
 def configure(log_format: LogFormat) -> None:
-    """Send the log of the process to standard error."""
+    """Send the log of the process to standard error.
+
+    In JSON, with what Python writes there itself: warnings, and errors that end a thread or the process.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    if log_format == "json":
+        logging.captureWarnings(True)
+        sys.excepthook, threading.excepthook = _log_end_of_process, _log_end_of_thread
+
+
+def _log_end_of_process(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logging.getLogger(__name__).critical("an error ended this process", exc_info=(kind, error, trace))
+
+
+def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
+    if end.exc_value is None or issubclass(end.exc_type, SystemExit):
+        return
+    facts = end.exc_type, end.exc_value, end.exc_traceback
+    name = end.thread.name if end.thread else "unknown"
+    logging.getLogger(__name__).critical("an error ended the thread %s", name, exc_info=facts)
 
 
 def format_early_lines(log_format: str) -> None:

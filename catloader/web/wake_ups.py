@@ -78,6 +78,7 @@ def _blueprint(wake_ups: BoundedWakeUps) -> Blueprint:
         try:
             wake_ups.ask()
         except TooManyAttempts as error:
+            services().metrics.refused(type(error).__name__)
             response = jsonify(data="Too many requests", error=error.status)
             response.headers["Retry-After"] = str(error.retry_after_s)
             return response, error.status

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+import subprocess
 import sys
 from typing import Any
 
@@ -40,6 +42,30 @@ def test_a_traceback_keeps_its_lines() -> None:
         lines = _shown("%s failed", "/a\nb", exc_info=sys.exc_info()).splitlines()
     assert lines[0].endswith(r" WARNING /a\nb failed")
     assert (lines[1], lines[-1]) == ("Traceback (most recent call last):", "ValueError: a bug")
+
+
+_ENDS = """
+import threading, warnings
+from catloader.logs import configure
+
+configure("json")
+warnings.warn("a library's\\nwarning")
+thread = threading.Thread(target=lambda: 1 / 0, name="deletion")
+thread.start()
+thread.join()
+raise ValueError("a bug")
+"""
+
+
+def test_warnings_and_uncaught_errors_are_json_too() -> None:
+    done = subprocess.run([sys.executable, "-c", _ENDS], capture_output=True, text=True, check=False)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["level"] for line in lines] == ["WARNING", "CRITICAL", "CRITICAL"]
+    assert "a library's\nwarning" in lines[0]["message"]
+    assert lines[1]["message"] == "an error ended the thread deletion"
+    assert lines[1]["traceback"].endswith("ZeroDivisionError: division by zero")
+    assert lines[2]["traceback"].endswith("ValueError: a bug")
+    assert done.returncode == 1
 
 
 def _shown(message: str, *args: object, exc_info: Any = None) -> str:

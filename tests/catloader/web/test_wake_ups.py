@@ -12,7 +12,7 @@ from catloader.errors import TooManyAttempts
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.web.wake_ups import BoundedWakeUps
-from tests.support.site import Person, running_site, shown
+from tests.support.site import Person, running_site, services_of, shown
 
 PATHS = ("/checkcatimages", "/checkcatimages-api")
 
@@ -74,6 +74,8 @@ def test_the_api_answers_like_the_first_version_until_the_limit_is_reached(
             (200, b'{"data":"OK","error":0}\n')
         }
         last = answers[60]
+        refused = services_of(app).metrics.refusals.labels("too_many_attempts")
+        assert refused._value.get() == 1
         assert (last.status_code, last.json) == (429, {"data": "Too many requests", "error": 429})
         assert 0 < int(last.headers["Retry-After"]) <= 60
         page = visitor.get("/checkcatimages")
