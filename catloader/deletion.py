@@ -150,5 +150,5 @@ class DeletionWorker:
             self._warn(error.cause, str(error))
         except OSError as error:  # the folder of partial uploads
             self._warn(str(error), str(error))
-        except Exception:  # the top of a thread, which must go on
+        except Exception:  # the top of a thread, which must not end
             logger.exception("the deletion ledger could not be processed; retrying later")

@@ -115,7 +115,7 @@ def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
         # Without its traceback, which would keep the locals of the failed calls alive, decoded photos too.
         error.__cause__ = error.__context__ = None
         item.error = error.with_traceback(None)
-    except Exception as error:  # the boundary of one photo: the rest of the batch goes on
+    except Exception as error:  # the boundary of one photo: the rest of the batch continues
         item.error = _unexpected(item, error)
     item.ms["fetch"] = _ms_since(item.started_s)
     return item

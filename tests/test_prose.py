@@ -16,7 +16,7 @@ _QUESTION = re.compile(r"(What|Who|Whose|Whom|Whether|Where|Why|How|Which|When)\
 # Words of the first version that the glossary replaces, as they would be written in prose and names.
 _REPLACED = re.compile(
     r"\b(knobs?|on air|small talk|droppings|for good|in vain|stood its self-test|strike out|nobody's|"
-    r"take back|think better of|grain of salt|for the company's sake|come to rest)\b",
+    r"take back|goes on|go on|going on|think better of|grain of salt|for the company's sake|come to rest)\b",
     re.IGNORECASE,
 )
 # They say how a value came about, not what it is.

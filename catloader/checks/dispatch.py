@@ -108,7 +108,7 @@ class InBackground:
     def _failure(self) -> str:
         try:
             return self._send()
-        except Exception as error:  # the top of this thread, which must go on
+        except Exception as error:  # the top of this thread, which must not end
             return f"No checker was woken: {type(error).__name__}: {' '.join(str(error).split())}"
 
 

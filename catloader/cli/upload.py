@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from catloader.client import Client
 
 _STOPS = (0, 401, 403, 429, 502, 503, 504, 507)
-"""No answer, no right, no room: the next file would fare no better."""
+"""No answer, no right, no room: the next file would be refused too."""
 _MOST_TOKEN_BYTES = 1000
 
 

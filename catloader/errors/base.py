@@ -23,7 +23,9 @@ class CatLoaderError(Exception):
 
 
 class StartupError(CatLoaderError):
-    """The site can't start: a port in use, an unusable data folder, a full disk. One line, exit code 1."""
+    """A command can't start or continue: a port in use, an unusable data folder, a full disk. One line, exit
+    code 1.
+    """
 
 
 class SettingError(StartupError):

@@ -95,7 +95,7 @@ class Outbox:
                 self._attempt(job)
             except StoreUnavailable as error:
                 self._failed(job, NotSent(error.cause, retryable=True))
-            except Exception:  # the top of a thread, which must go on
+            except Exception:  # the top of a thread, which must not end
                 logger.exception("a mail could not be written")
 
     def _next(self) -> _Job | None:

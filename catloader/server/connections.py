@@ -116,8 +116,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """Send or buffer a piece of an answer: in memory, and in a temporary file from 1 MB on.
 
         Raises:
-            _NotBuffered: the file can't be written. waitress would go on with a wrong count of the bytes, and
-                its event loop with it.
+            _NotBuffered: the file can't be written. waitress and its event loop would continue with a wrong
+                count of the bytes.
         """
         with self.outbuf_lock:
             try:

@@ -58,7 +58,8 @@ def export(
         return _export(folder, exports, store, owner_id, progress)
     except OSError as error:
         raise ExportRefused(
-            f"{error.filename or folder} can't be written: {error.strerror}. Run the command again to go on."
+            f"{error.filename or folder} can't be written: {error.strerror}. "
+            "Run the command again to continue."
         ) from error
 
 

@@ -59,7 +59,7 @@ class FolderSource:
 
 
 def _source_file(file: WalkedFile) -> SourceFile:
-    """Return the file; one that can't be looked at is refused when it is read, and the others go on."""
+    """Return the file; one that can't be looked at is refused when it is read, the others are not."""
     reason = file.error
     if reason is None:
         try:

@@ -109,7 +109,7 @@ class WebhookSender:
             except StoreUnavailable as error:
                 if (suffix := self._log_limits.suffix(error.cause)) is not None:
                     logger.warning("webhooks wait: %s%s", error, suffix)
-            except Exception:  # the top of a thread, which must go on
+            except Exception:  # the top of a thread, which must not end
                 logger.exception("webhooks could not be delivered; retrying later")
             self._closing.wait(_POLL_S)
         self._target.close()

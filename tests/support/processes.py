@@ -24,7 +24,7 @@ def command_of(process: psutil.Process) -> list[str]:
 def end(process: subprocess.Popen[bytes], timeout_s: float = 60) -> None:
     """End a program by SIGTERM, if it still runs.
 
-    One that does not end in time fails the test, and is killed: it would go on working in the database that
+    One that does not end in time fails the test, and is killed: it would keep working in the database that
     later tests use, too.
     """
     process.terminate()

@@ -12,7 +12,7 @@ def restore_for_children() -> None:
 
     A shell's background job ignores SIGINT and SIGQUIT, ``nohup`` ignores SIGHUP. An ignored signal stays
     ignored in every program that is started from here, and no Ctrl-C would reach it; a handler does not. So a
-    handler that does nothing takes the place: this process goes on ignoring the signal.
+    handler that does nothing takes the place: this process still ignores the signal.
     """
     for number in _INHERITED:
         if signal.getsignal(number) is signal.SIG_IGN:

@@ -79,7 +79,7 @@ def pages(
                 )
                 page = _objects_in(answer)
                 inside = [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])]
-                if folder in inside:  # and so it would go on
+                if folder in inside:  # and so on, without end
                     raise StoreUnavailable(f"The object store lists {folder} of {bucket} as its own folder.")
             if answer.get("IsTruncated"):
                 whole.append(folder)

@@ -51,7 +51,7 @@ def switch() -> Response:
         services().switches.resume(admin.id, utcnow())
         services().dispatcher.wake()
         logger.info("administrator %d resumed checking", admin.id)
-        flash(gettext("Checking goes on."))
+        flash(gettext("Checking has been resumed."))
     else:
         services().switches.pause(admin.id, utcnow())
         logger.info("administrator %d paused checking", admin.id)

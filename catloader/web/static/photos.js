@@ -26,7 +26,7 @@ function show(badge, photo) {
   return true;
 }
 
-// What somebody is doing in a part of the page outlives its refresh: a part with the focus, or with text that is
+// A refresh leaves alone what the user is doing in a part of the page: a part with the focus, or with text that is
 // not saved yet, stays as it is; in others, boxes that are open stay open.
 function replacePart(part, fresh) {
   const isTouched = (field) => field.type !== "hidden" && field.value !== field.defaultValue;

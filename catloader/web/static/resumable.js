@@ -1,4 +1,4 @@
-// Send one file in pieces (tus 1.0). After a cut it goes on by itself, from the byte that the site names.
+// Send one file in pieces (tus 1.0). After an interruption it resumes by itself, from the byte that the site names.
 
 import { LOGGED_OUT } from "./form-token.js";
 import { gettext } from "./texts.js";

@@ -4,7 +4,7 @@ import { gettext } from "./texts.js";
 import { size } from "./upload-row.js";
 
 const EVERY_MS = 500;
-const STILL_MS = 3000; // without a byte: then the browser is believed that it is offline; on a VPN it may be wrong
+const STILL_MS = 3000; // without a byte: then "offline" of the browser is believed; on a VPN it may be wrong
 const SMOOTH = 0.15; // weight of the newest half second in the rate
 const FIRST = 4; // half seconds before the time left is shown: the first ones say little
 

@@ -73,7 +73,7 @@ function settle() {
   return { open, stored: of("stored"), refused: of("refused") };
 }
 
-// Rows of stored photos fold away; those that need somebody come to the top, in their order.
+// Rows of stored photos fold away; those that need attention move to the top, in their order.
 function fold() {
   const number = rows.filter((row) => row.state === "stored" && !row.duplicate).length;
   const isOpen = foldButton.ariaExpanded === "true";

@@ -113,7 +113,7 @@ class ModelLoader:
             made = f"{entry.name} OpenVINO {precision}"
             reason = self._run(made, lambda: BackgroundTask.optimise(entry.name, precision, folder))
         if reason:  # every start without internet access logs this
-            logger.info("%s goes on checking: %s", name, reason)
+            logger.info("%s continues to check: %s", name, reason)
         return self._load_another(before) if reason == "" else None
 
     def _load_another(self, before: SelectedVariant) -> LoadedModel | None:

@@ -95,7 +95,7 @@ def _is_agent(process: psutil.Process) -> bool:
 
 
 def wait_for_results(plan: Path, units: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a run that goes on has done so many units."""
+    """Wait until a run in progress has done so many units."""
     deadline_s = time.monotonic() + _KILL_S
     while len(results(plan)) < units:
         assert process.poll() is None, "it ended before it could be killed"

@@ -265,7 +265,7 @@ def test_export_reports_photos_without_objects_and_a_full_disk(
     (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free))
     full = run("export", small_disk / "b")
     assert (full.exit_code, full.output.count("\n")) == (1, 1)
-    assert "No space left on device. Run the command again to go on." in full.output
+    assert "No space left on device. Run the command again to continue." in full.output
     assert not list((small_disk / "b").rglob("*.part"))
 
 

@@ -73,7 +73,7 @@ def _buckets(stage: Stage) -> dict[str, Any]:
 
 
 def _note_answers(figures: Figures, ledger: Ledger, at_most: int) -> None:
-    """Uploads in progress at a kill may break; sessions go on, so no user is sent to the log-in page."""
+    """Uploads in progress at a kill may break; sessions stay valid, so no user is sent to the log-in page."""
     answers = dict(ledger.answers)
     for status in (201, 503):
         answers.pop(status, None)

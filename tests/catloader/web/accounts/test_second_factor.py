@@ -112,7 +112,7 @@ def test_codes_are_limited_like_passwords(app: Flask, anna: Person) -> None:
     codes = [_log_in(anna, "000000")[0] for _ in range(11)]
     assert codes == [401] * 10 + [429]
     assert _log_in(anna, phone.code()) == (429, False), "a right one is not evaluated either"
-    assert anna.get("/photos").status_code == 200, "a session goes on"
+    assert anna.get("/photos").status_code == 200, "a session stays valid"
 
 
 def test_the_first_step_ends_with_the_password_the_account_and_after_ten_minutes(

@@ -1,4 +1,4 @@
-"""Partial uploads of accounts for which no client can go on: their bytes are deleted."""
+"""Partial uploads of accounts for which no client can continue: their bytes are deleted."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_a_nearly_full_disk_takes_no_photo_no_change_and_no_piece(sites: tuple[F
     answers = {
         "upload": late.upload(("a.jpg", photo)),
         "begin": Tus(late).begin(len(photo)),
-        "go on": Tus(late).patch(begun, 100, photo[100:200]),
+        "continue": Tus(late).patch(begun, 100, photo[100:200]),
         "replace": late.post(
             f"/photos/{id}/replace", {"photo": (io.BytesIO(photo), "b.jpg")}, page=f"/photos/{id}"
         ),

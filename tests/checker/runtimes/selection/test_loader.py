@@ -195,7 +195,7 @@ def test_a_model_that_cannot_be_fetched_leaves_the_current_one_in_use(
         assert loader.next() is None  # not tried again
     fetching, failure = (record.message for record in caplog.records if record.levelno == logging.INFO)
     assert fetching == f"fetching resnet50_v1 (102 MB); meanwhile {ENTRY.name} checks"
-    assert failure.startswith(f"{ENTRY.name} goes on checking: ")
+    assert failure.startswith(f"{ENTRY.name} continues to check: ")
     assert "npm is not installed" in failure
 
 
