@@ -5,6 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from sqlalchemy import func, select
+
+from catloader.store.db.engine import reading
+from catloader.store.db.schema import receipts
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import Services
@@ -60,6 +64,7 @@ def delete_account(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) 
         for id in deleted.photos:
             if services.photos.by_id(id) is not None:
                 figures.broken.append(f"photo {id} of a deleted account is still there")
+        _compare_receipts(services, figures, accounts=len(leavers), photos=photos)
         audit(stage, ledger, figures)
     proxy.close()
     return figures
@@ -77,6 +82,20 @@ def _delete(person: Person, figures: Figures) -> None:
 def _objects(services: Services) -> int:
     buckets = {services.objects.bucket_of(kind) for kind in ObjectKind}
     return sum(len(page) for bucket in buckets for page in services.objects.pages(bucket))
+
+
+def _compare_receipts(services: Services, figures: Figures, *, accounts: int, photos: int) -> None:
+    """Compare the receipts with what was deleted; each must state when its last object was gone."""
+    counts = (
+        func.count(),
+        func.sum(receipts.c.photos),
+        func.sum(receipts.c.objects),
+        func.count(receipts.c.done_at),
+    )
+    with reading(services.engine) as connection:
+        found = tuple(connection.execute(select(*counts)).one())
+    if found != (accounts, photos, 2 * photos, accounts):
+        figures.broken.append(f"receipts, their photos, their objects and those that are done: {found}")
 
 
 def _wait_until_gone(services: Services) -> None:
