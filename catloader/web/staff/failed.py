@@ -12,7 +12,7 @@ from catloader.store.db.checks.failed_photos import STATUSES, FailedStatus
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import services
-from catloader.web.languages import ngettext
+from catloader.web.languages import gettext, ngettext
 from catloader.web.staff.admin import administrators_only, number_of
 from checker.plurals import counted
 
@@ -47,14 +47,16 @@ def requeue() -> Response:
     status = failed_status(request.form.get("status", "failed"))
     pressed = request.form.get("one")
     ids = [number_of(text) for text in ([pressed] if pressed else request.form.getlist("photo")[:_PAGE])]
+    back = url_for(".photos", status=status, error=request.form.get("error") or None)
     if not ids:
-        raise InvalidInput("Select at least one photo.")
+        flash(gettext("Select at least one photo first."))
+        return redirect(back, 303)
     number = services().failed_photos.requeue([id for id in ids if id], current_user().id, utcnow())
     if number:
         services().dispatcher.wake()
         logger.info("administrator %d re-queued %s", current_user().id, counted(number, "photo"))
     flash(ngettext("%(num)d photo will be checked again.", "%(num)d photos will be checked again.", number))
-    return redirect(url_for(".photos", status=status, error=request.form.get("error") or None), 303)
+    return redirect(back, 303)
 
 
 def failed_status(text: str) -> FailedStatus:

@@ -55,7 +55,13 @@ def test_photos_are_listed_by_their_error_and_checked_again(
         ("re-queued", f"photos {away[1]}, {away[2]}, {unreadable}"),
         ("re-queued", f"photo {away[0]}"),
     ]
-    assert administrator.post("/admin/failed").status_code == 400
+    nothing = administrator.post("/admin/failed", {"status": "unreadable", "error": _AWAY})
+    assert _listed(administrator.get(nothing.location).text) == []
+    assert nothing.location.startswith("/admin/failed?status=unreadable&error=The")
+    for act in ("/admin/failed", "/photos/selected", "/bin"):
+        answer = administrator.post(act, page="/account")
+        assert answer.status_code == 303, act
+        assert "Select at least one photo first." in administrator.get(answer.location).text
     assert administrator.get("/admin/failed?status=cat").status_code == 400
 
 
