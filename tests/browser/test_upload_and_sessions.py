@@ -260,6 +260,26 @@ def test_after_an_upload_the_focus_is_on_the_file_that_was_refused(page: Page, p
     expect(page.get_by_role("button", name="Remove notes.jpg")).to_be_focused()
 
 
+def test_refused_files_are_listed_in_the_order_chosen(page: Page, photos: Path) -> None:
+    register(page, "uma@example.org")
+    held: list[Route] = []
+
+    def refuse(route: Route) -> None:
+        """Refuse each upload as it begins, the first one after the others."""
+        if not held:
+            return held.append(route)
+        return route.fulfill(status=413, json={"error": "You have 8 of 8 photos."})
+
+    page.route("**/upload/resumable", refuse)
+    page.set_input_files("#photos", [photos / name for name in ("notes.jpg", "coffee.png", "chelsea.jpg")])
+    page.get_by_role("button", name="Upload 3 photos").click()
+    expect(page.locator(".refused-file")).to_have_count(2)
+    held[0].fulfill(status=413, json={"error": "You have 8 of 8 photos."})
+    expect(page.get_by_text("0 photos stored, 3 not stored.")).to_be_visible()
+    shown = [name.get_attribute("title") for name in page.locator("#queue .name").all()]
+    assert shown == ["notes.jpg", "coffee.png", "chelsea.jpg"]
+
+
 def test_photos_shared_by_another_app_wait_on_the_upload_page(page: Page) -> None:
     register(page, "ottilie@example.org")
     page.wait_for_function("async () => (await navigator.serviceWorker.getRegistration('/upload/'))?.active")

@@ -85,7 +85,12 @@ function fold() {
 function end(row, state, sentence) {
   if (row.item.contains(document.activeElement)) pauseButton.focus({ preventScroll: true });
   row.end(state, sentence);
-  if (state === "refused" || state === "failed") list.querySelector("li:not(.refused-file)")?.before(row.item);
+  if (state === "refused" || state === "failed") {
+    const place = (item) => rows.findIndex((other) => other.item === item);
+    const isAfter = (item) => !item.classList.contains("refused-file") || place(item) > place(row.item);
+    const next = [...list.children].find((item) => item !== row.item && isAfter(item));
+    list.insertBefore(row.item, next ?? null);
+  }
   settle();
 }
 
