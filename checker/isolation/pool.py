@@ -22,6 +22,7 @@ from checker.errors import (
 from checker.isolation import frames
 from checker.isolation.fork_server import Child, ForkServer
 from checker.isolation.limits import Limits
+from checker.process.signal_names import signal_name
 
 logger = logging.getLogger(__name__)
 
@@ -169,15 +170,8 @@ def _blame(timed_out: bool, death: int | None) -> DecodingFailed:
         return DecodingTooSlow(_TOO_SLOW)
     if death == signal.SIGKILL:
         return DecodingTooLarge("The process that decoded this photo was killed, twice.")
-    name = _name_of(death) if death else "without a signal"
+    name = signal_name(death) if death else "without a signal"
     return DecodingFailed(f"This photo crashed the decoder ({name}).")
-
-
-def _name_of(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal has none
-        return f"signal {number}"
 
 
 def _is_alive(child: Child) -> bool:

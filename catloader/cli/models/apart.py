@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from catloader.processes import start_child
 from checker.process.child_python import python_path
+from checker.process.signal_names import signal_name
 from models.errors import WeightsRefused
 
 LIMIT_S = 1800.0
@@ -42,7 +42,7 @@ def import_apart(name: str, arguments: Sequence[str], limit_s: float = LIMIT_S) 
         finally:
             child.kill()
     if child.returncode < 0:
-        ending = signal.Signals(-child.returncode).name
+        ending = signal_name(-child.returncode)
         raise WeightsRefused(f"{name} is refused: the process that imported it was ended by {ending}.")
     if child.returncode:  # a bug keeps its traceback
         raise RuntimeError(errors.decode(errors="replace"))

@@ -8,7 +8,6 @@ import json
 import logging
 import secrets
 import shutil
-import signal
 import subprocess
 import threading
 import time
@@ -20,6 +19,7 @@ from catloader.processes import start_child
 from catloader.settings import kept_secret
 from catloader.store.s3 import seaweedfs
 from checker.log_limit import LogLimits
+from checker.process.signal_names import signal_name
 
 logger = logging.getLogger(__name__)
 
@@ -223,5 +223,5 @@ class EmbeddedS3:
 def _end_of(exit_code: int) -> str:
     """Tell how a process ended; the kernel's lack of memory shows as SIGKILL."""
     if exit_code < 0:
-        return f"was ended by {signal.Signals(-exit_code).name}"
+        return f"was ended by {signal_name(-exit_code)}"
     return f"ended with exit code {exit_code}"

@@ -23,7 +23,7 @@ import requests
 from catloader.demo.client import until
 from catloader.errors import StartupError, StoreUnavailable
 from catloader.store.kinds import ObjectKind
-from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.embedded import EmbeddedS3, _end_of
 from tests.support.machine import busy_factor
 from tests.support.object_stores import store_of
 from tests.support.processes import command_of, until_gone
@@ -32,7 +32,7 @@ _ROOT = Path(__file__).parents[4]
 _SITE = """
 import sys
 from pathlib import Path
-from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.embedded import EmbeddedS3, _end_of
 server = EmbeddedS3(Path(sys.argv[1]))
 server.start()
 print(server.endpoint_url, flush=True)
@@ -171,6 +171,12 @@ def test_crashed_server_is_restarted_on_the_same_port(
         assert log.stat().st_size < old_bytes, "crash after crash would fill the disk"
     message = f"the embedded S3 was ended by SIGKILL; restarting it. See {log}"
     assert [one for one in caplog.messages if one.startswith(message)] == [message], "once a minute"
+
+
+def test_an_end_by_any_signal_is_named() -> None:
+    """An error in that sentence would end the thread that restarts the server."""
+    for number in signal.valid_signals():
+        assert _end_of(-number).startswith("was ended by ")
 
 
 def _crash(server: EmbeddedS3, folder: Path) -> None:
