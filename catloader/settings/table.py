@@ -14,7 +14,6 @@ from typing import Any, Literal
 from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from catloader.errors import SettingError
 from catloader.logs import LogFormat
 from catloader.settings.addresses import (
     BrokerAddress,
@@ -24,6 +23,7 @@ from catloader.settings.addresses import (
     StoreAddress,
     WebhookAddress,
 )
+from catloader.settings.combinations import check_together
 from catloader.settings.kinds import (
     AttemptRate,
     BearerToken,
@@ -221,27 +221,5 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Settings:
-        if self.dispatch == "external" and not self.checker_url:
-            raise SettingError(
-                "CATCHECK_DISPATCH=external needs CATCHECKER_URL, the address of the Cat Checker."
-            )
-        if self.dispatch == "celery" and not self.broker_url.get_secret_value():
-            raise SettingError(
-                "CATCHECK_DISPATCH=celery needs CATCHECK_BROKER_URL, the address of the broker."
-            )
-        keys = (self.s3_access_key_id, self.s3_secret_access_key)
-        if not self.embedded_s3 and not all(key.get_secret_value() for key in keys):
-            raise SettingError(
-                "AWS_ENDPOINT_URL_S3 is set, so AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set too."
-            )
-        if self.oidc_issuer and not (self.oidc_client_id and self.public_url):
-            raise SettingError(
-                "CATLOADER_OIDC_ISSUER is set, so CATLOADER_OIDC_CLIENT_ID and CATLOADER_PUBLIC_URL must be set too."
-            )
-        if self.smtp_host and not (self.public_url and self.smtp_sender):
-            raise SettingError(
-                "CATLOADER_SMTP_HOST is set, so CATLOADER_PUBLIC_URL and CATLOADER_SMTP_SENDER must be set too."
-            )
-        if self.smtp_user and not self.smtp_password.get_secret_value():
-            raise SettingError("CATLOADER_SMTP_USER is set, so CATLOADER_SMTP_PASSWORD must be set too.")
+        check_together(self)
         return self

@@ -11,7 +11,7 @@ from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.runtimes.selection.background import can_optimise
 from checker.runtimes.selection.select import require_rates
-from checker.runtimes.selection.variants import RuntimeRequest, has_torch
+from checker.runtimes.selection.variants import OPENVINO_PRECISIONS, RuntimeRequest, has_torch
 from models import openvino_ir
 from models.catalogue import Entry, automatic, automatic_on_disk, weights_path
 from models.errors import ModelsError
@@ -20,7 +20,6 @@ from models.recipes import recipes
 
 AUTO = "auto"
 """In place of a model's name."""
-_FASTEST_FIRST = ("int8", "bf16", "fp32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def better(subject: Subject, request: RuntimeRequest) -> Better | None:
         if any(_runs_in_torch(profile) for profile in measured):
             return Better(entry, fetch=missing, optimise=None)
         makeable = {profile.key.precision for profile in measured if _can_be_made(profile, entry)}
-        for precision in _FASTEST_FIRST:
+        for precision in OPENVINO_PRECISIONS:
             if precision in makeable:
                 return Better(entry, fetch=missing, optimise=precision)
     return None

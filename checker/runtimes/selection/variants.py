@@ -31,6 +31,8 @@ _ON_CPU = (
     ("torch", "fp32"),
 )
 _ON_GPU = (("torch", "fp16"), ("torch", "bf16"), ("torch", "fp32"))
+_GPU_RUNTIMES = frozenset({"auto", *(runtime for runtime, _ in _ON_GPU)})
+OPENVINO_PRECISIONS = tuple(precision for runtime, precision in _ON_CPU if runtime == "openvino")
 # Importing torch takes seconds and memory, so it is asked for a GPU only if one of these drivers is present.
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
@@ -82,7 +84,7 @@ def variants(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest
     Raises:
         ModelRefused: the weights differ from the catalogue, or a profile is broken.
     """
-    on_gpu = request.runtime != "openvino" and request.device != "cpu" and _has_gpu()
+    on_gpu = request.runtime in _GPU_RUNTIMES and request.device != "cpu" and _has_gpu()
     if request.device == "cuda" and not on_gpu:
         return
     preprocessing = entry.decoded_by(request.decoder).preprocessing
