@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import io
 import math
+import ssl
 import time
 from http.client import HTTPResponse
 from typing import IO, TYPE_CHECKING, Any
 
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.ssl_ import create_urllib3_context
 
 if TYPE_CHECKING:
     import requests
@@ -90,6 +92,21 @@ def response_class(
     return type("Response", (LimitedResponse,), limits)
 
 
+class _SystemsAuthorities:
+    """Trusts the system's certificates (``SSL_CERT_FILE``) beside those that requests brings.
+
+    Administrators put their own authority there. A connection that has a context keeps it, as those to S3.
+    """
+
+    ssl_context: ssl.SSLContext | None
+
+    def connect(self) -> None:
+        if self.ssl_context is None:  # now, because reading the certificates takes time
+            self.ssl_context = create_urllib3_context()
+            self.ssl_context.load_default_certs()
+        super().connect()  # type: ignore[misc]  # of HTTPSConnection
+
+
 def pool_classes(
     response: type[LimitedResponse],
     http: type[HTTPConnectionPool] = HTTPConnectionPool,
@@ -97,11 +114,11 @@ def pool_classes(
 ) -> dict[str, type[HTTPConnectionPool]]:
     """Return kinds of these pools whose answers are limited, for ``PoolManager.pool_classes_by_scheme``."""
 
-    def kind_of(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
-        connection = type("Connection", (pool.ConnectionCls,), {"response_class": response})
+    def kind_of(pool: type[HTTPConnectionPool], *more: type) -> type[HTTPConnectionPool]:
+        connection = type("Connection", (*more, pool.ConnectionCls), {"response_class": response})
         return type("Pool", (pool,), {"ConnectionCls": connection})
 
-    return {"http": kind_of(http), "https": kind_of(https)}
+    return {"http": kind_of(http), "https": kind_of(https, _SystemsAuthorities)}
 
 
 def limit_session(session: requests.Session, total_s: float, max_bytes: int = MAX_BYTES) -> None:

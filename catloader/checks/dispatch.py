@@ -116,12 +116,7 @@ class HttpPost(InBackground):
     """``internal`` and ``external``: POSTs signed wake-ups."""
 
     def __init__(self, url: str, signer: Signer, *, retry_s: float) -> None:
-        import requests
-
-        self._session = requests.Session()
-        # Proxies in the environment are meant for the internet, not for the configured address.
-        self._session.trust_env = False
-        limit_session(self._session, _ANSWER_S)
+        self._session = wake_up_session()
         super().__init__(lambda: post_wake_up(self._session, url, signer), retry_s=retry_s)
 
     def close(self) -> None:
@@ -142,6 +137,17 @@ class Together:
     def close(self) -> None:
         for dispatcher in self._dispatchers:
             dispatcher.close()
+
+
+def wake_up_session() -> requests.Session:
+    """Return a session for ``post_wake_up``."""
+    import requests
+
+    session = requests.Session()
+    # Proxies in the environment are meant for the internet, not for the configured address.
+    session.trust_env = False
+    limit_session(session, _ANSWER_S)
+    return session
 
 
 def post_wake_up(session: requests.Session, url: str, signer: Signer) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 
-import requests
-
 from catloader.checks.broker import Broker, BrokerListener
-from catloader.checks.dispatch import local_url, post_wake_up
+from catloader.checks.dispatch import local_url, post_wake_up, wake_up_session
 from catloader.checks.status import checker_status
 from catloader.doctor.rows import Row
 from catloader.settings import Settings
@@ -38,8 +36,7 @@ def row(settings: Settings) -> Row:
     url = settings.checker_url.rstrip("/") if settings.dispatch == "external" else site
     engine = build_engine(settings)
     try:
-        with requests.Session() as session:
-            session.trust_env = False
+        with wake_up_session() as session:
             failure = post_wake_up(session, url + WAKE_UP_PATH, build_signer(settings, engine))
     finally:
         engine.dispose()
