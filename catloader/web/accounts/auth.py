@@ -213,6 +213,7 @@ def account_page(error: CatLoaderError | None = None, at: str | None = None, ema
         error=error,
         at=at,
         used=services().usage.of(current_user().id),
+        quota=services().quotas.of(current_user().id),
         email=email,
         provider=services().provider,
         is_linked=_is_linked(),

@@ -238,6 +238,10 @@ def test_an_invitation_by_an_administrator_is_shown_once_and_recorded(
         assert link.rpartition("=")[2] not in administrator.get("/admin/audit").text
 
 
+def _account_page(person: Person) -> str:
+    return person.get("/account").text.replace("\N{NO-BREAK SPACE}", " ")
+
+
 def test_a_quota_bounds_photos_and_bytes_even_for_concurrent_uploads(
     app: Flask, administrator: Person, anna: Person
 ) -> None:
@@ -248,6 +252,9 @@ def test_a_quota_bounds_photos_and_bytes_even_for_concurrent_uploads(
     administrator.post(f"{path}/quota", {"photos": "3", "megabytes": ""}, page=path)
     anna.upload_one()
     assert "You use 1 of 3 photos." in anna.get("/upload").text
+    assert "<dd>1 of 3, 1 kB</dd>" in _account_page(anna)
+    administrator.post(f"{path}/quota", {"photos": "3", "megabytes": "2"}, page=path)
+    assert "<dd>1 of 3, 1 kB of 2.0 MB</dd>" in _account_page(anna)
 
     browsers = [Person(app) for _ in range(4)]
     for browser in browsers:
