@@ -27,6 +27,7 @@ _CHUNK_LINE_BYTES = 1024
 """Longest line between the chunks of a body; waitress has no limit and copies the line at each read."""
 _TLS_HELLO = b"\x16\x03"
 """First bytes of a browser that was sent to https, and would wait for an answer that never comes."""
+_VERSIONS = ("1.0", "1.1")
 _HOST = re.compile(r"([\w.-]+|\[[\w:.%-]+\])(:\d{1,5})?", re.ASCII)
 """One name or address with an optional port; several ``Host`` headers arrive joined by commas."""
 _LINGER_S = 30.0
@@ -130,6 +131,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
             super().parse_header(header_plus)
         except ValueError:  # brackets in the address, thousands of digits in a length
             raise ParsingError("The address or the Content-Length is invalid.") from None
+        if self.version not in _VERSIONS:  # waitress would answer it as HTTP/1.0
+            raise ParsingError("This server speaks HTTP/1.0 and HTTP/1.1.")
         self._refuse_ambiguous()
         self.body_begun_s = time.monotonic()
         if self.body_rcv is None:

@@ -49,7 +49,8 @@ def migrate(engine: Engine) -> None:
 
     Raises:
         StoreUnavailable: the database does not answer.
-        StartupError: it is damaged, belongs to a newer version, or can't store every character.
+        StartupError: it is damaged, belongs to a newer version or to another program, or can't store every
+            character.
     """
     try:
         _upgrade(engine)
@@ -139,6 +140,7 @@ def _upgrade(engine: Engine) -> None:
         if not inspect(connection).get_table_names():
             _create_tables(connection)
         elif not _is_newest(connection):
+            _refuse_other_programs(connection)
             _run_migrations(connection)
 
 
@@ -157,6 +159,24 @@ def _is_newest(connection: Connection) -> bool:
         return False
     revisions = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
     return revisions == [_newest()]
+
+
+def _refuse_other_programs(connection: Connection) -> None:
+    tables = inspect(connection).get_table_names()
+    if _VERSION.name in tables:
+        revision = _current_revision(connection)
+        if revision is None or revision.isdecimal():  # as all of CatLoader are; Alembic's own are not
+            return
+        proof = f"revision {revision} in its table {_VERSION.name}"
+    else:
+        same_names = sorted(metadata.tables.keys() & tables)
+        if not same_names:
+            return
+        proof = f"table {same_names[0]}, but no {_VERSION.name}"
+    raise StartupError(
+        f"The database {database_name(connection.engine)} is another program's (it has the {proof}): "
+        "give CatLoader a database of its own."
+    )
 
 
 def _run_migrations(connection: Connection) -> None:

@@ -68,17 +68,23 @@ def from_tables(tables: Iterable[Path]) -> list[LabelledPhoto]:
 
 def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
     """Yield each photo and its path."""
-    rows, above = _reader(_decoded(table.read_bytes()))
+    rows, above, lines = _reader(_decoded(table.read_bytes()))
     files = FileNames(table.parent)
     columns = rows.fieldnames or ()
     if not set(columns) >= _COLUMNS:
         seen = f", not {', '.join(columns)[:_SHOWN]!r}" if columns else "; it is empty"
         raise UnusablePhotos(f"{table}: its first line must name the columns file and label{seen}")
+    if twice := [name for name in (*sorted(_COLUMNS), "kind") if columns.count(name) > 1]:
+        raise UnusablePhotos(f"{table}: its first line names the column {twice[0]} twice")
+    before = above
     for row in rows:
+        if lines.ended:  # the row would contain all following ones
+            raise UnusablePhotos(f"{table}, line {before + 1}: a quotation mark is not closed")
+        before = rows.line_num + above
         name, label, kind = ((row.get(column) or "").strip() for column in ("file", "label", "kind"))
         if not (name or label):
             continue
-        line = f"{table}, line {rows.line_num + above}"
+        line = f"{table}, line {before}"
         if (known := normalised(label).replace(" ", "_")) not in LABELS:
             raise UnusablePhotos(f"{line}: {label!r} is not a label; the labels are {', '.join(LABELS)}")
         path = files.find(row["file"] or "") or files.find(name)
@@ -106,25 +112,45 @@ def _decoded(table: bytes, *, is_whole: bool = True) -> str:
         return table.decode("cp1252")
 
 
-def _reader(text: str) -> tuple[csv.DictReader[str], int]:
+class _Lines:
+    """The lines of a table, with their ends."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = io.StringIO(text, newline="")
+        self.ended = False
+        """A line was asked for after the last one."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._lines.readline()
+        if not line:
+            self.ended = True
+            raise StopIteration
+        return line
+
+
+def _reader(text: str) -> tuple[csv.DictReader[str], int, _Lines]:
     """Read the header of a table for its separator and columns.
 
     Returns:
-        The remaining rows, and the number of lines above them.
+        The remaining rows, the number of lines above them, and the lines that they are read from.
     """
-    lines = io.StringIO(text, newline="")
+    lines = _Lines(text)
     header, above, separators = "", 0, _SEPARATORS
-    while not header.strip() and (header := lines.readline()):
+    while not header.strip() and (header := next(lines, "")):
         above += 1
-        if header.lower().startswith(_STATED_SEPARATOR):
-            separators = header[len(_STATED_SEPARATOR) :][:1] or separators
+        stated = header.strip().strip('"').lower()
+        if stated.startswith(_STATED_SEPARATOR):
+            separators = stated[len(_STATED_SEPARATOR) :][:1] or separators
             header = "\n"
     separator = max(separators, key=header.count)
     columns = [
         name.strip().lower()
         for name in next(csv.reader([header.strip("\r\n")], delimiter=separator, skipinitialspace=True), ())
     ]
-    return csv.DictReader(lines, columns, delimiter=separator, skipinitialspace=True), above
+    return csv.DictReader(lines, columns, delimiter=separator, skipinitialspace=True), above, lines
 
 
 def _has_columns(path: Path) -> bool:

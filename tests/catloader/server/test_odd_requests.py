@@ -17,6 +17,7 @@ from checker.log_limit import LogLimits
 
 _TWICE = "Content-Length and Transfer-Encoding exclude each other."
 _HOST = "The request needs one header Host, with a valid name."
+_VERSION = "This server speaks HTTP/1.0 and HTTP/1.1."
 _INVALID = "The address or the Content-Length is invalid."
 
 
@@ -49,6 +50,9 @@ def _received(head: bytes, body: bytes = b"") -> Parser:
         (b"GET / HTTP/1.1\nHost: [::1", _HOST),
         (b"GET / HTTP/1.1\nHost: a:b", _HOST),
         (b"GET / HTTP/1.0\nHost: a, b", _HOST),
+        (b"GET /", _VERSION),
+        (b"GET / HTTP/9.9\nHost: a", _VERSION),
+        (b"PRI * HTTP/2.0", _VERSION),
     ],
 )
 def test_a_head_that_has_no_or_two_meanings_is_refused(head: bytes, sentence: str) -> None:

@@ -36,6 +36,14 @@ def test_a_table_wins_over_the_folders(folder: Path) -> None:
         (b"PK\x03\x04\x81\x8d", r"labels\.csv cannot be read as a table: it is not text"),
         (b"label,file\ncat\n", r"labels\.csv, line 2: there is no file ''"),
         (b"\nsep=;\nfile;label\ngone.jpg;cat\n", r"labels\.csv, line 4: there is no file 'gone\.jpg'"),
+        (
+            b"file,label,note,label\ncat/a.jpg,cat,,not_cat\nnot_cat/a.jpg,not_cat,,cat\n",
+            r"labels\.csv: its first line names the column label twice",
+        ),
+        (
+            b'file,label,note\ncat/a.jpg,cat,"1""\n2"\n\nnot_cat/a.jpg,not_cat,"old\ngone.jpg,cat,\n',
+            r"labels\.csv, line [45]: a quotation mark is not closed",
+        ),
         (b"file,label\ncat/a.jpg,cat\n", "photos of both labels are needed.*found 1 cat, 0 not_cat"),
     ],
 )
@@ -54,6 +62,7 @@ def test_a_table_with_an_error_is_refused_in_one_sentence(folder: Path, table: b
         '"file","label"\n"cat\\a.jpg","cat"\n"not_cat\\a.jpg","not_cat"\n',
         '"file", "label"\n"cat/a.jpg", "Cat"\n"not_cat/a.jpg", "Not-cat"\n',
         "sep=|\r\nfile|label\r\ncat/a.jpg|cat\r\nnot_cat/a.jpg|not_cat\r\n",
+        '"sep=;"\r\nfile;label\r\ncat/a.jpg;cat\r\nnot_cat/a.jpg;not_cat\r\n',
         "\r\n\r\nfile,label\r\nCat\\A.JPG,cat\r\nNOT_CAT/a.JPG,not_cat\r\n",
         "file,label\rcat/a.jpg,cat\rnot_cat/a.jpg,not_cat\r",
     ],
@@ -64,6 +73,7 @@ def test_a_table_with_an_error_is_refused_in_one_sentence(folder: Path, table: b
         "Windows",
         "labels as people write them",
         "a line that states the separator",
+        "that line in quotation marks",
         "empty lines and names from a system that ignores case",
         "lines of old Macs",
     ],
