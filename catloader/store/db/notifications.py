@@ -111,6 +111,11 @@ class Listener:
                     "looked for every CATCHECK_SWEEP_S; give this process the address of the server itself"
                 )
                 self._closing.wait(_POOLER_RETRY_S)
+            except Exception:  # the top of this thread; the sweep finds the photos meanwhile
+                if (suffix := self._log_limits.suffix("unknown")) is not None:
+                    name = database_name(self._engine)
+                    logger.exception("no wake-ups from %s; trying again%s", name, suffix)
+                self._closing.wait(self._retry_s)
 
     def _log(self, reason: str) -> None:
         if (suffix := self._log_limits.suffix("listen")) is not None:

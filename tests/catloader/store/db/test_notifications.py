@@ -71,6 +71,26 @@ def test_a_broken_connection_is_reconnected(server: Engine, other: Engine) -> No
     listener.close()
 
 
+def test_an_unexpected_error_does_not_end_the_listener(
+    other: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    wake_ups = WakeUpCounter()
+
+    def wake() -> None:
+        wake_ups()
+        if wake_ups.count == 1:
+            raise ValueError("a bug")
+
+    listener = Listener(other, wake, retry_s=0.05)
+    listener.start()
+    try:
+        assert wake_ups.wait_for_next()
+        assert wake_ups.wait_for_next(timeout_s=10)
+    finally:
+        listener.close()
+    assert "ValueError: a bug" in caplog.text
+
+
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGQUIT])
 def test_a_listener_survives_a_restart_of_the_server(
     caplog: pytest.LogCaptureFixture, postgres_url: str, sig: signal.Signals
