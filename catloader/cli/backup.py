@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catloader.cli.context import pass_settings
-from catloader.cli.options import FolderPath
+from catloader.cli.options import MOST_LISTED, FolderPath
 from catloader.errors import BackupRefused, StoreUnavailable
 from catloader.settings import Settings
 from checker.plurals import counted
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from catloader.backup.save import Saved
     from catloader.store.db.engine import Engine
 
-_SHOWN = 20
 _folder = click.argument("folder", metavar="DIR", type=FolderPath())
 
 
@@ -133,7 +132,7 @@ def restore(settings: Settings, folder: Path) -> None:
 
 def _refuse_left_out(ids: Sequence[int], reason: str) -> None:
     if ids:
-        shown = ", ".join(map(str, ids[:_SHOWN])) + (", ..." if len(ids) > _SHOWN else "")
+        shown = ", ".join(map(str, ids[:MOST_LISTED])) + (", ..." if len(ids) > MOST_LISTED else "")
         raise click.ClickException(f"{counted(len(ids), 'photo')} {reason}: {shown}.")
 
 

@@ -7,10 +7,9 @@ from datetime import timedelta
 import click
 
 from catloader.cli.context import pass_settings, services_of
+from catloader.cli.options import MOST_LISTED
 from catloader.settings import Settings
 from checker.plurals import counted
-
-_SHOWN = 20
 
 
 @click.command()
@@ -45,7 +44,7 @@ def gc(settings: Settings, *, report: bool, apply: bool, older_than: int, force:
         foreign = f"; {result.foreign} not of this site, left alone" if result.foreign else ""
         click.echo(f"{counted(result.objects, 'object')} in the object store{foreign}.")
         click.echo(f"{counted(len(result.orphans), 'unreferenced object')}.")
-        for kind, key in result.orphans[:_SHOWN]:
+        for kind, key in result.orphans[:MOST_LISTED]:
             click.echo(f"  {kind} {key}")
         click.echo(f"{counted(len(result.missing), 'object')} missing.")
         for photo_id, kind in result.missing:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from catloader.store.db.schema import Status
 
 
+MOST_LISTED = 20
+"""The most rows of a list that a command prints; it counts the others, or says that there are more."""
+
+
 def _time(_context: click.Context, _parameter: click.Parameter, text: str | None) -> datetime | None:
     if text is None:
         return None

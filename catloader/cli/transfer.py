@@ -11,13 +11,12 @@ import click
 
 from catloader.cli.accounts import account_of
 from catloader.cli.context import pass_settings, services_of
-from catloader.cli.options import FolderPath, not_empty
+from catloader.cli.options import MOST_LISTED, FolderPath, not_empty
 from catloader.settings import Settings
 from catloader.transfer.sources import Source
 from checker.folder.arguments import printable
 from checker.plurals import counted
 
-_SHOWN = 20
 _S3 = "s3://"
 
 
@@ -74,10 +73,10 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
     for result in Result:
         if counted[result]:
             click.echo(f"{counted[result]:>8}  {result}")
-    for line in refused[:_SHOWN]:
+    for line in refused[:MOST_LISTED]:
         click.echo("  " + printable(line))
-    if len(refused) > _SHOWN:
-        click.echo(f"  ... and {len(refused) - _SHOWN} more")
+    if len(refused) > MOST_LISTED:
+        click.echo(f"  ... and {len(refused) - MOST_LISTED} more")
     if not counted:
         click.echo("There are no files.")
     if refused:
@@ -129,4 +128,4 @@ def _source(settings: Settings, name: str) -> Source:
 
 
 def _shortened(words: Sequence[str]) -> str:
-    return ", ".join(words[:_SHOWN]) + (", ..." if len(words) > _SHOWN else "")
+    return ", ".join(words[:MOST_LISTED]) + (", ..." if len(words) > MOST_LISTED else "")

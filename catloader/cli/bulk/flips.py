@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from catloader.cli.options import MOST_LISTED
 from checker.plurals import counted
 
 if TYPE_CHECKING:
     from catloader.bulk.plan import Plan
     from catloader.store.db.checks.bulk import BulkTable
-
-_SHOWN = 20
 
 
 def show_flips(chosen: Plan) -> None:
@@ -21,13 +20,13 @@ def show_flips(chosen: Plan) -> None:
 
     totals = Flips()
     for place, row in enumerate(changed(chosen, totals)):
-        if place < _SHOWN:
+        if place < MOST_LISTED:
             old_score = "" if row["old_score"] is None else f" {row['old_score']:.4f}"
             score = "" if row["score"] is None else f" {row['score']:.4f}"
             click.echo(
                 f"photo {row['photo_id']:>8}  {row['old_status']}{old_score} -> {row['verdict']}{score}"
             )
-    hidden = totals.changes.total() - _SHOWN
+    hidden = totals.changes.total() - MOST_LISTED
     if hidden > 0:
         click.echo(f"... and {hidden} more.")
     verdicts = ", ".join(f"{verdict} {photos}" for verdict, photos in sorted(totals.verdicts.items()))
