@@ -118,7 +118,7 @@ def imported(weights_dir: Path) -> dict[str, Entry]:
             steps = facts["preprocessing"]
             steps |= {"mean": tuple(steps["mean"]), "std": tuple(steps["std"])}
             entries[entry.name] = replace(entry, preprocessing=Preprocessing(**steps))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError):
             continue
     return entries
 

@@ -117,7 +117,7 @@ def read_manifest(path: Path) -> Manifest | None:
         if facts.pop("format") != FORMAT:
             return None
         return Manifest(**facts, path=path.with_suffix(".xml"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsRefused(f"{path} can't be read; delete it, and make the variant again.") from error
 
 

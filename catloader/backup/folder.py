@@ -134,7 +134,7 @@ class BackupFolder:
             return Manifest(**content)
         except (FileNotFoundError, NotADirectoryError):
             raise BackupRefused(f"{self.path} is not a backup: it has no {_MARK}.") from None
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BackupRefused(f"{self.path / _MARK} is damaged.") from error
 
     def commit(self, manifest: Manifest) -> None:

@@ -56,7 +56,7 @@ class Plan:
         self.folder = folder
         try:
             self.facts = Facts(**json.loads((folder / "plan.json").read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             raise BulkError(f"{folder} is not a plan; `catloader bulk plan` makes one.") from None
 
     @classmethod

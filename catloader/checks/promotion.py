@@ -51,7 +51,7 @@ def read_promotion(settings: Settings) -> Promotion:
         return Promotion()
     except OSError as error:
         raise StartupError(f"{path} can't be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StartupError(f"{path} can't be read; delete it, then promote the model again.") from error
 
 

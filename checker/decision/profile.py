@@ -144,7 +144,7 @@ def load_profile(path: Path) -> Profile:
                 "calibrate again, or delete it"
             )
         return profile_from_json(data, path.parent)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "it is damaged; delete it, or calibrate again"
         raise ModelRefused(f"profile {path} cannot be read: {reason}") from error
 

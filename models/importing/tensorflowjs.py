@@ -100,7 +100,7 @@ def _arrays(text: bytes, read: Read, source: str) -> dict[str, npt.NDArray[Any]]
                     raise WeightsRefused(f"{source} holds {name} in another type than float32.")
                 arrays[name] = np.frombuffer(data, "<f4", math.prod(shape), start).reshape(shape)
                 start += arrays[name].nbytes
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsRefused(
             f"{source} is truncated, or its {_MODEL} does not describe a layers model."
         ) from error

@@ -86,7 +86,7 @@ def keep_of(plan: Plan) -> Keep | None:
         known = Subject(subject["name"], tuple(subject["classes"]), tuple(subject["wild"]))
         rows = tuple(data["background_rows"])
         return Keep(**{**data, "background_rows": rows, "subject": known})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise BulkError(f"{path} is damaged; make the plan again.") from None
 
 

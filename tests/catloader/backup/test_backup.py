@@ -340,8 +340,9 @@ def test_folders_without_a_backup_are_refused_in_one_sentence(
         run("backup", newer).output
         == f"Error: {newer} was made by a newer version of CatLoader: use that one.\n"
     )
-    mark.write_text("{")
-    assert run("restore", newer).output == f"Error: {mark} is damaged.\n"
+    for damaged in ("{", 100_000 * "["):
+        mark.write_text(damaged)
+        assert run("restore", newer).output == f"Error: {mark} is damaged.\n"
 
 
 def test_run_killed_while_it_marked_the_folder_can_be_repeated(tmp_path: Path) -> None:

@@ -24,3 +24,10 @@ def test_a_part_of_another_kind_is_refused(tmp_path: Path, part: str, value: Any
     path.write_text(json.dumps(_SHIPPED | {part: value} if part in _SHIPPED else value), "utf-8")
     with pytest.raises(ModelRefused, match=r"own\.json cannot be read: it is damaged; delete it, or [\w ]+$"):
         load_profile(path)
+
+
+def test_a_profile_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    path.write_text(100_000 * "[")
+    with pytest.raises(ModelRefused, match=r"own\.json cannot be read: it is damaged; delete it"):
+        load_profile(path)

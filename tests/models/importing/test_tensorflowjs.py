@@ -74,6 +74,9 @@ def test_a_truncated_tarball_and_a_folder_without_a_model_are_refused(folder: Pa
     tarball.write_bytes(tarball.read_bytes()[:2000])
     with pytest.raises(WeightsRefused, match=r"model\.tgz is truncated"):
         read_tarball(tarball)
+    (folder / "model.json").write_text(100_000 * "[")
+    with pytest.raises(WeightsRefused, match="does not describe a layers model"):
+        read_folder(folder)
     (folder / "model.json").unlink()
     with pytest.raises(WeightsRefused, match=r"holds 0 files called model\.json"):
         read_folder(folder)
