@@ -17,17 +17,18 @@ from checker.decision.operating_point import UNCALIBRATED, ThresholdRule
 from checker.folder.arguments import printable
 from checker.folder.walk import Checked
 from checker.plurals import counted
-from checker.values import ModelInfo, Rendition, Verdict
+from checker.values import ModelInfo, Reason, Rendition, Verdict
 
 Row = dict[str, Any]
 
 CSV_COLUMNS = (
     "path", "verdict", "score", "label", "confidence", "wild_feline", "calibrated", "subject", "model",
-    "runtime", "profile", "ms", "error",
+    "runtime", "profile", "ms", "error", "reason",
 )  # fmt: skip
 MIN_LABEL_CONFIDENCE = 0.2
 """The table leaves out less likely labels: next to a clear verdict they would only confuse."""
 _COLOURS = {Verdict.CAT: "green", Verdict.UNSURE: "yellow", Verdict.UNREADABLE: "red"}
+_REASONS = {Reason.LOW_DETAIL: "little detail", Reason.DRAWN: "a drawing", Reason.NO_LABEL: "no such label"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TABLE = "{} {:>5}  {:<34} {}\n"
 _VERDICT_WIDTH = 11
@@ -43,6 +44,7 @@ def row(checked: Checked, model_info: ModelInfo, rule: ThresholdRule) -> Row:
         "verdict": str(decision.verdict if decision else Verdict.UNREADABLE),
         "score": round(decision.score, 6) if decision else None,
         "wild_feline": bool(decision and decision.wild_feline),
+        "reason": str(decision.reason) if decision and decision.reason else None,
         **run_fields(model_info, rule),
         "labels": [
             {"name": label.name, "confidence": round(label.confidence, 6)}
@@ -111,8 +113,8 @@ def table_line(fields: Row, *, colour: bool = False) -> str:
 def _label(fields: Row) -> str:
     top = fields["labels"][0]
     label = f"{top['name']} {top['confidence']:.0%}" if top["confidence"] >= MIN_LABEL_CONFIDENCE else ""
-    wild = "wild feline" if fields["wild_feline"] else ""
-    return ": ".join(part for part in (wild, label) if part) or "-"
+    reason = "wild feline" if fields["wild_feline"] else _REASONS.get(fields["reason"], "")
+    return ": ".join(part for part in (reason, label) if part) or "-"
 
 
 def subject_verdict(verdict: str, subject: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -18,7 +19,7 @@ from checker.evaluation.photos import WILD_FELINE
 from checker.folder import report
 from checker.folder.walk import check_files, walk
 from checker.pipeline import LoadedModel
-from checker.values import Verdict
+from checker.values import Reason, Verdict
 from models.catalogue import class_names
 from tests.support.photo_sets import OWN_PHOTOS, PhotoSet
 
@@ -36,8 +37,8 @@ def test_fields_of_a_row_describe_file_and_decision(
     (tmp_path / "broken.jpg").write_text("not a photo")
     cat, broken = _rows(loaded, rule, PHOTOS / "chelsea.png", tmp_path / "broken.jpg")
     assert set(cat) == set(broken) == {
-        "path", "verdict", "score", "subject", "wild_feline", "calibrated", "profile", "model", "runtime",
-        "precision", "device", "cat_at", "soft_cat_at", "not_cat_below", "labels", "ms", "error",
+        "path", "verdict", "score", "subject", "wild_feline", "reason", "calibrated", "profile", "model",
+        "runtime", "precision", "device", "cat_at", "soft_cat_at", "not_cat_below", "labels", "ms", "error",
     }  # fmt: skip
     assert (cat["verdict"], cat["error"], cat["subject"]) == ("cat", None, "house_cat")
     assert (cat["calibrated"], cat["profile"]) == (False, "uncalibrated")
@@ -105,6 +106,35 @@ def test_table_and_csv_mark_wild_felines_and_uncalibrated_verdicts(
     assert "uncalibrated" in report.summary(Counter({"cat": 2}), 1.0, rule)
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (Reason.WILD_FELINE, "wild feline: "),
+        (Reason.LOW_DETAIL, "little detail: "),
+        (Reason.DRAWN, "a drawing: "),
+        (Reason.NO_LABEL, "no such label: "),
+    ],
+)
+def test_all_outputs_give_the_reason_for_unsure_beside_a_high_score(
+    reason: Reason, words: str, loaded: LoadedModel, rule: ThresholdRule
+) -> None:
+    (checked,) = check_files(walk([str(PHOTOS / "chelsea.png")]), loaded, workers=1, batch_photos=1)
+    assert checked.outcome is not None
+    assert checked.outcome.decision is not None
+    decision = dataclasses.replace(
+        checked.outcome.decision,
+        verdict=Verdict.UNSURE,
+        reason=reason,
+        wild_feline=reason is Reason.WILD_FELINE,
+    )
+    checked = dataclasses.replace(checked, outcome=dataclasses.replace(checked.outcome, decision=decision))
+    row = report.row(checked, loaded.classifier.model_info, rule)
+    assert json.loads(report.json_line(row))["reason"] == reason
+    (line,) = csv.DictReader(io.StringIO(report.csv_header() + report.csv_line(row)))
+    assert (line["verdict"], line["reason"]) == ("unsure", reason)
+    assert words in report.table_line(row)
+
+
 def test_the_summary_counts(rule: ThresholdRule) -> None:
     counts = Counter({"unreadable": 1, "cat": 2})
     assert (
@@ -131,6 +161,7 @@ ROW: report.Row = {
     "score": 0.9931,
     "subject": "house_cat",
     "wild_feline": False,
+    "reason": None,
     "labels": [{"name": "tabby", "confidence": 0.2}],
     "error": None,
 }
