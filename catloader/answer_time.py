@@ -95,15 +95,21 @@ def response_class(
 class _SystemsAuthorities:
     """Trusts the system's certificates (``SSL_CERT_FILE``) beside those that requests brings.
 
-    Administrators put their own authority there. A connection that has a context keeps it, as those to S3.
+    Administrators put their own authority there. Every other choice is kept: a context, as of connections to
+    S3, and another list of certificates, as in ``REQUESTS_CA_BUNDLE``. Without a list urllib3 reads the
+    system's.
     """
 
     ssl_context: ssl.SSLContext | None
+    ca_certs: str | None
 
     def connect(self) -> None:
-        if self.ssl_context is None:  # now, because reading the certificates takes time
-            self.ssl_context = create_urllib3_context()
-            self.ssl_context.load_default_certs()
+        if self.ssl_context is None and self.ca_certs:
+            from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+            if self.ca_certs == DEFAULT_CA_BUNDLE_PATH:
+                self.ssl_context = create_urllib3_context()
+                self.ssl_context.load_default_certs()
         super().connect()  # type: ignore[misc]  # of HTTPSConnection
 
 
@@ -114,15 +120,36 @@ def pool_classes(
 ) -> dict[str, type[HTTPConnectionPool]]:
     """Return kinds of these pools whose answers are limited, for ``PoolManager.pool_classes_by_scheme``."""
 
-    def kind_of(pool: type[HTTPConnectionPool], *more: type) -> type[HTTPConnectionPool]:
-        connection = type("Connection", (*more, pool.ConnectionCls), {"response_class": response})
-        return type("Pool", (pool,), {"ConnectionCls": connection})
+    limits = {"response_class": response}
+    return {"http": _kind_of(http, **limits), "https": _kind_of(https, _SystemsAuthorities, **limits)}
 
-    return {"http": kind_of(http), "https": kind_of(https, _SystemsAuthorities)}
+
+def _kind_of(pool: type[HTTPConnectionPool], *more: type, **attributes: Any) -> type[HTTPConnectionPool]:
+    connection = type("Connection", (*more, pool.ConnectionCls), attributes)
+    return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
 def limit_session(session: requests.Session, total_s: float, max_bytes: int = MAX_BYTES) -> None:
-    """Limit the answers of a new session; not those that come through a proxy."""
+    """Limit the answers of a new session; not those that come through a proxy.
+
+    It trusts the system's certificates, also through a proxy, which may replace those of the servers.
+    """
+    from requests.adapters import HTTPAdapter
+
     pools = pool_classes(response_class(total_s, max_bytes=max_bytes))
-    for adapter in session.adapters.values():
-        adapter.poolmanager.pool_classes_by_scheme = pools  # type: ignore[attr-defined]
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+            super().init_poolmanager(*arguments, **options)
+            self.poolmanager.pool_classes_by_scheme = pools
+
+        def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+            manager = super().proxy_manager_for(proxy, **options)
+            kinds = manager.pool_classes_by_scheme
+            if not issubclass(kinds["https"].ConnectionCls, _SystemsAuthorities):
+                https = _kind_of(kinds["https"], _SystemsAuthorities)
+                manager.pool_classes_by_scheme = {**kinds, "https": https}
+            return manager
+
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, Adapter())

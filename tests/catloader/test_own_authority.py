@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
 import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from catloader.checks.dispatch import post_wake_up, wake_up_session
 from catloader.checks.signatures import Signer, new_secret
@@ -42,6 +46,38 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.fixture
+def proxy(url: str) -> Iterator[str]:
+    """Yield the address of a proxy, which leads every tunnel to that server."""
+    target = ("127.0.0.1", int(url.rpartition(":")[2]))
+
+    class Tunnel(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            with socket.create_connection(target) as server:
+                self.send_response(HTTPStatus.OK)
+                self.end_headers()
+                back = threading.Thread(target=_copy, args=(server, self.connection))
+                back.start()
+                _copy(self.connection, server)
+                back.join()
+            self.close_connection = True
+
+        def log_message(self, *_args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tunnel) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while block := source.recv(65536):
+            target.sendall(block)
+        target.shutdown(socket.SHUT_WR)
+
+
 class _Empty(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         self.send_response(HTTPStatus.NO_CONTENT)
@@ -62,10 +98,13 @@ def _wake_up(url: str) -> str:
 
 
 def _api(url: str) -> str:
+    client = Client(url, "token", tries=1)
     try:
-        Client(url, "token", tries=1).delete(1)
+        client.delete(1)
     except RequestFailed as error:
         return str(error)
+    finally:
+        client.close()
     return ""
 
 
@@ -80,6 +119,29 @@ def test_certificates_that_ssl_cert_file_names_are_trusted(
     assert _NOT_TRUSTED in use(url)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
     assert use(url) == ""
+
+
+def test_they_are_trusted_through_a_proxy_too(
+    proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many companies' proxies give every server a certificate of the company's own authority."""
+    for variable in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "https_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    assert _NOT_TRUSTED in _api("https://127.0.0.1:9")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
+    assert _api("https://127.0.0.1:9") == ""
+
+
+def test_another_list_that_is_named_for_requests_is_trusted_alone(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
+    shutil.copy(DEFAULT_CA_BUNDLE_PATH, tmp_path / "others.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "others.pem"))
+    assert _NOT_TRUSTED in _api(url)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "own.pem"))
+    assert _api(url) == ""
 
 
 def test_provider_with_a_certificate_that_ssl_cert_file_names_is_asked(
