@@ -89,7 +89,7 @@ def make_engine(
             engine = create_engine(
                 url,
                 pool_pre_ping=True,
-                connect_args=connect_options(silent_s),
+                connect_args=connect_options(silent_s, url.query),
                 isolation_level=WRITERS_ISOLATION,
                 **pool,
             )

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DatabaseError
 from catloader.errors import DatabaseUnusable, StartupError
 from catloader.store.db.engine import database_name, reading, writing
 from catloader.store.db.postgresql import refuse_other_encodings
-from catloader.store.db.schema import metadata
+from catloader.store.db.schema import check_log, metadata
 from catloader.store.db.time_limits import lift_time_limits
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _refuse_other_programs(connection: Connection) -> None:
         proof = f"revision {revision} in its table {_VERSION.name}"
     else:
         same_names = sorted(metadata.tables.keys() & tables)
-        if not same_names:
+        if not same_names or check_log.name in tables:  # CatLoader's, without its table of versions
             return
         proof = f"table {same_names[0]}, but no {_VERSION.name}"
     raise StartupError(

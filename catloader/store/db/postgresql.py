@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
@@ -10,8 +10,8 @@ from sqlalchemy import Connection, text
 from catloader.errors import StartupError
 
 _KEEPALIVES: Final = 3
-_CONNECT_OPTIONS = {
-    "connect_timeout": 5,
+_CONNECT_S = 5
+_CONNECT_OPTIONS: Final[dict[str, Any]] = {
     # No prepared statements: behind a transaction pooler (PgBouncer) the next transaction may run on another
     # server connection, which does not know them.
     "prepare_threshold": None,
@@ -22,20 +22,24 @@ WRITERS_ISOLATION = "READ COMMITTED"
 stricter level would end them with an error instead."""
 
 
-def connect_options(silent_s: float) -> dict[str, Any]:
-    """Return the driver's options; ``silent_s`` is the argument of ``make_engine``.
+def connect_options(silent_s: float, given: Container[str]) -> dict[str, Any]:
+    """Return the driver's options.
 
     Without the limits, TCP repeats what a lost machine does not acknowledge for about 16 minutes, and asks an
     idle one after two hours.
+
+    Args:
+        silent_s: the argument of ``make_engine``.
+        given: options in the address of the database; their time limits are kept.
     """
-    idle_s = max(1, round(silent_s))
-    return {
-        **_CONNECT_OPTIONS,
+    limits = {
+        "connect_timeout": _CONNECT_S,
         "tcp_user_timeout": round(silent_s * 1000),
-        "keepalives_idle": idle_s,
+        "keepalives_idle": max(1, round(silent_s)),
         "keepalives_interval": max(1, round(silent_s / _KEEPALIVES)),
         "keepalives_count": _KEEPALIVES,
     }
+    return _CONNECT_OPTIONS | {name: limit for name, limit in limits.items() if name not in given}
 
 
 def connection_preparer(idle_s: float, lock_s: float) -> Callable[[Any, Any], None]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, literal, select, update
 
 from catloader.errors import NotFound
 from catloader.store.db.clock import database_now, later
@@ -153,5 +153,6 @@ def conditions_of(chosen: RecheckFilter) -> list[ColumnElement[bool]]:
 
 
 def _by_weights(digest: str) -> ColumnElement[bool]:
-    """Return the condition that a check used the weights whose sha256 begins with ``digest``."""
-    return check_log.c.weights_sha256.startswith(digest, autoescape=True)
+    """Return the condition that a verdict was made with the weights whose sha256 begins with ``digest``."""
+    weights = check_log.c.weights_sha256.startswith(digest, autoescape=True)
+    return and_(check_log.c.verdict.is_not(None), weights)

@@ -65,6 +65,10 @@ def test_weights_that_made_no_check_are_refused_with_those_that_did(
     sentence = "No check used weights whose sha256 begins with ffff; used so far: "
     assert refused.output == f"Error: {sentence}{digest[:8]} (efficientnet_lite0).\n"
     assert not on_site("check", "recheck", "--model-digest", digest[:12].upper(), "--dry-run").exit_code
+    with writing(engine) as connection:
+        connection.execute(update(check_log).values(verdict=None))
+    failed = on_site(*words, "--model-digest", digest[:12])
+    assert (failed.exit_code, failed.output.rpartition("; ")[2]) == (1, "used so far: none.\n")
 
 
 @pytest.mark.parametrize(

@@ -301,6 +301,16 @@ def test_the_tables_of_another_program_are_not_called_broken(empty_url: str) -> 
     engine.dispose()
 
 
+def test_tables_of_this_program_without_their_version_are_broken(empty_url: str) -> None:
+    engine = make_engine(empty_url)
+    migrate(engine)
+    with writing(engine) as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
+    with pytest.raises(StartupError, match="is broken"):
+        migrate(engine)
+    engine.dispose()
+
+
 def test_a_file_that_may_only_be_read_is_named_at_the_start(tmp_path: Path) -> None:
     path = tmp_path / "site.sqlite3"
     writable = make_engine(path)

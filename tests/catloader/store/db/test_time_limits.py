@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, func, insert, make_url, select, text
+from sqlalchemy import URL, Engine, func, insert, make_url, select, text
 
 from catloader.demo.client import until
 from catloader.errors import StoreUnavailable
@@ -83,7 +83,7 @@ def test_connections_that_were_read_only_do_not_stay_in_use(empty_url: str) -> N
 def test_a_server_whose_machine_is_gone_is_unavailable(empty_url: str, state: str) -> None:
     """After a power failure nothing ends its connections, and nothing acknowledges what is sent."""
     server = make_url(empty_url)
-    with _TcpPort(f"{server.query['host']}/.s.PGSQL.5432") as port:
+    with _TcpPort(server) as port:
         through_port = server.set(host="127.0.0.1", port=port.number, query={})
         engine = make_engine(through_port.render_as_string(hide_password=False), silent_s=2.0)
         with reading(engine) as connection:
@@ -106,11 +106,22 @@ def test_a_server_whose_machine_is_gone_is_unavailable(empty_url: str, state: st
         engine.dispose()
 
 
-class _TcpPort:
-    """A TCP port in front of a server's local socket."""
+def test_time_limits_in_the_address_of_the_database_are_kept(empty_url: str) -> None:
+    given = {"tcp_user_timeout": "60000", "keepalives_idle": "77", "connect_timeout": "7"}
+    url = make_url(empty_url).update_query_dict(given).render_as_string(hide_password=False)
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        used = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+    assert {name: str(used.get(name)) for name in given} == given
+    assert used["keepalives_count"] == "3"
+    engine.dispose()
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+
+class _TcpPort:
+    """A TCP port in front of a server."""
+
+    def __init__(self, server: URL) -> None:
+        self._server = server
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.number = self._listener.getsockname()[1]
         self._clients: list[socket.socket] = []
@@ -135,14 +146,21 @@ class _TcpPort:
         for client in self._clients:
             lose_everything(client)
 
+    def _connected(self) -> socket.socket:
+        folder = self._server.query.get("host")
+        if not isinstance(folder, str):  # that of TEST_DATABASE_URL
+            return socket.create_connection((self._server.host or "127.0.0.1", self._server.port or 5432))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(f"{folder}/.s.PGSQL.5432")
+        return server
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.socket(socket.AF_UNIX)
                 self._clients.append(client)
+                server = self._connected()
                 self._servers.append(server)
-                server.connect(self._path)
                 for source, target in ((client, server), (server, client)):
                     threading.Thread(target=_copy, args=(source, target), daemon=True).start()
 
