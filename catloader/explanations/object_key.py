@@ -1,4 +1,4 @@
-"""Keys of explanations. They contain the SHA-256 of the object: the rows of photos have no column for it."""
+"""Keys of explanations. They contain the start of its SHA-256: the rows of photos have no column for it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,11 @@ CSV_COLUMNS = (
 MIN_LABEL_CONFIDENCE = 0.2
 """The table leaves out less likely labels: next to a clear verdict they would only confuse."""
 _COLOURS = {Verdict.CAT: "green", Verdict.UNSURE: "yellow", Verdict.UNREADABLE: "red"}
-_REASONS = {Reason.LOW_DETAIL: "little detail", Reason.DRAWN: "a drawing", Reason.NO_LABEL: "no such label"}
+_REASONS = {
+    Reason.LOW_DETAIL: "little detail",
+    Reason.DRAWN: "a drawing",
+    Reason.NO_LABEL: "no matching label",
+}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TABLE = "{} {:>5}  {:<34} {}\n"
 _VERDICT_WIDTH = 11

@@ -86,8 +86,8 @@ function end(row, state, sentence) {
   if (row.item.contains(document.activeElement)) pauseButton.focus({ preventScroll: true });
   row.end(state, sentence);
   if (state === "refused" || state === "failed") {
-    const place = (item) => rows.findIndex((other) => other.item === item);
-    const isAfter = (item) => !item.classList.contains("refused-file") || place(item) > place(row.item);
+    const places = new Map(rows.map((other, place) => [other.item, place])); // once: a folder has thousands
+    const isAfter = (item) => !item.classList.contains("refused-file") || places.get(item) > places.get(row.item);
     const next = [...list.children].find((item) => item !== row.item && isAfter(item));
     list.insertBefore(row.item, next ?? null);
   }

@@ -141,7 +141,7 @@ def _reader(text: str) -> tuple[csv.DictReader[str], int, _Lines]:
     header, above, separators = "", 0, _SEPARATORS
     while not header.strip() and (header := next(lines, "")):
         above += 1
-        stated = header.strip().strip('"').lower()
+        stated = header.strip("\r\n").strip('"').lower()
         if stated.startswith(_STATED_SEPARATOR):
             separators = stated[len(_STATED_SEPARATOR) :][:1] or separators
             header = "\n"

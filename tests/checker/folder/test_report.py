@@ -112,7 +112,7 @@ def test_table_and_csv_mark_wild_felines_and_uncalibrated_verdicts(
         (Reason.WILD_FELINE, "wild feline: "),
         (Reason.LOW_DETAIL, "little detail: "),
         (Reason.DRAWN, "a drawing: "),
-        (Reason.NO_LABEL, "no such label: "),
+        (Reason.NO_LABEL, "no matching label: "),
     ],
 )
 def test_all_outputs_give_the_reason_for_unsure_beside_a_high_score(
