@@ -25,7 +25,7 @@ from tests.catloader.web.route_rows import ROWS
 from tests.support.accessibility import problems, too_wide, unfold, violations, window
 from tests.support.browser import Site, register
 from tests.support.page_sequences import pages_of_administrator, pages_of_user
-from tests.support.rows import add_photos
+from tests.support.rows import add_appeals, add_photos
 
 _OF_VISITORS = {
     "GET /": "/",
@@ -207,13 +207,14 @@ def test_every_badge_fits_on_a_phone(browser: Browser, site: Site) -> None:
         owner = Users(engine).by_email("badges@example.org")
         assert owner
         for status in Status:
-            add_photos(engine, 1, status=status, on_air=True, owner_id=owner.id, caption=status)
+            ids = add_photos(engine, 1, status=status, on_air=True, owner_id=owner.id, caption=status)
+            add_appeals(engine, ids)
         engine.dispose()
         found: list[str] = []
         for language in LANGUAGES:
             page.set_extra_http_headers({"Accept-Language": language})
             page.goto("/photos")
-            expect(page.locator(".badge.public")).to_have_count(len(Status))
+            expect(page.locator(".badge.mark")).to_have_count(len(Status))
             for width in (320, 360, 390):
                 page.set_viewport_size({"width": width, "height": 640})
                 found += [f"{language}, {width} px: {fault}" for fault in too_wide(page)]
@@ -221,7 +222,7 @@ def test_every_badge_fits_on_a_phone(browser: Browser, site: Site) -> None:
     assert found == []
 
 
-_OUTSIDE = """() => [...document.querySelectorAll(".grid .badge.public")].filter((one) => {
+_OUTSIDE = """() => [...document.querySelectorAll(".grid .badge.mark")].filter((one) => {
   const badge = one.getBoundingClientRect();
   const photo = one.closest("a").querySelector("img").getBoundingClientRect();
   return badge.bottom > photo.bottom || badge.top < photo.top;

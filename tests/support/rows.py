@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.photos.bin import Bin
 from catloader.store.db.photos.photo_rows import NewPhoto
 from catloader.store.db.photos.photos import Photos
-from catloader.store.db.schema import metadata, photos
+from catloader.store.db.schema import appeals, metadata, photos
 
 _TABLES = [table.name for table in reversed(metadata.sorted_tables)]
 _WITH_ROWS = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})" for name in _TABLES)
@@ -74,6 +75,13 @@ def add_photos(engine: Engine, count: int, now: datetime | None = None, **column
     with writing(engine) as connection:
         query = insert(photos).returning(photos.c.id, sort_by_parameter_order=True)
         return list(connection.execute(query, rows).scalars())
+
+
+def add_appeals(engine: Engine, photo_ids: Sequence[int], closed_at: datetime | None = None) -> None:
+    """Add an appeal for each of the photos; open without ``closed_at``."""
+    appeal = {"wish": "cat", "reason": "", "opened_at": utcnow(), "closed_at": closed_at}
+    with writing(engine) as connection:
+        connection.execute(insert(appeals), [{**appeal, "photo_id": id} for id in photo_ids])
 
 
 def delete_photo(engine: Engine, id: int, owner_id: int, now: datetime | None = None) -> bool:

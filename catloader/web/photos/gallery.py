@@ -37,6 +37,7 @@ def photos() -> str:
         photo_list=photo_list,
         here=request.full_path.removesuffix("?"),
         page=page,
+        appealed=gallery.appealed([photo.id for photo in page.photos]),
         counts=gallery.counts(current_user().id, photo_list.selection.words),
         # Search results are only paged: a list of months would need a search for each.
         months=[] if photo_list.selection.words else gallery.months(photo_list.selection),

@@ -95,6 +95,7 @@ def shown_label(shown: Shown) -> str:
         Shown.NOT_CAT: subject.no_title,
         Shown.WAITING: gettext("Waiting"),
         Shown.FAILED: gettext("Check failed"),
+        Shown.APPEALED: gettext("With a reviewer"),
     }
     return texts[shown]
 

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from catloader.store.db.engine import reading
 from catloader.store.db.paging import pages
 from catloader.store.db.photos.photo_rows import Photo, not_in_bin
-from catloader.store.db.schema import Status, photos
+from catloader.store.db.schema import Status, appeals, photos
 from catloader.store.db.tables.utc_datetime import UtcDateTime
 
 
@@ -44,6 +44,8 @@ class Shown(StrEnum):
     NOT_CAT = "not_cat"
     WAITING = "waiting"
     FAILED = "failed"
+    APPEALED = "appealed"
+    """With an open appeal, whatever the status."""
 
 
 STATUSES: dict[Shown, tuple[Status, ...]] = {
@@ -54,6 +56,9 @@ STATUSES: dict[Shown, tuple[Status, ...]] = {
     Shown.WAITING: (Status.PENDING, Status.CHECKING),
     Shown.FAILED: (Status.UNREADABLE, Status.FAILED),
 }
+
+
+_OPEN_APPEALS = select(appeals.c.photo_id).where(appeals.c.closed_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +95,19 @@ class Gallery:
             .where(photos.c.owner_id == owner_id, not_in_bin(), *_with_words(words))
             .group_by(status)
         )
+        (appealed,) = _matching(Selection(owner_id, Shown.APPEALED, words))
         with reading(self._engine) as connection:
             numbers = {row.status: row.number for row in connection.execute(query)}
-        return {shown: sum(numbers.get(status, 0) for status in STATUSES[shown]) for shown in Shown}
+            count = select(func.count()).select_from(photos).where(*appealed)
+            number = connection.execute(count).scalar_one()
+        by_status = {shown: sum(numbers.get(one, 0) for one in of) for shown, of in STATUSES.items()}
+        return {**by_status, Shown.APPEALED: number}
+
+    def appealed(self, ids: Sequence[int]) -> set[int]:
+        """Return those of the photos that have an open appeal."""
+        query = _OPEN_APPEALS.where(appeals.c.photo_id.in_(ids))
+        with reading(self._engine) as connection:
+            return set(connection.execute(query).scalars())
 
     def older(self, selection: Selection, than: Position | None, limit: int) -> list[Photo]:
         """Return photos before a position, newest first; from the newest one on if there is none."""
@@ -147,6 +162,10 @@ class Gallery:
 
 def _matching(selection: Selection) -> list[list[ColumnElement[bool]]]:
     """Return conditions for each query that is needed: one for each status, or one for all."""
+    if selection.shown is Shown.APPEALED:
+        # An expression in place of the column: SQLite would otherwise read all photos of the owner, in order.
+        own = func.coalesce(photos.c.owner_id, 0) == selection.owner_id
+        return [[own, photos.c.id.in_(_OPEN_APPEALS), not_in_bin(), *_with_words(selection.words)]]
     common = [photos.c.owner_id == selection.owner_id, not_in_bin(), *_with_words(selection.words)]
     if selection.shown is Shown.ALL:
         return [common]

@@ -69,6 +69,25 @@ def test_chips_show_counts_and_filter(app: Flask, anna: Person) -> None:
     assert 'aria-current="true">Cats' in anna.get(addresses["Cats"]).text
 
 
+def test_photos_with_an_open_appeal_are_marked_and_have_a_filter(app: Flask, anna: Person) -> None:
+    appealed, other = anna.upload_one(), anna.upload_one()
+    check(app, Verdict.CAT, profile_id="lite0-1")
+    check(app, Verdict.CAT, profile_id="lite0-1")
+    assert "With a reviewer" not in anna.get("/photos").text
+    anna.post(f"/photos/{appealed}/appeal", {"wish": "not_cat"}, page=f"/photos/{appealed}")
+    page = anna.get("/photos").text
+    assert _shown(page) == [other, appealed]
+    card = page[page.index(f'id="photo-{appealed}"') :]
+    assert '<span class="badge mark">With a reviewer</span>' in card
+    assert page.count('class="badge mark"') == 1
+    filtered = anna.get(_link(page, r'With a reviewer <span class="number">1</span>')).text
+    assert _shown(filtered) == [appealed]
+    assert 'aria-current="true">With a reviewer' in filtered
+    anna.post(f"/photos/{appealed}/withdraw", page=f"/photos/{appealed}")
+    assert "With a reviewer" not in anna.get("/photos").text
+    assert "No photos here." in anna.get("/photos?show=appealed").text
+
+
 @pytest.mark.parametrize("first", ["/photos", "/photos?sort=oldest"])
 def test_pages_lead_forward_and_back_through_all_photos(engine: Engine, anna: Person, first: str) -> None:
     ids = _add(engine, anna, 130)

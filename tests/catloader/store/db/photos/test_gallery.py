@@ -14,7 +14,7 @@ from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import Status, photos
 from catloader.texts import folded, search_words
-from tests.support.rows import add_photos, new_photo, some_user
+from tests.support.rows import add_appeals, add_photos, new_photo, some_user
 
 _NOW = datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)
 
@@ -60,15 +60,20 @@ def test_pages_are_consecutive_in_both_directions_even_for_equal_times(
 
 def test_filters_show_the_number_of_their_photos(engine: Engine, gallery: Gallery) -> None:
     owner = some_user(engine).id
-    add_photos(engine, 2)
+    of_others = add_photos(engine, 2)
     statuses = [*Status, Status.PENDING, Status.CAT]
-    _add(engine, owner, *[(_NOW + timedelta(hours=n), s, "") for n, s in enumerate(statuses)])
+    ids = _add(engine, owner, *[(_NOW + timedelta(hours=n), s, "") for n, s in enumerate(statuses)])
+    add_appeals(engine, [of_others[0], ids[1], ids[4]])
+    add_appeals(engine, [ids[1], ids[2]], closed_at=_NOW)
     counts = gallery.counts(owner)
-    assert counts == {"all": 9, "cat": 2, "unsure": 1, "not_cat": 1, "waiting": 3, "failed": 2}
+    by_status = {"cat": 2, "unsure": 1, "not_cat": 1, "waiting": 3, "failed": 2}
+    assert counts == {"all": 9, **by_status, "appealed": 2}
     for shown, count in counts.items():
         page = gallery.older(Selection(owner, shown), None, 99)
         assert len(page) == count
         assert _ids(page) == sorted(_ids(page), reverse=True)
+    assert _ids(gallery.newer(Selection(owner, Shown.APPEALED), None, 99)) == [ids[1], ids[4]]
+    assert gallery.appealed(ids[:3]) == {ids[1]}
     two = gallery.older(Selection(owner, Shown.WAITING), None, 2)
     assert [photo.status for photo in two] == ["pending", "checking"]
 
@@ -145,6 +150,7 @@ def test_no_query_reads_or_sorts_all_photos_of_an_owner(engine: Engine, gallery:
         gallery.newer(Selection(owner, shown), place, 60)
         gallery.months(Selection(owner, shown))
     gallery.older(Selection(owner, words=("mia",)), place, 60)
+    gallery.older(Selection(owner, Shown.APPEALED, ("mia",)), place, 60)
     gallery.counts(owner)
     gallery.counts(owner, ("mia",))
     event.remove(engine, "before_cursor_execute", remember)
@@ -154,6 +160,9 @@ def test_no_query_reads_or_sorts_all_photos_of_an_owner(engine: Engine, gallery:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
         steps = [row.detail for row in plan]
         assert not any("SCAN images" in step for step in steps), (statement, steps)
+        if "appeals" in statement:  # few photos, found by their ids and sorted
+            assert "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)" in steps, (statement, steps)
+            continue
         assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps), (statement, steps)
         if "LIKE" in statement:
             assert any("COVERING INDEX ix_images_captions" in step for step in steps), steps
