@@ -20,7 +20,7 @@ from catloader.errors import CatLoaderError
 from catloader.no_answer import reason_of
 
 Answer = TypeVar("Answer", bound=BaseModel)
-Show = Literal["all", "cat", "unsure", "not_cat", "waiting", "failed"]
+Show = Literal["all", "cat", "unsure", "not_cat", "waiting", "failed", "appealed"]
 
 _TIMEOUT_S = (10.0, 120.0)
 """Timeout to connect, and between two bytes of the answer: a busy site may take long for a photo."""

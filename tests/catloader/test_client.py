@@ -11,15 +11,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import skimage
 from sqlalchemy import Engine, func, select
 
-from catloader.client import Client, RequestFailed
+from catloader.client import Client, RequestFailed, Show
 from catloader.demo.client import free_port, until
 from catloader.settings import Settings
 from catloader.store.db.engine import reading
+from catloader.store.db.photos.gallery import Shown
 from catloader.store.db.schema import check_log, deletions, photos
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import build_engine
@@ -81,6 +83,10 @@ def database(site: Serving) -> Iterator[Engine]:
     engine = build_engine(Settings(data_dir=site.folder))
     yield engine
     engine.dispose()
+
+
+def test_the_client_knows_all_filters_of_the_site() -> None:
+    assert set(get_args(Show)) == set(Shown)
 
 
 def test_a_photo_is_uploaded_checked_read_and_deleted(client: Client) -> None:

@@ -11,8 +11,8 @@ from scripts.accuracy.breakdown import verdicts_of_all
 from scripts.accuracy.run import Compared
 
 COLUMNS = (
-    "file", "label", "kind", "model", "profile", "score", "verdict", "wild_feline", "top_class",
-    "best_cat_confidence", "width_px", "height_px", "sharpness", "brightness", "colour",
+    "file", "label", "kind", "model", "profile", "score", "verdict", "wild_feline", "soft", "vetoed",
+    "top_class", "best_cat_confidence", "width_px", "height_px", "sharpness", "brightness", "colour",
 )  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def photo_table(compared: Iterable[Compared]) -> str:
                 [
                     name, label, kind, one.name, one.result["profile_id"],
                     f"{row.score if wild else next(judged):.6f}", verdict, row.wild,
-                    class_names()[row.top], f"{row.best:.6f}",
+                    row.soft, row.vetoed, class_names()[row.top], f"{row.best:.6f}",
                     facts.width_px, facts.height_px, facts.sharpness, facts.brightness, facts.colour,
                 ]
             )  # fmt: skip
