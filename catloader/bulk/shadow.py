@@ -27,9 +27,11 @@ def shadow_plans(
         BulkError: existing plans are for other models, or incomplete.
     """
     first, second = (folder / name for name in ("current", "candidate"))
-    if not (second / "plan.json").exists():
+    if not _is_plan(second):
+        _remove_unfinished(first)
+        _remove_unfinished(second)
         photos = (PlannedPhoto(*row) for row in table.decided(sample))
-        plan = make_plan(first, photos, models[0], unit_rows, TABLE)
+        plan = Plan(first) if _is_plan(first) else make_plan(first, photos, models[0], unit_rows, TABLE)
         shutil.copytree(first / "manifest", second / "manifest")
         facts = plan.facts
         Plan.make(second, Facts(models[1], unit_rows, facts.photos, facts.size_bytes, TABLE))
@@ -38,6 +40,16 @@ def shadow_plans(
     if planned != models:
         raise BulkError(f"{folder} compares {planned[0]} with {planned[1]}; give the plan another name.")
     return pair
+
+
+def _is_plan(folder: Path) -> bool:
+    return (folder / "plan.json").exists()
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed has written of a plan; other files make the plan fail."""
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {"manifest"}:
+        shutil.rmtree(folder)
 
 
 def compared(pair: tuple[Plan, Plan], table: BulkTable) -> Iterator[Compared | None]:

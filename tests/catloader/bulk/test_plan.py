@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -115,6 +117,33 @@ def test_both_plans_of_a_comparison_have_the_same_sample(engine: Engine, tmp_pat
     assert planned == other
     assert (len(planned), plans[1].facts.photos) == (3, 3)
     assert set(planned) < set(ids)
+
+
+@_ON_SQLITE
+@pytest.mark.parametrize("left", ["current/manifest/part", "candidate/manifest/part", "candidate"])
+def test_a_comparison_that_was_killed_while_it_was_planned_is_planned_again(
+    engine: Engine, tmp_path: Path, left: str
+) -> None:
+    add_photos(engine, 3, status="cat")
+    table, models = BulkTable(engine), ("current", "candidate")
+    if left.startswith("candidate"):
+        shadow_plans(table, tmp_path, models, 2)
+        shutil.rmtree(tmp_path / "candidate")
+    if left.endswith("part"):
+        (tmp_path / left).parent.mkdir(parents=True)
+        (tmp_path / left).touch()
+    plans = shadow_plans(table, tmp_path, models, 2)
+    assert [plan.facts.photos for plan in plans] == [3, 3]
+    assert not list(tmp_path.glob("*/manifest/part"))
+
+
+def test_files_of_others_are_not_removed_for_a_plan(tmp_path: Path) -> None:
+    (tmp_path / "current").mkdir()
+    (tmp_path / "current/photo.jpg").touch()
+    table = cast("BulkTable", SimpleNamespace(decided=lambda _: []))
+    with pytest.raises(BulkError, match="exists already; give the plan another name"):
+        shadow_plans(table, tmp_path, ("current", "candidate"), 2)
+    assert (tmp_path / "current/photo.jpg").exists()
 
 
 @_ON_SQLITE
