@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import logging
@@ -52,7 +51,7 @@ class EmbeddedS3:
         self._log_limits = LogLimits()
         self._stopping = threading.Event()
         self._started = threading.Event()
-        self._failure: StartupError | None = None
+        self._failure: Exception | None = None
         self._supervisor = threading.Thread(target=self._supervise, name="embedded-s3", daemon=True)
 
     def start(self) -> None:
@@ -108,11 +107,8 @@ class EmbeddedS3:
 
     def _choose_ports(self) -> None:
         file = self._dir / "ports.json"
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            self._ports = json.loads(file.read_text())
-        if sorted(self._ports) != sorted(seaweedfs.PARTS) or not all(
-            seaweedfs.is_free(port) for port in self._ports.values()
-        ):
+        self._ports = seaweedfs.stored_ports(file)
+        if not self._ports or not all(seaweedfs.is_free(port) for port in self._ports.values()):
             self._ports = seaweedfs.choose_ports()
             file.write_text(json.dumps(self._ports))
         self.endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
@@ -136,6 +132,8 @@ class EmbeddedS3:
             self._failure = StartupError(
                 f"The embedded S3 can't start in {self._dir}: {error.strerror}{file}."
             )
+        except Exception as error:  # a bug: the thread that waits for the start raises it
+            self._failure = error
         finally:
             self._started.set()
 
@@ -150,15 +148,19 @@ class EmbeddedS3:
                     raise StartupError(f"Another process runs an object store in {self._dir}.") from None
 
     def _run_child_again(self, lock: IO[str]) -> None:
-        """Run the server; after its first run, a lack of memory or disk only delays the next start."""
+        """Run the server; after its first run, errors only delay the next start, such as a full disk."""
         try:
             self._run_child(lock)
-        except OSError as error:
+        except Exception as error:
             if not self._started.is_set():
                 raise
             self._end_child()
             if (suffix := self._log_limits.suffix("restart")) is not None:
-                logger.error("the embedded S3 can't be restarted: %s; trying again%s", error.strerror, suffix)
+                reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+                trace = not isinstance(error, OSError)
+                logger.error(
+                    "the embedded S3 can't be restarted: %s; trying again%s", reason, suffix, exc_info=trace
+                )
             self._stopping.wait(_RETRY_S)
 
     def _run_child(self, lock: IO[str]) -> None:

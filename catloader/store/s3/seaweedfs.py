@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
+import json
 import os
 import re
 import secrets
@@ -59,6 +60,18 @@ def refuse_unusable_machine(sockets: Path = _SOCKETS) -> None:
         raise StartupError(
             f"The embedded S3 needs {sockets} for its sockets, which cannot be written to: {error.strerror}."
         ) from error
+
+
+def stored_ports(file: Path) -> dict[str, int]:
+    """Return the ports that an earlier start has chosen; empty: the file is missing or damaged."""
+    try:
+        ports = json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    if not isinstance(ports, dict) or sorted(ports) != sorted(PARTS):
+        return {}
+    numbers = [port for port in ports.values() if type(port) is int and 0 < port < 2**16 - _GRPC_OFFSET]
+    return ports if len(set(numbers)) == len(PARTS) else {}
 
 
 def choose_ports() -> dict[str, int]:

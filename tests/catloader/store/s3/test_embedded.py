@@ -23,6 +23,7 @@ import requests
 from catloader.demo.client import until
 from catloader.errors import StartupError, StoreUnavailable
 from catloader.store.kinds import ObjectKind
+from catloader.store.s3 import seaweedfs
 from catloader.store.s3.embedded import EmbeddedS3, _end_of
 from tests.support.machine import busy_factor
 from tests.support.object_stores import store_of
@@ -32,7 +33,7 @@ _ROOT = Path(__file__).parents[4]
 _SITE = """
 import sys
 from pathlib import Path
-from catloader.store.s3.embedded import EmbeddedS3, _end_of
+from catloader.store.s3.embedded import EmbeddedS3
 server = EmbeddedS3(Path(sys.argv[1]))
 server.start()
 print(server.endpoint_url, flush=True)
@@ -328,6 +329,46 @@ def test_failure_at_start_reports_the_servers_own_reason(tmp_path: Path) -> None
     refusal = _refusal(tmp_path)
     assert "can't start" in refusal
     assert "filerldb2" in refusal
+
+
+@pytest.mark.parametrize("content", ["5", "null", "[]", '["s3"]', '{"s3": 1}', "[" * 100_000, "\xff"])
+def test_ports_of_a_damaged_file_are_not_used(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "ports.json"
+    assert seaweedfs.stored_ports(file) == {}
+    file.write_text(content)
+    assert seaweedfs.stored_ports(file) == {}
+
+
+@pytest.mark.parametrize("port", ["10240", True, 0, 2**16 - 1, 2**70, 10_241])
+def test_ports_that_cannot_be_used_are_chosen_again(tmp_path: Path, port: object) -> None:
+    file = tmp_path / "ports.json"
+    ports = {part: 10_240 + number for number, part in enumerate(seaweedfs.PARTS)}
+    file.write_text(json.dumps(ports))
+    assert seaweedfs.stored_ports(file) == ports
+    file.write_text(json.dumps({**ports, seaweedfs.PARTS[0]: port}))
+    assert seaweedfs.stored_ports(file) == {}
+
+
+def test_an_unexpected_error_ends_a_start_and_only_delays_a_restart(
+    tmp_path: Path,
+    started: Callable[[], EmbeddedS3],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    server = started()
+    with monkeypatch.context() as broken:
+        broken.setattr(seaweedfs, "command", fail)
+        (weed,) = seaweedfs_processes(tmp_path)
+        weed.kill()
+        wait_until(
+            lambda: "the embedded S3 can't be restarted: RuntimeError; trying again" in caplog.messages
+        )
+        with pytest.raises(RuntimeError, match="a bug"):
+            EmbeddedS3(tmp_path / "other").start()
+    wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
 
 
 def test_damaged_ports_file_is_replaced(running: tuple[Path, EmbeddedS3]) -> None:
