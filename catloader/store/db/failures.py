@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from catloader.errors import DatabaseUnusable, StoreUnavailable
+from catloader.errors import DatabaseUnusable, InvalidInput, StoreUnavailable
 
 READ_ONLY_SERVER = "25006"
 _TABLES_MISSING = ("42P01", "42703", "3F000")
@@ -28,10 +28,13 @@ def translated(engine: Engine) -> Iterator[None]:
     Raises:
         StoreUnavailable: no connection, no lock in time, no room on the disk, and the like.
         DatabaseUnusable: it is damaged, or a right is missing.
+        InvalidInput: a text contains NUL, which PostgreSQL can neither store nor look for.
     """
     try:
         yield
     except DBAPIError as error:
+        if isinstance(error, DataError) and "NUL (0x00)" in str(error.orig):
+            raise InvalidInput("The text contains a control character. Type it again without it.") from error
         file_code = getattr(error.orig, "sqlite_errorcode", None)
         server_code = getattr(error.orig, "sqlstate", None)
         # The low byte is the kind of error; the others say more.

@@ -33,6 +33,7 @@ _NAMES = (
     *("a%00b", "%FF%FE", "%0D%0ASet-Cookie:%20planted=1", "..%2F..%2Fetc", "x" * 3000),
 )
 _END_THE_SESSION = ("POST /logout",)
+_BEGIN_A_SESSION = ("POST /register", "POST /login")
 
 
 @pytest.fixture(scope="module")
@@ -87,17 +88,23 @@ def test_hostile_fields_cause_no_server_error(app: Flask, administrator: Person)
             continue
         row, method, path = ROWS[address], address.partition(" ")[0], _path(address, photo)
         usual = {name: str(value).encode() for name, value in row.form.items()}
-        headers = {"X-CSRFToken": administrator.token("/account")}
-        for name in {*_fields(app, endpoint), *usual}:
+        # A sign-up with a hostile password succeeds: it must not log the administrator out.
+        is_visitor = address in _BEGIN_A_SESSION
+        person, page = (Person(app), "/login") if is_visitor else (administrator, "/account")
+        headers = {"X-CSRFToken": person.token(page)}
+        for name in sorted({*_fields(app, endpoint), *usual}):
             for value in _VALUES:
                 sent = _sent({**usual, name: value})
                 target, data = (f"{path}?{sent.decode()}", None) if method == "GET" else (path, sent)
                 kind = None if method == "GET" else "application/x-www-form-urlencoded"
-                answer = administrator.client.open(
+                answer = person.client.open(
                     target, method=method, data=data, content_type=kind, headers=headers
                 )
                 if _is_fault(answer):
                     faults.append(f"{address} {name}={value!r}: {answer.status}")
+        assert administrator.get("/account").status_code == 200, (
+            f"{address} ended the administrator's session"
+        )
     assert not faults, "\n".join(faults)
 
 
