@@ -44,7 +44,7 @@ def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, 
 
     site.promote_reviewer("jana@example.org")
     page.goto("/photos")
-    page.get_by_role("link", name="Review").click()
+    page.get_by_role("link", name="Review", exact=True).click()
     expect(page.get_by_text("2 appeals")).to_be_visible()
     expect(page.get_by_text("A fox.")).to_be_visible()
     page.get_by_label("Keyboard shortcuts").uncheck()  # WCAG 2.1.4
