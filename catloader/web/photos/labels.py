@@ -95,7 +95,7 @@ def shown_label(shown: Shown) -> str:
         Shown.NOT_CAT: subject.no_title,
         Shown.WAITING: gettext("Waiting"),
         Shown.FAILED: gettext("Check failed"),
-        Shown.APPEALED: gettext("With a reviewer"),
+        Shown.APPEALED: gettext("In review"),
     }
     return texts[shown]
 

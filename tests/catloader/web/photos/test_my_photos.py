@@ -73,18 +73,20 @@ def test_photos_with_an_open_appeal_are_marked_and_have_a_filter(app: Flask, ann
     appealed, other = anna.upload_one(), anna.upload_one()
     check(app, Verdict.CAT, profile_id="lite0-1")
     check(app, Verdict.CAT, profile_id="lite0-1")
-    assert "With a reviewer" not in anna.get("/photos").text
+    assert "In review" not in anna.get("/photos").text
     anna.post(f"/photos/{appealed}/appeal", {"wish": "not_cat"}, page=f"/photos/{appealed}")
     page = anna.get("/photos").text
     assert _shown(page) == [other, appealed]
     card = page[page.index(f'id="photo-{appealed}"') :]
-    assert '<span class="badge mark">With a reviewer</span>' in card
+    assert '<span class="badge mark">In review</span>' in card
     assert page.count('class="badge mark"') == 1
-    filtered = anna.get(_link(page, r'With a reviewer <span class="number">1</span>')).text
+    german = anna.get("/photos", **{"Accept-Language": "de"}).text
+    assert '<span class="badge mark">Einspruch</span>' in german
+    filtered = anna.get(_link(page, r'In review <span class="number">1</span>')).text
     assert _shown(filtered) == [appealed]
-    assert 'aria-current="true">With a reviewer' in filtered
+    assert 'aria-current="true">In review' in filtered
     anna.post(f"/photos/{appealed}/withdraw", page=f"/photos/{appealed}")
-    assert "With a reviewer" not in anna.get("/photos").text
+    assert "In review" not in anna.get("/photos").text
     assert "No photos here." in anna.get("/photos?show=appealed").text
 
 
