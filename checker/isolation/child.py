@@ -35,6 +35,9 @@ _MUCH_BYTES = 64 * 2**20
 """... this much immediately, ..."""
 _MOST_BYTES = 192 * 2**20
 """... and this much by its end."""
+NEVER_READY = -1
+"""Instead of a signal, for a child that ended before it could receive an item: no item is to blame."""
+_NEVER_READY_STATUS = 3
 
 Result = tuple[Mapping[str, Any], Sequence[bytes | memoryview]]
 Work = Callable[[Mapping[str, Any], Sequence[bytes]], Result]
@@ -68,28 +71,38 @@ def _fork(descriptor: int, control: socket.socket, works: Mapping[str, Work], me
         os.close(descriptor)
         return 0
     if pid == 0:
+        status = _NEVER_READY_STATUS
         try:
             die_with(server)
             control.close()
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders complain there about hostile files
+            quiet = os.open(os.devnull, os.O_WRONLY)
             confine(memory_bytes)
-            _serve(socket.socket(fileno=descriptor), works)
+            at_start_bytes, end = resident_bytes(), socket.socket(fileno=descriptor)
+            os.dup2(quiet, 2)  # decoders complain there about hostile files
+            status = 1
+            _serve(end, works, at_start_bytes)
+        except Exception as error:  # the top of this process
+            print(f"A decoding process can't go on: {type(error).__name__}: {error}.", file=sys.stderr, flush=True)
         finally:
-            os._exit(1)
+            os._exit(status)
     os.close(descriptor)
     return pid
 
 
 def _end(pid: int) -> int:
-    """Kill a child unless it has ended; return the signal that ended it, or 0."""
+    """Kill a child unless it has ended.
+
+    Returns: the signal that ended it, 0 if none did, or ``NEVER_READY``.
+    """
     os.kill(pid, signal.SIGKILL)  # not reaped yet, so the number can't belong to another process
     _, status = os.waitpid(pid, 0)
-    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    if os.WIFSIGNALED(status):
+        return os.WTERMSIG(status)
+    return NEVER_READY if os.WEXITSTATUS(status) == _NEVER_READY_STATUS else 0
 
 
-def _serve(end: socket.socket, works: Mapping[str, Work]) -> None:
+def _serve(end: socket.socket, works: Mapping[str, Work], at_start_bytes: int) -> None:
     """Work on requests until the caller closes the connection: one reply for each item, in their order."""
-    at_start_bytes = resident_bytes()
     while True:
         held_bytes = resident_bytes() - at_start_bytes
         if held_bytes > _MUCH_BYTES or (held_bytes > _KEPT_BYTES and not select([end], [], [], _KEPT_S)[0]):

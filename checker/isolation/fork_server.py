@@ -108,7 +108,10 @@ class ForkServer:
         raise DecoderUnavailable("The process that starts the decoders has ended.")
 
     def end(self, child: Child) -> int | None:
-        """Kill a child unless it has ended; return the signal that ended it, 0: none, None: unknown."""
+        """Kill a child unless it has ended; return the signal that ended it, 0: none, None: unknown.
+
+        ``checker.isolation.child.NEVER_READY``: it had ended before its first item.
+        """
         child.end.close()
         with self._lock:
             if self._control is None or child.generation != self._generation:

@@ -20,6 +20,7 @@ from checker.errors import (
     Unexpected,
 )
 from checker.isolation import frames
+from checker.isolation.child import NEVER_READY
 from checker.isolation.fork_server import Child, ForkServer
 from checker.isolation.limits import Limits
 from checker.process.signal_names import signal_name
@@ -31,6 +32,7 @@ _ITEMS_OF_A_CHILD = 500
 _FROM_OUTSIDE = (None, signal.SIGKILL, signal.SIGTERM)
 """Ends that a photo is not blamed for at first: by the kernel without memory, with the server of the
 children, or with all processes of a service that is stopped."""
+_NEVER_READY = "The process that decodes photos ended before it could receive one."
 _TOO_SLOW = "Decoding this photo takes too long."
 _TOO_LARGE = "Decoding this photo takes too much memory."
 
@@ -79,7 +81,7 @@ class ChildPool:
 
         Yields:
             DecodingFailed: the item crashed the child or went beyond a limit.
-            DecoderUnavailable: no child could be started.
+            DecoderUnavailable: no child could be started, or none gets as far as its first item.
             Unexpected: a bug in ``work``; logged.
         """
         done, killed_before = 0, False
@@ -102,6 +104,9 @@ class ChildPool:
                     death = self._put_back(worker)
                 if fault is None or done == len(items):
                     continue
+                if death == NEVER_READY:
+                    yield from [DecoderUnavailable(_NEVER_READY)] * (len(items) - done)
+                    return
                 timed_out = isinstance(fault, TimeoutError)
                 if not timed_out and death in _FROM_OUTSIDE and not killed_before:
                     killed_before = True

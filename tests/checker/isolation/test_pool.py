@@ -337,3 +337,15 @@ def test_closed_server_decodes_nothing() -> None:
     (error,) = ChildPool(server, children=1, limits=LIMITS).run(DO, {}, [[b"nothing"]])
     assert type(error) is DecoderUnavailable
     assert error.retryable
+
+
+def test_no_item_is_blamed_for_a_child_that_ends_before_it_is_ready(capfd: pytest.CaptureFixture[str]) -> None:
+    more_than_any_limit = 2**70
+    server = ForkServer([DO], more_than_any_limit)
+    try:
+        pool = ChildPool(server, children=1, limits=LIMITS)
+        assert [type(each) for each in done(pool, "nothing", "nothing")] == [DecoderUnavailable] * 2
+        pool.close()
+    finally:
+        server.close()
+    assert "A decoding process can't go on: OverflowError" in capfd.readouterr().err
