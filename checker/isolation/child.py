@@ -82,7 +82,8 @@ def _fork(descriptor: int, control: socket.socket, works: Mapping[str, Work], me
             status = 1
             _serve(end, works, at_start_bytes)
         except Exception as error:  # the top of this process
-            print(f"A decoding process can't go on: {type(error).__name__}: {error}.", file=sys.stderr, flush=True)
+            sys.stderr.write(f"A decoding process ends: {type(error).__name__}: {error}.\n")
+            sys.stderr.flush()
         finally:
             os._exit(status)
     os.close(descriptor)

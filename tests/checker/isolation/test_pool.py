@@ -339,7 +339,9 @@ def test_closed_server_decodes_nothing() -> None:
     assert error.retryable
 
 
-def test_no_item_is_blamed_for_a_child_that_ends_before_it_is_ready(capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_item_is_blamed_for_a_child_that_ends_before_it_is_ready(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     more_than_any_limit = 2**70
     server = ForkServer([DO], more_than_any_limit)
     try:
@@ -348,4 +350,4 @@ def test_no_item_is_blamed_for_a_child_that_ends_before_it_is_ready(capfd: pytes
         pool.close()
     finally:
         server.close()
-    assert "A decoding process can't go on: OverflowError" in capfd.readouterr().err
+    assert "A decoding process ends: OverflowError" in capfd.readouterr().err
