@@ -121,6 +121,11 @@ class Gallery:
         """Return the first moments of the months (UTC) that have photos, newest first; words are ignored."""
         matching = _matching(selection)
         with reading(self._engine) as connection:
+            if (
+                selection.shown is Shown.APPEALED
+            ):  # to look for each month would read all open appeals each time
+                times = connection.execute(select(photos.c.created_at).where(*matching[0])).scalars()
+                return sorted({month_of(time) for time in times}, reverse=True)
             ends = [
                 time
                 for one in matching
@@ -163,13 +168,23 @@ class Gallery:
 def _matching(selection: Selection) -> list[list[ColumnElement[bool]]]:
     """Return conditions for each query that is needed: one for each status, or one for all."""
     if selection.shown is Shown.APPEALED:
-        # An expression in place of the column: SQLite would otherwise read all photos of the owner, in order.
-        own = func.coalesce(photos.c.owner_id, 0) == selection.owner_id
-        return [[own, photos.c.id.in_(_OPEN_APPEALS), not_in_bin(), *_with_words(selection.words)]]
+        appealed = photos.c.id.in_(_open_appeals_of(selection.owner_id))
+        return [[appealed, not_in_bin(), *_with_words(selection.words)]]
     common = [photos.c.owner_id == selection.owner_id, not_in_bin(), *_with_words(selection.words)]
     if selection.shown is Shown.ALL:
         return [common]
     return [[*common, photos.c.status == status] for status in STATUSES[selection.shown]]
+
+
+def _open_appeals_of(owner_id: int) -> Select[tuple[int]]:
+    """Select the photos by the open appeals of all owners.
+
+    The owner is a subquery for each: with a join or a condition on the photo itself, a database may choose to
+    read all photos of the site or of the owner.
+    """
+    its_photo = photos.alias()
+    its_owner = select(its_photo.c.owner_id).where(its_photo.c.id == appeals.c.photo_id).scalar_subquery()
+    return _OPEN_APPEALS.where(its_owner == owner_id)
 
 
 def _with_words(words: Sequence[str]) -> list[ColumnElement[bool]]:

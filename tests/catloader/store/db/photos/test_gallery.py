@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, insert
@@ -120,49 +123,81 @@ def test_letters_that_become_longer_when_folded_fit_into_the_index(engine: Engin
 def test_months_are_those_with_photos(engine: Engine, gallery: Gallery) -> None:
     owner = some_user(engine).id
     first = datetime(2024, 12, 1, tzinfo=UTC)
-    _add(engine, owner, (_NOW, "cat", ""), (first, "unsure", ""), (first + timedelta(days=40), "failed", ""))
+    times = [_NOW, first, first + timedelta(days=40)]
+    ids = _add(engine, owner, (times[0], "cat", ""), (times[1], "unsure", ""), (times[2], "failed", ""))
+    add_appeals(engine, [*ids[:2], *add_photos(engine, 1, created_at=times[2])])
     assert [f"{month:%Y-%m}" for month in gallery.months(Selection(owner))] == [
         "2026-03",
         "2025-01",
         "2024-12",
     ]
     assert [f"{m:%Y-%m}" for m in gallery.months(Selection(owner, Shown.FAILED))] == ["2025-01"]
+    assert [f"{m:%Y-%m}" for m in gallery.months(Selection(owner, Shown.APPEALED))] == ["2026-03", "2024-12"]
     assert gallery.months(Selection(owner, Shown.WAITING)) == []
+
+
+def test_old_open_appeals_do_not_make_a_page_read_all_photos(engine: Engine, gallery: Gallery) -> None:
+    if engine.dialect.name != "postgresql":
+        pytest.skip("the plan of SQLite does not depend on statistics")
+    owner = some_user(engine).id
+    _add(engine, owner, (_NOW, "cat", ""))
+    add_appeals(engine, add_photos(engine, 50))
+    add_photos(engine, 5000)
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM ANALYZE")
+    with _statements(engine) as statements:
+        gallery.counts(owner)
+        gallery.older(Selection(owner, Shown.APPEALED), None, 60)
+    plans = [_plan(engine, "EXPLAIN ANALYZE", *one) for one in statements if "appeals" in one[0]]
+    assert len(plans) == 2
+    for plan in plans:
+        assert sum(map(int, re.findall(r"Rows Removed by Filter: (\d+)", plan))) < 1000, plan
 
 
 def test_no_query_reads_or_sorts_all_photos_of_an_owner(engine: Engine, gallery: Gallery) -> None:
     if engine.dialect.name != "sqlite":
         pytest.skip("SQLite tells its plan without statistics")
     owner = some_user(engine).id
-    _add(engine, owner, (_NOW, "cat", "Mia"), (_NOW, "unsure", ""))
-    statements: list[tuple[str, tuple[object, ...]]] = []
-
-    def remember(
-        _c: object, _cursor: object, statement: str, parameters: tuple[object, ...], *_: object
-    ) -> None:
-        if statement.startswith(("SELECT", "WITH")):
-            statements.append((statement, parameters))
-
-    event.listen(engine, "before_cursor_execute", remember)
+    add_appeals(engine, _add(engine, owner, (_NOW, "cat", "Mia"), (_NOW, "unsure", "")))
     place = Position(_NOW, 1)
-    for shown in Shown:
-        gallery.older(Selection(owner, shown), place, 60)
-        gallery.newer(Selection(owner, shown), place, 60)
-        gallery.months(Selection(owner, shown))
-    gallery.older(Selection(owner, words=("mia",)), place, 60)
-    gallery.older(Selection(owner, Shown.APPEALED, ("mia",)), place, 60)
-    gallery.counts(owner)
-    gallery.counts(owner, ("mia",))
-    event.remove(engine, "before_cursor_execute", remember)
+    with _statements(engine) as statements:
+        for shown in Shown:
+            gallery.older(Selection(owner, shown), place, 60)
+            gallery.newer(Selection(owner, shown), place, 60)
+            gallery.months(Selection(owner, shown))
+        gallery.older(Selection(owner, words=("mia",)), place, 60)
+        gallery.older(Selection(owner, Shown.APPEALED, ("mia",)), place, 60)
+        gallery.counts(owner)
+        gallery.counts(owner, ("mia",))
     assert len(statements) > 20
     for statement, parameters in statements:
-        with reading(engine) as connection:
-            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-        steps = [row.detail for row in plan]
+        steps = _plan(engine, "EXPLAIN QUERY PLAN", statement, parameters).splitlines()
         assert not any("SCAN images" in step for step in steps), (statement, steps)
         if "appeals" in statement:  # few photos, found by their ids and sorted
             assert "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)" in steps, (statement, steps)
+            assert "calendar" not in statement  # it would read the open appeals again for each month
             continue
         assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps), (statement, steps)
         if "LIKE" in statement:
             assert any("COVERING INDEX ix_images_captions" in step for step in steps), steps
+
+
+@contextmanager
+def _statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+    """Yield the queries that are made meanwhile, with their parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def remember(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith(("SELECT", "WITH")):
+            statements.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", remember)
+    yield statements
+    event.remove(engine, "before_cursor_execute", remember)
+
+
+def _plan(engine: Engine, explain: str, statement: str, parameters: Any) -> str:
+    """Return the steps of a query, one a line."""
+    with reading(engine) as connection:
+        rows = connection.exec_driver_sql(f"{explain} {statement}", parameters).all()
+    return "\n".join(row[-1] for row in rows)
