@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -29,6 +28,7 @@ from catloader.store.db.tables.passkeys import passkeys
 from catloader.store.db.tables.receipts import receipts
 from catloader.store.db.tables.replacements import replacements
 from catloader.store.db.tables.reviews import appeals, random_audits, reviews, takedowns
+from catloader.store.db.tables.row_number import LARGE_ROW_NUMBER
 from catloader.store.db.tables.second_factors import recovery_codes, second_factors
 from catloader.store.db.tables.sharing import likes, share_links
 from catloader.store.db.tables.staff import audit_log, one_time_links, switches
@@ -173,7 +173,7 @@ photos = Table(
 check_log = Table(
     "check_log",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", LARGE_ROW_NUMBER, primary_key=True),
     Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), key="photo_id", nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("finished_at", UtcDateTime, nullable=False),
@@ -211,7 +211,7 @@ CHECK_LOG_COLUMNS = tuple(column.label(column.key) for column in check_log.colum
 deletions = Table(
     "deletions",
     metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),  # each upload takes two
+    Column("id", LARGE_ROW_NUMBER, primary_key=True),  # each upload takes two
     # The object store knows the bucket of each kind. Rows older than this column name the bucket instead.
     Column("kind", String(16)),
     Column("bucket", String(63)),

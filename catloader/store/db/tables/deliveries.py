@@ -5,15 +5,16 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Column, Index, Integer, String, Table, Text, text
 
 from catloader.store.db.tables.metadata import metadata
+from catloader.store.db.tables.row_number import LARGE_ROW_NUMBER
 from catloader.store.db.tables.utc_datetime import UtcDateTime
 
 webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", LARGE_ROW_NUMBER, primary_key=True),
     # The reported row in the check log or the reviews; it may be deleted with its photo, so no foreign key.
     Column("source", String(10), nullable=False, server_default=text("'check'")),
-    Column("source_id", Integer, nullable=False),
+    Column("source_id", LARGE_ROW_NUMBER, nullable=False),
     Column("payload", Text, nullable=False),  # JSON, the same bytes in every attempt
     Column("state", String(10), nullable=False, server_default=text("'waiting'")),
     Column("attempts", Integer, nullable=False, server_default=text("0")),

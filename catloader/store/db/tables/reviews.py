@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, text
 
 from catloader.store.db.tables.metadata import metadata
+from catloader.store.db.tables.row_number import LARGE_ROW_NUMBER
 from catloader.store.db.tables.utc_datetime import UtcDateTime
 from catloader.texts import MAX_TEXT_CHARS
 
@@ -24,7 +25,7 @@ random_audits = Table(
     Column("id", Integer, primary_key=True),  # in the order of the answers
     Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), key="photo_id", nullable=False),
     Column("verdict", String(10), nullable=False),  # the model's
-    Column("check_log_id", Integer, nullable=False),  # of that decision
+    Column("check_log_id", LARGE_ROW_NUMBER, nullable=False),  # of that decision
     Column("profile_id", String(128), nullable=False),
     Column("drawn_at", UtcDateTime, nullable=False),
     Column("answer", String(10)),  # NULL with a time: nobody can tell

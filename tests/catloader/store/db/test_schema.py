@@ -27,9 +27,16 @@ from catloader.store.db.engine import make_engine, reading, writing
 from catloader.store.db.migrate import migrate, refuse_read_only, revisions
 from catloader.store.db.photos.deletions import Deletions
 from catloader.store.db.photos.photos import Photos
-from catloader.store.db.schema import deletions, metadata
+from catloader.store.db.schema import (
+    check_log,
+    deletions,
+    metadata,
+    random_audits,
+    replacements,
+    webhook_deliveries,
+)
 from catloader.store.kinds import ObjectKind
-from tests.support.rows import new_photo
+from tests.support.rows import add_photos, new_photo
 
 _ROOT = Path(catloader.store.__file__).parents[2]
 _MIGRATE = """
@@ -79,6 +86,28 @@ def test_the_ledger_has_numbers_for_more_than_a_billion_photos(migrated: Engine,
             assert connection.execute(added).scalar_one() == 2**31
         Deletions(one).done([2**31 - 1, 2**31])
         assert Deletions(one).count() == 0
+
+
+def test_the_check_log_has_numbers_for_more_than_two_billion_checks(migrated: Engine, engine: Engine) -> None:
+    now = datetime.now(UTC)
+    audit = {"verdict": "cat", "profile_id": "p", "drawn_at": now}
+    message = {"payload": "{}", "next_attempt_at": now, "created_at": now}
+    for one in (migrated, engine):
+        (photo_id,) = add_photos(one, 1)
+        of_photo = {"photo_id": photo_id}
+        attempt = {**of_photo, "attempt": 1, "finished_at": now}
+        with writing(one) as connection:
+            connection.execute(insert(check_log).values(id=2**31 - 1, **attempt))
+            if one.dialect.name == "postgresql":
+                connection.execute(text("SELECT setval('check_log_id_seq', 2147483647)"))
+            added = insert(check_log).values(attempt).returning(check_log.c.id)
+            number = connection.execute(added).scalar_one()
+            assert number == 2**31
+            connection.execute(insert(webhook_deliveries).values(id=number, source_id=number, **message))
+            connection.execute(insert(random_audits).values(check_log_id=number, **of_photo, **audit))
+            connection.execute(
+                insert(replacements).values(last_check_id=number, last_review_id=0, made_at=now, **of_photo)
+            )
 
 
 @pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
