@@ -1,7 +1,6 @@
 """Number the check log with 64 bits: 10^9 photos that are checked three times use up 31 bits.
 
-SQLite's numbers have 64 bits anyway. PostgreSQL writes the check log anew, which takes a minute for some millions
-of rows; the site starts after that.
+SQLite's numbers have 64 bits anyway. PostgreSQL writes the whole check log anew before the site starts.
 """
 
 from __future__ import annotations
