@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,16 +76,23 @@ def write_manifest(manifest: Manifest) -> None:
     part.replace(manifest.path.with_suffix(".json"))
 
 
-def manifests(entry: Entry, weights_dir: Path, precision: str) -> list[Manifest]:
+def manifests(
+    entry: Entry,
+    weights_dir: Path,
+    precision: str,
+    on_damage: Callable[[WeightsRefused], object] | None = None,
+) -> list[Manifest]:
     """List the entry's variants of this precision: from ``weights_dir``, newest first, then the shipped one.
 
+    Args:
+        on_damage: called for each manifest that can't be read; the others are still listed.
     Raises:
-        WeightsRefused: a manifest can't be read.
+        WeightsRefused: a manifest can't be read, and there is no ``on_damage``.
     """
     return [
         manifest
         for folder in (weights_dir, SHIPPED)
-        for manifest in sorted(_manifests_in(folder, entry, precision), key=_date, reverse=True)
+        for manifest in sorted(_manifests_in(folder, entry, precision, on_damage), key=_date, reverse=True)
     ]
 
 
@@ -98,6 +105,8 @@ def get(entry: Entry, weights_dir: Path, precision: str) -> Manifest:
     """
     for manifest in manifests(entry, weights_dir, precision):
         return manifest
+    if precision not in PRECISIONS:
+        raise WeightsMissing(f"OpenVINO runs {', '.join(PRECISIONS)} here, not {precision}.")
     present = " and ".join(other for other in PRECISIONS if manifests(entry, weights_dir, other))
     raise WeightsMissing(
         f"{entry.name} has no OpenVINO variant in {precision} yet; "
@@ -148,9 +157,17 @@ def sha256_of(path: Path) -> str:
         return ""
 
 
-def _manifests_in(folder: Path, entry: Entry, precision: str) -> Iterator[Manifest]:
-    for path in folder.glob(f"{entry.name}-{precision}-*.json"):
-        manifest = read_manifest(path)
+def _manifests_in(
+    folder: Path, entry: Entry, precision: str, on_damage: Callable[[WeightsRefused], object] | None
+) -> Iterator[Manifest]:
+    for path in sorted(folder.glob(f"{entry.name}-{precision}-*.json")):
+        try:
+            manifest = read_manifest(path)
+        except WeightsRefused as error:
+            if on_damage is None:
+                raise
+            on_damage(error)
+            continue
         if (
             manifest is not None
             and (manifest.model, manifest.precision) == (entry.name, precision)

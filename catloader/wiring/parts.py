@@ -11,7 +11,7 @@ from catloader.checks.broker import Broker, BrokerListener
 from catloader.checks.dispatch import Listening
 from catloader.checks.followed_model import FollowedModel
 from catloader.checks.measured_queue import MeasuredQueue
-from catloader.checks.promotion import better_model, resolve_model
+from catloader.checks.promotion import better_model, models_in_force
 from catloader.checks.runtime_request import runtime_request
 from catloader.checks.signatures import Signer, new_secret
 from catloader.decoders import Decoders
@@ -139,5 +139,4 @@ def load_model(settings: Settings) -> LoadedModel:
 
 def load_classifier_and_rule(settings: Settings) -> tuple[Classifier, ThresholdRule]:
     """As ``load_model``, typed for callers that use the thresholds or the profile."""
-    entry, path = resolve_model(settings)
-    return load_checker(entry, path, load_subject(settings.subject), runtime_request(settings))
+    return load_checker(models_in_force(settings), load_subject(settings.subject), runtime_request(settings))

@@ -37,10 +37,10 @@ from checker.process.cores import available_cores
 from checker.process.exits import INTERRUPTED
 from checker.runtimes.selection.auto import AUTO, candidates
 from checker.runtimes.selection.background import BackgroundTask
-from checker.runtimes.selection.select import SelectedVariant, select_variant
+from checker.runtimes.selection.select import SelectedVariant, select_model
 from checker.runtimes.selection.variants import RuntimeRequest
 from checker.values import ModelInfo, Rendition
-from models.catalogue import Entry, class_names, resolve
+from models.catalogue import class_names, resolve
 
 _MICRO_BATCH_PHOTOS = {"cpu": 2, "gpu": 32}
 """On a CPU four are no faster and take 35 MB more. On a GPU a forward pass takes nearly the same time for any
@@ -68,16 +68,16 @@ def check(options: CheckOptions) -> int:
         return refuse(f"There is no file or folder {path or 'with an empty name'}.")
     paths = distinct_paths(options.paths)
     subject, request = load_subject(options.subject, class_names()), _request(options)
-    entry, weights = (
-        candidates(subject, request)[0]
+    models = (
+        candidates(subject, request)
         if options.model == AUTO
-        else resolve(options.model, options.weights_dir)
+        else [resolve(options.model, options.weights_dir)]
     )
     total: list[int] = []
     progress = Progress(sys.stderr, lambda: total[0] if total else None)
     progress.note("loading the model ...")
     try:
-        choice = select_variant(entry, weights, subject, request)
+        choice = select_model(models, subject, request)
     finally:
         progress.clear()
     classifier, rule = choice.classifier, choice.rule
@@ -95,7 +95,7 @@ def check(options: CheckOptions) -> int:
     with (
         contextlib.closing(records),
         contextlib.closing(checks),
-        _making(choice, entry, options.weights_dir) as by_now,
+        _making(choice, model_info.model, options.weights_dir) as by_now,
     ):
         status = _Status(progress, clock, skipped)
         code = _print(checks, model_info, rule, options, records=records, status=status)
@@ -131,9 +131,7 @@ def explain(options: ExplainOptions) -> int:
 
 
 @contextlib.contextmanager
-def _making(
-    choice: SelectedVariant, entry: Entry, weights_dir: Path
-) -> Iterator[Callable[[], SelectedVariant]]:
+def _making(choice: SelectedVariant, name: str, weights_dir: Path) -> Iterator[Callable[[], SelectedVariant]]:
     """Make a missing faster variant in the background, for the next run if this one lasts long enough.
 
     Yields:
@@ -142,7 +140,7 @@ def _making(
     if (missing := choice.not_made) is None:
         yield lambda: choice
         return
-    with contextlib.closing(BackgroundTask.optimise(entry.name, missing.precision, weights_dir)) as task:
+    with contextlib.closing(BackgroundTask.optimise(name, missing.precision, weights_dir)) as task:
         yield lambda: choice.once_made() if task.is_done() else choice
 
 

@@ -163,6 +163,11 @@ def test_a_missing_variant_names_the_command_that_makes_it(tmp_path: Path) -> No
         openvino_ir.get(openvino_variants.ENTRY, tmp_path, "fp32")
 
 
+def test_a_precision_that_openvino_does_not_run_is_not_called_makeable(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissing, match=r"^OpenVINO runs fp32, bf16, int8 here, not fp16\.$"):
+        openvino_ir.get(openvino_variants.ENTRY, tmp_path, "fp16")
+
+
 def test_a_broken_manifest_is_refused_and_one_of_another_format_skipped(tmp_path: Path) -> None:
     entry, manifest = openvino_variants.made("fp32")
     path = tmp_path / f"{entry.name}-fp32-x.json"
@@ -174,6 +179,14 @@ def test_a_broken_manifest_is_refused_and_one_of_another_format_skipped(tmp_path
     path.write_text("{")
     with pytest.raises(WeightsRefused, match="delete it"):
         openvino_ir.manifests(entry, tmp_path, "fp32")
+    damaged: list[WeightsRefused] = []
+    for suffix in (".json", ".xml", ".bin"):
+        shutil.copy(manifest.path.with_suffix(suffix), tmp_path)
+    (other,) = openvino_ir.manifests(entry, tmp_path, "fp32", damaged.append)
+    assert (other.path.name, str(damaged[0])) == (
+        manifest.path.name,
+        f"{path} can't be read; delete it, and make the variant again.",
+    )
 
 
 _IMPORT_WITHOUT_NETWORK = """

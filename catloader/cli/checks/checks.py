@@ -42,11 +42,13 @@ def files(settings: Settings, arguments: tuple[str, ...]) -> None:
 
     Runs `python -m checker` with the site's settings.
     """
-    from catloader.checks.promotion import resolve_model
+    from catloader.checks.promotion import model_in_force, resolve_model
     from checker.__main__ import main as check_files
 
     command, rest = (["explain"], arguments[1:]) if arguments[:1] == ("explain",) else ([], arguments)
-    options = ["--model", resolve_model(settings)[0].name, "--subject", settings.subject]
+    # ``explain`` needs the name of one model; checks take the next one if the first may not check.
+    model = resolve_model(settings)[0].name if command else model_in_force(settings)
+    options = ["--model", model, "--subject", settings.subject]
     for option, folder in (
         ("--profiles", settings.data_dir / "profiles"),
         ("--weights-dir", settings.weights_dir),

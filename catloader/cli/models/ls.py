@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.checks.promotion import resolve_model
+from catloader.checks.promotion import models_in_force
 from catloader.cli.context import pass_settings
 from catloader.settings import Settings
 from models.catalogue import Entry, all_entries, weights_path
@@ -26,9 +26,9 @@ def ls(settings: Settings) -> None:
     model in use is loaded, to show which of its variants checks on this machine, and why no faster one does.
     """
     try:
-        in_use = resolve_model(settings)[0].name
-    except ModelsError:
-        in_use = ""
+        in_use, serving = _serving(settings)
+    except ModelsError as error:
+        in_use, serving = "", str(error)
     entries = all_entries(settings.weights_dir)
     width = max(20, *map(len, entries))
     click.echo(f"  {'name':<{width}} {'acc@1':>6} {'MB':>5}  {'licence':<13} on disk")
@@ -41,29 +41,32 @@ def ls(settings: Settings) -> None:
         click.echo(f"{mark} {entry.name:<{width}} {accuracy:>6} {size:>5}  {entry.licence:<13} {state}")
         for line in rates:
             click.echo(f"    {line}")
-    if in_use:
-        click.echo(_serving(settings))
+    click.echo(serving)
 
 
-def _serving(settings: Settings) -> str:
-    """Tell which variant of the model in use checks here, and why no faster one."""
+def _serving(settings: Settings) -> tuple[str, str]:
+    """Return the model in use, and in plain words which variant of it checks here and why nothing better.
+
+    Raises:
+        ModelsError: no weights are on disk.
+    """
     from catloader.checks.runtime_request import runtime_request
     from checker.decision.subject import load_subject
     from checker.errors import ModelRefused
-    from checker.runtimes.selection.select import select_variant
+    from checker.runtimes.selection.select import select_model
 
-    entry, path = resolve_model(settings)
+    candidates = models_in_force(settings)
     try:
-        choice = select_variant(entry, path, load_subject(settings.subject), runtime_request(settings))
+        choice = select_model(candidates, load_subject(settings.subject), runtime_request(settings))
     except ModelRefused as error:
-        return f"{entry.name} can't check here: {error}"
+        name = candidates[-1][0].name
+        return name, f"{name} can't check here: {error}"
     choice.classifier.close()
     info = choice.classifier.model_info
     kind = info.versions.get("processor", "")
     device = f"{info.device}, {kind}" if kind else info.device
-    return " ".join(
-        filter(None, [f"{entry.name} checks here as {choice.variant} ({device}).", choice.why_not_faster])
-    )
+    serving = f"{info.model} checks here as {choice.variant} ({device})."
+    return info.model, " ".join(filter(None, [serving, choice.why_not_faster]))
 
 
 def _measured(settings: Settings, entry: Entry, path: Path) -> list[str]:
@@ -78,10 +81,11 @@ def _measured(settings: Settings, entry: Entry, path: Path) -> list[str]:
     except ModelRefused as error:
         return [f"refused: {error}"]
     measured = [variant for variant in usable if variant.profile]
+    faults = list(dict.fromkeys(variant.fault for variant in usable if variant.fault))
     if not measured:
-        return ["yes; nothing measured"]
+        return [f"refused: {' '.join(faults)}" if faults else "yes; nothing measured"]
     names = ", ".join(f"{variant.runtime} {variant.precision}" for variant in measured)
-    return [f"yes; measured: {names}", _rates(measured[0], settings.max_false_positive_rate)]
+    return [f"yes; measured: {names}", _rates(measured[0], settings.max_false_positive_rate), *faults]
 
 
 def _rates(variant: Variant, max_fpr: float) -> str:

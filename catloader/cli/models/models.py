@@ -144,8 +144,15 @@ def _digests(entry: Entry, path: Path, weights_dir: Path) -> Iterator[tuple[str,
 
     yield entry.name, partial(verified_digest, entry, path)
     for precision in openvino_ir.PRECISIONS:
-        for manifest in openvino_ir.manifests(entry, weights_dir, precision):
-            yield f"{entry.name} openvino {precision}", partial(variant_digest, manifest)
+        label, damaged = f"{entry.name} openvino {precision}", list[ModelsError]()
+        for manifest in openvino_ir.manifests(entry, weights_dir, precision, damaged.append):
+            yield label, partial(variant_digest, manifest)
+        for error in damaged:
+            yield label, partial(_raise, error)
+
+
+def _raise(error: Exception) -> str:
+    raise error
 
 
 @models.command()

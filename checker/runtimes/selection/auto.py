@@ -14,7 +14,7 @@ from checker.runtimes.selection.select import require_rates
 from checker.runtimes.selection.variants import OPENVINO_PRECISIONS, RuntimeRequest, has_torch
 from models import openvino_ir
 from models.catalogue import Entry, automatic, automatic_on_disk, weights_path
-from models.errors import ModelsError
+from models.errors import WeightsRefused
 from models.processor import cpu_flags, multiplies_bf16
 from models.recipes import recipes
 
@@ -97,10 +97,10 @@ def _is_there(profile: Profile, entry: Entry, request: RuntimeRequest) -> bool:
         return _runs_in_torch(profile)
     if not _is_supported(profile.key.precision):
         return False
-    try:
-        return bool(openvino_ir.manifests(entry, request.weights_dir, profile.key.precision))
-    except ModelsError:
-        return False
+    damaged: list[WeightsRefused] = []
+    return bool(
+        openvino_ir.manifests(entry, request.weights_dir, profile.key.precision, on_damage=damaged.append)
+    )
 
 
 def _runs_in_torch(profile: Profile) -> bool:

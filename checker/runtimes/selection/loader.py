@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from checker.decision.subject import Subject
-from checker.errors import ModelRefused
 from checker.pipeline import LoadedModel
 from checker.runtimes.selection.auto import Better
 from checker.runtimes.selection.background import BackgroundTask
-from checker.runtimes.selection.select import SelectedVariant, select_variant
+from checker.runtimes.selection.select import SelectedVariant, select_model
 from checker.runtimes.selection.variants import RuntimeRequest
 from models.catalogue import Entry
 
@@ -52,7 +51,7 @@ class ModelLoader:
         return self._why_not_faster
 
     def load(self) -> LoadedModel:
-        """Load the fastest variant on disk that may check; raises as ``select.select_variant`` does."""
+        """Load the fastest variant on disk that may check; raises as ``select.select_model`` does."""
         choice = self._choose()
         self._choice = choice
         self._say(choice.why_not_faster)
@@ -74,13 +73,7 @@ class ModelLoader:
             task.close()
 
     def _choose(self) -> SelectedVariant:
-        candidates, subject = self._candidates(), self._subject()
-        for entry, path in candidates[:-1]:
-            try:
-                return select_variant(entry, path, subject, self._request)
-            except ModelRefused as error:
-                logger.warning("%s is not used: %s", entry.name, error)
-        return select_variant(*candidates[-1], subject, self._request)
+        return select_model(self._candidates(), self._subject(), self._request)
 
     def _faster(self) -> LoadedModel | None:
         before = self._choice
@@ -92,7 +85,7 @@ class ModelLoader:
             lambda: BackgroundTask.optimise(name, missing.precision, self._request.weights_dir),
         )
         if reason:
-            self._say(f"{missing} is faster than {before.variant}, but could not be made: {reason}")
+            self._say(before.not_makeable(reason).why_not_faster)
         return self._load_another(before) if reason == "" else None
 
     def _better(self) -> LoadedModel | None:

@@ -44,30 +44,63 @@ class SelectedVariant:
     not_made: Variant | None
     """A faster variant that can be made in the background."""
     refusals: tuple[str, ...]
-    """One plain sentence for each faster variant on disk: the reason why it does not check."""
+    """One plain sentence for each preferred model and each faster variant that does not check: the reason."""
+    damage: str = ""
+    """The reason why the files of ``not_made``, which are on disk, can't be used; empty: there are none."""
 
     @property
     def why_not_faster(self) -> str:
         """All reasons in one text; empty if the fastest variant checks."""
         reasons = list(self.refusals)
-        if self.not_made is not None:
+        if self.not_made is not None and self.damage:
+            reasons.append(f"{self.variant} is used until {self.not_made} is made again: {self.damage}")
+        elif self.not_made is not None:
             reasons.append(f"{self.not_made} is faster than {self.variant}, but is not made yet")
         return " ".join(f"{reason.removesuffix('.')}." for reason in reasons)
 
     def once_made(self) -> SelectedVariant:
         """Return the choice after the missing variant was made, while this one still checks."""
         made = f"{self.not_made} is made now, and checks from the next run on"
-        return replace(self, not_made=None, refusals=(*self.refusals, made))
+        return replace(self, not_made=None, damage="", refusals=(*self.refusals, made))
+
+    def not_makeable(self, reason: str) -> SelectedVariant:
+        """Return the choice after the missing variant could not be made."""
+        failed = f"{self.not_made} is faster than {self.variant}, but could not be made: {reason}"
+        return replace(self, not_made=None, damage="", refusals=(*self.refusals, failed))
 
 
 def load_checker(
-    entry: Entry, path: Path, subject: Subject, request: RuntimeRequest
+    candidates: Sequence[tuple[Entry, Path]], subject: Subject, request: RuntimeRequest
 ) -> tuple[Classifier, ThresholdRule]:
-    """As ``select_variant``; the log says why a faster variant is not used."""
-    choice = select_variant(entry, path, subject, request)
+    """As ``select_model``; the log says why no preferred model and no faster variant is used."""
+    choice = select_model(candidates, subject, request)
     for refusal in choice.refusals:
         logger.warning(refusal)
     return choice.classifier, choice.rule
+
+
+def select_model(
+    candidates: Sequence[tuple[Entry, Path]], subject: Subject, request: RuntimeRequest
+) -> SelectedVariant:
+    """Load the first model of which a variant may check; ``refusals`` has the reasons against the others.
+
+    Args:
+        candidates: models with their weights, preferred ones first; at least one.
+
+    Raises:
+        ModelRefused: none may check.
+    """
+    refusals: list[str] = []
+    for entry, path in candidates:
+        try:
+            choice = select_variant(entry, path, subject, request)
+        except ModelRefused as error:
+            if len(candidates) == 1:
+                raise
+            refusals.append(f"{entry.name} is not used: {str(error).removesuffix('.')}.")
+        else:
+            return replace(choice, refusals=(*refusals, *choice.refusals))
+    raise ModelRefused(" ".join(refusals))
 
 
 def select_variant(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest) -> SelectedVariant:
@@ -84,6 +117,9 @@ def select_variant(entry: Entry, path: Path, subject: Subject, request: RuntimeR
     available: list[Variant] = []
     refused: list[tuple[Variant, ModelRefused]] = []
     for variant in variants(entry, path, subject, request):
+        if variant.fault:
+            refused.append((variant, ModelRefused(variant.fault)))
+            continue
         available.append(variant)
         if variant.profile is None:
             continue
@@ -93,21 +129,31 @@ def select_variant(entry: Entry, path: Path, subject: Subject, request: RuntimeR
         except ModelRefused as error:
             refused.append((variant, error))
             continue
-        unmeasured = [str(faster) for faster in available if faster.profile is None]
-        refusals = (
-            *(fallback_message(*refusal, variant, cpu_flags()) for refusal in refused),
-            *(f"{faster} is not used: its error rates were not measured" for faster in unmeasured),
-        )
         missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
-        return SelectedVariant(classifier, rule, variant, missing, refusals)
-    for refused_variant, refusal in refused:
-        logger.warning("%s is not used: %s", refused_variant, refusal)
-    if refused:  # a measured variant that was refused must not run as an unmeasured one
+        damage = [str(error) for faster, error in refused if str(faster) == str(missing)]
+        refusals = (
+            *(
+                fallback_message(faster, error, variant, cpu_flags())
+                for faster, error in refused
+                if str(faster) != str(missing)
+            ),
+            *(
+                f"{faster} is not used: its error rates were not measured"
+                for faster in available
+                if faster.profile is None
+            ),
+        )
+        return SelectedVariant(classifier, rule, variant, missing, refusals, " ".join(damage))
+    # A measured variant that was refused must not run as an unmeasured one.
+    if refused and not (available and all(faster.fault for faster, _ in refused)):
+        for refused_variant, refusal in refused[:-1]:
+            logger.warning("%s is not used: %s", refused_variant, refusal)
         raise refused[-1][1]
     variant = _unmeasured(entry, request, available)
     classifier, rule = _load(entry, path, subject, request, variant)
     missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
-    return SelectedVariant(classifier, rule, variant, missing, ())
+    refusals = tuple(fallback_message(*refusal, variant, cpu_flags()) for refusal in refused)
+    return SelectedVariant(classifier, rule, variant, missing, refusals)
 
 
 def _not_made(
@@ -125,6 +171,8 @@ def _not_made(
 
 def fallback_message(refused: Variant, error: ModelRefused, used: Variant, flags: frozenset[str]) -> str:
     """Return which variant is used and why not the faster one; ``flags`` are the processor's."""
+    if str(refused) == str(used):
+        return f"Another {refused} is not used: {error}"
     is_old = refused.manifest is not None and refused.manifest.saturates
     if is_old and isinstance(error, SelfTestFailed) and saturates_int8(flags):
         logger.info("%s: %s", refused, error)

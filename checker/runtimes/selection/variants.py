@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,15 +11,12 @@ from pathlib import Path
 
 from checker.decision.profile import Profile, ProfileKey, find_profile
 from checker.decision.subject import Subject
-from checker.errors import ModelRefused
 from models import openvino_ir
 from models.catalogue import Entry
 from models.digest import verify
 from models.errors import ModelsError
 from models.processor import cpu_flags, multiplies_bf16
 from models.recipes import recipes
-
-logger = logging.getLogger(__name__)
 
 # Fastest first, as measured by scripts/benchmark_speed.py.
 _ON_CPU = (
@@ -73,16 +69,18 @@ class Variant:
     """The files of an OpenVINO variant."""
     profile: Profile | None
     """None: its error rates were not measured."""
+    fault: str = ""
+    """One plain sentence: the reason why its files can't be used; empty: none is known yet."""
 
     def __str__(self) -> str:
         return f"{'OpenVINO' if self.runtime == 'openvino' else self.runtime} {self.precision}"
 
 
 def variants(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest) -> Iterator[Variant]:
-    """Yield the available variants that match the request, fastest first.
+    """Yield the available variants that match the request, fastest first; also those with a ``fault``.
 
     Raises:
-        ModelRefused: the weights differ from the catalogue, or a profile is broken.
+        ModelRefused: a profile is broken.
     """
     on_gpu = request.runtime in _GPU_RUNTIMES and request.device != "cpu" and _has_gpu()
     if request.device == "cuda" and not on_gpu:
@@ -99,7 +97,10 @@ def variants(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest
             on_gpu or multiplies_bf16(cpu_flags())
         ):
             continue  # torch emulates it, slower than fp32, and OpenVINO refuses it
-        for weights_sha256, manifest in _weights(entry, path, request, runtime, precision):
+        weights, faults = _weights(entry, path, request, runtime, precision)
+        for fault in faults:
+            yield Variant(runtime, precision, manifest=None, profile=None, fault=fault)
+        for weights_sha256, manifest in weights:
             key = ProfileKey(weights_sha256, preprocessing.key, runtime, precision, subject)
             yield Variant(runtime, precision, manifest, find_profile(key, request.profile_folders))
 
@@ -141,18 +142,19 @@ def not_made(
 
 def _weights(
     entry: Entry, path: Path, request: RuntimeRequest, runtime: str, precision: str
-) -> Sequence[tuple[str, openvino_ir.Manifest | None]]:
-    """List the weights in this runtime and precision: their sha256, and their manifest for OpenVINO."""
-    try:
-        if runtime == "torch":
-            return [(verify(entry, path), None)]
-        manifests = openvino_ir.manifests(entry, request.weights_dir, precision)
-        return [(manifest.weights_sha256, manifest) for manifest in manifests]
-    except ModelsError as error:
-        if runtime in ("torch", request.runtime):
-            raise ModelRefused(str(error)) from error
-        logger.warning("OpenVINO %s is not used: %s", precision, error)
-        return []
+) -> tuple[Sequence[tuple[str, openvino_ir.Manifest | None]], Sequence[str]]:
+    """List the weights in this runtime and precision, and the reasons why others can't be used.
+
+    The weights: their sha256, and their manifest for OpenVINO.
+    """
+    if runtime == "torch":
+        try:
+            return [(verify(entry, path), None)], []
+        except ModelsError as error:
+            return [], [str(error)]
+    damaged: list[ModelsError] = []
+    manifests = openvino_ir.manifests(entry, request.weights_dir, precision, damaged.append)
+    return [(manifest.weights_sha256, manifest) for manifest in manifests], [str(one) for one in damaged]
 
 
 def _is_on_disk(entry: Entry, weights_dir: Path, precision: str) -> bool:

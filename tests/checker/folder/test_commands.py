@@ -18,7 +18,7 @@ def test_a_variant_that_was_made_during_the_run_is_not_called_missing() -> None:
     serving, missing = (Variant(runtime, "fp32", None, None) for runtime in ("torch", "openvino"))
     choice = SelectedVariant(cast(Classifier, None), cast(ThresholdRule, None), serving, missing, ())
     assert choice.why_not_faster == "OpenVINO fp32 is faster than torch fp32, but is not made yet."
-    with _making(choice, entry, openvino_variants.folder("fp32")) as by_now:
+    with _making(choice, entry.name, openvino_variants.folder("fp32")) as by_now:
         while (reason := by_now().why_not_faster) == choice.why_not_faster:
             time.sleep(0.05)
     assert reason == "OpenVINO fp32 is made now, and checks from the next run on."

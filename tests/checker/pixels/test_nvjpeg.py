@@ -146,4 +146,4 @@ def test_decoder_is_refused_without_a_gpu(runtime: str, tmp_path: Path) -> None:
         else "Decoder nvjpeg needs a GPU and `pip install 'catloader[nvjpeg]'`."
     )
     with pytest.raises(ModelRefused, match=re.escape(expected)):
-        load_checker(ENTRY, WEIGHTS, load_subject("house_cat"), request)
+        load_checker([(ENTRY, WEIGHTS)], load_subject("house_cat"), request)

@@ -72,3 +72,30 @@ def test_verify_shows_and_checks_every_digest(typed: Run, tmp_path: Path) -> Non
     assert broken.exit_code == 1
     assert "openvino int8  refused" in broken.output
     assert "1 file does not match the catalogue" in broken.output
+    (weights / "efficientnet_lite0-int8-0.json").write_text("{")
+    assert "int8-0.json can't be read; delete it" in typed("models", "verify").output
+    assert "2 files do not match the catalogue" in typed("models", "verify").output
+
+
+def test_all_commands_name_the_model_that_checks_if_a_better_one_is_damaged(
+    typed: Run, tmp_path: Path
+) -> None:
+    (weights := tmp_path / "weights").mkdir()
+    (weights / entry_named("resnet50_v1").file).write_bytes(b"truncated")
+    auto = {"CATCHECK_MODEL": "auto", "CATCHECK_RUNTIME": "", "CATCHECK_PRECISION": ""}
+    reason = "resnet50_v1 is not used: "
+    listed = typed("models", "ls", **auto).output
+    assert "\n* efficientnet_lite0" in listed
+    assert "\nefficientnet_lite0 checks here as " in listed and reason in listed.splitlines()[-1]
+    examined = typed("doctor", **auto).output
+    assert re.search(r"ok +variant +efficientnet_lite0 checks with ", examined)
+    assert re.search(rf"note +faster variants +{reason}", examined)
+    photo = Path("models/profiles/golden.jpg").resolve()
+    checked = typed("check", "files", "--json", str(photo), **auto)
+    assert checked.exit_code == 0
+    assert '"model": "efficientnet_lite0"' in checked.stdout and reason in checked.stderr.splitlines()[-1]
+
+
+def test_the_list_says_that_the_chosen_model_is_not_on_disk(typed: Run) -> None:
+    last = typed("models", "ls", CATCHECK_MODEL="resnet18").output.splitlines()[-1]
+    assert last == "The weights of resnet18 are not on disk; `catloader models fetch resnet18` gets them."

@@ -207,4 +207,6 @@ def test_a_candidate_that_fails_gives_way_to_the_next_one(
     candidates = [(entry_named("resnet18"), tmp_path / "resnet18"), (ENTRY, openvino_variants.weights())]
     loader = ModelLoader(lambda: candidates, lambda: load_subject("house_cat"), request_)
     assert loader.load().classifier.model_info.model == ENTRY.name
-    assert warnings(caplog)[0].startswith("resnet18 is not used: resnet18 (15 bytes) is not the resnet18")
+    reason = "resnet18 is not used: resnet18 (15 bytes) is not the resnet18"
+    assert warnings(caplog)[0].startswith(reason)
+    assert loader.why_not_faster.startswith(reason)  # so pages of state and the ready line give it too

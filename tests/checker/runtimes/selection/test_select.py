@@ -69,7 +69,7 @@ def measured_classifier(runtime: str, precision: str) -> Classifier:
 
 def selected(request: RuntimeRequest) -> tuple[str, str, bool]:
     """Load the model; return runtime, precision, and whether it is calibrated."""
-    classifier, rule = load_checker(ENTRY, openvino_variants.weights(), HOUSE_CAT, request)
+    classifier, rule = load_checker([(ENTRY, openvino_variants.weights())], HOUSE_CAT, request)
     classifier.close()
     return classifier.model_info.runtime, classifier.model_info.precision, rule.profile_id != UNCALIBRATED
 
@@ -227,9 +227,44 @@ def test_a_broken_manifest_refuses_only_a_request_for_openvino(
     request_.weights_dir.mkdir()
     (request_.weights_dir / f"{ENTRY.name}-fp32-broken.json").write_text("{")
     assert selected(request_) == ("torch", "fp32", True)
-    assert "OpenVINO fp32 is not used" in caplog.text
+    assert "torch fp32 is used instead of OpenVINO fp32: " in caplog.text
     with pytest.raises(ModelRefused, match="can't be read"):
         selected(replace(request_, runtime="openvino", precision="fp32"))
+
+
+def test_a_broken_manifest_does_not_hide_the_shipped_variant(request_: RuntimeRequest) -> None:
+    write_profile(request_, "openvino", "int8", lost=0)
+    request_.weights_dir.mkdir()
+    broken = request_.weights_dir / f"{ENTRY.name}-int8-broken.json"
+    broken.write_text("{")
+    choice = select_variant(ENTRY, openvino_variants.weights(), HOUSE_CAT, request_)
+    choice.classifier.close()
+    assert (str(choice.variant), choice.why_not_faster) == (
+        "OpenVINO int8",
+        f"Another OpenVINO int8 is not used: {broken} can't be read; delete it, and make the variant again.",
+    )
+
+
+@pytest.mark.slow
+def test_a_damaged_variant_that_can_be_made_again_is_one_sentence(request_: RuntimeRequest) -> None:
+    write_profile(request_, "torch", "fp32")
+    add_openvino_variant(request_, "fp32")
+    write_profile(request_, "openvino", "fp32")
+    (weights,) = request_.weights_dir.glob("*.bin")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    only_fp32 = replace(request_, precision="fp32")
+    choice = select_variant(ENTRY, openvino_variants.weights(), HOUSE_CAT, only_fp32)
+    choice.classifier.close()
+    assert choice.why_not_faster.startswith(
+        f"torch fp32 is used until OpenVINO fp32 is made again: {weights.name} is truncated or altered"
+    )
+    assert "not made yet" not in choice.why_not_faster
+    assert choice.once_made().why_not_faster == (
+        "OpenVINO fp32 is made now, and checks from the next run on."
+    )
+    assert choice.not_makeable("the disk is full.").why_not_faster == (
+        "OpenVINO fp32 is faster than torch fp32, but could not be made: the disk is full."
+    )
 
 
 def test_a_truncated_variant_gives_way(request_: RuntimeRequest) -> None:
