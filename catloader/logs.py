@@ -69,7 +69,8 @@ def logged_path(path: str) -> str:
 def configure(log_format: LogFormat) -> None:
     """Send the log of the process to standard error.
 
-    In JSON, with what Python writes there itself: warnings, and errors that end a thread or the process.
+    In JSON, with what Python writes there itself: warnings, errors that end a thread or the process, and
+    errors that it ignores.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
@@ -79,6 +80,7 @@ def configure(log_format: LogFormat) -> None:
     if log_format == "json":
         logging.captureWarnings(True)
         sys.excepthook, threading.excepthook = _log_end_of_process, _log_end_of_thread
+        sys.unraisablehook = _log_ignored
 
 
 def _log_end_of_process(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -94,6 +96,13 @@ def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
     facts = end.exc_type, end.exc_value, end.exc_traceback
     name = end.thread.name if end.thread else "unknown"
     logging.getLogger(__name__).critical("an error ended the thread %s", name, exc_info=facts)
+
+
+def _log_ignored(ignored: sys.UnraisableHookArgs) -> None:
+    """Log an error that nobody can catch, such as one in ``__del__``."""
+    value = ignored.exc_value
+    facts = None if value is None else (ignored.exc_type, value, ignored.exc_traceback)
+    logging.getLogger(__name__).error("an error was ignored in %r", ignored.object, exc_info=facts)
 
 
 def format_early_lines(log_format: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ from catloader.bulk.inputs.objects import bucket_and_prefix, listed, listed_file
 from catloader.bulk.kept.columns import kept_columns
 from catloader.bulk.kept.keep import keep_of, task_of
 from catloader.bulk.manifest import PlannedPhoto, write_manifest
-from catloader.bulk.plan import BulkError, Facts, Plan
+from catloader.bulk.plan import UNFINISHED, BulkError, Facts, Plan, locked
 from catloader.settings import Settings
 from catloader.store.db.checks.bulk import BulkTable
 from catloader.store.db.checks.rechecks import RecheckFilter
@@ -68,26 +69,42 @@ def make_plan(folder: Path, photos: Iterable[PlannedPhoto], model: str, unit_row
     """Write the manifest of these photos, then the plan.
 
     Raises:
-        BulkError: the folder exists.
+        BulkError: as ``planning``.
     """
-    return Plan.make(folder, write_photos(folder, photos, model, unit_rows, source))
+    with planning(folder):
+        return Plan.make(folder, write_photos(folder, photos, model, unit_rows, source))
+
+
+@contextlib.contextmanager
+def planning(folder: Path) -> Iterator[None]:
+    """Hold the lock of a plan while it is made; remove what an earlier, killed process has written of it.
+
+    Raises:
+        BulkError: the folder has a plan or other files, or another process makes the plan.
+    """
+    _refuse_other_files(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, "is being made already"):
+        _refuse_other_files(folder)  # another process may have finished the plan
+        shutil.rmtree(folder / "manifest", ignore_errors=True)
+        (folder / "kept.json").unlink(missing_ok=True)
+        try:
+            yield
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # it has no plan.json, and its name is free again
+            raise
+
+
+def _refuse_other_files(folder: Path) -> None:
+    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= UNFINISHED):
+        raise BulkError(f"{folder} exists already; give the plan another name.")
 
 
 def write_photos(
     folder: Path, photos: Iterable[PlannedPhoto], model: str, unit_rows: int, source: str
 ) -> Facts:
-    """Write the manifest of a plan that is not complete yet.
-
-    Raises:
-        BulkError: the folder exists.
-    """
-    if folder.exists():
-        raise BulkError(f"{folder} exists already; give the plan another name.")
-    try:
-        rows, size_bytes = write_manifest(folder / "manifest", photos, unit_rows)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)  # it has no plan.json, and its name is free again
-        raise
+    """Write the manifest of a plan that is being made."""
+    rows, size_bytes = write_manifest(folder / "manifest", photos, unit_rows)
     return Facts(model, unit_rows, rows, size_bytes, source)
 
 

@@ -5,7 +5,7 @@
     results/00000/000000007.parquet   the outcomes of unit 7: complete or absent
     kept.json                  in a plan of labelled photos: what results have beside verdicts (``keep.py``)
     variant.json               the model in use; written by the first unit
-    lock, cancelled            held while it runs; exists once the plan was cancelled
+    lock, cancelled            held while it is made or runs; exists once the plan was cancelled
 
 A unit is done if it has a file in ``results``: no other record exists that could contradict it.
 """
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 _SAME = ("model", "weights_sha256", "runtime", "precision", "profile_id", "subject")
 """Columns of the log that must be alike in all results: a plan does not mix two models."""
+
+
+OF_SHADOW = "current", "candidate"
+"""Folders of the two plans of ``models shadow --bulk``."""
+UNFINISHED = frozenset({"manifest", "kept.json", "kept.draft", "plan.draft", "lock"})
+"""Files of a plan that is being made; ``plan.json`` is the last."""
 
 
 class BulkError(StartupError):
@@ -88,12 +94,9 @@ class Plan:
         Raises:
             BulkError: another process runs it.
         """
-        try:
-            with FileLock(self.folder / "lock", timeout=0):
-                (self.folder / "cancelled").unlink(missing_ok=True)
-                yield
-        except Timeout:
-            raise BulkError(f"The plan {self.folder.name} is running already.") from None
+        with locked(self.folder, "is running already"):
+            (self.folder / "cancelled").unlink(missing_ok=True)
+            yield
 
     @property
     def is_running(self) -> bool:
@@ -180,6 +183,23 @@ def _results_schema() -> pyarrow.Schema:
             ("log", text),
         ]
     )
+
+
+@contextlib.contextmanager
+def locked(folder: Path, otherwise: str) -> Iterator[None]:
+    """Hold the lock of a plan; it is released when the process ends, in whatever way.
+
+    Args:
+        otherwise: what a plan that another process has locked does.
+
+    Raises:
+        BulkError: another process has the lock.
+    """
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise BulkError(f"The plan {folder.name} {otherwise}.") from None
 
 
 def write_atomically(path: Path, data: bytes) -> None:

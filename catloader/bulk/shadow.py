@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from catloader.bulk.commands import make_plan
+from catloader.bulk.commands import make_plan, planning
 from catloader.bulk.engines.sources import TABLE
 from catloader.bulk.manifest import PlannedPhoto
-from catloader.bulk.plan import BulkError, Facts, Plan
+from catloader.bulk.plan import OF_SHADOW, BulkError, Plan
 from catloader.checks.shadow import Compared
 from catloader.store.db.checks.bulk import BulkTable
 from checker.values import Verdict
@@ -24,17 +25,15 @@ def shadow_plans(
     """Make the plans of the current model and of the candidate in a folder, or return existing ones.
 
     Raises:
-        BulkError: existing plans are for other models, or incomplete.
+        BulkError: existing plans are for other models; or as ``planning``.
     """
-    first, second = (folder / name for name in ("current", "candidate"))
+    first, second = (folder / name for name in OF_SHADOW)
     if not _is_plan(second):
-        _remove_unfinished(first)
-        _remove_unfinished(second)
         photos = (PlannedPhoto(*row) for row in table.decided(sample))
         plan = Plan(first) if _is_plan(first) else make_plan(first, photos, models[0], unit_rows, TABLE)
-        shutil.copytree(first / "manifest", second / "manifest")
-        facts = plan.facts
-        Plan.make(second, Facts(models[1], unit_rows, facts.photos, facts.size_bytes, TABLE))
+        with planning(second):
+            shutil.copytree(first / "manifest", second / "manifest")
+            Plan.make(second, replace(plan.facts, model=models[1]))
     pair = Plan(first), Plan(second)
     planned = tuple(plan.facts.model for plan in pair)
     if planned != models:
@@ -44,12 +43,6 @@ def shadow_plans(
 
 def _is_plan(folder: Path) -> bool:
     return (folder / "plan.json").exists()
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """Remove what a process that was killed has written of a plan; other files make the plan fail."""
-    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {"manifest"}:
-        shutil.rmtree(folder)
 
 
 def compared(pair: tuple[Plan, Plan], table: BulkTable) -> Iterator[Compared | None]:

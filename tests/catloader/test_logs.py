@@ -53,6 +53,9 @@ warnings.warn("a library's\\nwarning")
 thread = threading.Thread(target=lambda: 1 / 0, name="deletion")
 thread.start()
 thread.join()
+class Closed:
+    def __del__(self): raise OSError("closed\\ntwice")
+Closed()
 raise ValueError("a bug")
 """
 
@@ -60,11 +63,13 @@ raise ValueError("a bug")
 def test_warnings_and_uncaught_errors_are_json_too() -> None:
     done = subprocess.run([sys.executable, "-c", _ENDS], capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [line["level"] for line in lines] == ["WARNING", "CRITICAL", "CRITICAL"]
+    assert [line["level"] for line in lines] == ["WARNING", "CRITICAL", "ERROR", "CRITICAL"]
     assert "a library's\nwarning" in lines[0]["message"]
     assert lines[1]["message"] == "an error ended the thread deletion"
     assert lines[1]["traceback"].endswith("ZeroDivisionError: division by zero")
-    assert lines[2]["traceback"].endswith("ValueError: a bug")
+    assert lines[2]["message"].startswith("an error was ignored in <function Closed.__del__")
+    assert lines[2]["traceback"].endswith("OSError: closed\ntwice")
+    assert lines[3]["traceback"].endswith("ValueError: a bug")
     assert done.returncode == 1
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from catloader.bulk.commands import write_photos
+from catloader.bulk.commands import planning, write_photos
 from catloader.bulk.kept.keep import Keep, write_keep
 from catloader.bulk.manifest import Label, PlannedPhoto
 from catloader.bulk.plan import BulkError, Plan
@@ -19,7 +18,6 @@ from checker.evaluation.augment import background_rows
 from checker.evaluation.photos import (
     FEWEST,
     LabelledPhoto,
-    UnusablePhotos,
     enough_of_both,
     kind_of,
     printable,
@@ -74,7 +72,7 @@ def plan_labelled(
         fewest: photos of either label, of a plan with augmentations.
 
     Raises:
-        BulkError: the folder exists, or a path can't be written into a plan.
+        BulkError: a path can't be written into a plan; or as ``planning``.
         UnusablePhotos: there are too few of one label.
     """
     labels: list[Label] = []
@@ -85,15 +83,12 @@ def plan_labelled(
             labels.append(photo.labelled)
             yield photo
 
-    facts = write_photos(folder, noted(), classifier.model_info.model, unit_rows, source)
-    try:
+    with planning(folder):
+        facts = write_photos(folder, noted(), classifier.model_info.model, unit_rows, source)
         enough_of_both(labels, fewest if augmentations else 1)
-    except UnusablePhotos:
-        shutil.rmtree(folder)
-        raise
-    side = classifier.preprocessing.input_px
-    blank = np.zeros((INPUTS_PER_PHOTO, side, side, 3), np.uint8)
-    _, windows, features = classifier.run(blank).features.shape
-    rows = background_rows([one.label for one in labels]) if augmentations else ()
-    write_keep(folder, Keep(subject, tuple(rows), windows, features))
-    return Plan.make(folder, facts)
+        side = classifier.preprocessing.input_px
+        blank = np.zeros((INPUTS_PER_PHOTO, side, side, 3), np.uint8)
+        _, windows, features = classifier.run(blank).features.shape
+        rows = background_rows([one.label for one in labels]) if augmentations else ()
+        write_keep(folder, Keep(subject, tuple(rows), windows, features))
+        return Plan.make(folder, facts)

@@ -11,7 +11,7 @@ import click
 from catloader.cli.bulk.flips import show_and_apply, show_flips
 from catloader.cli.bulk.labelled import UNIT_ROWS as LABELLED_UNIT_ROWS
 from catloader.cli.bulk.labelled import plan_of_labelled, size_of_results
-from catloader.cli.bulk.run import UNIT_ROWS, duration, folder_of, run_and_tell, size, state_of
+from catloader.cli.bulk.run import UNIT_ROWS, duration, folder_of, plans_of, run_and_tell, size, state_of
 from catloader.cli.context import pass_settings, services_of
 from catloader.cli.options import chosen_digest, chosen_status, not_empty, since_option
 from catloader.settings import Settings
@@ -191,7 +191,8 @@ def _run(settings: Settings, name: str, engine: str, address: str) -> None:
 @pass_settings
 def status(settings: Settings, name: str) -> None:
     """Show how much of the plan NAME is done."""
-    click.echo(state_of(_plan_of(settings, name)))
+    for chosen in plans_of(settings, name):
+        click.echo(state_of(chosen))
 
 
 @bulk.command()
@@ -201,11 +202,13 @@ def cancel(settings: Settings, name: str) -> None:
     """Stop the process that runs the plan NAME after its current units."""
     from catloader.bulk.plan import BulkError
 
-    plan = _plan_of(settings, name)
-    if not plan.is_running:
-        raise BulkError(f"Nothing to cancel: {state_of(plan)}")
-    plan.cancel()
-    click.echo(f"The plan {name} stops after its current units; `catloader bulk resume {name}` continues it.")
+    plans = plans_of(settings, name)
+    running = [plan for plan in plans if plan.is_running]
+    if not running:
+        raise BulkError("Nothing to cancel: " + " ".join(map(state_of, plans)))
+    running[0].cancel()
+    again = f"`catloader bulk resume {name}`" if len(plans) == 1 else "the same `catloader models shadow`"
+    click.echo(f"The plan {name} stops after its current units; {again} continues it.")
 
 
 @bulk.command()

@@ -42,16 +42,16 @@ def show_flips(chosen: Plan) -> None:
 
 
 def show_and_apply(chosen: Plan, table: BulkTable, *, yes: bool) -> None:
-    """Show the verdicts that change, ask unless ``yes``, and write them into the table."""
+    """Show the verdicts that change, ask unless ``yes``, and write all verdicts and scores into the table."""
     from catloader.bulk.flips import apply
 
     show_flips(chosen)
     if not yes:
-        click.confirm("Write these verdicts?", abort=True)
+        click.confirm("Write these results into the table?", abort=True)
     results = written = 0
     for in_batch, in_table in apply(chosen, table):
         results, written = results + in_batch, written + in_table
-    click.echo(f"{counted(written, 'verdict')} written.")
+    click.echo(f"{counted(written, 'result')} written into the table.")
     if kept := results - written:
         have, were = ("has", "was") if kept == 1 else ("have", "were")
         click.echo(

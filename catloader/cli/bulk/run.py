@@ -33,6 +33,19 @@ def folder_of(settings: Settings, name: str) -> Path:
     return Path(name) if "/" in name else plans_folder(settings) / name
 
 
+def plans_of(settings: Settings, name: str) -> list[Plan]:
+    """Return the plan, or both plans of `models shadow --bulk`.
+
+    Raises:
+        BulkError: there is no plan.
+    """
+    from catloader.bulk.plan import OF_SHADOW, Plan
+
+    folder = folder_of(settings, name)
+    pair = [folder / part for part in OF_SHADOW]
+    return [Plan(one) for one in (pair if all(map(Path.is_dir, pair)) else [folder])]
+
+
 def run_and_tell(
     services: Services,
     chosen: Plan,

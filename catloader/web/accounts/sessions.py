@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_TOUCH_EVERY = timedelta(minutes=5)
-"""Interval at which pages record a session's use; below the shortest idle limit (14 minutes)."""
 _FORGET_PHOTOS = "forget_photos"
 
 
@@ -136,7 +134,7 @@ def _touch(response: Response) -> Response:
     """Record the use of the session, by pages only, without setting a cookie."""
     session: Session | None = g.get("session")
     is_page = request.method == "GET" and response.mimetype == "text/html" and response.status_code < 400
-    if session is not None and is_page and utcnow() - session.used_at > _TOUCH_EVERY:
+    if session is not None and is_page and utcnow() - session.used_at > bearer.TOUCH_EVERY:
         try:
             services().sessions.touch(session, utcnow())
         except StoreUnavailable as error:  # the page has been rendered already

@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_TOUCH_EVERY = timedelta(minutes=5)
+TOUCH_EVERY = timedelta(minutes=5)
+"""Interval at which the use of a token or session is recorded; below the shortest idle limit (14 minutes)."""
 
 
 def needs(scope: Scope) -> Callable[[View], View]:
@@ -89,7 +90,7 @@ def user(scope: Scope) -> User:
 
 def _touch(token: ApiToken) -> None:
     now = utcnow()
-    if token.used_at is not None and now - token.used_at < _TOUCH_EVERY:
+    if token.used_at is not None and now - token.used_at < TOUCH_EVERY:
         return
     try:
         services().api_tokens.touch(token.id, now)

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import func, select, update
 
+from catloader.bulk.plan import Plan
 from catloader.cli import main
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import check_log, photos
@@ -72,16 +73,18 @@ def test_apply_shows_flips_then_writes_photos_that_did_not_change_meanwhile(site
     logged = _logged(site)
 
     asked = CliRunner().invoke(main, ["bulk", "apply", "back"], env=site.environ, input="n\n")
-    assert (asked.exit_code, "Write these verdicts? [y/N]: n\n" in asked.output) == (1, True)
+    assert (asked.exit_code, "Write these results into the table? [y/N]: n\n" in asked.output) == (1, True)
     assert _statuses(site)[1] == "unsure"
     said = site.type("bulk", "apply", "back", "--yes").output
     assert f"photo        1  unsure 0.3000 -> {right[1]}" in said
     assert said.endswith(
-        "1 verdict written.\n2 photos have changed since the plan was made, and were not written.\n"
+        "1 result written into the table.\n"
+        "2 photos have changed since the plan was made, and were not written.\n"
     )
     assert _statuses(site) == {1: right[1], 2: "not_cat", 3: "unsure", 4: "cat"}
     assert _logged(site) == logged + 1
-    assert "0 verdicts written." in site.type("bulk", "apply", "back", "--yes").output, "twice is as once"
+    again = site.type("bulk", "apply", "back", "--yes").output
+    assert "0 results written into the table." in again, "twice is as once"
     assert _logged(site) == logged + 1
 
 
@@ -94,7 +97,7 @@ def test_bulk_recheck_shows_changes_and_writes_them(site: BulkSite) -> None:
     said = site.type(*words).output
     assert said.startswith("3 photos planned. If this is interrupted, continue with ")
     assert f"photo        1  unsure 0.3000 -> {right[1]}" in said
-    assert said.endswith("3 verdicts written.\n")
+    assert said.endswith("3 results written into the table.\n")
     assert _statuses(site) == {**right, 4: "unsure"}
 
 
@@ -109,6 +112,15 @@ def test_bulk_shadow_reports_like_shadow_and_again_without_a_model(site: BulkSit
     assert _statuses(site)[1] == "cat"
     # The plans are finished: no model is loaded, so a missing device does not matter.
     assert site.type(*words, CATCHECK_DEVICE="cuda").output.endswith(plain)
+    states = site.type("bulk", "status", "beside").output.splitlines()
+    models = ("efficientnet_lite0", "efficientnet_lite2")
+    assert [state.partition(" done, ")[2] for state in states] == [
+        f"4 photos, {name}: done." for name in models
+    ]
+    with Plan(site.folder / "bulk/beside/candidate").running():
+        told = site.type("bulk", "cancel", "beside").output
+    assert told.endswith("; the same `catloader models shadow` continues it.\n")
+    assert Plan(site.folder / "bulk/beside/candidate").cancelled
 
 
 def test_photo_that_defeats_its_decoder_is_one_row_and_a_missing_one_keeps_its_verdict(

@@ -70,6 +70,27 @@ def test_photos_that_cannot_be_listed_leave_no_folder_and_a_plan_is_not_replaced
     assert (plan.facts.photos, plan.units, plan.done()) == (3, 2, 0)
 
 
+def test_a_plan_that_was_killed_while_it_was_made_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "plan"
+    (folder / "manifest").mkdir(parents=True)
+    for name in ("manifest/00000.parquet", "kept.json", "plan.draft", "lock"):
+        (folder / name).touch()
+    plan = make_plan(folder, _photos(3), "model", 2, TABLE)
+    assert [len(unit) for _, unit in plan.remaining()] == [2, 1]
+    assert keep_of(plan) is None, "of another, labelled plan"
+
+
+def test_a_plan_is_not_made_twice_at_the_same_time(tmp_path: Path) -> None:
+    def begun_again() -> Iterator[PlannedPhoto]:
+        yield from _photos(3)
+        with pytest.raises(BulkError, match=r"^The plan current is being made already\.$"):
+            shadow_plans(table, tmp_path, ("current", "candidate"), 2)
+
+    table = cast("BulkTable", SimpleNamespace(decided=lambda _: begun_again()))
+    plans = shadow_plans(table, tmp_path, ("current", "candidate"), 2)
+    assert [len(list(plan.remaining())) for plan in plans] == [2, 2]
+
+
 def test_a_cancelled_plan_runs_again_and_one_that_runs_is_told(tmp_path: Path) -> None:
     plan = make_plan(tmp_path / "plan", _photos(1), "model", 2, TABLE)
     plan.cancel()
