@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -29,6 +30,7 @@ _OBJECT_STORE_BYTES = 128 * 2**20
 """Object store of a Ray started here: the results of a unit of 128 photos take less than 1 MB, those of 32
 labelled ones 12 MB."""
 _CONNECT_S = 10.0
+_TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it would send usage statistics
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # its other lines are of no use to operators
@@ -120,14 +122,18 @@ def start_ray(ray: Any, address: str, settings: Settings) -> None:
     Raises:
         BulkError: there is none, or it did not start.
     """
-    if parts := re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d{1,5})", address):
+    parts = re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d{1,5})", address)
+    if parts:
         _require_server(address, parts[1], int(parts[2]))
+    elif not address:
+        _make_token()
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address:
             ray.init(address=address, **options)
         else:
             ray.init(
+                address="local",  # else RAY_ADDRESS of the environment
                 num_cpus=settings.checking_threads,
                 include_dashboard=False,
                 object_store_memory=_OBJECT_STORE_BYTES,
@@ -135,7 +141,22 @@ def start_ray(ray: Any, address: str, settings: Settings) -> None:
             )
     except Exception as error:  # Ray raises plain ones, as when its start takes too long
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if parts:  # the port has answered; Ray takes a token from the home folder only with `auto`
+            raise BulkError(
+                f"No connection to Ray at {address} ({reason}): if the cluster requires a token, set "
+                "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
+            ) from error
         raise BulkError(f"No Ray at {address or 'this machine'}: {reason}") from error
+
+
+def _make_token() -> None:
+    """Give the Ray that is started for this run a token of its own, unless the environment has one.
+
+    Else Ray writes one into the home folder. A cluster that is started on this machine later would require
+    it, and the other machines of that cluster do not have it.
+    """
+    if not any(name in os.environ for name in _TOKEN_VARIABLES):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def _require_server(address: str, host: str, port: int) -> None:

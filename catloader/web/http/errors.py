@@ -179,6 +179,8 @@ def _bad_host(_: BadHost) -> tuple[str | Response, int]:
 
 def _too_large() -> str:
     settings = services().settings
+    if getattr(current_app.view_functions.get(request.endpoint or ""), "takes_photo", False):
+        return gettext("This file is larger than %(limit)s.", limit=shown_limit(settings.max_file_bytes))
     if request.endpoint == "phone_app.share":
         return gettext("Your photos did not arrive. Please share them again.")
     if request.endpoint == "editing.replace":

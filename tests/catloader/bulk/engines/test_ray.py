@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -133,6 +134,27 @@ def test_failure_of_a_worker_process_is_one_sentence_in_the_driver(site: BulkSit
     assert "Traceback" not in done.stderr
 
 
+_CLUSTER = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "given",
+    [
+        # A token there would be required by clusters that are started here later, but not on other machines.
+        pytest.param({"HOME": "/proc/none"}, id="no home folder"),
+        pytest.param({"RAY_ADDRESS": "127.0.0.1:1"}, id="address of a cluster"),
+    ],
+)
+def test_without_an_address_ray_is_started_for_the_run(site: BulkSite, given: dict[str, str]) -> None:
+    nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "CATCHECK_WORKERS": "1"}
+    variables = environ_without_settings(**{**site.environ, **nowhere})
+    variables = {name: value for name, value in variables.items() if name not in _CLUSTER} | given
+    run = [sys.executable, "-c", _RUN]
+    done = subprocess.run(run, env=variables, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith("The object store at http://127.0.0.1:")
+
+
 class _SlowRay:
     """Ray on a machine that is too busy to start it."""
 
@@ -160,6 +182,24 @@ def test_a_cluster_that_does_not_answer_is_one_sentence_at_once(form: str) -> No
             "Address family not supported by protocol",  # a kernel without IPv6
         )
     }
+
+
+class _RefusingRay:
+    """Ray whose cluster requires a token that this machine does not send."""
+
+    def init(self, **options: Any) -> None:
+        raise ConnectionError(f"Failed to connect to Ray cluster at {options['address']}")
+
+
+def test_a_cluster_that_refuses_the_connection_names_the_settings_of_tokens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(BulkError) as refusal:
+            start_ray(_RefusingRay(), address, Settings())
+    assert str(refusal.value) == (
+        f"No connection to Ray at {address} (Failed to connect to Ray cluster at {address}): if the cluster "
+        "requires a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
+    )
 
 
 def test_a_port_that_does_not_exist_is_one_sentence() -> None:

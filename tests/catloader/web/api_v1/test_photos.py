@@ -213,6 +213,12 @@ def test_bad_uploads_get_problem_details(program: Program, data: bytes, kind: st
     assert_problem(program.upload(data, kind=kind), status)
 
 
+@pytest.mark.parametrize("path", ["/api/v1/photos", "/api/v1/check"])
+def test_a_file_that_is_too_large_is_answered_with_the_limit(program: Program, path: str) -> None:
+    answer = program.send("POST", path, data=b"x" * 1_000_000, headers={"Content-Type": "image/jpeg"})
+    assert assert_problem(answer, 413) == "This file is larger than 97 kB."
+
+
 @pytest.mark.parametrize("kind", ["", "application/x-www-form-urlencoded", "video/mp4"])
 def test_a_wrong_type_of_body_is_answered_with_the_right_ones(program: Program, kind: str) -> None:
     assert assert_problem(program.upload(jpeg(), kind=kind), 415) == (
