@@ -101,6 +101,11 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         parser.error("give either DATA or --from-run")
     if arguments.from_run and (arguments.corruptions or arguments.positions):
         parser.error("a run has no corrupted or moved photos: give DATA for them")
+    for option in ("models", "runtime", "precision", "device", "cat_classes"):
+        if arguments.from_run and getattr(arguments, option) != parser.get_default(option):
+            parser.error(
+                "--from-run takes variants and photos from the plans: leave out --" + option.replace("_", "-")
+            )
     return arguments
 
 

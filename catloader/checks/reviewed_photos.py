@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from catloader.checks.past_photos import claim_on
 from catloader.store.db.photos.photos import Photos
 from catloader.store.s3.objects import ObjectStore, S3ImageSource
-from checker.evaluation.photos import LabelledPhoto, naming
+from checker.evaluation.photos import Copies, LabelledPhoto, naming
 from checker.pipeline import fetch
 from checker.ports import ImageSource
 from checker.values import Claim, Rendition
@@ -17,9 +17,20 @@ DATABASE = "database"
 
 
 def reviewed_photos(photos: Photos, objects: ObjectStore) -> list[LabelledPhoto]:
-    """Return every reviewed photo, labelled with the person's verdict; ``read`` fetches it from the store."""
-    source = S3ImageSource(objects)
-    return [stored_photo(claim_on(photo), photo.human_verdict or "", source) for photo in photos.reviewed()]
+    """Return the reviewed photos, labelled with people's verdicts; ``read`` fetches one from the store.
+
+    A photo that was uploaded several times counts once.
+
+    Raises:
+        UnusablePhotos: copies of a photo have different verdicts.
+    """
+    source, copies = S3ImageSource(objects), Copies()
+    labelled = []
+    for row in photos.reviewed():
+        photo = stored_photo(claim_on(row), row.human_verdict or "", source)
+        if not copies.is_copy(photo, row.photo_sha256 or photo.name):
+            labelled.append(photo)
+    return labelled
 
 
 def stored_photo(claim: Claim, label: str, source: ImageSource) -> LabelledPhoto:

@@ -107,24 +107,46 @@ def describe(photos: Sequence[Labelled], contents: Iterable[str]) -> dict[str, A
     }
 
 
+class Copies:
+    """Recognise copies of photos: a head would be judged by photos it was fitted on.
+
+    Memory: content and label of each photo.
+    """
+
+    def __init__(self) -> None:
+        self._firsts: dict[str, Labelled] = {}
+
+    def is_copy(self, photo: Labelled, content: str) -> bool:
+        """Return True if a photo with the same content, such as a digest, was given before.
+
+        Raises:
+            UnusablePhotos: that photo has another label.
+        """
+        before = self._firsts.setdefault(content, photo)
+        if before.label != photo.label:
+            raise UnusablePhotos(
+                f"{photo.name} is labelled {photo.label}, but {before.name}, which is the same file, "
+                f"is labelled {before.label}"
+            )
+        return before is not photo
+
+
 def distinct_photos(photos: Sequence[LabelledPhoto]) -> list[LabelledPhoto]:
-    """Return the photos without copies of the same bytes: a head would be judged by photos it was fitted on.
+    """Return the photos without copies of the same file.
 
     Raises:
         UnusablePhotos: two copies have different labels; or one can't be read.
     """
     sizes = [_size_bytes(photo) for photo in photos]
     counts = Counter(sizes)
-    distinct: dict[str, LabelledPhoto] = {}
+    copies = Copies()
+    distinct = []
     for photo, size in zip(photos, sizes, strict=True):
         has_copies = size is not None and counts[size] > 1  # perhaps; other files need not be read
-        before = distinct.setdefault(photo.digest() if has_copies else photo.path or photo.name, photo)
-        if before.label != photo.label:
-            raise UnusablePhotos(
-                f"{photo.name} is labelled {photo.label}, but {before.name}, which is the same file, "
-                f"is labelled {before.label}"
-            )
-    return list(distinct.values())
+        content = photo.digest() if has_copies else photo.path or photo.name
+        if not copies.is_copy(photo, content):
+            distinct.append(photo)
+    return distinct
 
 
 def _size_bytes(photo: LabelledPhoto) -> int | None:

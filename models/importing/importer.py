@@ -94,8 +94,9 @@ def _convert(
     """Import the first candidate that is proven: models with the same layers differ in their logits."""
     architectures = list(dict.fromkeys(entry.architecture for entry in entries))
     candidates = list(file_format.candidates(source, architectures))
+    wanted = entries[0].name if len(entries) == 1 else "a model of the catalogue"
     refusal = WeightsRefused(
-        f"{source.name} does not hold the parameters of a model of the catalogue: {file_format.recognised}."
+        f"{source.name} does not hold the parameters of {wanted}: {file_format.recognised}."
     )
     for candidate in candidates:
         sha256 = canonical_sha256(candidate.tensors)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,12 +62,30 @@ def read_pth(path: Path) -> dict[str, npt.NDArray[np.float32]]:
         raise WeightsRefused(
             f"{path.name} contains more than tensors, or is damaged; nothing was loaded from it."
         ) from error
+    if _has_wrong_checksum(path):
+        raise WeightsRefused(f"{path.name} is damaged: its content does not match its checksums.")
     for wrapper in _WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
         raise WeightsRefused(f"{path.name} contains no table of parameters.")
-    return _named_as_torchvision({name: tensor.float().numpy() for name, tensor in state.items()})
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.is_meta:
+            raise WeightsRefused(f"{path.name} is refused: {name} is not a plain tensor of real numbers.")
+    return _named_as_torchvision({name: tensor.detach().float().numpy() for name, tensor in state.items()})
+
+
+def _has_wrong_checksum(path: Path) -> bool:
+    """Compare the checksums in a file of torch 1.6 or later, which torch ignores when it loads the file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is not None
+    except zipfile.BadZipFile:  # a file of an older torch, which has no checksums
+        return False
+    except (zlib.error, EOFError, NotImplementedError):
+        return True
 
 
 def _named_as_torchvision(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:

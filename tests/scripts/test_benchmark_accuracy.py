@@ -217,3 +217,15 @@ def test_the_digest_of_served_scores_tells_processors_apart(change: dict[str, An
     first = served_sha256([photo_score(0.9), photo_score(0.5)])
 
     assert (served_sha256([photo_score(0.9), photo_score(**change)]) == first) is is_same
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--models", "resnet50"), ("--runtime", "openvino"), ("--cat-classes", "Ragdoll")]
+)
+def test_options_that_a_run_does_not_use_are_refused(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        benchmark_accuracy.main(["--from-run", "nightly", option, value])
+    message = f"--from-run takes variants and photos from the plans: leave out {option}\n"
+    assert capsys.readouterr().err.endswith(message)

@@ -17,6 +17,7 @@ from checker.decision.subject import Subject
 from checker.evaluation.augment import background_rows
 from checker.evaluation.photos import (
     FEWEST,
+    Copies,
     LabelledPhoto,
     enough_of_both,
     kind_of,
@@ -27,11 +28,18 @@ from checker.values import INPUTS_PER_PHOTO
 
 
 def reviewed(table: BulkTable) -> Iterator[PlannedPhoto]:
-    """Yield the photos that people reviewed, as ``reviewed_photos`` labels them, page by page."""
-    for row, (columns, verdict) in enumerate(table.reviewed()):
+    """Yield the photos that people reviewed, as ``reviewed_photos`` labels them, page by page.
+
+    Raises:
+        UnusablePhotos: copies of a photo have different verdicts.
+    """
+    row, copies = 0, Copies()
+    for columns, verdict in table.reviewed():
         photo = PlannedPhoto(*columns)
         label = Label(row, photo_name(photo.photo_id), verdict, kind_of(None, verdict))
-        yield photo._replace(labelled=label)
+        if not copies.is_copy(label, photo.photo_sha256 or label.name):
+            yield photo._replace(labelled=label)
+            row += 1
 
 
 def files(photos: Iterable[LabelledPhoto]) -> Iterator[PlannedPhoto]:

@@ -38,6 +38,8 @@ def open_photos(
             f"{data} is not on this machine: plan it with `catloader bulk plan NAME --labelled {data}`, "
             "run the plan, and give --from-run NAME"
         )
+    if data == DATABASE and (classes := sorted(filter(None, cat_classes))):
+        raise UnusablePhotos(f"{data} has people's verdicts and no class {classes[0]}, as --cat-classes says")
     if data != DATABASE:
         with decoded_apart(distinct_photos(labelled_photos(Path(data), cat_classes))) as photos:
             yield photos

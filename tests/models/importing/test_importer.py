@@ -212,6 +212,8 @@ def test_tensors_of_no_model_in_the_catalogue_are_refused(tmp_path: Path) -> Non
         WeightsRefused, match=r"other\.pth does not hold .* model of the catalogue: .* also timm's"
     ):
         import_weights(source, tmp_path)
+    with pytest.raises(WeightsRefused, match=r"does not hold the parameters of resnet18: "):
+        import_weights(source, tmp_path, [entry_named("resnet18")], others=Origin())
     torch.save({}, source)
     with pytest.raises(WeightsRefused, match="does not hold the parameters"):
         import_weights(source, tmp_path)

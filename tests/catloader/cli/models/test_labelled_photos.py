@@ -21,3 +21,11 @@ def test_files_of_a_folder_are_decoded_by_a_child_that_ends_with_the_block(tmp_p
         assert [set(photo.read()) for photo in photos] == [set(Rendition)] * len(LABELS)
     with pytest.raises(UnusablePhotos, match="This process is stopping"):
         photos[0].read()
+
+
+def test_classes_of_cats_are_refused_for_reviewed_photos() -> None:
+    with (
+        pytest.raises(UnusablePhotos, match="database has people's verdicts and no class Ragdoll"),
+        open_photos("database", Settings(), ["", "Ragdoll"]),
+    ):
+        pass
