@@ -148,7 +148,7 @@ class EmbeddedS3:
                     raise StartupError(f"Another process runs an object store in {self._dir}.") from None
 
     def _run_child_again(self, lock: IO[str]) -> None:
-        """Run the server; after its first run, errors only delay the next start, such as a full disk."""
+        """Run the server; after its first run, an error such as a full disk only delays the next start."""
         try:
             self._run_child(lock)
         except Exception as error:

@@ -1,7 +1,8 @@
 """Queries of My photos: filters, search in captions, and keyset pages in both directions.
 
 A page costs the same wherever it begins and however many photos the owner has: each query reads one index
-from one position. A search reads the captions in an index of their own.
+from one position. A search reads the captions in an index of their own. Photos in review are found among the
+open appeals of all owners.
 """
 
 from __future__ import annotations
