@@ -280,6 +280,26 @@ def test_refused_files_are_listed_in_the_order_chosen(page: Page, photos: Path) 
     assert shown == ["notes.jpg", "coffee.png", "chelsea.jpg"]
 
 
+def test_photos_beyond_the_quota_can_be_sent_again_after_others_were_deleted(
+    page: Page, photos: Path, site: Site
+) -> None:
+    register(page, "vera@example.org")
+    site.limit_photos("vera@example.org", 1)
+    page.set_input_files("#photos", [photos / "chelsea.jpg", photos / "coffee.png"])
+    page.get_by_label("Caption of coffee.png").fill("A cup")
+    page.get_by_role("button", name="Upload 2 photos").click()
+    expect(page.locator(".refused-file")).to_contain_text("You have 1 of 1 photo.")
+    again = page.get_by_role("button", name="Try 1 photo again")
+    expect(again).to_be_focused()
+    again.click()  # without a change
+    expect(page.locator(".refused-file")).to_contain_text("You have 1 of 1 photo.")
+    site.limit_photos("vera@example.org", 2)
+    again.click()
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+    expect(page.locator(".grid .badge")).to_have_count(2)
+    expect(page.get_by_text("A cup", exact=True)).to_be_visible()
+
+
 def test_photos_shared_by_another_app_wait_on_the_upload_page(page: Page) -> None:
     register(page, "ottilie@example.org")
     page.wait_for_function("async () => (await navigator.serviceWorker.getRegistration('/upload/'))?.active")

@@ -93,6 +93,10 @@ class Site:
                 f"UPDATE sessions SET used_at = '2000-01-01 00:00:00.000000' WHERE {own}", (email,)
             )
 
+    def limit_photos(self, email: str, number: int) -> None:
+        with self._accounts() as connection:
+            connection.execute("UPDATE users SET max_photos = ? WHERE email = ?", (number, email))
+
     @contextmanager
     def _accounts(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.database, timeout=60)) as connection, connection:

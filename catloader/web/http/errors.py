@@ -105,15 +105,20 @@ def _say_when_to_retry(response: Response) -> Response:
 
 
 def error_response(
-    status: int, given: str | None = None, *, title: str | None = None, template: str = "error.html"
+    status: int,
+    given: str | None = None,
+    *,
+    title: str | None = None,
+    template: str = "error.html",
+    **facts: str,
 ) -> tuple[str | Response, int]:
-    """Build the page or JSON for ``status``; ``given`` (a sentence) and ``title`` replace the defaults."""
+    """Build the page, or JSON with ``facts``; ``given`` (a sentence) and ``title`` replace the defaults."""
     usual_title, usual = _SENTENCES.get(status) or (HTTPStatus(status).phrase, _DID_NOT_WORK)
     if problems.is_wanted():
         return problems.problem(status, given or problems.SENTENCES.get(status, usual)), status
     title, sentence = title or gettext(usual_title), given or gettext(usual)
     if wants_json():
-        return jsonify(error=sentence, status=status), status
+        return jsonify(error=sentence, status=status, **facts), status
     back = page_of_form() if request.method == "POST" and status < 500 and status != 404 else None
     try:
         page = render_template(template, status=status, title=title, sentence=sentence, back=back)
@@ -154,12 +159,8 @@ def _http(error: HTTPException) -> tuple[str | Response, int] | HTTPException:
     if status < 400:  # a redirect made by the router
         return error
     if status == 413:
-        logger.warning(
-            "refused %s %s: %s bytes announced",
-            request.method,
-            logged_path(request.path),
-            request.content_length,
-        )
+        path, length = logged_path(request.path), request.content_length
+        logger.warning("refused %s %s: %s bytes announced", request.method, path, length)
         return error_response(413, _too_large())
     body, status = error_response(status)
     response = current_app.make_response((body, status))
@@ -213,13 +214,14 @@ def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Resp
     if isinstance(error, LinkExpired):
         title, template = gettext("Link expired"), "link_expired.html"
         return error_response(error.status, translated(error), title=title, template=template)
-    return error_response(error.status, translated(error), title=_title_of_missing(error))
+    title, kind = _title_of_missing(error), type(error).__name__
+    return error_response(error.status, translated(error), title=title, kind=kind)
 
 
 def _title_of_missing(error: CatLoaderError) -> str | None:
-    if isinstance(error, NotFound):
-        return gettext("Photo not found") if error.message == PHOTO_NOT_FOUND else gettext("Not found")
-    return None
+    if not isinstance(error, NotFound):
+        return None
+    return gettext("Photo not found") if error.message == PHOTO_NOT_FOUND else gettext("Not found")
 
 
 def _os_error(error: OSError) -> tuple[str | Response, int]:

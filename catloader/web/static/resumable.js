@@ -151,7 +151,8 @@ export async function send(row, form, token, run) {
       known = false;
       if (reason) run.stop(reason);
     } else {
-      return { sentence: answer.error ?? gettext("That did not work. Please try again."), again: status >= 500 || status === 429 || answer.expired };
+      const again = status >= 500 || status === 429 || answer.expired || answer.kind === "QuotaReached"; // after photos were deleted
+      return { sentence: answer.error ?? gettext("That did not work. Please try again."), again };
     }
   }
 }

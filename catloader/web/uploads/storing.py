@@ -104,7 +104,8 @@ def store_once(
 
 def refused_response(outcome: Refused) -> Response:
     """Answer with the error of a file that was refused, which is logged and counted already."""
-    response = make_response(error_response(outcome.status, translated(outcome.reason or outcome.error)))
+    sentence = translated(outcome.reason or outcome.error)
+    response = make_response(error_response(outcome.status, sentence, kind=outcome.kind))
     if outcome.retry_after_s:
         response.headers["Retry-After"] = str(outcome.retry_after_s)
     return response
