@@ -1,4 +1,4 @@
-"""The mails about accounts: a link for a new password, a link that confirms the address."""
+"""The mails about accounts: links for a new password and to confirm the address, and notices of changes."""
 
 from __future__ import annotations
 
@@ -65,6 +65,23 @@ You get this mail because you chose it. To get no more of them:
 {site}/account#notices
 """
 )
+PASSWORD_CHANGED = gettext_noop("The password of your account was changed")
+EMAIL_CHANGED = gettext_noop("The e-mail address of your account was changed")
+PASSKEY_ADDED = gettext_noop("A passkey was added to your account")
+TOKEN_CREATED = gettext_noop("An API token was created for your account")
+FACTOR_REMOVED = gettext_noop("The second factor of your account was removed")
+"""Subjects of the mails about changes that a stranger would make."""
+_CHANGED = gettext_noop(
+    """\
+{subject}:
+{site}
+
+If it was you, ignore this mail. If it was not you, set a new password:
+{site}/forgotten-password
+
+If that is not possible any more, ask the administrator of the site.
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +126,10 @@ class AccountMails:
 
         self.outbox.put(write)
 
+    def changed(self, email: str, language: str, subject: str) -> None:
+        """Tell an address about a change of its account, such as ``PASSWORD_CHANGED``."""
+        self.outbox.put(lambda: self._mail(email, language, subject, _CHANGED, ""))
+
     def reviewed(self, owner_id: int, photo_id: int) -> None:
         """Notify a photo's owner of a reviewer's decision, if they chose notifications."""
 
@@ -131,7 +152,8 @@ class AccountMails:
         message = EmailMessage()
         account = self.users.by_email(email)
         texts = translations((account.language if account else None) or language)
-        message["From"], message["To"], message["Subject"] = self.sender, recipient, texts.gettext(subject)
+        subject = texts.gettext(subject)
+        message["From"], message["To"], message["Subject"] = self.sender, recipient, subject
         message["Date"], message["Message-ID"] = (
             formatdate(),
             make_msgid(domain=self.sender.partition("@")[2]),
@@ -139,7 +161,8 @@ class AccountMails:
         message["Auto-Submitted"] = "auto-generated"  # suppresses automatic replies
         minutes = round(self.minutes)
         time = texts.ngettext("%(num)d minute", "%(num)d minutes", minutes) % {"num": minutes}
-        message.set_content(texts.gettext(text).format(site=self.site, token=token, time=time))
+        values = {"site": self.site, "token": token, "time": time, "subject": subject}
+        message.set_content(texts.gettext(text).format(**values))
         return Mail(message, recipient.addr_spec)
 
 

@@ -12,11 +12,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from catloader.accounts import accounts
 from catloader.accounts.export import ExportedAccount, zip_of
 from catloader.errors import ExportBusy, InvalidInput, TooManyAttempts, WrongCredentials
+from catloader.mail.account_mails import EMAIL_CHANGED
 from catloader.store.db.engine import utcnow
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.unaltered import get_unaltered
 from catloader.web.accounts.auth import Answer, account_page, confirm_by_mail
 from catloader.web.accounts.mailed_links import mails
+from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user, sign_out
 from catloader.web.http.context import guard, services
 from catloader.web.languages import gettext
@@ -45,6 +47,7 @@ def change_email() -> Answer:
     except (WrongCredentials, InvalidInput, TooManyAttempts) as error:
         return account_page(error, at="email", email=email)
     logger.info("user %d changed the e-mail", user.id)
+    notify_of(EMAIL_CHANGED, user)
     confirm_by_mail(email)
     flash(gettext("E-mail changed. Use the new one when you log in."))
     return redirect(url_for("auth.account"), 303)

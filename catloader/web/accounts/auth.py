@@ -17,10 +17,12 @@ from catloader.errors import (
     TooManyAttempts,
     WrongCredentials,
 )
+from catloader.mail.account_mails import PASSWORD_CHANGED
 from catloader.store.db.accounts.sessions import new_token
 from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts import second_step
+from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.receipts import receipt_page
 from catloader.web.accounts.sessions import (
     browser_here,
@@ -135,6 +137,7 @@ def change_password() -> Answer:
     except (WrongCredentials, InvalidInput, TooManyAttempts) as error:
         return account_page(error, at="password")
     logger.info("user %d changed the password", user.id)
+    notify_of(PASSWORD_CHANGED, user)
     sign_in(user)
     flash(gettext("Password changed. You were logged out on other devices."))
     return redirect(url_for(".account"), 303)

@@ -13,7 +13,9 @@ from werkzeug.wrappers import Response
 
 from catloader.accounts import accounts, passkeys
 from catloader.errors import CatLoaderError, InvalidInput, NotFound, TooManyAttempts, WrongCredentials
+from catloader.mail.account_mails import PASSKEY_ADDED
 from catloader.store.db.engine import utcnow
+from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user, sign_in, without_login
 from catloader.web.http import cookies
 from catloader.web.http.context import MAX_ID, guard, local_path, services
@@ -57,6 +59,7 @@ def register() -> Response:
     except (WrongCredentials, InvalidInput) as error:
         return _refusal(error)
     logger.info("user %d registered a passkey", user.id)
+    notify_of(PASSKEY_ADDED, user)
     flash(gettext("The passkey is registered. You can log in with it."))
     return jsonify(location=url_for(".page"))
 

@@ -8,8 +8,10 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from catloader.accounts.passwords import hash_password
 from catloader.errors import InvalidInput, LinkExpired, TooManyAttempts
+from catloader.mail.account_mails import PASSWORD_CHANGED
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.auth import Answer
+from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import without_login
 from catloader.web.http.context import guard, services
 from catloader.web.http.errors import form_response
@@ -40,6 +42,8 @@ def set_password(token: str) -> Answer:
     if id is None:
         raise _expired()
     logger.info("user %d set a new password by a link", id)
+    if (user := services().users.by_id(id)) is not None:
+        notify_of(PASSWORD_CHANGED, user)
     flash(gettext("Password set. Log in with it."))
     return redirect(url_for("auth.login"), 303)
 

@@ -9,6 +9,8 @@ from werkzeug.wrappers import Response
 
 from catloader.accounts import accounts, second_factor
 from catloader.errors import CatLoaderError, InvalidInput, TooManyAttempts, WrongCredentials
+from catloader.mail.account_mails import FACTOR_REMOVED
+from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import guard, services
 from catloader.web.http.errors import form_response
@@ -52,6 +54,7 @@ def remove() -> Response:
         return _page(error)
     services().second_factors.remove(user.id)
     logger.info("user %d removed the second factor", user.id)
+    notify_of(FACTOR_REMOVED, user)
     flash(gettext("The second factor is removed. Your password is enough to log in."))
     return redirect(url_for("auth.account"), 303)
 

@@ -10,7 +10,9 @@ from werkzeug.wrappers import Response
 from catloader.accounts import accounts, api_tokens
 from catloader.errors import CatLoaderError, InvalidInput, NotFound, TooManyAttempts, WrongCredentials
 from catloader.languages import gettext_noop
+from catloader.mail.account_mails import TOKEN_CREATED
 from catloader.store.db.engine import utcnow
+from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import MAX_ID, guard, services
 from catloader.web.http.errors import form_response
@@ -50,6 +52,7 @@ def create() -> Response:
     except (WrongCredentials, InvalidInput, TooManyAttempts) as error:
         return form_response(_page(error), error, is_logged_in=True)
     logger.info("user %d made an API token", user.id)
+    notify_of(TOKEN_CREATED, user)
     return make_response(_page(token=token), 201)
 
 

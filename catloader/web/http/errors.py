@@ -214,8 +214,8 @@ def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Resp
     if isinstance(error, LinkExpired):
         title, template = gettext("Link expired"), "link_expired.html"
         return error_response(error.status, translated(error), title=title, template=template)
-    title, kind = _title_of_missing(error), type(error).__name__
-    return error_response(error.status, translated(error), title=title, kind=kind)
+    kind = type(error).__name__
+    return error_response(error.status, translated(error), title=_title_of_missing(error), kind=kind)
 
 
 def _title_of_missing(error: CatLoaderError) -> str | None:

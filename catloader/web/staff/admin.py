@@ -10,8 +10,10 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput, NotFound
+from catloader.mail.account_mails import FACTOR_REMOVED
 from catloader.store.db.engine import utcnow
 from catloader.store.db.staff.administration import Account, AnyRole
+from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import MAX_ID, services
 from catloader.web.languages import gettext
@@ -116,6 +118,7 @@ def reset_second_factor(id: int) -> Response:
     """Remove it for a person who has lost phone and recovery codes."""
     account = _other_account(id)
     services().second_factors.reset(id, current_user().id, utcnow())
+    notify_of(FACTOR_REMOVED, account.user)
     return _changed(account, gettext("%(email)s logs in with the password alone.", email=account.user.email))
 
 

@@ -16,6 +16,7 @@ from catloader.demo.client import free_port
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import one_time_links
 from checker.values import Verdict
+from tests.catloader.web.accounts.test_passkeys import Device, register_device
 from tests.support.accounts_site import accounts_site, empty
 from tests.support.mail_server import MailServer, mail_server, settings_of
 from tests.support.programs import Program, token_of
@@ -147,7 +148,9 @@ def test_mails_to_one_address_are_limited_with_or_without_an_account(app: Flask,
 def test_a_new_account_confirms_its_address_in_a_browser_that_is_logged_in(
     app: Flask, server: MailServer, anna: Person
 ) -> None:
-    link = server.link()
+    link, welcome = server.link(), "/upload?welcome=1"
+    asked = f"To confirm your address, open the link in the mail to {anna.email}."
+    assert asked in anna.get(welcome).text
     assert "(not confirmed)" in anna.get("/account").text
     eve = Person.sign_up(app, "eve@example.org")
     assert [eve.get(link).status_code, Person(app).get(link).status_code] == [404, 303]
@@ -156,13 +159,50 @@ def test_a_new_account_confirms_its_address_in_a_browser_that_is_logged_in(
         assert anna.email in anna.get(link).text
     assert anna.post(link).status_code == 303
     assert "(confirmed)" in anna.get("/account").text
+    assert asked not in anna.get(welcome).text
     assert anna.get(link).location == "/account"
     anna.post("/account/email", {"email": "new@example.org", "password": PASSWORD}, page="/account")
     assert "(not confirmed)" in anna.get("/account").text
-    assert [to for to, _ in server.wait_for(3)][-1] == "new@example.org"
+    assert [to for to, _ in server.wait_for(4)][-2:] == [anna.email, "new@example.org"]
     assert anna.post("/account/email/confirm", page="/account").status_code == 303
-    assert [to for to, _ in server.wait_for(4)][-1] == "new@example.org"
+    assert [to for to, _ in server.wait_for(5)][-1] == "new@example.org"
     assert anna.get(server.link(-2)).status_code == 200
+
+
+def test_the_owner_of_an_account_is_told_of_changes_that_a_stranger_would_make(
+    app: Flask, server: MailServer, anna: Person
+) -> None:
+    def told(number: int) -> list[tuple[str, str]]:
+        server.wait_for(number)
+        return [(to, str(message["Subject"])) for to, message in server.mails][-1:]
+
+    device = Device()
+    device.origin, device.host = "https://cats.example.org", "cats.example.org"
+    assert register_device(anna, device).status_code == 200  # not confirmed: no mail
+    anna.post(server.link())
+    token = {"name": "Phone", "scope": "photos:read", "days": "", "password": PASSWORD}
+    anna.post("/account/tokens", token)
+    assert told(2) == [(anna.email, "An API token was created for your account")]
+    device = Device()
+    device.origin, device.host = "https://cats.example.org", "cats.example.org"
+    assert register_device(anna, device).status_code == 200
+    assert told(3) == [(anna.email, "A passkey was added to your account")]
+    anna.post("/account/second-factor/remove", {"password": PASSWORD}, page="/account/second-factor")
+    assert told(4) == [(anna.email, "The second factor of your account was removed")]
+    anna.post("/account/password", {"old_password": PASSWORD, "new_password": _NEW}, page="/account")
+    assert told(5) == [(anna.email, "The password of your account was changed")]
+    assert "https://cats.example.org/forgotten-password" in server.wait_for(5)[-1][1]
+    anna.post(_ASK, {"email": anna.email})
+    server.wait_for(6)
+    Person(app).post(server.link(), {"password": PASSWORD})
+    assert told(7) == [(anna.email, "The password of your account was changed")]
+    services_of(app).users.set_language(anna.id, "de")
+    anna.log_in()
+    anna.post("/account/email", {"email": "new@example.org", "password": PASSWORD}, page="/account")
+    server.wait_for(9)
+    subjects = {to: str(message["Subject"]) for to, message in server.mails[-2:]}
+    assert set(subjects) == {anna.email, "new@example.org"}
+    assert subjects[anna.email] == "Die E-Mail-Adresse deines Kontos wurde geändert"
 
 
 def test_mails_that_confirm_an_address_are_limited(app: Flask, server: MailServer, anna: Person) -> None:

@@ -77,7 +77,7 @@ def _options(person: Person, path: str, page: str, **fields: str) -> dict[str, A
     return begun
 
 
-def _register(person: Person, device: Device) -> TestResponse:
+def register_device(person: Person, device: Device) -> TestResponse:
     begun = _options(person, _PAGE, _PAGE, password=PASSWORD)
     fields = {"challenge": begun["challenge"], "name": "Phone"}
     fields["credential"] = device.made(begun["options"]["challenge"])
@@ -100,8 +100,8 @@ def _log_in(app: Flask, device: Device) -> tuple[int, bool]:
 def test_a_passkey_logs_in_without_a_second_step(app: Flask, anna: Person) -> None:
     device = Device()
     assert anna.post(f"{_PAGE}/options", {"password": "wrong"}, page=_PAGE).status_code == 403
-    assert _register(anna, device).json == {"location": _PAGE}
-    assert _register(anna, device).status_code == 400, "registered already"
+    assert register_device(anna, device).json == {"location": _PAGE}
+    assert register_device(anna, device).status_code == 400, "registered already"
     services_of(app).second_factors.set_up(anna.id, "A" * 32, 0, ["0" * 64], utcnow())
     assert _log_in(app, device) == (200, True)
     assert "Last used" in anna.get(_PAGE).text
@@ -122,19 +122,19 @@ def test_a_passkey_logs_in_without_a_second_step(app: Flask, anna: Person) -> No
 def test_an_invalid_answer_logs_nobody_in(app: Flask, anna: Person, lie: dict[str, Any]) -> None:
     device = Device()
     device.count = 5
-    assert _register(anna, device).status_code == 200
+    assert register_device(anna, device).status_code == 200
     for name, value in lie.items():
         setattr(device, name, value)
     assert _log_in(app, device) == (403, False)
     other = Device()
     for name, value in lie.items():
         setattr(other, name, value)
-    assert _register(anna, other).status_code == (200 if "count" in lie else 400)
+    assert register_device(anna, other).status_code == (200 if "count" in lie else 400)
 
 
 def test_a_passkey_of_another_key_is_refused(app: Flask, anna: Person) -> None:
     device, thief = Device(), Device()
-    _register(anna, device)
+    register_device(anna, device)
     assert _log_in(app, thief) == (403, False)
     thief._id = device._id
     assert _log_in(app, thief) == (403, False)
@@ -143,7 +143,7 @@ def test_a_passkey_of_another_key_is_refused(app: Flask, anna: Person) -> None:
 def test_a_challenge_is_valid_once_and_for_its_purpose(app: Flask, anna: Person) -> None:
     device = Device()
     device.counts = False  # like passkeys that several devices share; a counter would refuse the second use
-    _register(anna, device)
+    register_device(anna, device)
     visitor, begun = _begin(app)
     fields = {"challenge": begun["challenge"], "credential": device.used(begun["options"]["challenge"])}
     assert visitor.post(_LOG_IN, fields, page="/login").status_code == 200
@@ -161,7 +161,7 @@ def test_a_challenge_is_valid_once_and_for_its_purpose(app: Flask, anna: Person)
 
 def test_a_removed_passkey_does_not_log_in_and_others_cannot_remove_it(app: Flask, anna: Person) -> None:
     device, eve = Device(), Person(app, "eve@example.org")
-    _register(anna, device)
+    register_device(anna, device)
     (passkey,) = services_of(app).passkeys.of_user(anna.id)
     path = f"{_PAGE}/{passkey.id}/remove"
     assert eve.post(path, page=_PAGE).status_code == 404
@@ -172,7 +172,7 @@ def test_a_removed_passkey_does_not_log_in_and_others_cannot_remove_it(app: Flas
 
 def test_a_passkey_is_renamed_by_its_owner_only(app: Flask, anna: Person) -> None:
     device, eve = Device(), Person(app, "eve@example.org")
-    _register(anna, device)
+    register_device(anna, device)
     (passkey,) = services_of(app).passkeys.of_user(anna.id)
     path = f"{_PAGE}/{passkey.id}/name"
     assert eve.post(path, {"name": "Mine"}, page=_PAGE).status_code == 404
@@ -222,7 +222,7 @@ def test_credentials_whose_parts_are_broken_are_refused(app: Flask, anna: Person
     nested = device._answer(attestationObject=b"\x81" * 20_000, clientDataJSON=data)
     fields = {"challenge": registration["challenge"], "credential": nested}
     assert anna.post(_PAGE, fields).status_code == 400
-    assert _register(anna, device).status_code == 200
+    assert register_device(anna, device).status_code == 200
     broken: list[Any] = [
         [],
         "x",
@@ -238,7 +238,7 @@ def test_credentials_whose_parts_are_broken_are_refused(app: Flask, anna: Person
 
 def test_a_challenge_is_good_for_five_minutes(app: Flask, anna: Person) -> None:
     device = Device()
-    assert _register(anna, device).status_code == 200
+    assert register_device(anna, device).status_code == 200
     for age_s, status in ((310, 403), (290, 200)):
         visitor, begun = _begin(app)
         fields = {"challenge": aged(app, "log-in with a passkey", begun["challenge"], age_s)}

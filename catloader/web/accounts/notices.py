@@ -1,0 +1,18 @@
+"""Notices by mail of changes to an account, so that its owner learns of those that a stranger makes."""
+
+from __future__ import annotations
+
+from catloader.store.db.accounts.users import User
+from catloader.web.http.context import services
+from catloader.web.languages import language
+
+
+def notify_of(change: str, user: User) -> None:
+    """Mail a change to the address that the account had before, if that was confirmed.
+
+    Args:
+        change: a subject of ``account_mails``, such as ``PASSWORD_CHANGED``.
+    """
+    mails = services().mails
+    if mails is not None and user.email_confirmed_at is not None:
+        mails.changed(user.email, user.language or language(), change)
