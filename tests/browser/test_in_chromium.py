@@ -54,6 +54,9 @@ def test_register_upload_watch_delete(page: Page, site: Site, photos: Path) -> N
     form.get_by_label("Password").fill(PASSWORD)
     form.get_by_role("button", name="Delete my account").click()
     expect(page.get_by_text("Your account and photos were deleted.")).to_be_visible()
+    page.wait_for_load_state()
+    page.reload()
+    expect(page.get_by_role("heading", name="An account was deleted")).to_be_visible()
     page.goto("/photos")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 

@@ -68,6 +68,24 @@ def test_select_search_walk_and_delete(page: Page, site: Site, photos: Path) -> 
     expect(page.locator(".grid img")).to_have_js_property("currentSrc", f"{site.url}/static/asleep.svg")
 
 
+def test_a_photo_whose_file_is_missing_is_not_shown_as_a_broken_image(
+    page: Page, site: Site, photos: Path
+) -> None:
+    register(page, "max@example.org")
+    page.set_input_files("#photos", photos / "coffee.png")
+    page.get_by_role("button", name="Upload 1 photo").click()
+    page.route("**/photo.jpg", lambda route: route.fulfill(status=404))
+    page.locator(".grid a").click()
+    sentence = "The photo can't be loaded. Reload the page to try again."
+    expect(page.get_by_role("alert")).to_have_text(sentence)
+    expect(page.locator("#shown-photo")).to_have_js_property("src", f"{site.url}/static/asleep.svg")
+    expect(page.get_by_text("Full size")).to_be_hidden()
+    page.unroute("**/photo.jpg")
+    page.reload()
+    expect(page.locator("#shown-photo")).to_have_js_property("naturalWidth", 600)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_verdict_that_arrives_leaves_alone_what_its_owner_types(
     page: Page, site: Site, photos: Path
 ) -> None:

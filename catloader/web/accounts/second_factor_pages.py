@@ -71,6 +71,7 @@ def _page(error: CatLoaderError | None = None, secret: str | None = None) -> Res
     page = render_template(
         "second_factor.html",
         error=error,
+        asks_password=isinstance(error, WrongCredentials),
         factor=factor,
         secret=secret,
         qr_code=None if factor else second_factor.qr_code(second_factor.address(secret, user.email)),

@@ -71,9 +71,16 @@ function replace(img) {
   img.classList.add("missing");
   img.removeAttribute("srcset"); // browsers choose from it, whatever `src` is
   img.src = new URL("asleep.svg", import.meta.url);
+  if (!img.matches(LARGE)) return;
+  const note = document.createElement("p");
+  note.className = "problem";
+  note.role = "alert";
+  note.textContent = gettext("The photo can't be loaded. Reload the page to try again.");
+  (img.closest("figure") ?? img).after(note);
 }
-const THUMBNAILS = ".grid img, .thumbnails img";
-document.addEventListener("error", (event) => event.target.matches?.(THUMBNAILS) && replace(event.target), true);
-for (const img of document.querySelectorAll(THUMBNAILS)) {
+const LARGE = ".shown > img, #shown-photo";
+const PHOTOS = `.grid img, .thumbnails img, ${LARGE}`;
+document.addEventListener("error", (event) => event.target.matches?.(PHOTOS) && replace(event.target), true);
+for (const img of document.querySelectorAll(PHOTOS)) {
   if (img.complete && !img.naturalWidth) replace(img);
 }

@@ -116,6 +116,7 @@ def test_an_account_is_linked_only_if_both_sides_have_confirmed_the_e_mail(
     visitor = Person(app)
     refused = _through(visitor)
     assert (refused.status_code, "which is not confirmed" in refused.text) == (403, True)
+    assert '<a class="button" href="/login">Log in</a>' in refused.text
     assert not _is_logged_in(visitor)
     _confirm(app, owner)
     assert _through(visitor).status_code == 303

@@ -54,6 +54,22 @@ class Phone:
         return self._totp.at(int(time.time()) + 30 * steps)
 
 
+def _focused(page: str) -> str:
+    """Return the name of the field that has the focus when the page is shown."""
+    (field,) = re.findall(r"<input[^>]* autofocus[^>]*>", page)
+    name = re.search(r' name="(\w+)"', field)
+    assert name
+    return name[1]
+
+
+def test_the_field_with_the_wrong_value_has_the_focus(anna: Person) -> None:
+    setup = re.search(r'name="setup" value="([^"]+)"', anna.get(_PAGE).text)
+    assert setup
+    fields = {"setup": setup[1], "code": "000000"}
+    assert _focused(anna.post(_PAGE, {**fields, "password": PASSWORD}).text) == "code"
+    assert _focused(anna.post(_PAGE, {**fields, "password": "wrong"}).text) == "password"
+
+
 def _log_in(person: Person, code: str) -> tuple[int, bool]:
     """Return the status of the second step, and whether there is a session afterwards."""
     other = Person(person.app)
