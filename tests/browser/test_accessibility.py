@@ -22,7 +22,7 @@ from catloader.store.db.schema import Status
 from catloader.store.db.staff.random_audits import RandomAudits
 from catloader.store.db.staff.takedowns import Takedowns
 from tests.catloader.web.route_rows import ROWS
-from tests.support.accessibility import problems, too_wide, unfold, violations, window
+from tests.support.accessibility import DESK, PHONE, problems, too_wide, unfold, violations, window
 from tests.support.browser import Site, register
 from tests.support.page_sequences import pages_of_administrator, pages_of_user
 from tests.support.rows import add_appeals, add_photos
@@ -304,6 +304,24 @@ def test_the_measured_rates_fit_beside_a_photo(
         assert inner == outer, (width, inner, outer)
     assert page.locator("ol.history").get_attribute("reversed") is not None  # the oldest event is the first
     context.close()
+
+
+def test_on_a_phone_wide_tables_of_staff_are_rows_of_names_and_values(
+    browser: Browser, site: Site, session: StorageState
+) -> None:
+    with window(browser, site.url, session) as page:
+        for path in ("/admin/users", "/admin/audit", "/admin/failed", "/review/taken-down"):
+            page.goto(path)
+            table = page.locator(".table")
+            inner, outer = table.evaluate("one => [one.scrollWidth, one.clientWidth]")
+            assert inner == outer, (path, inner, outer)
+            label = table.locator("tbody [data-label]").first
+            name = label.evaluate("one => getComputedStyle(one, '::before').content.slice(1, -1)")
+            assert name == label.get_attribute("data-label")
+            assert name in table.locator("thead").inner_text()
+            page.set_viewport_size(DESK)  # type: ignore[arg-type]
+            assert label.evaluate("one => getComputedStyle(one, '::before').content") == "none"
+            page.set_viewport_size(PHONE)  # type: ignore[arg-type]
 
 
 def test_a_planted_violation_is_found(browser: Browser, site: Site, session: StorageState) -> None:
