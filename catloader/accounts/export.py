@@ -100,6 +100,9 @@ def _row(photo: Photo, records: Sequence[CheckRecord], *, is_missing: bool) -> d
                 "finished_at": record.finished_at.isoformat(),
                 "verdict": record.verdict,
                 "score": record.score,
+                "cat_at": record.cat_at,
+                "not_cat_below": record.not_cat_below,
+                "reason": record.reason,
                 "model": record.model,
                 "error": record.error and check_error_for_owners(record.error),
             }

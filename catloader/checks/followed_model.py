@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,10 @@ class FollowedModel:
         self._poll_s = poll_s
         self._name, self._refused_id = AUTO, 0
         self._is_searched = False
-        """True once the loader has no better variant of the model that it loaded."""
+        """True once the loader has no better variant of the model that it loaded, or looks for one."""
+        self._search: Future[LoadedModel | None] | None = None
         self._loader = self._loader_of(AUTO)
-        self._closing = threading.Event()
+        self._closing, self._woken = threading.Event(), threading.Event()
         self._log_limits = LogLimits()
 
     @property
@@ -80,7 +82,7 @@ class FollowedModel:
                 _log_refusal(choice, error)
 
     def next(self) -> LoadedModel | None:
-        """Wait for a better variant, then for other choices; None once it is closed."""
+        """Wait for a better variant or another choice; None once it is closed."""
         while not self._closing.is_set():
             try:
                 if (model := self._better_variant() or self._newly_chosen()) is not None:
@@ -90,19 +92,34 @@ class FollowedModel:
             except Exception:  # whatever fails in one round, later choices must be followed
                 if (suffix := self._log_limits.suffix("round")) is not None:
                     logger.exception("the chosen model could not be looked for%s", suffix)
-            self._closing.wait(self._poll_s)
+            self._woken.wait(self._poll_s)
+            self._woken.clear()
+        self._end_search()
         return None
 
     def _better_variant(self) -> LoadedModel | None:
-        if self._is_searched:
+        """Return the variant that the search has found; starts the search, which may take minutes."""
+        if not self._is_searched:
+            self._is_searched = True  # also where the search raises
+            self._search = _in_thread(self._loader.next)
+            self._search.add_done_callback(lambda _: self._woken.set())
+        if self._search is None or not self._search.done():
             return None
-        self._is_searched = True  # also where this raises
-        model = self._loader.next()
+        search, self._search = self._search, None
+        model = search.result()
         self._is_searched = model is None
         return model
 
+    def _end_search(self) -> None:
+        """End the search if there is one; what it still finds is closed."""
+        self._loader.close()
+        if self._search is not None:
+            self._search.add_done_callback(_close_found)
+            self._search = None
+
     def close(self) -> None:
         self._closing.set()
+        self._woken.set()
         self._loader.close()
 
     def _newly_chosen(self) -> LoadedModel | None:
@@ -143,6 +160,7 @@ class FollowedModel:
     def _follow(self, choice: ModelChoice | None, name: str) -> LoadedModel:
         loader = self._loader_of(name)
         model = loader.load()
+        self._end_search()
         self._loader, self._name, self._is_searched = loader, name, False
         if choice is not None:
             self._mark_loaded(choice)
@@ -174,6 +192,26 @@ def write_measured_profile(folder: Path, profile: Mapping[str, Any] | None) -> N
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / _GOLDEN.name, _GOLDEN.read_bytes())
     profile_from_json(profile).save(path)
+
+
+def _in_thread(find: Callable[[], LoadedModel | None]) -> Future[LoadedModel | None]:
+    future: Future[LoadedModel | None] = Future()
+
+    def run() -> None:
+        try:
+            model = find()
+        except Exception as error:  # the top of this thread; ``result`` raises it
+            future.set_exception(error)
+        else:
+            future.set_result(model)
+
+    threading.Thread(target=run, name="better-variant", daemon=True).start()
+    return future
+
+
+def _close_found(search: Future[LoadedModel | None]) -> None:
+    if search.exception() is None and (model := search.result()) is not None:
+        model.classifier.close()
 
 
 def _log_refusal(choice: ModelChoice, error: Exception) -> None:

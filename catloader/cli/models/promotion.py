@@ -22,9 +22,10 @@ from models.catalogue import entry_named
 def promote(settings: Settings, name: str) -> None:
     """Make `auto` use this model.
 
-    It must load and pass its self-test.
+    It must load and pass its self-test. NAME `auto` returns to the best model on disk.
     """
-    entry_named(name, settings.weights_dir)
+    if name != AUTO:
+        entry_named(name, settings.weights_dir)
     with _choices(settings) as choices:
         variant = _load_once(settings, name)
         choice = promotion.promote(settings, choices, name, None, utcnow(), is_loaded=True)
@@ -42,7 +43,7 @@ def rollback(settings: Settings) -> None:
     """
     with _choices(settings) as choices:
         name = promotion.rollback_target(settings, choices)
-        variant = _load_once(settings, promotion.models_named(settings, name)[0][0].name)
+        variant = _load_once(settings, name)
         choice = promotion.roll_back(settings, choices, None, utcnow(), is_loaded=True)
     promotion.keep(settings, choice)
     click.echo(f"{name} is back ({variant}); previous: {choice.previous}.")
@@ -61,6 +62,8 @@ def _load_once(settings: Settings, name: str) -> str:
     """Load the model as a site would, and describe it. Raises ModelRefused, WeightsMissing."""
     from catloader.wiring import load_classifier_and_rule
 
+    if name == AUTO:  # in the settings it stands for the promoted model
+        name = promotion.models_named(settings, AUTO)[0][0].name
     classifier, rule = load_classifier_and_rule(settings.with_changes(model=name))
     model_info = classifier.model_info
     classifier.close()

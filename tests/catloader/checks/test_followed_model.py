@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -272,6 +273,50 @@ def _with_stubs(engine: Engine, settings: Settings, errors: list[Exception]) -> 
     loader = cast("ModelLoader", Loader())
     profiles = MeasuredProfiles(engine)
     return FollowedModel(settings, ModelChoices(engine), profiles, lambda _: loader, poll_s=0.01)
+
+
+@_ON_SQLITE
+def test_a_choice_does_not_wait_for_a_variant_that_is_being_made(engine: Engine, settings: Settings) -> None:
+    made, late, loaders = threading.Event(), StubClassifier(), list[Any]()
+
+    class MakingLoader:
+        why_not_faster = ""
+
+        def __init__(self) -> None:
+            self.closed = False
+            loaders.append(self)
+
+        def load(self) -> LoadedModel:
+            return LoadedModel(StubClassifier(), StubRule())
+
+        def next(self) -> LoadedModel | None:
+            return LoadedModel(late, StubRule()) if made.wait(60) else None
+
+        def close(self) -> None:
+            self.closed = True
+
+    choices = ModelChoices(engine)
+    followed = FollowedModel(
+        settings,
+        choices,
+        MeasuredProfiles(engine),
+        lambda _: cast("ModelLoader", MakingLoader()),
+        poll_s=0.01,
+    )
+    first = followed.load()
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(followed.next)
+        promotion.promote(settings, choices, "efficientnet_lite2", None, utcnow())
+        try:
+            second = following.result(10)
+        finally:
+            made.set()
+    assert second is not None and second.classifier not in (first.classifier, late)
+    assert [loader.closed for loader in loaders] == [True, True, False]
+    for _ in until(10, "The variant of the former model stays in memory"):
+        if late.closed:
+            break
+    followed.close()
 
 
 @_ON_SQLITE

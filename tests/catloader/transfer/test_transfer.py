@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, insert, select, update
 
 from catloader.settings import Settings
 from catloader.store.db.accounts.users import User, Users
@@ -20,7 +20,7 @@ from catloader.store.db.engine import database_name, reading, utcnow, writing
 from catloader.store.db.photos.bin import Bin
 from catloader.store.db.photos.exports import Exports
 from catloader.store.db.photos.photos import Photos
-from catloader.store.db.schema import photos
+from catloader.store.db.schema import check_log, photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
@@ -229,6 +229,12 @@ def test_export_writes_photos_and_verdicts_to_both_tables(
     with writing(engine) as connection:
         values = {"status": "cat", "score": 0.75, "human_verdict": "cat", "caption": "=1+1, Zoë"}
         connection.execute(update(photos).where(photos.c.owner_id == anna.id).values(values))
+        of_anna = select(photos.c.id).where(photos.c.owner_id == anna.id)
+        decision = {"verdict": "unsure", "reason": "low_detail", "cat_at": 0.9, "not_cat_below": 0.02}
+        variant = {"model": "resnet50_v1", "runtime": "openvino", "precision": "int8"}
+        row = {"attempt": 1, "finished_at": utcnow(), **decision, **variant}
+        for photo_id in connection.execute(of_anna).scalars().all():
+            connection.execute(insert(check_log).values(photo_id=photo_id, **row))
     target = tmp_path / "export"
     output = run("export", target, "--owner", _EMAIL).output
     assert output == f"2 photos in {target}, 0 of them there before.\n"
@@ -239,6 +245,12 @@ def test_export_writes_photos_and_verdicts_to_both_tables(
     with (target / "photos.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["caption"] for row in rows] == ["'=1+1, Zoë"] * 2
+    assert {name: lines[0][name] for name in ("reason", "cat_at", "not_cat_below", *variant)} == {
+        "reason": "low_detail",
+        "cat_at": 0.9,
+        "not_cat_below": 0.02,
+        **variant,
+    }
     assert rows[0].keys() == lines[0].keys()
     for line in lines:
         with Image.open(target / line["file"]) as photo:

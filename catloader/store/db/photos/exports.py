@@ -30,9 +30,14 @@ class ExportedPhoto:
     human_verdict_at: datetime | None
     wild_feline: bool
     calibrated: bool
+    reason: str | None
+    """Of the latest verdict, like the fields up to ``profile_id``: why it is unsure despite a high score."""
+    cat_at: float | None
+    not_cat_below: float | None
     model: str | None
-    """Model of the latest verdict, like the two fields below."""
     weights_sha256: str | None
+    runtime: str | None
+    precision: str | None
     profile_id: str | None
     width_px: int
     height_px: int
@@ -59,7 +64,16 @@ _PHOTO_COLUMNS = (
     photos.c.sha256,
     photos.c.photo_key,
 )
-_LOG_COLUMNS = (check_log.c.model, check_log.c.weights_sha256, check_log.c.profile_id)
+_LOG_COLUMNS = (
+    check_log.c.reason,
+    check_log.c.cat_at,
+    check_log.c.not_cat_below,
+    check_log.c.model,
+    check_log.c.weights_sha256,
+    check_log.c.runtime,
+    check_log.c.precision,
+    check_log.c.profile_id,
+)
 
 
 class Exports:

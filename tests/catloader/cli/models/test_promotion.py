@@ -40,6 +40,15 @@ def test_promote_and_rollback(typed: Run, tmp_path: Path) -> None:
     assert model_in_force(settings) == "efficientnet_lite2"
 
 
+def test_promoting_auto_returns_to_the_best_model_on_disk(typed: Run, tmp_path: Path) -> None:
+    for name in ("efficientnet_lite2", "efficientnet_lite0"):  # after two, no rollback leads back to it
+        typed("models", "promote", name)
+    output = typed("models", "promote", "auto").output
+    assert output.startswith("auto is promoted (efficientnet_lite0, torch fp32, ")
+    kept = json.loads((tmp_path / "model.json").read_text())
+    assert kept == {"current": "auto", "previous": "efficientnet_lite0"}
+
+
 def test_explicit_model_wins_over_a_promotion(typed: Run, tmp_path: Path) -> None:
     output = typed("models", "promote", "efficientnet_lite2", CATCHECK_MODEL="efficientnet_lite0").output
     assert "CATCHECK_MODEL=efficientnet_lite0 is set and wins" in output
@@ -49,7 +58,7 @@ def test_explicit_model_wins_over_a_promotion(typed: Run, tmp_path: Path) -> Non
 
 def test_model_that_cannot_serve_is_not_promoted(typed: Run, tmp_path: Path) -> None:
     assert "not on disk" in one_line(typed("models", "promote", "resnet50"))
-    assert "no model called" in one_line(typed("models", "promote", "auto"))
+    assert "no model called" in one_line(typed("models", "promote", "nosuch"))
     broken_profile(tmp_path / "profiles")
     assert "self-test" in one_line(typed("models", "promote", "efficientnet_lite0"))
     assert not (tmp_path / "model.json").exists()
