@@ -181,6 +181,7 @@ def test_every_import_of_the_packages_is_named() -> None:
     assert {name: path for name, path in imported.items() if name not in NAMED_FOR_USERS} == {}
 
 
+@pytest.mark.slow
 def test_every_import_of_scripts_and_tests_is_named() -> None:
     imported = _imported("scripts", "tests")
     assert {name: path for name, path in imported.items() if name not in NAMED} == {}

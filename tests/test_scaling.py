@@ -92,6 +92,7 @@ _LARGE = "160 uploads at once, 32 database cores, 240 checking threads"
 _MANY = ("--uploads-at-once", "160", "--database-cores", "32", "--workers", "240", "--seconds", "60")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("power", "fleet", "options"),
     [

@@ -463,6 +463,7 @@ def test_threads_that_start_together_agree_on_one_secret(tmp_path: Path) -> None
     assert len(set(secrets)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not refusing.SUPPORTED, reason="numbers of the system calls are not known here")
 def test_processes_agree_on_one_secret_on_file_systems_without_hard_links(tmp_path: Path) -> None:
     key = str(tmp_path / "k")

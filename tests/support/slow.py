@@ -1,7 +1,7 @@
 """Mark tests as ``slow`` for `make test-fast`, and put the longest ones first.
 
 Slow are those that start servers, browsers or sites, make models, or measure: those found here, and those
-that carry the marker, in files whose other tests start nothing. Others carry it because they take two seconds
+that carry the marker, in files whose other tests start nothing. Others carry it because they take a second
 of a processor or more.
 
 Each of the processes that share the tests begins with some of the longest ones: then all of them end with
@@ -29,6 +29,7 @@ FILES = frozenset(
         "test_gunicorn.py",
         "test_loader.py",
         "test_objects.py",
+        "test_onnx.py",
         "test_openvino_runtime.py",
         "test_optimise.py",
         "test_probes.py",

@@ -55,6 +55,7 @@ def _followed(engine: Engine, settings: Settings, choices: ModelChoices) -> Foll
     )
 
 
+@pytest.mark.slow
 def test_a_running_checker_loads_the_chosen_model_and_refuses_one_that_cannot_be_loaded(
     engine: Engine, settings: Settings, tmp_path: Path
 ) -> None:
@@ -222,6 +223,7 @@ def test_a_model_named_in_the_settings_wins_over_every_choice(engine: Engine, se
     followed.close()
 
 
+@pytest.mark.slow
 def test_a_running_checker_adopts_measured_thresholds_and_returns_to_the_shipped_ones(
     engine: Engine, settings: Settings, tmp_path: Path
 ) -> None:

@@ -115,6 +115,7 @@ def test_links_of_the_command_line_are_complete_if_the_address_of_the_site_is_se
     assert lines[1].startswith(f"{site}/register?invitation=")
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_imported_or_fetched_from_a_mirror_get_one_sentence(
     typed: Run, tmp_path: Path
 ) -> None:

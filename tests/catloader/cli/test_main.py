@@ -45,6 +45,7 @@ def test_ctrl_c_in_a_long_command_is_one_sentence(tmp_path: Path) -> None:
     assert (process.returncode, output) == (128 + signal.SIGINT, ("", "Stopped by Ctrl-C.\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["serve"], ["worker"], ["checker", "serve"]], ids=" ".join)
 def test_the_first_line_of_a_command_that_runs_on_is_in_the_format_of_the_log(
     words: list[str], tmp_path: Path

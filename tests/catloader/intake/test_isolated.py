@@ -50,6 +50,7 @@ def test_result_equals_that_of_this_process(server: ForkServer) -> None:
         assert isolated(data, 1) == prepare(data, limits=LIMITS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("origin", origins())
 def test_hostile_files_get_the_same_answers(server: ForkServer, origin: str) -> None:
     with preparer(server) as isolated:
@@ -76,6 +77,7 @@ def test_photo_that_takes_too_long_is_refused(server: ForkServer) -> None:
         isolated(png(3000), 1)
 
 
+@pytest.mark.slow
 def test_photo_that_takes_too_much_memory_is_refused() -> None:
     small = ForkServer([WORK], 2**25)
     try:
@@ -88,6 +90,7 @@ def test_photo_that_takes_too_much_memory_is_refused() -> None:
         small.close()
 
 
+@pytest.mark.slow
 def test_without_decoders_nothing_can_be_uploaded() -> None:
     server = ForkServer([WORK], 2**30)
     server.close()

@@ -181,6 +181,7 @@ def test_a_large_photo_gets_nearly_the_sites_score(
     assert abs(log_odds[0] - log_odds[1]) < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Pillow warns about odd metadata
 def test_hostile_files_are_unreadable_and_never_crash_the_checker(
     tmp_path: Path, hostile_corpus: HostileCorpus, loaded: LoadedModel
@@ -198,6 +199,7 @@ def test_hostile_files_are_unreadable_and_never_crash_the_checker(
     assert not [item for item in checked if _error(item) and not (item.outcome and item.outcome.unreadable)]
 
 
+@pytest.mark.slow
 def test_a_large_transparent_photo_is_composed_on_white() -> None:
     """It is reduced first, and must look as if it had been reduced last."""
     alpha = Image.linear_gradient("L").resize((2000, 2000))

@@ -281,6 +281,7 @@ def children() -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_server_is_restarted(pool: ChildPool, server: ForkServer) -> None:
     child = psutil.Process(pid_of(pool))
     child.parent().kill()  # type: ignore[union-attr]

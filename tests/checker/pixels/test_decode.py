@@ -304,6 +304,7 @@ def test_broken_exif_is_ignored() -> None:
         assert decode(data, LITE0).shape == (224, 224, 3)
 
 
+@pytest.mark.slow
 def test_hostile_files_raise_only_unreadable_image(hostile_corpus: HostileCorpus) -> None:
     for file in hostile_corpus.files:
         with warnings.catch_warnings():

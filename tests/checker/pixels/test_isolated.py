@@ -69,6 +69,7 @@ def test_renditions_of_a_file_equal_those_of_this_process(decode: IsolatedDecode
     )
 
 
+@pytest.mark.slow
 def test_facts_equal_those_of_this_process(decode: IsolatedDecoder) -> None:
     assert decode.facts(photo()) == facts_of(photo())
     with pytest.raises(DecodingTooSlow):

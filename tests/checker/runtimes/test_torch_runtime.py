@@ -66,6 +66,7 @@ def test_every_batch_size_gives_the_same_bits(
         assert np.array_equal(part.features, whole.features[start:stop])
 
 
+@pytest.mark.slow
 def test_every_thread_gives_the_same_bits(inputs: Pixels) -> None:
     classifier = TorchClassifier(LITE0, LITE0_PATH, device="cpu")
     expected = classifier.run(inputs).logits
@@ -93,6 +94,7 @@ def test_the_pixels_are_normalised_as_in_the_catalogue(inputs: Pixels) -> None:
     np.testing.assert_allclose(activations.features, features.numpy(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_bf16_is_close_to_fp32(inputs: Pixels) -> None:
     fp32 = TorchClassifier(LITE0, LITE0_PATH, device="cpu").run(inputs).logits
     bf16 = TorchClassifier(LITE0, LITE0_PATH, device="cpu", precision="bf16").run(inputs).logits
@@ -101,6 +103,7 @@ def test_bf16_is_close_to_fp32(inputs: Pixels) -> None:
     assert (fp32.argmax(axis=2) == bf16.argmax(axis=2)).mean() > 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["auto", "fp32", "bf16"])
 def test_model_info_names_what_really_ran(precision: str) -> None:
     model_info = load_classifier(

@@ -205,6 +205,7 @@ def test_a_file_from_a_package_is_refused_with_the_packages_name(tmp_path: Path)
         import_weights(path, tmp_path)
 
 
+@pytest.mark.slow
 def test_tensors_of_no_model_in_the_catalogue_are_refused(tmp_path: Path) -> None:
     source = tmp_path / "other.pth"
     torch.save({"fc.weight": torch.zeros(3)}, source)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 from models import openvino_ir
@@ -17,6 +18,7 @@ from tests.support.bombs import slow_tiff
 Run = Callable[..., Result]
 
 
+@pytest.mark.slow
 def test_list_names_the_measured_variants(typed: Run, tmp_path: Path) -> None:
     shown = typed("models", "ls", CATCHECK_RUNTIME="", CATCHECK_PRECISION="").output
     lite0 = next(line for line in shown.splitlines() if line.startswith("* efficientnet_lite0"))
@@ -77,6 +79,7 @@ def test_verify_shows_and_checks_every_digest(typed: Run, tmp_path: Path) -> Non
     assert "2 files do not match the catalogue" in typed("models", "verify").output
 
 
+@pytest.mark.slow
 def test_all_commands_name_the_model_that_checks_if_a_better_one_is_damaged(
     typed: Run, tmp_path: Path
 ) -> None:

@@ -284,6 +284,7 @@ def test_concurrent_migrations_from_any_folder_succeed_silently(empty_url: str, 
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_tables_are_made_and_recognised_without_alembic(engine: Engine, empty_url: str) -> None:
     """Its import takes a fifth of a second of every start and of every command that uses the database."""
     code = _MIGRATE + "print('alembic' in sys.modules)\n"
@@ -372,6 +373,7 @@ def test_id_of_a_deleted_account_is_never_reused(engine: Engine) -> None:
         assert connection.execute(insert, {"e": "b"}).scalar_one() > first
 
 
+@pytest.mark.slow
 def test_failed_migration_leaves_the_older_version_startable(empty_url: str, tmp_path: Path) -> None:
     """The update is this checkout with one more migration, which fails in its last step."""
     engine = make_engine(empty_url)

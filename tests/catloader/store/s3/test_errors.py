@@ -220,6 +220,7 @@ def _always(answer: bytes) -> Iterator[ObjectStore]:
         close_left_open()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -247,6 +248,7 @@ def test_memory_for_an_object_is_not_taken_before_its_bytes_come() -> None:
         store.get(ObjectKind.PHOTO, "a.jpg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "entry",
     [

@@ -147,6 +147,7 @@ def test_body_that_could_not_be_buffered_is_reported_by_its_status(
     assert (answer.status_code, sentence in answer.text) == (refused, True)
 
 
+@pytest.mark.slow
 def test_unavailable_store_is_one_line_a_minute_and_retry_after(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

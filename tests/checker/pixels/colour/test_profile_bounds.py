@@ -61,6 +61,7 @@ def test_photo_with_a_chain_of_matrices_is_shown_at_once(format: str) -> None:
     assert time.process_time() - started_s < 1
 
 
+@pytest.mark.slow
 def test_the_profile_of_a_few_bytes_takes_long_without_the_bound() -> None:
     """Verifies that the test above uses a slow profile."""
     profile = ImageCms.ImageCmsProfile(io.BytesIO(chain_profile(2_000)))

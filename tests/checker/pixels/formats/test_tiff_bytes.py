@@ -137,6 +137,7 @@ def test_floats_are_read_with_their_predictor(codec: str, kind: str) -> None:
         assert_shown(data, GREY)
 
 
+@pytest.mark.slow
 def test_more_bytes_than_pillows_limit_of_pixels_are_read() -> None:
     out = io.BytesIO()
     Image.new("F", (6800, 6800), 0.5).save(out, "TIFF", compression="tiff_adobe_deflate")

@@ -158,6 +158,7 @@ def test_a_profile_with_too_high_rates_gives_way_to_a_slower_variant(request_: R
         selected(replace(request_, max_fpr=0.001))
 
 
+@pytest.mark.slow
 @pytest.mark.processor
 def test_a_variant_that_fails_its_self_test_gives_way_and_the_last_one_refuses(
     request_: RuntimeRequest, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
