@@ -144,8 +144,10 @@ def select_variant(entry: Entry, path: Path, subject: Subject, request: RuntimeR
             ),
         )
         return SelectedVariant(classifier, rule, variant, missing, refusals, " ".join(damage))
-    # A measured variant that was refused must not run as an unmeasured one.
-    if refused and not (available and all(faster.fault for faster, _ in refused)):
+    # A measured variant that was refused must not run as an unmeasured one. With damaged weights the next
+    # model, which is measured, is better than an unmeasured variant; damaged OpenVINO files are one variant.
+    only_files = all(faster.fault and faster.runtime == "openvino" for faster, _ in refused)
+    if refused and not (available and only_files):
         for refused_variant, refusal in refused[:-1]:
             logger.warning("%s is not used: %s", refused_variant, refusal)
         raise refused[-1][1]

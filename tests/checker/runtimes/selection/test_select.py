@@ -395,3 +395,17 @@ def test_damaged_weights_do_not_stop_a_variant_that_was_made_of_them(
     serving = Variant("openvino", "fp32", None, None)
     resnet = entry_named("resnet50_v1")
     assert list(not_made(resnet, tmp_path / "weights.pth", HOUSE_CAT, request_, serving)) == []
+
+
+@pytest.mark.parametrize("made", [None, pytest.param("fp32", marks=pytest.mark.slow)])
+def test_damaged_weights_are_refused_beside_variants_that_were_not_measured(
+    request_: RuntimeRequest, tmp_path: Path, made: str | None
+) -> None:
+    """The next model checks then, with measured rates."""
+    assert manifests(ENTRY, request_.weights_dir, "int8")  # shipped
+    if made:
+        add_openvino_variant(request_, made)
+    damaged = tmp_path / "weights.pth"
+    damaged.write_bytes(b"damaged")
+    with pytest.raises(ModelRefused, match=r"weights\.pth"):
+        select_variant(ENTRY, damaged, HOUSE_CAT, request_)
