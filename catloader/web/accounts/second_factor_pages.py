@@ -52,9 +52,9 @@ def remove() -> Response:
         accounts.confirm(user, request.form.get("password", ""), guard())
     except (WrongCredentials, TooManyAttempts) as error:
         return _page(error)
-    services().second_factors.remove(user.id)
-    logger.info("user %d removed the second factor", user.id)
-    notify_of(FACTOR_REMOVED, user)
+    if services().second_factors.remove(user.id):
+        logger.info("user %d removed the second factor", user.id)
+        notify_of(FACTOR_REMOVED, user)
     flash(gettext("The second factor is removed. Your password is enough to log in."))
     return redirect(url_for("auth.account"), 303)
 

@@ -117,8 +117,8 @@ def password_link(id: int) -> str:
 def reset_second_factor(id: int) -> Response:
     """Remove it for a person who has lost phone and recovery codes."""
     account = _other_account(id)
-    services().second_factors.reset(id, current_user().id, utcnow())
-    notify_of(FACTOR_REMOVED, account.user)
+    if services().second_factors.reset(id, current_user().id, utcnow()):
+        notify_of(FACTOR_REMOVED, account.user)
     return _changed(account, gettext("%(email)s logs in with the password alone.", email=account.user.email))
 
 

@@ -77,9 +77,10 @@ class SecondFactors:
             used = delete(recovery_codes).where(codes.user_id == user_id, codes.code_sha256 == digest)
             return connection.execute(used).rowcount == 1
 
-    def remove(self, user_id: int) -> None:
+    def remove(self, user_id: int) -> bool:
+        """Remove a person's own factor; False: there was none."""
         with writing(self._engine) as connection:
-            _remove(connection, user_id)
+            return _remove(connection, user_id)
 
     def reset(self, user_id: int, actor_id: int | None, now: datetime) -> bool:
         """Remove another person's factor, and record it; False: there was none.
