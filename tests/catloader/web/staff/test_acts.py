@@ -91,5 +91,6 @@ def test_targets_are_shown_in_the_language_of_the_page(app: Flask, target: str, 
 
 def test_the_audit_log_of_a_german_administrator_is_german(app: Flask, administrator: Person) -> None:
     page = administrator.get("/admin/audit", **{"Accept-Language": "de"}).text
-    assert "<td>Befehlszeile</td><td>zum Administrator gemacht</td>" in page
+    assert '<td data-label="Wer">Befehlszeile</td>' in page
+    assert '<td data-label="Aktion">zum Administrator gemacht</td>' in page
     assert "made admin" not in page

@@ -73,7 +73,7 @@ def test_accounts_are_listed_with_their_storage_and_found_by_e_mail(
     anna.upload_one()
     page = administrator.get("/admin/users").text
     assert re.findall(r'<a href="/admin/users/\d+">([^<]+)', page) == [administrator.email, anna.email]
-    assert '<td class="figure">1</td>' in page
+    assert '<td class="figure" data-label="Photos">1</td>' in page
     for query, found in (("ANN", [anna.email]), ("%", []), ('"><script>', [])):
         page = administrator.get(f"/admin/users?q={quote(query)}").text
         assert re.findall(r'<a href="/admin/users/\d+">([^<]+)', page) == found
