@@ -62,7 +62,7 @@ def work(settings: Settings) -> None:
     except KeyboardInterrupt:
         end_at_once(stopped(0))
     except SystemExit as stop:  # SIGTERM
-        end_at_once(int(stop.code or 0))
+        end_at_once(stopped(int(stop.code or 0)))
 
 
 @contextmanager

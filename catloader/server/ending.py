@@ -60,4 +60,4 @@ def _end(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # another one would interrupt the clean-up
     faulthandler.dump_traceback_later(_CLEAN_UP_S - 1)  # shows where it hangs
     signal.alarm(_CLEAN_UP_S)
-    sys.exit(128 + signal.SIGTERM)
+    sys.exit(0)  # systemd would list a service that it has stopped as failed

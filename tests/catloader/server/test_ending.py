@@ -38,7 +38,7 @@ def test_a_signal_that_the_kernel_hands_to_another_thread_ends_a_worker(
         main = worker.process.pid
         other = min({int(path.name) for path in Path(f"/proc/{main}/task").iterdir()} - {main})
         assert ctypes.CDLL(None).tgkill(main, other, signal.SIGTERM) == 0
-        assert worker.process.wait(60) == 128 + signal.SIGTERM
+        assert worker.process.wait(60) == 0
 
 
 @_POSTGRESQL
@@ -56,7 +56,7 @@ def test_a_worker_that_waits_for_a_locked_database_ends_in_time(
                     break
             begun_s = time.monotonic()
             os.kill(worker.process.pid, signal.SIGTERM)
-            assert worker.process.wait(120) == 128 + signal.SIGTERM, "the kernel's alarm had to end it"
+            assert worker.process.wait(120) == 0, "the kernel's alarm had to end it"
             took_s = time.monotonic() - begun_s
     assert took_s < _EXIT_S * busy_factor()
 
