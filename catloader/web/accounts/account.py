@@ -21,7 +21,7 @@ from catloader.web.accounts.mailed_links import mails
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user, sign_out
 from catloader.web.http.context import guard, services
-from catloader.web.languages import gettext
+from catloader.web.languages import gettext, language
 from catloader.web.uploads.admission import uses_object_store
 
 logger = logging.getLogger(__name__)
@@ -55,9 +55,15 @@ def change_email() -> Answer:
 
 @blueprint.post("/notices")
 def choose_notices() -> BaseResponse:
-    """Choose whether to get mails about reviewers' decisions; an unconfirmed address gets none."""
+    """Choose whether to get mails about reviewers' decisions; an unconfirmed address gets none.
+
+    An account without a language gets that of this request: a reviewer's does not tell it.
+    """
     mails()
-    services().users.set_notices(current_user().id, wanted="wanted" in request.form)
+    user, wanted = current_user(), "wanted" in request.form
+    services().users.set_notices(user.id, wanted=wanted)
+    if wanted and user.language is None:
+        services().users.set_language(user.id, language())
     flash(gettext("Your choice is saved."))
     return redirect(url_for("auth.account") + "#notices", 303)
 

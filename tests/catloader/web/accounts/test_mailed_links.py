@@ -311,6 +311,22 @@ def test_a_decision_is_mailed_to_owners_who_chose_that(app: Flask, server: MailS
     assert ["/photos/" in text for _, text in mails[2:]] == [True, True, True, False], "three in 15 minutes"
 
 
+def test_a_decision_is_mailed_in_the_language_in_which_its_owner_chose_that(
+    app: Flask, server: MailServer, anna: Person
+) -> None:
+    services, rita = services_of(app), Person.sign_up(app, "rita@example.org")
+    services.users.grant(rita.id, "reviewer")
+    anna.post(server.link(0))
+    german = {"Accept-Language": "de"}
+    anna.post("/account/notices", {"wanted": "on"}, page="/account", **german)
+    (photo,) = add_photos(services.engine, 1, owner_id=anna.id, status="unsure")
+    rita.post(f"/review/{photo}/decide", {"verdict": "cat"}, page="/review")
+    assert "Ein Nachprüfer hat über ein Foto von dir" in server.wait_for(3)[-1][1]
+    services.users.set_language(anna.id, "it")
+    anna.post("/account/notices", {"wanted": "on"}, page="/account", **german)
+    assert '<option value="it" lang="it" selected>' in anna.get("/account").text, "chosen by its owner"
+
+
 def test_answers_of_an_audit_that_are_decisions_are_mailed(
     app: Flask, server: MailServer, anna: Person
 ) -> None:
