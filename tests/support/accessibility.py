@@ -26,6 +26,7 @@ _RUN = """async (options) => {
   return violations.map(({ id, nodes }) => `${id}: ${JSON.stringify(nodes.map((node) => node.html))}`);
 }"""
 
+_FIRST_HEADING = "document.querySelector('main :is(h1, h2, h3, h4)')?.tagName"
 _NARROW = """() => [...document.querySelectorAll(".button, .badge")]
   .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.outerHTML)"""
 
@@ -97,7 +98,8 @@ def is_local(address: str, url: str) -> bool:
 def problems(page: Page, name: str) -> list[str]:
     """Return axe's findings on the open page, with its folded parts opened, in each width and theme."""
     unfold(page)
-    found = []
+    first = page.evaluate(_FIRST_HEADING)
+    found = [] if first == "H1" else [f"{name}: the first heading is {first}"]
     for size in (DESK, PHONE):  # the last one is the width that the page had
         page.set_viewport_size(size)  # type: ignore[arg-type]
         where = f"{name}, {size['width']} px"
