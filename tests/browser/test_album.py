@@ -119,6 +119,8 @@ def test_a_shared_link_shows_one_photo_until_it_is_revoked(
     page.evaluate("navigator.clipboard.writeText('')")
     page.evaluate("Object.defineProperty(navigator.clipboard, 'writeText', { value: undefined })")
     assert copied(page) == link
+    page.reload()  # leads to the photo, and leaves the link alone
+    expect(page.get_by_role("button", name="Revoke link")).to_be_visible()
     with closing(browser.new_context()) as context:
         guest = context.new_page()
         guest.goto(link)

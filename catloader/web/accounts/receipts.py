@@ -30,4 +30,4 @@ def receipt_page(token: str, email: str | None = None) -> str:
     if stored is None:
         raise NotFound("There is no such receipt, or it is older than a year.")
     link = url_for("receipts.receipt", token=token, _external=True)
-    return render_template("receipt.html", receipt=stored, email=email, link=link, now=utcnow())
+    return render_template("receipt.html", receipt=stored, token=token, email=email, link=link, now=utcnow())

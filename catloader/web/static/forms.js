@@ -3,6 +3,10 @@
 
 import { gettext } from "./texts.js";
 
+// What a page shows only once must not be made again, or replaced, by a reload, which would send the form again.
+const { reload } = document.body.dataset;
+if (reload) history.replaceState(history.state, "", reload);
+
 const AGAIN_MS = 10000; // an answer that takes longer may be lost; then the button works again
 
 document.addEventListener("submit", (event) => {
