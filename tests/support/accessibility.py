@@ -27,6 +27,10 @@ _RUN = """async (options) => {
 }"""
 
 _FIRST_HEADING = "document.querySelector('main :is(h1, h2, h3, h4)')?.tagName"
+_PLAIN_BARS = """() => [...document.querySelectorAll("main *")].filter((one) => {
+  const { overflowX, scrollbarColor } = getComputedStyle(one);
+  return overflowX === "auto" && scrollbarColor === "auto" && !one.matches("textarea");
+}).map((one) => one.outerHTML.slice(0, 99))"""
 _NARROW = """() => [...document.querySelectorAll(".button, .badge")]
   .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.outerHTML)"""
 
@@ -98,8 +102,10 @@ def is_local(address: str, url: str) -> bool:
 def problems(page: Page, name: str) -> list[str]:
     """Return axe's findings on the open page, with its folded parts opened, in each width and theme."""
     unfold(page)
+    found = [f"{name}: a scrollbar without the page's colours: {one}" for one in page.evaluate(_PLAIN_BARS)]
     first = page.evaluate(_FIRST_HEADING)
-    found = [] if first == "H1" else [f"{name}: the first heading is {first}"]
+    if first != "H1":
+        found.append(f"{name}: the first heading is {first}")
     for size in (DESK, PHONE):  # the last one is the width that the page had
         page.set_viewport_size(size)  # type: ignore[arg-type]
         where = f"{name}, {size['width']} px"
