@@ -33,14 +33,14 @@ def _time(_context: click.Context, _parameter: click.Parameter, text: str | None
 class FolderPath(click.Path):
     """A folder's path; an empty one is refused, because an unset variable must not mean this folder."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay)
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
         if not value:
-            self.fail("It is empty; name a folder, or `.` for this one.", param, ctx)
+            self.fail("It is empty; `.` is the folder in which the command is started.", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -67,6 +67,8 @@ def import_weights(
         FetchFailed: the weights folder can't be written.
     """
     entries = list(load_catalogue().values() if entries is None else entries)
+    if source.name in ("", ".."):  # of a folder that messages and the manifest name
+        source = source.resolve()
     file_format = format_of(source)
     source_sha256 = sha256_of(source)
     publishers = _entry_of(source_sha256, entries) if source_sha256 else None

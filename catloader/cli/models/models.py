@@ -11,7 +11,7 @@ import click
 
 from catloader.cli.context import pass_settings
 from catloader.cli.groups import Group
-from catloader.cli.options import not_empty
+from catloader.cli.options import FolderPath, not_empty
 from catloader.settings import Settings
 from catloader.settings.addresses import http_address
 from checker.plurals import counted
@@ -75,7 +75,7 @@ def fetch(settings: Settings, name: str, mirror: str | None) -> None:
 
 
 @models.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FolderPath())
 @click.option("--like", metavar="MODEL", help="Catalogue model with the same architecture and preprocessing.")
 @click.option("--source", default="", metavar="TEXT", help="Source of the weights, if they are your own.")
 @click.option("--licence", default="not stated", metavar="TEXT", show_default=True)
@@ -171,6 +171,8 @@ def optimise(settings: Settings, name: str, precision: str, photos: Path | None)
     """
     from models.optimise import optimise as run
 
+    if photos and precision != "int8":
+        raise click.UsageError("--photos needs --precision int8.")
     entry, path = resolve(name, settings.weights_dir)
     calibration = list(_calibration_pixels(entry, photos)) if photos else []
     manifest = run(entry, path, settings.weights_dir, precision, calibration)

@@ -176,3 +176,22 @@ def test_unusable_arguments_are_refused_in_one_sentence(arguments: list[str], me
     assert result.exit_code == 1
     assert message in result.output
     assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "--fp32-run", "first"], "--fp32-run needs --from-run."),
+        (["nowhere", "--penalty", "5"], "--penalty needs --fit-head."),
+        (
+            ["nowhere", "--fit-head", "--penalty", "nan"],
+            "Invalid value for '--penalty': nan is not a finite ",
+        ),
+        (["nowhere", "--out", "here", "--shipped"], "Give either --out or --shipped."),
+        (["nowhere", "--out", ""], "Invalid value for '--out': It is empty; `.` is the folder in which"),
+    ],
+)
+def test_options_without_effect_are_refused(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, ["models", "calibrate", *arguments])
+    assert result.exit_code == 2
+    assert message in result.output

@@ -102,3 +102,18 @@ def test_all_commands_name_the_model_that_checks_if_a_better_one_is_damaged(
 def test_the_list_says_that_the_chosen_model_is_not_on_disk(typed: Run) -> None:
     last = typed("models", "ls", CATCHECK_MODEL="resnet18").output.splitlines()[-1]
     assert last == "The weights of resnet18 are not on disk; `catloader models fetch resnet18` gets them."
+
+
+def test_photos_are_refused_for_variants_that_are_made_without(typed: Run, tmp_path: Path) -> None:
+    shown = typed("models", "optimise", "efficientnet_lite0", "--photos", str(tmp_path))
+    assert (shown.exit_code, "--photos needs --precision int8." in shown.stderr) == (2, True)
+
+
+def test_a_folder_to_import_is_named_and_never_the_empty_one(
+    typed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert typed("models", "import", "").exit_code == 2
+    (tmp_path / "package").mkdir()
+    monkeypatch.chdir(tmp_path / "package")
+    shown = typed("models", "import", ".")
+    assert shown.stderr == "Error: package holds 0 files called model.json; one is needed.\n"
