@@ -13,6 +13,7 @@ from checker.runtimes.names import RUNTIMES
 from models.catalogue import Entry
 from models.errors import ModelsError
 from models.openvino_ir import Manifest, get
+from models.processor import cpu_flags, multiplies_bf16
 
 
 def load_classifier(
@@ -53,6 +54,8 @@ def load_classifier(
 
             if manifest is None:
                 precision = "fp32" if precision == "auto" else precision
+                if precision == "bf16" and not multiplies_bf16(cpu_flags()):
+                    raise ModelRefused("This processor does not compute in bf16; fp32 runs everywhere.")
                 manifest = get(entry, weights_dir or path.parent, precision)
             return OpenVinoClassifier(entry, manifest, workers=workers)
         try:

@@ -20,10 +20,10 @@ from checker.ports import Classifier
 from checker.runtimes.batcher import Batcher
 from checker.runtimes.selection.background import can_optimise
 from checker.runtimes.selection.load import load_classifier
+from checker.runtimes.selection.reasons import reasons
 from checker.runtimes.selection.self_test import SelfTestFailed, self_test
 from checker.runtimes.selection.variants import RuntimeRequest, Variant, not_made, variants
 from models.catalogue import Entry, class_names
-from models.processor import cpu_flags, saturates_int8
 
 logger = logging.getLogger(__name__)
 
@@ -130,32 +130,31 @@ def select_variant(entry: Entry, path: Path, subject: Subject, request: RuntimeR
             refused.append((variant, error))
             continue
         missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
-        damage = [str(error) for faster, error in refused if str(faster) == str(missing)]
-        refusals = (
-            *(
-                fallback_message(faster, error, variant, cpu_flags())
-                for faster, error in refused
-                if str(faster) != str(missing)
-            ),
-            *(
-                f"{faster} is not used: its error rates were not measured"
-                for faster in available
-                if faster.profile is None
-            ),
+        refusals, damage = reasons(refused, variant, missing)
+        unmeasured = (
+            f"{faster} is not used: its error rates were not measured"
+            for faster in available
+            if faster.profile is None
         )
-        return SelectedVariant(classifier, rule, variant, missing, refusals, " ".join(damage))
+        return SelectedVariant(classifier, rule, variant, missing, (*refusals, *unmeasured), damage)
     # A measured variant that was refused must not run as an unmeasured one. With damaged weights the next
     # model, which is measured, is better than an unmeasured variant; damaged OpenVINO files are one variant.
     only_files = all(faster.fault and faster.runtime == "openvino" for faster, _ in refused)
     if refused and not (available and only_files):
         for refused_variant, refusal in refused[:-1]:
-            logger.warning("%s is not used: %s", refused_variant, refusal)
+            logger.warning("%s %s is not used: %s", entry.name, refused_variant, refusal)
         raise refused[-1][1]
-    variant = _unmeasured(entry, request, available)
-    classifier, rule = _load(entry, path, subject, request, variant)
-    missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
-    refusals = tuple(fallback_message(*refusal, variant, cpu_flags()) for refusal in refused)
-    return SelectedVariant(classifier, rule, variant, missing, refusals)
+    for variant in _unmeasured(entry, request, available):
+        try:
+            classifier, rule = _load(entry, path, subject, request, variant)
+        except SelfTestFailed:  # it was measured with other preprocessing: no variant may check
+            raise
+        except ModelRefused as error:
+            refused.append((variant, error))
+            continue
+        missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
+        return SelectedVariant(classifier, rule, variant, missing, *reasons(refused, variant, missing))
+    raise refused[-1][1]
 
 
 def _not_made(
@@ -169,20 +168,6 @@ def _not_made(
             continue
         return variant if can_optimise(variant.precision) else None
     return None
-
-
-def fallback_message(refused: Variant, error: ModelRefused, used: Variant, flags: frozenset[str]) -> str:
-    """Return which variant is used and why not the faster one; ``flags`` are the processor's."""
-    if str(refused) == str(used):
-        return f"Another {refused} is not used: {error}"
-    is_old = refused.manifest is not None and refused.manifest.saturates
-    if is_old and isinstance(error, SelfTestFailed) and saturates_int8(flags):
-        logger.info("%s: %s", refused, error)
-        return (
-            f"{refused} gives different results on this processor, so {used} is used instead (slower). "
-            "Nothing to do."
-        )
-    return f"{used} is used instead of {refused}: {error}"
 
 
 def require_rates(profile: Profile, request: RuntimeRequest) -> None:
@@ -200,10 +185,15 @@ def require_rates(profile: Profile, request: RuntimeRequest) -> None:
         )
 
 
-def _unmeasured(entry: Entry, request: RuntimeRequest, available: Sequence[Variant]) -> Variant:
+def _unmeasured(entry: Entry, request: RuntimeRequest, available: Sequence[Variant]) -> Sequence[Variant]:
+    """Return the variants without a profile that may check, preferred ones first; at least one.
+
+    Raises:
+        ModelRefused: only int8 is available.
+    """
     candidates = [variant for variant in available if variant.precision != "int8"]
     if candidates:
-        return min(candidates, key=lambda variant: _UNMEASURED.index(variant.precision))
+        return sorted(candidates, key=lambda variant: _UNMEASURED.index(variant.precision))
     if available:
         raise ModelRefused(
             f"No profile shows that {entry.name} finds as many cats in int8 as in fp32; "
@@ -211,7 +201,7 @@ def _unmeasured(entry: Entry, request: RuntimeRequest, available: Sequence[Varia
         )
     # Nothing matches the request; loading it raises the reason.
     runtime = "openvino" if request.precision == "int8" and request.runtime == "auto" else request.runtime
-    return Variant(runtime, request.precision, manifest=None, profile=None)
+    return [Variant(runtime, request.precision, manifest=None, profile=None)]
 
 
 def _load(

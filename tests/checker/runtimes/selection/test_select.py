@@ -21,7 +21,8 @@ from checker.errors import ModelRefused
 from checker.evaluation.golden import golden_test
 from checker.ports import Classifier
 from checker.runtimes.selection.load import load_classifier
-from checker.runtimes.selection.select import fallback_message, load_checker, select_variant
+from checker.runtimes.selection.reasons import fallback_message
+from checker.runtimes.selection.select import load_checker, select_variant
 from checker.runtimes.selection.self_test import SelfTestFailed
 from checker.runtimes.selection.variants import RuntimeRequest, Variant, not_made
 from models.catalogue import Entry, class_names, entry_named
@@ -268,6 +269,21 @@ def test_a_damaged_variant_that_can_be_made_again_is_one_sentence(request_: Runt
     )
 
 
+@pytest.mark.slow
+def test_a_truncated_variant_without_a_profile_gives_way_too(request_: RuntimeRequest) -> None:
+    add_openvino_variant(request_, "fp32")
+    (weights,) = request_.weights_dir.glob("*.bin")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    choice = select_variant(ENTRY, openvino_variants.weights(), HOUSE_CAT, request_)
+    choice.classifier.close()
+    assert str(choice.variant) == "torch fp32"
+    assert choice.why_not_faster.startswith(
+        f"torch fp32 is used until OpenVINO fp32 is made again: {weights.name} is truncated or altered"
+    )
+    with pytest.raises(ModelRefused, match="truncated or altered"):
+        selected(replace(request_, runtime="openvino", precision="fp32"))
+
+
 def test_a_truncated_variant_gives_way(request_: RuntimeRequest) -> None:
     write_profile(request_, "torch", "fp32")
     add_openvino_variant(request_, "fp32")
@@ -379,6 +395,16 @@ def test_bf16_without_instructions_for_it_is_no_faster_variant(
     choice.classifier.close()
     assert str(choice.variant) == "torch fp32"
     assert "bf16" not in choice.why_not_faster
+
+
+def test_bf16_without_instructions_for_it_is_not_called_makeable(
+    request_: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("checker.runtimes.selection.load.cpu_flags", lambda: frozenset({"avx2"}))
+    with pytest.raises(
+        ModelRefused, match=r"^This processor does not compute in bf16; fp32 runs everywhere\.$"
+    ):
+        selected(replace(request_, runtime="openvino", precision="bf16"))
 
 
 def add_bf16_manifest(request: RuntimeRequest, entry: Entry) -> None:
