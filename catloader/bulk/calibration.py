@@ -37,10 +37,15 @@ def calibrated(
     """
     chosen = subject or required_keep(plan).subject
     variant = variant_of(plan, weights_dir, threads)
-    if (variant.precision == "int8") != (fp32 is not None):
+    if variant.precision == "int8" and fp32 is None:
         raise BulkError(
-            f"The plan {plan.folder.name} ran in {variant.precision}; a plan in int8, and no other, is "
-            "compared with one in fp32."
+            f"The plan {plan.folder.name} ran in int8: name a plan of the same photos that ran in torch fp32 "
+            "(--fp32-run)."
+        )
+    if variant.precision != "int8" and fp32 is not None:
+        raise BulkError(
+            f"The plan {plan.folder.name} ran in {variant.precision}: only a plan in int8 is compared with "
+            "another (--fp32-run)."
         )
 
     def profile_of(measured: Plan) -> Profile:
