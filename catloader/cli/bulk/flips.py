@@ -55,5 +55,6 @@ def show_and_apply(chosen: Plan, table: BulkTable, *, yes: bool) -> None:
     if kept := results - written:
         have, were = ("has", "was") if kept == 1 else ("have", "were")
         click.echo(
-            f"{counted(kept, 'photo')} {have} changed since the plan was made, and {were} not written."
+            f"{counted(kept, 'photo')} {have} changed since the plan was made, perhaps when its results were "
+            f"written before, and {were} not written."
         )
