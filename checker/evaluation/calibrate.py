@@ -13,11 +13,11 @@ from checker.decision.head import Doubles, sigmoid
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.profile import OperatingPoint, Profile, ProfileKey
 from checker.decision.subject import Subject
-from checker.evaluation.examples import CalibrationSet
+from checker.evaluation.examples import CalibrationSet, Examples
 from checker.evaluation.fit import FEATURE_PENALTY, cross_fitted, fit, platt, scaled
 from checker.evaluation.golden import golden_test
 from checker.evaluation.measure import measure
-from checker.evaluation.photos import LabelledPhoto
+from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos
 from checker.evaluation.provenance import provenance
 from checker.evaluation.statistics import auc, expected_calibration_error
 from checker.evaluation.thresholds import FOLDS, choose_thresholds, judge
@@ -27,6 +27,8 @@ from checker.values import ModelInfo
 from models.catalogue import Preprocessing, class_names
 
 SEED = 20
+EXCHANGED_AUC = 0.25
+"""Far below a model that knows nothing of the subject, whose features may still tell it: 0.5."""
 
 
 def measure_and_calibrate(
@@ -51,6 +53,17 @@ def measure_and_calibrate(
     return profile, classifier
 
 
+def _refuse_exchanged_labels(examples: Examples, subject: Subject) -> None:
+    """A head would turn the model's answers round, and its rates would look good."""
+    plain = examples.plain
+    highest = examples.odds[plain].reshape(int(plain.sum()), -1).max(axis=1)
+    if auc(highest, examples.positive[plain]) < EXCHANGED_AUC:
+        raise UnusablePhotos(
+            f"the model finds {subject.name} in the photos labelled {NOT_CAT}, not in those labelled {CAT}: "
+            "are the labels exchanged?"
+        )
+
+
 def compared(int8: Profile, fp32: Profile) -> Profile:
     """Return the profile of an int8 variant with the recall of the same model in fp32."""
     return replace(int8, fp32_recall={point.target: round(point.recall.rate, 5) for point in fp32.cat})
@@ -72,9 +85,12 @@ def calibrate(
         info, preprocessing: of the classifier that measured them.
         fit_head: also fit weights for the model's features, not only for the softmax mass.
         penalty: L2, of the features' weights; None: ``FEATURE_PENALTY``.
+    Raises:
+        UnusablePhotos: the model finds the subject in the photos that are labelled as others.
     """
     penalty = FEATURE_PENALTY if penalty is None else penalty
     examples = measured.examples
+    _refuse_exchanged_labels(examples, subject)
     held_out, fold = cross_fitted(examples, features=fit_head, penalty=penalty, folds=FOLDS, seed=SEED)
     plain, positive = examples.plain, examples.positive[examples.plain]
     slope, shift = platt(held_out[plain], positive)

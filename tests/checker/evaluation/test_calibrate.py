@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from checker.decision.profile import find_profile
 from checker.decision.subject import SUBJECTS
 from checker.evaluation.calibrate import calibrate, table
 from checker.evaluation.examples import CalibrationSet
 from checker.evaluation.measure import Measured
+from checker.evaluation.photos import UnusablePhotos
 from checker.values import Evidence, ModelInfo
 from models.catalogue import entry_named
 from tests.checker.evaluation.samples import made_up
@@ -61,3 +64,12 @@ def test_a_profile_is_calibrated_and_its_thresholds_fall_with_the_target(tmp_pat
         f"called cat at FPR <= 0.50%: dog {dogs.rate:.2%} ({dogs.errors} of {dogs.n})"
     )
     assert all(set(point.kinds) == {"dog", "other"} for point in profile.cat)
+
+
+def test_exchanged_labels_are_refused() -> None:
+    house_cat, photos = SUBJECTS["house_cat"], measured()
+    logits = photos.evidence.logits.copy()
+    logits[~photos.positive, ..., 281] += 20
+    exchanged = replace(photos, evidence=replace(photos.evidence, logits=logits))
+    with pytest.raises(UnusablePhotos, match="finds house_cat in the photos labelled not_cat, not in those"):
+        calibrate(CalibrationSet.of(house_cat, exchanged), INFO, PREPROCESSING, house_cat, fit_head=True)
