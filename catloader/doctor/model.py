@@ -23,8 +23,10 @@ def rows(settings: Settings) -> Iterator[Row]:
         yield Row("model", "failed", str(error))
         return
     entry, path = candidates[0]
-    yield examined("model", lambda: f"{entry.name} has the right digest, {verify(entry, path)[:16]}.")
-    yield from _variant(settings, candidates)
+    digest = examined("model", lambda: f"{entry.name} has the right digest, {verify(entry, path)[:16]}.")
+    yield digest
+    if digest.result == "ok" or len(candidates) > 1:
+        yield from _variant(settings, candidates)
 
 
 def _variant(settings: Settings, candidates: Sequence[tuple[Entry, Path]]) -> Iterator[Row]:
