@@ -24,6 +24,7 @@ SENTENCES = (
     gettext_noop("There was not enough memory to decode the photo."),
     gettext_noop("No connection to a decoder: %(reason)s."),
     gettext_noop("No process could be started: too many run, or no memory is left."),
+    gettext_noop("The process that decodes photos ended before it could receive one."),
     gettext_noop("The process that starts the decoders has ended."),
     gettext_noop("The process that starts the decoders can't be started: %(reason)s."),
     gettext_noop("This process is stopping."),
