@@ -95,6 +95,11 @@ def test_decisions_of_reviewers_and_failed_photos_are_sent_once(engine: Engine) 
     assert source_of("review-") is source_of("verdict-x") is source_of("3") is None
 
 
+def test_messages_beyond_two_billion_are_named_by_their_ids() -> None:
+    assert source_of(f"verdict-{2**31}") == ("check", 2**31)
+    assert source_of("verdict-" + 5000 * "9") is None
+
+
 def test_a_ledger_of_an_older_version_starts_to_send_decisions(engine: Engine) -> None:
     ledger, rita = WebhookDeliveries(engine), some_user(engine)
     ledger.begin()

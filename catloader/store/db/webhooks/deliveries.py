@@ -183,8 +183,8 @@ def source_of(message_id: str) -> tuple[SourceName, int] | None:
     """Return the source and the id of a message; None: there is no such message."""
     for name, prefix in _PREFIXES.items():
         number = message_id.removeprefix(prefix)
-        if message_id.startswith(prefix) and number.isascii() and number.isdecimal():
-            return name, min(int(number), 2**31 - 1)
+        if message_id.startswith(prefix) and number.isascii() and number.isdecimal() and len(number) < 19:
+            return name, int(number)
     return None
 
 
