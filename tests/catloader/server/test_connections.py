@@ -202,6 +202,8 @@ def test_a_chunked_body_is_bounded(site: Serving) -> None:
 
 
 def test_slow_heads_and_silent_bodies_are_closed_with_one_log_line(site: Serving) -> None:
+    started_s, logged = time.monotonic(), "fell silent, or its request took too long"
+    before = site.log.count(logged)  # other tests share the site
     with ExitStack() as stack:
         silent = [stack.enter_context(_connect(site)) for _ in range(3)]
         for connection in silent:
@@ -214,8 +216,9 @@ def test_slow_heads_and_silent_bodies_are_closed_with_one_log_line(site: Serving
                 assert b" 408 " in answer
         for connection in silent:
             assert b" 408 " in _answer(connection).partition(b"\r\n")[0]
-    _wait_until(lambda: "fell silent, or its request took too long" in site.log)
-    assert site.log.count("fell silent, or its request took too long") == 1
+    _wait_until(lambda: logged in site.log)
+    minutes_begun = 1 + (time.monotonic() - started_s) // 60
+    assert site.log.count(logged) - before <= minutes_begun
     assert "Traceback" not in site.log
 
 

@@ -38,6 +38,7 @@ _MISSED_FOR = timedelta(days=3)
 _HELD_S = 120.0
 """Longest time of an attempt, after which another process may take the delivery."""
 _AT_ONCE = 500
+_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +184,8 @@ def source_of(message_id: str) -> tuple[SourceName, int] | None:
     """Return the source and the id of a message; None: there is no such message."""
     for name, prefix in _PREFIXES.items():
         number = message_id.removeprefix(prefix)
-        if message_id.startswith(prefix) and number.isascii() and number.isdecimal() and len(number) < 19:
-            return name, int(number)
+        if message_id.startswith(prefix) and number.isascii() and number.isdecimal():
+            return name, int(number) if len(number) < 19 else _LARGEST
     return None
 
 
