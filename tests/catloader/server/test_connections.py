@@ -105,13 +105,14 @@ def _are_kept(site: Serving, count: int) -> bool:
 
 def _wait_until_read(connection: socket.socket) -> None:
     """Wait until everything has come to the site's side of the connection, and the site has taken it."""
-    mine = f":{connection.getsockname()[1]:04X}"
+    # Both ports: other connections, also closed ones, may have the same port to another server.
+    mine, theirs = (f":{name[1]:04X}" for name in (connection.getsockname(), connection.getpeername()))
 
     def is_read() -> bool:
         lines = [line.split()[1:5] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        sent = [queues.startswith("00000000:") for local, _, _, queues in lines if local.endswith(mine)]
-        taken = [queues.endswith(":00000000") for _, remote, _, queues in lines if remote.endswith(mine)]
-        return sent == taken == [True]
+        queues = {(local[-5:], remote[-5:]): queue for local, remote, _, queue in lines}
+        sent, taken = queues.get((mine, theirs), ""), queues.get((theirs, mine), "")
+        return sent.startswith("00000000:") and taken.endswith(":00000000")
 
     _wait_until(is_read)
 
