@@ -31,9 +31,8 @@ endif
 test: check ## Run the quality gate and all tests (25 to 31 minutes on two cores)
 	$(PYTEST)
 
-# These do not wait for servers, so a third process would only import everything once more.
 test-fast: $(DEV) ## Run the tests that need no server and no browser (2 minutes on two cores)
-	$(PYTEST) -n 2 -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
 	$(PY) -m ruff format --check
