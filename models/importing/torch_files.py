@@ -84,7 +84,7 @@ def _has_wrong_checksum(path: Path) -> bool:
             return archive.testzip() is not None
     except zipfile.BadZipFile:  # a file of an older torch, which has no checksums
         return False
-    except (zlib.error, EOFError, NotImplementedError):
+    except (zlib.error, EOFError, NotImplementedError):  # the last one: an unknown version
         return True
 
 

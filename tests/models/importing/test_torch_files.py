@@ -53,3 +53,13 @@ def test_an_altered_file_is_refused_although_torch_loads_it(tmp_path: Path) -> N
         WeightsRefused, match=r"^w\.pth is damaged: its content does not match its checksums\.$"
     ):
         read_pth(path)
+
+
+def test_a_directory_that_only_torch_reads_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({"fc.weight": VALUES}, path)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 99  # the version of zip that reads the entry
+    path.write_bytes(data)
+    with pytest.raises(WeightsRefused, match=r"^w\.pth is damaged"):
+        read_pth(path)
