@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -65,10 +66,29 @@ You get this mail because you chose it. To get no more of them:
 {site}/account#notices
 """
 )
+_SEVERAL_REVIEWED_SUBJECT = gettext_noop("A reviewer has decided about several of your photos")
+_SEVERAL_REVIEWED = gettext_noop(
+    """\
+A reviewer has decided about several photos of yours at
+{site}
+
+The results, and what the reviewer wrote:
+{token}
+
+You get this mail because you chose it. To get no more of them:
+{site}/account#notices
+"""
+)
+_MOST_LINKS = 50
+"""Photos that one mail names."""
 PASSWORD_CHANGED = gettext_noop("The password of your account was changed")
 EMAIL_CHANGED = gettext_noop("The e-mail address of your account was changed")
 PASSKEY_ADDED = gettext_noop("A passkey was added to your account")
+PASSKEY_REMOVED = gettext_noop("A passkey was removed from your account")
+PROVIDER_LINKED = gettext_noop("Your account was linked with a log-in through another site")
+PROVIDER_UNLINKED = gettext_noop("The log-in through another site was removed from your account")
 TOKEN_CREATED = gettext_noop("An API token was created for your account")
+FACTOR_ADDED = gettext_noop("A second factor was added to your account")
 FACTOR_REMOVED = gettext_noop("The second factor of your account was removed")
 """Subjects of the mails about changes that a stranger would make."""
 _CHANGED = gettext_noop(
@@ -98,6 +118,9 @@ class AccountMails:
     sender: str
     minutes: float
     """Validity of a link, from the moment at which the mail is sent."""
+    collected: dict[int, list[int]] = field(default_factory=dict)
+    """Owner -> photos of the one mail that waits for its time."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def password_link(self, email: str, language: str) -> None:
         """Send a link for a new password, if an account that may log in has this address."""
@@ -130,16 +153,35 @@ class AccountMails:
         """Tell an address about a change of its account, such as ``PASSWORD_CHANGED``."""
         self.outbox.put(lambda: self._mail(email, language, subject, _CHANGED, ""))
 
-    def reviewed(self, owner_id: int, photo_id: int) -> None:
-        """Notify a photo's owner of a reviewer's decision, if they chose notifications."""
+    def reviewed(self, owner_id: int, photo_id: int, after_s: float = 0.0) -> None:
+        """Notify a photo's owner of a reviewer's decision, if they chose notifications.
+
+        Args:
+            after_s: the mail waits so long. Decisions on other photos of this owner are told in it meanwhile.
+        """
+        with self._lock:
+            collected = self.collected.get(owner_id)
+            if collected is not None:
+                if photo_id not in collected:
+                    collected.append(photo_id)
+                return
+            photo_ids = self.collected[owner_id] = [photo_id]
 
         def write() -> Mail | None:
+            with self._lock:  # at a second attempt the next mail may have begun
+                if self.collected.get(owner_id) is photo_ids:
+                    del self.collected[owner_id]
             owner = self.users.by_id(owner_id)
             if owner is None or not owner.gets_notices:
                 return None
-            return self._mail(owner.email, ENGLISH, _REVIEWED_SUBJECT, _REVIEWED, str(photo_id))
+            if len(photo_ids) == 1:
+                return self._mail(owner.email, ENGLISH, _REVIEWED_SUBJECT, _REVIEWED, str(photo_id))
+            links = "\n".join(f"{self.site}/photos/{id}" for id in photo_ids[:_MOST_LINKS])
+            return self._mail(owner.email, ENGLISH, _SEVERAL_REVIEWED_SUBJECT, _SEVERAL_REVIEWED, links)
 
-        self.outbox.put(write)
+        if not self.outbox.put(write, after_s):
+            with self._lock:
+                del self.collected[owner_id]
 
     def _times(self) -> tuple[datetime, datetime]:
         now = utcnow()

@@ -78,16 +78,17 @@ class Outbox:
         if self._thread.is_alive():
             self._thread.join(timeout=1.0)
 
-    def put(self, write: Write) -> None:
-        """Queue a mail; returns at once. If too many are waiting, it is dropped."""
+    def put(self, write: Write, after_s: float = 0.0) -> bool:
+        """Queue a mail, due in ``after_s``; returns at once. False: too many wait, so it is dropped."""
         with self._changed:
             if len(self._jobs) < self._most:
                 self._numbers += 1
-                heapq.heappush(self._jobs, _Job(time.monotonic(), self._numbers, write))
+                heapq.heappush(self._jobs, _Job(time.monotonic() + after_s, self._numbers, write))
                 self._changed.notify()
-                return
+                return True
         if (suffix := self._log_limits.suffix("full")) is not None:
             logger.warning("%d mails wait; one more was dropped%s", self._most, suffix)
+        return False
 
     def _run(self) -> None:
         while (job := self._next()) is not None:

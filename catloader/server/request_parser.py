@@ -16,11 +16,11 @@ from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest
 
+from catloader.settings.bounds import FORM_BYTES
 from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
 
-_FORM_BYTES = 64 * 1024
 _ROOM_EVERY_BYTES = 16 * 1024 * 1024
 """Bytes of a kept body after which the rules are asked again for room."""
 _CHUNK_LINE_BYTES = 1024
@@ -61,7 +61,7 @@ class FormsOnly:
     """The rules of an application without its own: small bodies, no object store."""
 
     def body_bytes(self, _method: str, _path: str, _headers: Mapping[str, str]) -> int:
-        return _FORM_BYTES
+        return FORM_BYTES
 
     def refusal(self, _method: str, _path: str) -> int | None:
         return None

@@ -7,6 +7,7 @@ import atexit
 from flask import Flask
 
 from catloader.settings import Settings
+from catloader.settings.bounds import FORM_BYTES
 from catloader.web import api, api_v1, health, languages, metrics, phone_app, wake_ups
 from catloader.web.accounts import (
     account,
@@ -38,23 +39,20 @@ from catloader.web.staff import (
 from catloader.web.uploads import admission, form_parser, resumable, uploads
 from catloader.wiring import Services, build
 
-_FORM_BYTES = 64 * 1024
-"""Limit of a form without files, and of the fields sent with files, which get another 4 kB per file."""
-
 
 def make_app(services: Services) -> Flask:
     """Build the WSGI application around services that the caller starts and closes."""
     settings = services.settings
-    upload_bytes = settings.max_files * (settings.max_file_bytes + 4096) + _FORM_BYTES
-    photo_bytes = settings.max_file_bytes + _FORM_BYTES
+    upload_bytes = settings.max_files * (settings.max_file_bytes + 4096) + FORM_BYTES
+    photo_bytes = settings.max_file_bytes + FORM_BYTES
     app = Flask(__name__)
     app.extensions["catloader"] = services
     app.config.update(
         SECRET_KEY=services.secret_key,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_REFRESH_EACH_REQUEST=False,
-        MAX_CONTENT_LENGTH=_FORM_BYTES,
-        MAX_FORM_MEMORY_SIZE=_FORM_BYTES + settings.max_files * 4096,
+        MAX_CONTENT_LENGTH=FORM_BYTES,
+        MAX_FORM_MEMORY_SIZE=FORM_BYTES + settings.max_files * 4096,
         MAX_FORM_PARTS=2 * settings.max_files + 16,  # a file and a caption each
     )
     app.request_class = form_parser.StrictRequest
@@ -120,7 +118,7 @@ def make_app(services: Services) -> Flask:
     health.mount_wake_up(app)
     wake_ups.mount(app)
     app.extensions[admission.RULES] = admission.Rules(
-        app, form_bytes=_FORM_BYTES, upload_bytes=upload_bytes, photo_bytes=photo_bytes
+        app, form_bytes=FORM_BYTES, upload_bytes=upload_bytes, photo_bytes=photo_bytes
     )
     proxies.wrap(app, settings)
     return app

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from flask import g
+
+from catloader.languages import ENGLISH
 from catloader.store.db.accounts.users import User
 from catloader.web.http.context import services
 from catloader.web.languages import language
@@ -10,9 +13,13 @@ from catloader.web.languages import language
 def notify_of(change: str, user: User) -> None:
     """Mail a change to the address that the account had before, if that was confirmed.
 
+    The language is the account's, else this request's, whose browser is the owner's unless it is logged in
+    as an administrator.
+
     Args:
         change: a subject of ``account_mails``, such as ``PASSWORD_CHANGED``.
     """
     mails = services().mails
     if mails is not None and user.email_confirmed_at is not None:
-        mails.changed(user.email, user.language or language(), change)
+        is_by_other = g.user is not None and g.user.id != user.id
+        mails.changed(user.email, user.language or (ENGLISH if is_by_other else language()), change)

@@ -17,12 +17,14 @@ from werkzeug.wrappers import Response
 
 from catloader.accounts import accounts
 from catloader.errors import InvalidInput, TooManyAttempts, WrongCredentials
+from catloader.mail.account_mails import PROVIDER_LINKED, PROVIDER_UNLINKED
 from catloader.oidc import log_in
 from catloader.oidc.identity import Identity
 from catloader.store.db.accounts.users import User
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts import second_step
 from catloader.web.accounts.auth import Answer, account_page, needed_invitation
+from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user, sign_in, without_login
 from catloader.web.http import cookies
 from catloader.web.http.context import guard, services
@@ -85,7 +87,10 @@ def callback() -> Response:
         flash(gettext("You were not logged in through %(name)s.", name=provider.name))
         return redirect(url_for("auth.account" if g.user else "auth.login"), 303)
     identity = provider.identity(request.args["code"], nonce, verifier)
+    was_linked = services().identities.user_of(identity.issuer, identity.subject) is not None
     user = log_in.known_user(services().identities, services().users, identity, g.user, utcnow())
+    if user is not None and not was_linked:
+        notify_of(PROVIDER_LINKED, user)
     if g.user is not None:
         flash(gettext("You can log in through %(name)s from now on.", name=provider.name))
         return redirect(url_for("auth.account"), 303)
@@ -111,6 +116,7 @@ def unlink() -> Answer:
         services().sessions.end_all(user.id)  # the provider may have begun them
         sign_in(user)
         logger.info("user %d unlinked the account from the provider", user.id)
+        notify_of(PROVIDER_UNLINKED, user)
     flash(gettext("Unlinked from %(name)s. You were logged out on other devices.", name=provider.name))
     return redirect(url_for("auth.account"), 303)
 

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 
 from catloader.accounts import accounts, passkeys
 from catloader.errors import CatLoaderError, InvalidInput, NotFound, TooManyAttempts, WrongCredentials
-from catloader.mail.account_mails import PASSKEY_ADDED
+from catloader.mail.account_mails import PASSKEY_ADDED, PASSKEY_REMOVED
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user, sign_in, without_login
@@ -80,6 +80,7 @@ def remove(id: int) -> Response:
     if not services().passkeys.remove(id, current_user().id):
         raise NotFound("There is no such passkey. It may be removed already.")
     logger.info("user %d removed a passkey", current_user().id)
+    notify_of(PASSKEY_REMOVED, current_user())
     flash(gettext("The passkey is removed. Delete it on your device, too."))
     return redirect(url_for(".page"), 303)
 

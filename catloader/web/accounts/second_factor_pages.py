@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from catloader.accounts import accounts, second_factor
 from catloader.errors import CatLoaderError, InvalidInput, TooManyAttempts, WrongCredentials
-from catloader.mail.account_mails import FACTOR_REMOVED
+from catloader.mail.account_mails import FACTOR_ADDED, FACTOR_REMOVED
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import guard, services
@@ -42,6 +42,7 @@ def set_up() -> Response:
     except (WrongCredentials, InvalidInput, TooManyAttempts) as error:
         return _page(error, secret)
     logger.info("user %d set up a second factor", user.id)
+    notify_of(FACTOR_ADDED, user)
     return make_response(render_template("recovery_codes.html", codes=codes))
 
 

@@ -22,6 +22,7 @@ from catloader.web.api_v1.requests import NewAppeal
 from catloader.web.api_v1.spec import PHOTOS, answers, api
 from catloader.web.http.bearer import needs
 from catloader.web.http.context import own_photo, services
+from catloader.web.photos.appeals import refusal_of_appeal
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("api_verdicts", __name__, url_prefix="/api/v1/photos/<int:id>")
@@ -68,10 +69,7 @@ def appeal(id: int, json: NewAppeal) -> Response:
     own_photo(id)
     reason = clean_text(json.reason, "reason")
     if not services().reviews.appeal(id, current_user().id, json.wish, reason, utcnow()):
-        raise NotPossibleNow(
-            "This can't be reviewed now: it waits for a check or a reviewer, a person has decided, "
-            "or it has this verdict already."
-        )
+        raise NotPossibleNow(refusal_of_appeal(id, json.wish))
     logger.info("user %d asked for a review of photo %d", current_user().id, id)
     return make_response(_appeal(services().reviews.appeals_of(id)[-1]).model_dump(mode="json"), 201)
 

@@ -21,6 +21,7 @@ from catloader.web.http.context import (
     services,
 )
 from catloader.web.languages import gettext
+from catloader.web.photos.appeals import refusal_of_appeal
 from catloader.web.photos.gauge import gauge
 from catloader.web.photos.history import history
 from catloader.web.photos.labels import reason, sentence
@@ -102,12 +103,7 @@ def appeal(id: int) -> Response:
         logger.info("user %d asked for a review of photo %d", current_user().id, id)
         flash(gettext("Thank you. A reviewer will look at this photo."))
     else:
-        flash(
-            gettext(
-                "This can't be reviewed now: it waits for a check or a reviewer, a person has decided, "
-                "or it has this verdict already."
-            )
-        )
+        flash(gettext(refusal_of_appeal(id, wish)))
     return _back_to(id)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 from typing import Any, cast
@@ -42,11 +41,11 @@ def queue() -> str:
 
 @blueprint.get(f"/<int(max={MAX_ID}):id>")
 def photo(id: int) -> str:
-    """Show one photo of the queue: the one whose decision was just undone."""
+    """Show one photo of the queue: the one whose decision was just undone, from any place (``?after=``)."""
     item = services().reviews.item(id)
     if item is None:
         raise NotFound("This photo does not wait for a reviewer.")
-    return _page(item, "")
+    return _page(item, request.args.get("after", ""))
 
 
 @blueprint.post(f"/<int(max={MAX_ID}):id>/decide")
@@ -65,27 +64,34 @@ def decide(id: int) -> Response:
 @blueprint.post("/undo")
 def undo() -> Response:
     reviewer, seen = current_user(), request.form.get("decision", type=int)
+    after = request.form.get("after") or None
     id = services().reviews.undo(reviewer.id, utcnow(), seen)
     if id is None:  # there is none, or the page is older than another undoing
         flash(gettext("This decision can't be undone any more. Nothing was changed."))
-        return redirect(url_for(".queue"), 303)
+        return redirect(url_for(".queue", after=after), 303)
     logger.info("reviewer %d undid the decision on photo %d", reviewer.id, id)
     flash(gettext("Your last decision was undone."))
     waits = services().reviews.item(id) is not None
-    return redirect(url_for(".photo", id=id) if waits else url_for(".queue"), 303)
+    return redirect(url_for(".photo", id=id, after=after) if waits else url_for(".queue", after=after), 303)
 
 
 def notify_owner(photo_id: int) -> None:
-    """Mail the owner of a photo if they chose notifications, unless many mails went there recently."""
+    """Mail the owner of a photo if they chose notifications.
+
+    After many mails to one address the next one waits, and tells all decisions until then.
+    """
     mails, photo = services().mails, services().photos.by_id(photo_id)
     if mails is None or photo is None or photo.owner_id == current_user().id:
         return
     owner = services().users.by_id(photo.owner_id)
     if owner is None or not owner.gets_notices:
         return
-    with contextlib.suppress(TooManyAttempts):
+    after_s = 0
+    try:
         services().attempts.begin_notice(owner.email, utcnow())
-        mails.reviewed(owner.id, photo_id)
+    except TooManyAttempts as error:
+        after_s = error.retry_after_s or 0
+    mails.reviewed(owner.id, photo_id, after_s)
 
 
 def human_verdict(text: str | None) -> HumanVerdict:
@@ -113,7 +119,8 @@ def _page(item: QueueItem | None, after: str, following: QueueItem | None = None
         details = {
             "gauge": gauge(record),
             "sentence": sentence(item.photo, record),
-            "skip": _text(item.place),
+            # An undone photo may stand before others that were skipped.
+            "skip": _text(max(item.place, _place(after) or item.place)),
             "note": _undone_note(item.photo.id),
         }
     return render_template(

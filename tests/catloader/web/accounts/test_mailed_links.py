@@ -17,6 +17,7 @@ from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import one_time_links
 from checker.values import Verdict
 from tests.catloader.web.accounts.test_passkeys import Device, register_device
+from tests.catloader.web.accounts.test_second_factor import Phone
 from tests.support.accounts_site import accounts_site, empty
 from tests.support.mail_server import MailServer, mail_server, settings_of
 from tests.support.programs import Program, token_of
@@ -187,21 +188,36 @@ def test_the_owner_of_an_account_is_told_of_changes_that_a_stranger_would_make(
     device.origin, device.host = "https://cats.example.org", "cats.example.org"
     assert register_device(anna, device).status_code == 200
     assert told(3) == [(anna.email, "A passkey was added to your account")]
-    services_of(app).second_factors.set_up(anna.id, "A" * 32, 0, ["0" * 64], utcnow())
+    for passkey in services_of(app).passkeys.of_user(anna.id):
+        anna.post(f"/account/passkeys/{passkey.id}/remove", page="/account/passkeys")
+    told(5)
+    assert {str(message["Subject"]) for _, message in server.mails[3:]} == {
+        "A passkey was removed from your account"
+    }
+    Phone(anna)
+    assert told(6) == [(anna.email, "A second factor was added to your account")]
     for _ in range(2):  # the second time there is none to remove
         anna.post("/account/second-factor/remove", {"password": PASSWORD}, page="/account/second-factor")
-    assert told(4) == [(anna.email, "The second factor of your account was removed")]
+    assert told(7) == [(anna.email, "The second factor of your account was removed")]
     anna.post("/account/password", {"old_password": PASSWORD, "new_password": _NEW}, page="/account")
-    assert told(5) == [(anna.email, "The password of your account was changed")]
-    assert "https://cats.example.org/forgotten-password" in server.wait_for(5)[-1][1]
+    assert told(8) == [(anna.email, "The password of your account was changed")]
+    assert "https://cats.example.org/forgotten-password" in server.wait_for(8)[-1][1]
     anna.post(_ASK, {"email": anna.email})
-    server.wait_for(6)
+    server.wait_for(9)
     Person(app).post(server.link(), {"password": PASSWORD})
-    assert told(7) == [(anna.email, "The password of your account was changed")]
+    assert told(10) == [(anna.email, "The password of your account was changed")]
+    administrator = Person(app, "admin@example.org")
+    services_of(app).users.grant(administrator.id, "admin")
+    services_of(app).second_factors.set_up(anna.id, "A" * 32, 0, ["0" * 64], utcnow())
+    page, german = f"/admin/users/{anna.id}", {"Accept-Language": "de"}
+    administrator.post(f"{page}/second-factor/remove", None, page, **german)
+    assert told(11) == [(anna.email, "The second factor of your account was removed")], (
+        "not the other's German"
+    )
     services_of(app).users.set_language(anna.id, "de")
     anna.log_in()
     anna.post("/account/email", {"email": "new@example.org", "password": PASSWORD}, page="/account")
-    server.wait_for(9)
+    server.wait_for(13)
     subjects = {to: str(message["Subject"]) for to, message in server.mails[-2:]}
     assert set(subjects) == {anna.email, "new@example.org"}
     assert subjects[anna.email] == "Die E-Mail-Adresse deines Kontos wurde geändert"
@@ -302,13 +318,29 @@ def test_a_decision_is_mailed_to_owners_who_chose_that(app: Flask, server: MailS
     photo = decided(anna)
     assert server.wait_for(3)[-1][0] == anna.email
     assert f"https://cats.example.org/photos/{photo}" in server.wait_for(3)[-1][1]
-    for _ in range(5):
-        decided(anna)
+    last = [decided(anna) for _ in range(5)]
+    assert services.mails
+    assert services.mails.collected == {anna.id: last[2:]}, "three in 15 minutes, then one for all others"
+    services.mails.collected.clear()  # before the next test
     anna.post("/account/notices", page="/account")
     decided(anna)
     Person(app).post(_ASK, {"email": anna.email})  # the last mail of all
     mails = server.wait_for(6)
-    assert ["/photos/" in text for _, text in mails[2:]] == [True, True, True, False], "three in 15 minutes"
+    assert ["/photos/" in text for _, text in mails[2:]] == [True, True, True, False]
+
+
+def test_decisions_after_many_mails_are_told_together(app: Flask, server: MailServer, anna: Person) -> None:
+    anna.post("/account/notices", {"wanted": "on"}, page="/account")
+    anna.post(server.link(0))
+    mails = services_of(app).mails
+    assert mails
+    for photo in (7, 8, 8):
+        mails.reviewed(anna.id, photo, after_s=0.3)
+    together = server.wait_for(2)[1][1]
+    assert "several photos" in together
+    assert re.findall(r"https://cats.example.org/photos/(\d)\s", together) == ["7", "8"]
+    mails.reviewed(anna.id, 9)
+    assert "https://cats.example.org/photos/9" in server.wait_for(3)[2][1]
 
 
 def test_a_decision_is_mailed_in_the_language_in_which_its_owner_chose_that(

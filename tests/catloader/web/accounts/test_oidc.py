@@ -27,6 +27,8 @@ from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import users
 from catloader.web.http import cookies
 from tests.support.accounts_site import accounts_site, empty
+from tests.support.mail_server import mail_server
+from tests.support.mail_server import settings_of as mail_server_settings
 from tests.support.provider import CLIENT_SECRET, TestProvider, running_provider, settings_of
 from tests.support.signed import aged
 from tests.support.site import PASSWORD, Person, services_of
@@ -218,6 +220,28 @@ def test_an_unlinked_account_is_linked_again_by_its_owner_only(app: Flask, provi
         assert (refused.status_code, "was unlinked from this log-in" in refused.text) == (403, True)
     assert _through(anna, _query_to_link(anna)).location == "/account"
     assert _through(elsewhere).status_code == 303
+
+
+def test_the_owner_of_an_account_is_told_when_it_is_linked_and_unlinked(
+    provider: TestProvider, tmp_path: Path
+) -> None:
+    settings = settings_of(int(provider.issuer.rpartition(":")[2]))
+    with mail_server() as server:
+        smtp = mail_server_settings(server.port)
+        with accounts_site(tmp_path, **{**smtp, **settings}) as app:
+            mails = services_of(app).mails
+            assert mails
+            mails.outbox.start()
+            anna = Person(app, "anna@example.org")
+            _confirm(app, anna)
+            for _ in range(2):  # a log-in links the account once
+                assert _through(Person(app)).status_code == 303
+            anna.post("/account/provider", {"password": PASSWORD}, page="/account")
+            server.wait_for(2)
+    assert [(to, str(message["Subject"])) for to, message in server.mails] == [
+        (anna.email, "Your account was linked with a log-in through another site"),
+        (anna.email, "The log-in through another site was removed from your account"),
+    ]
 
 
 def test_the_password_of_an_account_made_through_the_provider_is_set_before_it_is_unlinked(

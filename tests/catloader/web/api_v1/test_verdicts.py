@@ -33,14 +33,15 @@ def test_a_verdict_names_score_labels_and_model(app: Flask, program: Program) ->
 def test_an_appeal_is_opened_once_and_can_be_withdrawn(app: Flask, program: Program) -> None:
     location = program.upload().headers["Location"]
     path, wish = f"{location}/appeal", {"wish": "cat", "reason": "It is Tom."}
-    assert_problem(program.send("POST", path, json=wish), 409)  # it waits for its check
+    assert "still waits for a check" in assert_problem(program.send("POST", path, json=wish), 409)
     check(app, Verdict.NOT_CAT, score=0.01)
-    assert "this verdict already" in assert_problem(program.send("POST", path, json={"wish": "not_cat"}), 409)
+    agreed = assert_problem(program.send("POST", path, json={"wish": "not_cat"}), 409)
+    assert agreed == "This photo has this verdict already."
     opened = program.send("POST", path, json=wish)
     assert opened.status_code == 201
     assert opened.json is not None
     assert opened.json["reason"] == "It is Tom."
-    assert_problem(program.send("POST", path, json=wish), 409)
+    assert "waits for a reviewer" in assert_problem(program.send("POST", path, json=wish), 409)
     assert services_of(app).reviews.counts()[0] == 1
     assert program.send("DELETE", path).status_code == 204
     assert_problem(program.send("DELETE", path), 409)
@@ -56,6 +57,8 @@ def test_a_reviewers_decision_is_visible(app: Flask, anna: Person, program: Prog
     verdict = program.get(f"{location}/verdict").json
     assert verdict is not None
     assert (verdict["status"], verdict["human_verdict"]) == ("cat", "cat")
+    refused = program.send("POST", f"{location}/appeal", json={"wish": "not_cat"})
+    assert assert_problem(refused, 409) == "A person has already decided about this photo."
 
 
 def test_bad_bodies_are_refused(app: Flask, program: Program) -> None:

@@ -106,9 +106,13 @@ def test_skip_and_undo_keep_the_order_of_the_queue(app: Flask, anna: Person, rit
     again = rita.post(f"/review/{ids[1]}/decide", {"verdict": "cat"}, page="/review")
     assert "Nothing was changed." in rita.get(again.location).text
     (named,) = re.findall('name="decision" value="([0-9]+)"', rita.get("/review").text)
-    undone = rita.post("/review/undo", {"decision": named}, page="/review")
-    assert undone.location == f"/review/{ids[1]}"
-    assert f"/review/{ids[1]}/decide" in rita.get(undone.location).text
+    undone = rita.post("/review/undo", {"decision": named, "after": after}, page="/review")
+    assert undone.location == f"/review/{ids[1]}?after={after}"
+    page = rita.get(undone.location).text
+    assert f"/review/{ids[1]}/decide" in page
+    assert f'name="after" value="{after}"' in page[page.index(f"/review/{ids[1]}/decide") :]
+    last = f"u{ids[2]}"  # a photo that stands behind the undone one was skipped, too
+    assert f'href="/review?after={last}"' in rita.get(f"/review/{ids[1]}?after={last}").text
     assert [photo.human_verdict for photo in anna.photos] == [None] * 3
     rita.post(f"/review/{ids[0]}/decide", {"verdict": "cat"}, page="/review")
     stale = rita.post("/review/undo", {"decision": named}, page="/review")  # the button of an old page
