@@ -141,9 +141,7 @@ def select_variant(entry: Entry, path: Path, subject: Subject, request: RuntimeR
     # model, which is measured, is better than an unmeasured variant; damaged OpenVINO files are one variant.
     only_files = all(faster.fault and faster.runtime == "openvino" for faster, _ in refused)
     if refused and not (available and only_files):
-        for refused_variant, refusal in refused[:-1]:
-            logger.warning("%s %s is not used: %s", entry.name, refused_variant, refusal)
-        raise refused[-1][1]
+        raise _last(entry, refused)
     for variant in _unmeasured(entry, request, available):
         try:
             classifier, rule = _load(entry, path, subject, request, variant)
@@ -153,8 +151,16 @@ def select_variant(entry: Entry, path: Path, subject: Subject, request: RuntimeR
             refused.append((variant, error))
             continue
         missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
-        return SelectedVariant(classifier, rule, variant, missing, *reasons(refused, variant, missing))
-    raise refused[-1][1]
+        refusals, damage = reasons(refused, variant, missing)
+        return SelectedVariant(classifier, rule, variant, missing, refusals, damage)
+    raise _last(entry, refused)
+
+
+def _last(entry: Entry, refused: Sequence[tuple[Variant, ModelRefused]]) -> ModelRefused:
+    """Log the reasons against all variants but the last one, and return that against it."""
+    for variant, reason in refused[:-1]:
+        logger.warning("%s %s is not used: %s", entry.name, variant, reason)
+    return refused[-1][1]
 
 
 def _not_made(
@@ -225,7 +231,11 @@ def _load(
         max_fpr=request.max_fpr,
         max_fnr=request.max_fnr,
     )
-    self_test(classifier, rule, request.profile_folders)
+    try:
+        self_test(classifier, rule, request.profile_folders)
+    except ModelRefused:
+        classifier.close()  # the next variant is loaded beside it
+        raise
     if not _on_cpu(classifier):
         classifier = Batcher(classifier, window_ms=request.batching_window_ms)
     return classifier, rule

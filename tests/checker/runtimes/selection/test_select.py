@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import importlib.metadata
 import json
 import sys
@@ -159,6 +160,10 @@ def test_a_profile_with_too_high_rates_gives_way_to_a_slower_variant(request_: R
         selected(replace(request_, max_fpr=0.001))
 
 
+def compiled_models() -> int:
+    return sum(type(one).__name__ == "_CompiledModel" for one in gc.get_objects())
+
+
 @pytest.mark.slow
 @pytest.mark.processor
 def test_a_variant_that_fails_its_self_test_gives_way_and_the_last_one_refuses(
@@ -167,8 +172,10 @@ def test_a_variant_that_fails_its_self_test_gives_way_and_the_last_one_refuses(
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     write_profile(request_, "openvino", "int8", lost=0, golden_score=0.1)
     write_profile(request_, "torch", "fp32")
+    compiled = compiled_models()
     assert selected(request_) == ("torch", "fp32", True)
     assert "torch fp32 is used instead" in caplog.text
+    assert compiled_models() == compiled, "the refused variant holds its memory beside the one that checks"
     write_profile(request_, "torch", "fp32", golden_score=0.1)
     with pytest.raises(ModelRefused, match=r"self-test of profile efficientnet_lite0-torch-fp32"):
         selected(request_)
