@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from catloader.cli.context import pass_settings
-from catloader.cli.options import MOST_LISTED, FolderPath
+from catloader.cli.options import MOST_LISTED
 from catloader.errors import BackupRefused, StoreUnavailable
 from catloader.settings import Settings
+from checker.folder.option_types import NonEmptyPath
 from checker.plurals import counted
 
 if TYPE_CHECKING:
     from catloader.backup.save import Saved
     from catloader.store.db.engine import Engine
 
-_folder = click.argument("folder", metavar="DIR", type=FolderPath())
+_folder = click.argument("folder", metavar="DIR", type=NonEmptyPath())
 
 
 @click.command()

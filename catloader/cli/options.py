@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,20 +26,6 @@ def _time(_context: click.Context, _parameter: click.Parameter, text: str | None
         raise click.BadParameter(
             f"{text!r} is not an ISO time, as in 2026-01-31 or 2026-01-31T12:00Z."
         ) from None
-
-
-class FolderPath(click.Path):
-    """A folder's path; an empty one is refused, because an unset variable must not mean this folder."""
-
-    def __init__(self, *, file_okay: bool = True) -> None:
-        super().__init__(path_type=Path, file_okay=file_okay)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str | bytes | os.PathLike[str]:
-        if not value:
-            self.fail("It is empty; `.` is the folder in which the command is started.", param, ctx)
-        return super().convert(value, param, ctx)
 
 
 def not_empty(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:

@@ -11,17 +11,18 @@ import click
 
 from catloader.cli.accounts import account_of
 from catloader.cli.context import pass_settings, services_of
-from catloader.cli.options import MOST_LISTED, FolderPath, not_empty
+from catloader.cli.options import MOST_LISTED, not_empty
 from catloader.settings import Settings
 from catloader.transfer.sources import Source
 from checker.folder.arguments import printable
+from checker.folder.option_types import NonEmptyPath
 from checker.plurals import counted
 
 _S3 = "s3://"
 
 
 def _named(_context: click.Context, _parameter: click.Parameter, source: str) -> str:
-    return source if source.startswith(_S3) else str(FolderPath()(source))
+    return source if source.startswith(_S3) else str(NonEmptyPath()(source))
 
 
 @click.command(name="import")
@@ -84,7 +85,7 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=FolderPath())
+@click.argument("folder", metavar="DIR", type=NonEmptyPath())
 @click.option("--owner", metavar="EMAIL", callback=not_empty, help="Only this account's photos.")
 @pass_settings
 def export(settings: Settings, folder: Path, owner: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from checker import __version__
+from checker.folder.option_types import NonEmptyPath, new_file, new_results, number, png
 from checker.process.exits import ending_without_reader
 from checker.runtimes.names import DECODERS, DEVICES, PRECISIONS, RUNTIMES
 from models.catalogue import default_weights_dir
@@ -93,48 +93,7 @@ def parse(argv: Sequence[str]) -> CheckOptions | ExplainOptions | int:
     return options
 
 
-def _number(kind: type[int | float], low: float, high: float) -> Callable[[str], float]:
-    """Make a converter that refuses in one plain sentence; NaN too, which passes ``click.FloatRange``."""
-
-    def convert(text: str) -> float:
-        with contextlib.suppress(ValueError):
-            if low <= (number := kind(text)) <= high:
-                return number
-        whole = "whole " if kind is int else ""
-        raise click.BadParameter(f"{text} is not a {whole}number between {low} and {high}.")
-
-    return convert
-
-
-_RATE = _number(float, 0.0001, 0.5)
-
-
-def _new_file(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
-    if path is not None and path.is_dir():
-        raise click.BadParameter(f"{path} is a folder.")
-    if path is not None and path.exists() and not path.is_file():  # /dev/null would be replaced by a file
-        raise click.BadParameter(f"{path} is not a regular file.")
-    if path is not None and not path.parent.is_dir():
-        raise click.BadParameter(f"there is no folder {path.parent}.")
-    return path
-
-
-def _new_results(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse to replace what is not JSON, such as the first photo where the file's name was forgotten."""
-    path = _new_file(context, parameter, path)
-    if path is not None and path.is_file():
-        with path.open("rb") as file:
-            if file.read(1) not in (b"", b"{"):
-                raise click.BadParameter(f"{path} is not a file of results: choose another name.")
-    return path
-
-
-def _png(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
-    if path.suffix.lower() != ".png":
-        raise click.BadParameter(f"{path} does not end in .png, the format that is written.")
-    if not path.parent.is_dir():
-        raise click.BadParameter(f"there is no folder {path.parent}.")
-    return path
+_RATE = number(float, 0.0001, 0.5)
 
 
 def _common(command: Decorated) -> Decorated:
@@ -149,9 +108,7 @@ def _common(command: Decorated) -> Decorated:
             metavar="DIR",
             help="Search here for measured profiles before the shipped ones; may be repeated.",
         ),
-        click.option(
-            "--weights-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder of fetched weights."
-        ),
+        click.option("--weights-dir", type=NonEmptyPath(), metavar="DIR", help="Folder of fetched weights."),
         click.option("--subject", default="house_cat", help="house_cat, feline, dog, or a .toml file."),
         click.option("--model", default="auto", help="A model of the catalogue; auto: the best one on disk."),
     ):
@@ -202,20 +159,18 @@ class _Command(click.Command):
     metavar="RATE",
     help="Highest false-negative rate to accept: share of cats called not_cat.",
 )
-@click.option(
-    "--workers", type=_number(int, 0, 256), default=0, metavar="N", help="Threads; 0: one per core."
-)
+@click.option("--workers", type=number(int, 0, 256), default=0, metavar="N", help="Threads; 0: one per core.")
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
-    callback=_new_file,
+    callback=new_file,
     metavar="FILE",
     help="Also append the lines of --json to FILE, and skip the files that it contains.",
 )
 @click.option(
     "--megadetector",
     type=click.Path(path_type=Path),
-    callback=_new_results,
+    callback=new_results,
     metavar="FILE",
     help="Write FILE in MegaDetector's batch format at the end, for Timelapse.",
 )
@@ -236,7 +191,7 @@ def _check(weights_dir: Path | None, **options: Any) -> CheckOptions:
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    callback=_png,
+    callback=png,
     metavar="OUT.png",
     help="The PNG to write.",
 )

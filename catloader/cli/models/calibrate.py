@@ -13,10 +13,10 @@ import click
 from click.core import ParameterSource
 
 from catloader.cli.context import pass_settings
-from catloader.cli.options import FolderPath
 from catloader.errors import CatLoaderError
 from catloader.settings import Settings
 from checker.errors import ModelRefused
+from checker.folder.option_types import NonEmptyPath
 from checker.runtimes.names import DECODERS, DEVICES, PRECISIONS, RUNTIME_PRECISIONS
 
 _EXTRA = {"scipy": "scipy", "sklearn": "scikit-learn"}
@@ -29,7 +29,7 @@ def _choice(name: str, choices: Iterable[str], default: str) -> Callable[[_Comma
 
 
 def _folder(name: str, **options: Any) -> Callable[[_Command], _Command]:
-    return click.option(name, type=FolderPath(file_okay=False), **options)
+    return click.option(name, type=NonEmptyPath(file_okay=False), **options)
 
 
 def _finite(_context: click.Context, _parameter: click.Parameter, number: float | None) -> float | None:

@@ -11,9 +11,10 @@ import click
 
 from catloader.cli.context import pass_settings
 from catloader.cli.groups import Group
-from catloader.cli.options import FolderPath, not_empty
+from catloader.cli.options import not_empty
 from catloader.settings import Settings
 from catloader.settings.addresses import http_address
+from checker.folder.option_types import NonEmptyPath
 from checker.plurals import counted
 from models.catalogue import Entry, all_entries, entry_named, load_catalogue, resolve, weights_path
 from models.errors import ModelsError, WeightsMissing
@@ -75,7 +76,7 @@ def fetch(settings: Settings, name: str, mirror: str | None) -> None:
 
 
 @models.command("import")
-@click.argument("file", type=FolderPath())
+@click.argument("file", type=NonEmptyPath())
 @click.option("--like", metavar="MODEL", help="Catalogue model with the same architecture and preprocessing.")
 @click.option("--source", default="", metavar="TEXT", help="Source of the weights, if they are your own.")
 @click.option("--licence", default="not stated", metavar="TEXT", show_default=True)

@@ -77,6 +77,11 @@ def test_arguments_become_options(tmp_path: Path) -> None:
     assert (explain.photo, explain.output, explain.weights_dir) == ("x", tmp_path / "why.PNG", Path("w"))
 
 
+def test_an_empty_weights_folder_is_not_the_current_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(["x", "--weights-dir", ""]) == USAGE
+    assert "Invalid value for '--weights-dir': It is empty" in capsys.readouterr().err
+
+
 def test_the_last_of_repeated_options_wins() -> None:
     """``catloader check files`` needs this: the site's settings come first, then the typed options."""
     options = parse(["--device", "cpu", "--model", "resnet18", "--device", "auto", "--model", "auto", "x"])

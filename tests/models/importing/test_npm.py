@@ -77,7 +77,7 @@ def test_without_npm_the_alternative_is_named(programs: Path, entry: Entry, tmp_
     [
         ("echo npm error 404 Not Found >&2; exit 1", "did not deliver .*: npm error 404 Not Found"),
         (
-            "echo 'npm error code ENOTFOUND\nnpm error network request failed' >&2; "
+            "echo 'npm error code ENOTFOUND\nnpm error \nnpm error network request failed' >&2; "
             "echo 'npm error network\nnpm error A complete log of this run can be found in: x' >&2; exit 1",
             "did not deliver .*: npm error network request failed$",
         ),
