@@ -32,7 +32,7 @@ def calibrated(
 
     Raises:
         BulkError: the plans are not done, or do not fit together or these weights.
-        UnusablePhotos: names a photo that could not be classified.
+        UnusablePhotos: a photo could not be classified, or the labels are exchanged.
         ModelRefused, ModelsError: the variant does not load on this machine.
     """
     chosen = subject or required_keep(plan).subject

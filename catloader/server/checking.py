@@ -59,10 +59,8 @@ def work(settings: Settings) -> None:
                 threading.Thread(target=announce, args=("", services), name="announce", daemon=True).start()
                 resume_full_collections()
                 wait_for_signal()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # SIGINT, SIGTERM
         end_at_once(stopped(0))
-    except SystemExit as stop:  # SIGTERM
-        end_at_once(stopped(int(stop.code or 0)))
 
 
 @contextmanager

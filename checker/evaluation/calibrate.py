@@ -28,7 +28,7 @@ from models.catalogue import Preprocessing, class_names
 
 SEED = 20
 EXCHANGED_AUC = 0.25
-"""Far below a model that knows nothing of the subject, whose features may still tell it: 0.5."""
+"""Far below 0.5, the AUC of a model that has not learnt the subject: a head on its features may be good."""
 
 
 def measure_and_calibrate(
@@ -54,7 +54,13 @@ def measure_and_calibrate(
 
 
 def _refuse_exchanged_labels(examples: Examples, subject: Subject) -> None:
-    """A head would turn the model's answers round, and its rates would look good."""
+    """Compare the labels with the model's own log-odds, which no head has turned round.
+
+    A head that is fitted to exchanged labels reverses them, and its rates look good.
+
+    Raises:
+        UnusablePhotos: the model finds the subject in the photos that are labelled as others.
+    """
     plain = examples.plain
     highest = examples.odds[plain].reshape(int(plain.sum()), -1).max(axis=1)
     if auc(highest, examples.positive[plain]) < EXCHANGED_AUC:

@@ -57,7 +57,8 @@ def change_email() -> Answer:
 def choose_notices() -> BaseResponse:
     """Choose whether to get mails about reviewers' decisions; an unconfirmed address gets none.
 
-    An account without a language gets that of this request: a reviewer's does not tell it.
+    An account that has chosen no language gets that of this request: mails are written in a reviewer's
+    request, which does not tell the owner's language.
     """
     mails()
     user, wanted = current_user(), "wanted" in request.form

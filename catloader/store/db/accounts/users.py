@@ -36,7 +36,7 @@ class User:
     max_bytes: int | None = None
     email_confirmed_at: datetime | None = None
     language: str | None = None
-    """Code of the language that the account chose; None: the browser's."""
+    """Code of the account's language: chosen, or that in which it asked for mails; None: the browser's."""
     wants_notices: bool = False
     logged_in_at: datetime | None = None
     """The last time; None: never since the site records it."""
@@ -91,7 +91,10 @@ class Users:
         return User(**row._mapping)
 
     def by_email(self, email: str) -> User | None:
-        """Return the account; none has control characters or lone surrogates, which databases refuse."""
+        """Return the account with this e-mail.
+
+        No e-mail has control characters or lone surrogates, and databases refuse to look for them.
+        """
         if any(unicodedata.category(c) in {"Cc", "Cs"} for c in normal_email(email)):
             return None
         return self._one(users.c.email == normal_email(email))

@@ -38,7 +38,8 @@ _MISSED_FOR = timedelta(days=3)
 _HELD_S = 120.0
 """Longest time of an attempt, after which another process may take the delivery."""
 _AT_ONCE = 500
-_LARGEST = 2**63 - 1
+_LARGEST_ID = 2**63 - 1
+"""Of a column; no message has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,8 @@ def source_of(message_id: str) -> tuple[SourceName, int] | None:
     for name, prefix in _PREFIXES.items():
         number = message_id.removeprefix(prefix)
         if message_id.startswith(prefix) and number.isascii() and number.isdecimal():
-            return name, int(number) if len(number) < 19 else _LARGEST
+            # Python refuses to read thousands of digits, and the database to compare a larger number.
+            return name, int(number) if len(number) < len(str(_LARGEST_ID)) else _LARGEST_ID
     return None
 
 
