@@ -15,6 +15,7 @@ from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary
 from catloader.server.listener import listening
 from catloader.settings import Settings
 from checker import __version__
+from checker.isolation.sandbox import missing_parts
 from checker.plurals import counted
 from checker.process.cores import available_cores
 from models.processor import cpu_flags
@@ -32,6 +33,7 @@ def rows(settings: Settings) -> Iterator[Row]:
     flags = [flag for flag in _FLAGS if flag in cpu_flags()]
     sentence = f"{counted(available_cores(), 'core')}, {platform.machine()}, {', '.join(flags) or 'no AVX2'}."
     yield Row("processor", "ok", sentence)
+    yield _decoders()
 
 
 def _python() -> Row:
@@ -57,6 +59,15 @@ def _temporary_folder(settings: Settings) -> str | Row:
         wanted = f"uploads at work may need {_shown(needed_bytes)} (set TMPDIR)."
         return Row("temporary folder", "note", f"{sentence.removesuffix('.')}, and {wanted}")
     return sentence
+
+
+def _decoders() -> Row:
+    missing = missing_parts()
+    if missing:
+        lack = f"The system offers no {' and no '.join(missing)}"
+        risk = "so a decoder that runs an attacker's code is confined less (see docs/operations.md)"
+        return Row("decoders", "note", f"{lack}, {risk}.")
+    return Row("decoders", "ok", "Landlock and seccomp confine the processes that decode photos.")
 
 
 def _address(settings: Settings) -> str | Row:

@@ -16,17 +16,13 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from select import select
 from typing import Any
 
 from checker.isolation import frames
-from checker.isolation.limits import (
-    confine,
-    die_with,
-    give_memory_back,
-    resident_bytes,
-    start_clock,
-)
+from checker.isolation.limits import OwnMemory, confine, die_with, give_memory_back, start_clock
+from checker.isolation.sandbox import code_folders
 from checker.process.exits import open_standard_descriptors
 
 _KEPT_BYTES, _KEPT_S = 8 * 2**20, 1.0
@@ -51,6 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     control = socket.socket(fileno=int(descriptor))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     works: dict[str, Work] = {name: pkgutil.resolve_name(name) for name in names}
+    readable = code_folders()
     gc.collect()
     gc.freeze()  # what exists now stays shared: a collection would write to its pages
     while True:
@@ -58,12 +55,18 @@ def main(arguments: Sequence[str]) -> None:
         if not message:
             os._exit(0)
         if descriptors:
-            control.send(b"%d" % _fork(descriptors[0], control, works, int(memory_bytes)))
+            control.send(b"%d" % _fork(descriptors[0], control, works, int(memory_bytes), readable))
         else:
             control.send(b"%d" % _end(int(message)))
 
 
-def _fork(descriptor: int, control: socket.socket, works: Mapping[str, Work], memory_bytes: int) -> int:
+def _fork(
+    descriptor: int,
+    control: socket.socket,
+    works: Mapping[str, Work],
+    memory_bytes: int,
+    readable: Sequence[Path],
+) -> int:
     server = os.getpid()
     try:
         pid = os.fork()
@@ -76,11 +79,11 @@ def _fork(descriptor: int, control: socket.socket, works: Mapping[str, Work], me
             die_with(server)
             control.close()
             quiet = os.open(os.devnull, os.O_WRONLY)
-            confine(memory_bytes)
-            at_start_bytes, end = resident_bytes(), socket.socket(fileno=descriptor)
+            memory, end = OwnMemory(), socket.socket(fileno=descriptor)
+            confine(memory_bytes, readable)
             os.dup2(quiet, 2)  # decoders complain there about hostile files
             status = 1
-            _serve(end, works, at_start_bytes)
+            _serve(end, works, memory)
         except Exception as error:  # the top of this process
             sys.stderr.write(f"A decoding process ends: {type(error).__name__}: {error}.\n")
             sys.stderr.flush()
@@ -102,10 +105,11 @@ def _end(pid: int) -> int:
     return NEVER_READY if os.WEXITSTATUS(status) == _NEVER_READY_STATUS else 0
 
 
-def _serve(end: socket.socket, works: Mapping[str, Work], at_start_bytes: int) -> None:
+def _serve(end: socket.socket, works: Mapping[str, Work], memory: OwnMemory) -> None:
     """Work on requests until the caller closes the connection: one reply for each item, in their order."""
+    at_start_bytes = memory.resident_bytes()
     while True:
-        held_bytes = resident_bytes() - at_start_bytes
+        held_bytes = memory.resident_bytes() - at_start_bytes
         if held_bytes > _MUCH_BYTES or (held_bytes > _KEPT_BYTES and not select([end], [], [], _KEPT_S)[0]):
             give_memory_back()
         try:
@@ -122,7 +126,7 @@ def _serve(end: socket.socket, works: Mapping[str, Work], at_start_bytes: int) -
             frames.send(end, header, parts)
             del item, parts  # megabytes, while it waits for the next request
         del remaining  # an iterator keeps the list until it is asked once more
-        frames.send(end, {"retire": resident_bytes() > at_start_bytes + _MOST_BYTES}, [])
+        frames.send(end, {"retire": memory.resident_bytes() > at_start_bytes + _MOST_BYTES}, [])
 
 
 def _reply(work: Work, arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:

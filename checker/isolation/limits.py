@@ -7,16 +7,15 @@ import ctypes
 import os
 import resource
 import signal
-import struct
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # <linux/prctl.h>
+from checker.isolation.sandbox import restrict
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _M_ARENA_MAX = -8  # of glibc's malloc.h
-_CREATE_RULESET, _RESTRICT_SELF = 444, 446  # <asm-generic/unistd.h>: the same on every architecture
-# Bits of <linux/landlock.h>, ABI 1: run a program, write a file; remove and make folders and files.
-_CHANGES = 1 << 0 | 1 << 1 | sum(1 << bit for bit in range(4, 13))
 _MAX_FILES = 16
 
 
@@ -35,27 +34,14 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-def confine(memory_bytes: int, files: int = _MAX_FILES) -> None:
-    """Set the permanent limits: memory, descriptors, no core file, no changes to files."""
+def confine(memory_bytes: int, readable: Sequence[Path] | None, files: int = _MAX_FILES) -> None:
+    """Set the permanent limits: memory, descriptors, no core file, no byte written, and ``restrict``'s."""
     _lower(resource.RLIMIT_NOFILE, files)
     if sys.platform == "linux":
-        _lower(resource.RLIMIT_AS, _statm_bytes(0) + memory_bytes)
-    forbid_changes()
-
-
-def forbid_changes() -> None:
-    """Forbid this process to write to files and, if the kernel has Landlock, to change or run any."""
+        _lower(resource.RLIMIT_AS, OwnMemory().total_bytes() + memory_bytes)
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, 0)
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None)
-    handled = struct.pack("Q", _CHANGES)
-    ruleset = libc.syscall(_CREATE_RULESET, handled, len(handled), 0)
-    if ruleset >= 0:
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        libc.syscall(_RESTRICT_SELF, ruleset, 0)
-        os.close(ruleset)
+    restrict(readable)
 
 
 def start_clock(cpu_s: float) -> None:
@@ -83,9 +69,25 @@ def _lower(limit: int, most: int) -> None:
     resource.setrlimit(limit, (most, most))
 
 
-def resident_bytes() -> int:
-    """Return the memory that this process holds; 0 where the system does not tell."""
-    return _statm_bytes(1) if sys.platform == "linux" else 0
+class OwnMemory:
+    """The memory of the process that makes this. The file stays open, as a confined process can't open it."""
+
+    def __init__(self) -> None:
+        linux = sys.platform == "linux"
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC) if linux else None
+
+    def total_bytes(self) -> int:
+        """Return the size of the address space; 0 where the system does not tell."""
+        return self._bytes(0)
+
+    def resident_bytes(self) -> int:
+        """Return the memory that the process holds; 0 where the system does not tell."""
+        return self._bytes(1)
+
+    def _bytes(self, column: int) -> int:
+        if self._statm is None:
+            return 0
+        return int(os.pread(self._statm, 128, 0).split()[column]) * resource.getpagesize()
 
 
 def share_one_arena() -> None:
@@ -101,8 +103,3 @@ def give_memory_back() -> None:
     """Return freed memory to the system; only glibc has to be asked."""
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def _statm_bytes(column: int) -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[column])
-    return pages * resource.getpagesize()

@@ -27,6 +27,7 @@ from catloader.store.db.migrate import migrate, revisions
 from catloader.store.db.server_clock import server_time
 from catloader.wiring import build_engine, build_signer
 from checker.http import create_checker_app
+from checker.isolation import sandbox
 from models.catalogue import entry_named
 from tests.support.broker import broker_server
 from tests.support.rows import add_photos
@@ -39,7 +40,16 @@ def _by_part(rows: Iterator[Row]) -> dict[str, Row]:
 def test_a_machine_in_order_has_no_failed_row(tmp_path: Path) -> None:
     found = _by_part(machine.rows(Settings(data_dir=tmp_path / "data", min_free_bytes=0)))
     assert {row.result for row in found.values()} <= {"ok", "note"}
-    assert list(found) == ["Python", "data folder", "temporary folder", "address", "processor"]
+    assert list(found) == ["Python", "data folder", "temporary folder", "address", "processor", "decoders"]
+
+
+def test_a_kernel_that_confines_decoders_less_is_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "_MACHINES", {})
+    row = _by_part(machine.rows(Settings(data_dir=tmp_path, min_free_bytes=0)))["decoders"]
+    assert row.result == "note"
+    assert "no seccomp, so a decoder" in row.sentence
 
 
 def test_a_temporary_folder_with_too_little_space_for_uploads_is_a_note(tmp_path: Path) -> None:

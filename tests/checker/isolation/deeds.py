@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,7 +27,7 @@ def echo(_arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
 def do(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
     """Perform the named action; ``arguments["folder"]`` is a writable folder."""
     _DEEDS[item[0].decode()](Path(arguments.get("folder", "/")))
-    return {"pid": os.getpid(), "tunables": os.environ.get("GLIBC_TUNABLES")}, []
+    return {"pid": os.getpid(), "variables": dict(os.environ)}, []
 
 
 def _loop(*_: Path) -> NoReturn:
@@ -50,7 +53,35 @@ def _write(folder: Path) -> None:
 
 
 def _open_many(_: Path) -> None:
-    _files = [Path("/dev/zero").open("rb") for _ in range(1000)]  # noqa: SIM115
+    _files = [os.dup(2) for _ in range(1000)]
+
+
+def _truncate(folder: Path) -> None:
+    os.truncate(folder / "existing", 0)
+
+
+def _connect(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(folder / "listening"))
+
+
+def _send_from_a_pair(folder: Path) -> None:
+    """A connected pair needs no socket(), and sends to any name."""
+    ours, _other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ours.sendto(b"secret", str(folder / "datagrams"))
+
+
+def _other_abi() -> None:
+    """Call socket by its number in the ABI x32, which some kernels have; the others have another error."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(0x40000000 + 41, 1, 1, 0) < 0 and ctypes.get_errno() == errno.EPERM:
+        raise PermissionError
+
+
+def _start_thread() -> None:
+    thread = threading.Thread(target=lambda: None)
+    thread.start()
+    thread.join()
 
 
 def _bug(_: Path) -> NoReturn:
@@ -76,5 +107,17 @@ _DEEDS: Mapping[str, Callable[[Path], object]] = {
     "delete": lambda folder: (folder / "existing").unlink(),
     "run": lambda _: subprocess.run(["/bin/true"], check=True),
     "open many": _open_many,
+    "truncate": _truncate,
+    "read": lambda folder: (folder / "existing").read_bytes(),
+    "list": lambda folder: list(folder.iterdir()),
+    "read the parent's variables": lambda _: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
+    "signal the parent": lambda _: os.kill(os.getppid(), 0),
+    "connect": _connect,
+    "send from a pair": _send_from_a_pair,
+    "open UDP": lambda _: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+    "x32": lambda _: _other_abi(),
+    "fork": lambda _: os.fork() or os._exit(0),
+    "import": lambda _: import_module("wave"),
+    "start a thread": lambda _: _start_thread(),
     "bug": _bug,
 }

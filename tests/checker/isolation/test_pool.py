@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -28,12 +31,15 @@ from checker.errors import (
 from checker.isolation.fork_server import ForkServer
 from checker.isolation.limits import Limits
 from checker.isolation.pool import _ITEMS_OF_A_CHILD, ChildPool, Reply
+from checker.isolation.sandbox import missing_parts
 from tests.support.machine import busy_factor
 from tests.support.processes import alive, command_of, until_gone
 
 DO, ECHO = "tests.checker.isolation.deeds:do", "tests.checker.isolation.deeds:echo"
 LIMITS = Limits(cpu_s=0.5, wall_s=60.0, memory_bytes=2**28)
 """The time is ample, so that only the test of that limit meets it, on a busy machine too."""
+
+_LINUX = list(map(int, re.findall(r"\d+", platform.release())[:2]))
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +187,36 @@ def test_child_cannot_change_files_nor_run_programs(pool: ChildPool, tmp_path: P
     assert psutil.Process(pid_of(pool)).rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
 
 
+@pytest.mark.skipif("Landlock" in missing_parts(), reason="the kernel has no Landlock")
+def test_child_reads_only_code(pool: ChildPool, tmp_path: Path) -> None:
+    (tmp_path / "existing").write_bytes(b"secret")
+    replies = done(pool, "read", "list", "truncate", "read the parent's variables", folder=str(tmp_path))
+    assert [type(reply) for reply in replies] == [Unexpected] * 4
+    assert (tmp_path / "existing").read_bytes() == b"secret"
+    assert [type(reply) for reply in done(pool, "import")] == [Reply]
+
+
+@pytest.mark.skipif(
+    "Landlock" in missing_parts() or _LINUX < [6, 12], reason="before Linux 6.12 signals are not limited"
+)
+def test_child_sends_no_signal_to_another_process(pool: ChildPool) -> None:
+    assert [type(reply) for reply in done(pool, "signal the parent")] == [Unexpected]
+
+
+@pytest.mark.skipif("seccomp" in missing_parts(), reason="the kernel has no seccomp")
+def test_child_opens_no_connection_and_starts_no_process(pool: ChildPool, tmp_path: Path) -> None:
+    with (
+        socket.socket(socket.AF_UNIX) as stream,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams,
+    ):
+        stream.bind(str(tmp_path / "listening"))
+        stream.listen()
+        datagrams.bind(str(tmp_path / "datagrams"))
+        deeds = ["connect", "send from a pair", "open UDP", "x32", "fork"]
+        assert [type(reply) for reply in done(pool, *deeds, folder=str(tmp_path))] == [Unexpected] * 5
+    assert [type(reply) for reply in done(pool, "start a thread")] == [Reply]
+
+
 def test_bug_is_logged_with_its_traceback(pool: ChildPool, caplog: pytest.LogCaptureFixture) -> None:
     (error,) = done(pool, "bug")
     assert type(error) is Unexpected
@@ -226,8 +262,9 @@ def _wait_until_released(child: psutil.Process, before_bytes: int) -> None:
         time.sleep(0.05)
 
 
-def test_child_uses_huge_pages_and_keeps_other_settings_of_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_has_huge_pages_and_settings_of_glibc_but_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.perturb=0")
+    monkeypatch.setenv("CATLOADER_S3_SECRET_KEY", "not for decoders")
     server = ForkServer([DO], LIMITS.memory_bytes)
     pool = ChildPool(server, children=1, limits=LIMITS)
     try:
@@ -236,7 +273,8 @@ def test_child_uses_huge_pages_and_keeps_other_settings_of_glibc(monkeypatch: py
         pool.close()
         server.close()
     assert isinstance(reply, Reply)
-    assert reply.result["tunables"] == "glibc.malloc.perturb=0:glibc.malloc.hugetlb=1"
+    assert reply.result["variables"]["GLIBC_TUNABLES"] == "glibc.malloc.perturb=0:glibc.malloc.hugetlb=1"
+    assert "CATLOADER_S3_SECRET_KEY" not in reply.result["variables"]
 
 
 def test_child_that_holds_too_much_memory_is_replaced(pool: ChildPool) -> None:
