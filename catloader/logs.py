@@ -66,15 +66,15 @@ def logged_path(path: str) -> str:
     return _SECRET_PART.sub(r"\1***", path)
 
 
-def configure(log_format: LogFormat) -> None:
-    """Send the log of the process to standard error.
+def configure(log_format: LogFormat, level: int = logging.INFO) -> None:
+    """Send the log of the process to standard error, from this level on.
 
     In JSON, with what Python writes there itself: warnings, errors that end a thread or the process, and
     errors that it ignores.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=level, handlers=[handler])
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     if log_format == "json":

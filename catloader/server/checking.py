@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from catloader.logs import configure
 from catloader.metrics import metrics_folder
 from catloader.server.announce import announcement, log_to_stderr, stopped
 from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary_folder
@@ -30,7 +31,7 @@ def check_once(settings: Settings) -> int:
     Raises:
         ModelRefused: the model cannot be used.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    configure(settings.log_format, logging.WARNING)
     prepare_data_dir(settings)
     with shared_or_own_object_store(settings) as with_s3:
         migrate_database(settings)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         build_broker,
         build_object_store,
         build_signer,
+        checking_model,
         load_classifier_and_rule,
         load_model,
     )
@@ -30,6 +31,7 @@ __all__ = [
     "build_engine",
     "build_object_store",
     "build_signer",
+    "checking_model",
     "load_classifier_and_rule",
     "load_model",
     "site_secret",

@@ -137,6 +137,23 @@ def load_model(settings: Settings) -> LoadedModel:
     return LoadedModel(*load_classifier_and_rule(settings))
 
 
+def checking_model(settings: Settings) -> str:
+    """Return the name of the model that ``load_model`` would load.
+
+    With ``auto`` it is loaded for that, which takes seconds: files or self-test may refuse the first model.
+
+    Raises as ``load_model`` does.
+    """
+    models = models_in_force(settings)
+    if len(models) == 1:
+        return models[0][0].name
+    classifier, _ = load_classifier_and_rule(settings)
+    try:
+        return classifier.model_info.model
+    finally:
+        classifier.close()
+
+
 def load_classifier_and_rule(settings: Settings) -> tuple[Classifier, ThresholdRule]:
     """As ``load_model``, typed for callers that use the thresholds or the profile."""
     return load_checker(models_in_force(settings), load_subject(settings.subject), runtime_request(settings))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catloader.checks.promotion import resolve_model
 from catloader.cli.bulk.flips import show_and_apply
 from catloader.cli.bulk.run import UNIT_ROWS, folder_of, run_and_tell, state_of
 from catloader.cli.context import services_of
@@ -28,9 +27,10 @@ def recheck_in_bulk(
     from catloader.bulk.commands import plan_of_table
     from catloader.bulk.manifest import parquet
     from catloader.store.db.checks.bulk import BulkTable
+    from catloader.wiring import checking_model
 
     parquet()
-    model = resolve_model(settings)[0].name
+    model = checking_model(settings)
     with services_of(settings) as services:
         folder = folder_of(settings, name)
         plan = plan_of_table(services, folder, model, conditions, UNIT_ROWS, limit=limit)

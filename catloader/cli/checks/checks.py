@@ -8,6 +8,7 @@ import click
 
 from catloader.cli.context import pass_settings, say_first
 from catloader.cli.groups import Group
+from catloader.logs import printed
 from catloader.settings import Settings
 from checker.plurals import counted
 
@@ -31,7 +32,7 @@ def run(settings: Settings) -> None:
     """Check all waiting photos, then exit."""
     from catloader.server.checking import check_once
 
-    click.echo(f"{counted(check_once(settings), 'photo')} checked.")
+    click.echo(printed(f"{counted(check_once(settings), 'photo')} checked."))
 
 
 @check.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)

@@ -17,6 +17,7 @@ from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import check_log, photos
 from catloader.store.kinds import ObjectKind
 from catloader.wiring import build_object_store
+from models.catalogue import entry_named
 from tests.catloader.bulk.conftest import BulkSite
 from tests.support.bombs import slow_tiff
 from tests.support.copies import Copy, copy_of, fill_from
@@ -95,7 +96,10 @@ def test_bulk_recheck_shows_changes_and_writes_them(site: BulkSite) -> None:
         _set(site, id, status="unsure", score=0.3)
     words = ("check", "recheck", "--status", "unsure", "--limit", "3", "--bulk", "again", "--yes")
     assert site.type(*words, "--dry-run").output.startswith("Would re-check 3 photos")
-    said = site.type(*words).output
+    (weights := site.folder / "weights").mkdir()
+    (weights / entry_named("resnet50_v1").file).write_bytes(b"truncated")
+    auto = {"CATCHECK_MODEL": "auto", "CATCHECK_RUNTIME": "torch", "CATCHECK_PRECISION": "fp32"}
+    said = site.type(*words, **auto, CATCHECK_WEIGHTS_DIR=str(weights)).output
     assert said.startswith("3 photos planned. If this is interrupted, continue with ")
     assert f"photo        1  unsure 0.3000 -> {right[1]}" in said
     assert said.endswith("3 results written into the table.\n")
@@ -106,7 +110,7 @@ def test_bulk_shadow_reports_like_shadow_and_again_without_a_model(site: BulkSit
     _set(site, 1, human_verdict="cat", status="cat")
     rates = {"CATCHECK_RUNTIME": "torch", "CATCHECK_PRECISION": "fp32"}
     inverted_profile(site.folder / "profiles")
-    plain = site.type("models", "shadow", "efficientnet_lite2", **rates).output
+    plain = site.type("models", "shadow", "efficientnet_lite2", **rates).stdout
     assert plain.count("->") >= 3, "each photo, and the sums"
     words = ("models", "shadow", "efficientnet_lite2", "--bulk", "beside")
     assert site.type(*words, **rates).output.endswith(plain)

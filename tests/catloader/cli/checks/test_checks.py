@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from sqlalchemy import Engine, select
 
 from catloader.store.db.engine import reading
 from catloader.store.db.schema import photos
+from models.catalogue import entry_named
 from tests.catloader.cli.results import broken_profile, one_line, statuses
 
 Run = Callable[..., Result]
@@ -35,7 +39,9 @@ def test_files_are_checked_with_the_settings_of_the_site(typed: Run, tmp_path: P
     assert "0.0002" in refused.stderr
 
 
-def test_photos_wait_while_the_self_test_fails(on_site: Run, engine: Engine, tmp_path: Path) -> None:
+def test_photos_wait_while_the_self_test_fails_and_the_log_of_run_may_be_json(
+    on_site: Run, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     on_site("check", "recheck", "--since", "2000-01-01")
     broken = broken_profile(tmp_path / "profiles")
     assert "self-test" in one_line(on_site("check", "run"))
@@ -43,5 +49,14 @@ def test_photos_wait_while_the_self_test_fails(on_site: Run, engine: Engine, tmp
     with reading(engine) as connection:
         assert set(connection.execute(select(photos.c.attempts)).scalars()) == {0}
     broken.unlink()
-    assert on_site("check", "run").output == "2 photos checked.\n"
+    (weights := tmp_path / "weights").mkdir()
+    (weights / entry_named("resnet50_v1").file).write_bytes(b"truncated")
+    monkeypatch.setattr(logging.root, "handlers", [])
+    for owner, hook in ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(owner, hook, getattr(owner, hook))  # restored at the end
+    done = on_site("check", "run", CATLOADER_LOG_FORMAT="json", CATCHECK_MODEL="auto")
+    logging.captureWarnings(False)
+    assert json.loads(done.stdout)["message"] == "2 photos checked."
+    (warning,) = (json.loads(line) for line in done.stderr.splitlines())
+    assert warning["message"].startswith("resnet50_v1 is not used: ")
     assert statuses(engine) == ["cat", "not_cat"]

@@ -16,6 +16,7 @@ from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.photos.photo_rows import DecidedPhoto
 from catloader.store.db.schema import photos
 from checker.values import Verdict
+from models.catalogue import entry_named
 from tests.catloader.cli.results import one_line, statuses
 from tests.support.inverted_profile import inverted_profile
 
@@ -27,7 +28,8 @@ def test_shadow_lists_changed_verdicts_and_compares_them_with_people(
 ) -> None:
     rates = {"CATCHECK_MODEL": "efficientnet_lite0"}
     same = on_site("models", "shadow", "efficientnet_lite0", **rates)
-    assert same.output == "2 photos compared: 0 would move towards cat, 0 away from it.\n"
+    assert same.stdout == "2 photos compared: 0 would move towards cat, 0 away from it.\n"
+    assert same.stderr == "Loading the models ...\n"
     inverted_profile(tmp_path / "profiles")
     with writing(engine) as connection:
         human = {"human_verdict": "cat", "human_verdict_at": utcnow()}
@@ -35,7 +37,7 @@ def test_shadow_lists_changed_verdicts_and_compares_them_with_people(
     before = statuses(engine)
     result = on_site("models", "shadow", "efficientnet_lite2", **rates)
     assert result.exit_code == 0
-    cat, other, *summary = result.output.splitlines()
+    cat, other, *summary = result.stdout.splitlines()
     assert re.fullmatch(r"photo +\d+ +cat \d\.\d+ -> not_cat \d\.\d+  a person says cat", cat)
     assert re.fullmatch(r"photo +\d+  not_cat \d\.\d+ -> +unsure \d\.\d+", other)
     assert [" ".join(line.split()) for line in summary] == [
@@ -49,6 +51,13 @@ def test_shadow_lists_changed_verdicts_and_compares_them_with_people(
     assert statuses(engine) == before
     assert "no model called" in one_line(on_site("models", "shadow", "resnet5"))
     assert "not on disk" in one_line(on_site("models", "shadow", "resnet50"))
+
+
+def test_shadow_takes_the_model_that_checks_if_a_better_one_is_damaged(on_site: Run, tmp_path: Path) -> None:
+    (weights := tmp_path / "weights").mkdir()
+    (weights / entry_named("resnet50_v1").file).write_bytes(b"truncated")
+    result = on_site("models", "shadow", "efficientnet_lite0", CATCHECK_MODEL="auto")
+    assert result.stdout == "2 photos compared: 0 would move towards cat, 0 away from it.\n"
 
 
 class _Judged(NamedTuple):
