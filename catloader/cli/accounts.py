@@ -39,8 +39,8 @@ def create(settings: Settings, email: str, admin: bool, password_stdin: bool) ->
     from catloader.accounts import accounts
     from catloader.store.db.engine import utcnow
 
-    with _users(settings) as users:
-        password = _read_password(password_stdin)
+    password = _read_password(password_stdin)
+    with _users(settings, may_create=True) as users:
         created = accounts.register(users, email, password, utcnow(), is_admin=admin)
         click.echo(f"{created.email} is registered{' as an administrator' if admin else ''}.")
 
@@ -120,7 +120,7 @@ def invite(settings: Settings) -> None:
 
     now = utcnow()
     expires_at = now + timedelta(days=settings.invitation_days)
-    with migrated_database(settings) as engine:
+    with migrated_database(settings, may_create=True) as engine:
         token = OneTimeLinks(engine).invite(None, now, expires_at)
     _show_link(settings, "For one account", expires_at, f"/register?invitation={token}")
 
@@ -157,11 +157,11 @@ def _show_link(settings: Settings, purpose: str, expires_at: datetime, path: str
 
 
 @contextmanager
-def _users(settings: Settings) -> Iterator[Users]:
+def _users(settings: Settings, *, may_create: bool = False) -> Iterator[Users]:
     from catloader.server.database import migrated_database
     from catloader.store.db.accounts.users import Users
 
-    with migrated_database(settings) as engine:
+    with migrated_database(settings, may_create=may_create) as engine:
         yield Users(engine)
 
 

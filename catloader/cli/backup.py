@@ -41,6 +41,7 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
     from catloader.backup.folder import BackupFolder
     from catloader.backup.save import save
     from catloader.server.data_dir import prepare_data_dir
+    from catloader.server.database import refuse_missing_database
     from catloader.server.object_store import shared_or_own_object_store
     from catloader.wiring import build_engine, build_object_store
 
@@ -51,6 +52,7 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
         )
     # A disk that is too full for uploads must not prevent a backup.
     settings = settings.with_changes(min_free_bytes=0)
+    refuse_missing_database(settings)
     prepare_data_dir(settings)
     target = BackupFolder(folder)
     with shared_or_own_object_store(settings) as with_s3, target.writing(), _bar("Saving") as progress:
@@ -117,7 +119,7 @@ def restore(settings: Settings, folder: Path) -> None:
     prepare_data_dir(settings)
     with (
         exclusive_data_dir(settings),
-        migrated_database(settings) as engine,
+        migrated_database(settings, may_create=True) as engine,
         own_object_store(settings) as with_s3,
         source.unchanging(),
         _bar("Restoring") as progress,

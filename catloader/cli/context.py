@@ -50,19 +50,24 @@ def say_first(settings: Settings, line: str) -> None:
 
 
 @contextmanager
-def services_of(settings: Settings) -> Iterator[Services]:
+def services_of(settings: Settings, *, may_create: bool = False) -> Iterator[Services]:
     """Build the services of a site, whether it is running or not, without a checker; close them at the end.
 
     The database is migrated. The embedded object store runs during the block.
+
+    Args:
+        may_create: as ``migrated_database``.
     """
     from catloader.server.data_dir import prepare_data_dir
-    from catloader.server.database import migrate_database
+    from catloader.server.database import migrate_database, refuse_missing_database
     from catloader.server.object_store import shared_or_own_object_store
     from catloader.wiring import build
 
+    if not may_create:
+        refuse_missing_database(settings)
     prepare_data_dir(settings)
     with shared_or_own_object_store(settings) as with_s3:
-        migrate_database(settings)
+        migrate_database(settings, may_create=may_create)
         services = build(with_s3, checker=False)
         try:
             yield services

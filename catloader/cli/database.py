@@ -20,5 +20,5 @@ def migrate(settings: Settings) -> None:
     from catloader.server.database import migrated_database
     from catloader.store.db.engine import database_name
 
-    with migrated_database(settings) as engine:
+    with migrated_database(settings, may_create=True) as engine:
         click.echo(f"{database_name(engine)} is up to date.")

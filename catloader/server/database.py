@@ -6,12 +6,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from catloader.errors import StoreUnavailable
 from catloader.server.data_dir import prepare_data_dir
 from catloader.settings import Settings
-from catloader.store.db.engine import Engine
-from catloader.store.db.migrate import migrate, refuse_read_only
+from catloader.store.db.engine import Engine, database_name
+from catloader.store.db.migrate import migrate, no_site, refuse_read_only
 from catloader.store.db.staff.administration import Administration
 from catloader.wiring import build_engine
 from checker.log_limit import LogLimit
@@ -22,29 +23,51 @@ _RETRY_S = 1.0
 
 
 @contextlib.contextmanager
-def migrated_database(settings: Settings) -> Iterator[Engine]:
+def migrated_database(
+    settings: Settings, *, may_create: bool = False, level: int = logging.WARNING
+) -> Iterator[Engine]:
     """Prepare the data folder, bring the tables up to date, yield the engine.
 
+    Args:
+        may_create: make a database that does not exist, and say so. Most commands are for an existing site:
+            in a wrong folder they would make an empty one, and list or back up nothing.
+        level: of the log's line about a new database.
+
     Raises:
-        StartupError: the data folder cannot be used; the database does not answer, is damaged, or belongs to
-            a newer version.
+        StartupError: the data folder cannot be used; the database does not answer, is damaged, belongs to a
+            newer version, or does not exist.
     """
+    if not may_create:
+        refuse_missing_database(settings)
     prepare_data_dir(settings)
     engine = build_engine(settings)
     try:
-        migrate(engine)
+        if migrate(engine, may_create=may_create):
+            logger.log(level, "A new database was made: %s.", database_name(engine))
         yield engine
     finally:
         engine.dispose()
 
 
-def migrate_database(settings: Settings, *, must_write: bool = False) -> None:
+def refuse_missing_database(settings: Settings) -> None:
+    """Look for the database's file, before anything is made beside it.
+
+    Raises:
+        StartupError: there is none.
+    """
+    if isinstance(settings.database, Path) and not settings.database.exists():
+        raise no_site(settings.database)
+
+
+def migrate_database(settings: Settings, *, may_create: bool = True, must_write: bool = False) -> None:
     """Bring the tables up to date; leave no connection open.
 
     Args:
+        may_create: as ``migrated_database``.
         must_write: also refuse a file that may only be read.
     """
-    with migrated_database(settings) as engine:
+    level = logging.DEBUG if must_write else logging.WARNING  # the first start of a site makes its database
+    with migrated_database(settings, may_create=may_create, level=level) as engine:
         if must_write:
             refuse_read_only(engine)
         other = settings.data_dir / "catloader.sqlite3"

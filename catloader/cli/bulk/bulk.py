@@ -99,8 +99,7 @@ def plan(
     """Write the plan NAME of photos to check.
 
     The plan has the finished photos that meet all given conditions, except those that a person has decided;
-    or those of --from; or the photos of --labelled.
-    NAME is a folder below `bulk` in the data folder, or a path if it has a slash.
+    or those of --from or --labelled. NAME is a folder in `bulk` of the data folder, or a path with a slash.
     """
     from catloader.bulk.commands import plan_of_folder, plan_of_prefix, plan_of_table
     from catloader.bulk.manifest import parquet
@@ -114,7 +113,7 @@ def plan(
         raise click.UsageError(f"{named} names all photos of the plan; leave out the other conditions.")
     entry, _ = resolve_model(settings.with_changes(model=model) if model else settings)
     folder = folder_of(settings, name)
-    with services_of(settings) as services:
+    with services_of(settings, may_create=bool(named)) as services:
         if labelled:
             rows = unit_rows or LABELLED_UNIT_ROWS
             made = plan_of_labelled(
@@ -180,8 +179,10 @@ def resume(settings: Settings, name: str, engine: str, address: str) -> None:
 
 
 def _run(settings: Settings, name: str, engine: str, address: str) -> None:
+    from catloader.bulk.engines.sources import TABLE
+
     chosen = _plan_of(settings, name)
-    with services_of(settings) as services:
+    with services_of(settings, may_create=chosen.facts.source != TABLE) as services:
         run_and_tell(services, chosen, engine, address)
     click.echo(state_of(chosen))
 

@@ -26,7 +26,7 @@ def promote(settings: Settings, name: str) -> None:
     """
     if name != AUTO:
         entry_named(name, settings.weights_dir)
-    with _choices(settings) as choices:
+    with _choices(settings, may_create=True) as choices:
         variant = _load_once(settings, name)
         choice = promotion.promote(settings, choices, name, None, utcnow(), is_loaded=True)
     promotion.keep(settings, choice)
@@ -51,10 +51,10 @@ def rollback(settings: Settings) -> None:
 
 
 @contextmanager
-def _choices(settings: Settings) -> Iterator[ModelChoices]:
+def _choices(settings: Settings, *, may_create: bool = False) -> Iterator[ModelChoices]:
     from catloader.server.database import migrated_database
 
-    with migrated_database(settings) as engine:
+    with migrated_database(settings, may_create=may_create) as engine:
         yield ModelChoices(engine)
 
 

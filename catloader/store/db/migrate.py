@@ -44,16 +44,20 @@ _VACUUM_OFTEN = (
 """As in the migration 0011, which gives the reason."""
 
 
-def migrate(engine: Engine) -> None:
+def migrate(engine: Engine, *, may_create: bool = True) -> bool:
     """Bring the tables up to date; safe to run in several processes at once.
 
+    Args:
+        may_create: make the tables of an empty database.
+    Returns:
+        True if the database was empty.
     Raises:
         StoreUnavailable: the database does not answer.
         StartupError: it is damaged, belongs to a newer version or to another program, or can't store every
-            character.
+            character; or it is empty, and must not be.
     """
     try:
-        _upgrade(engine)
+        return _upgrade(engine, may_create=may_create)
     except DatabaseUnusable as error:
         raise StartupError(str(error)) from error
     except DatabaseError as error:
@@ -130,18 +134,29 @@ def _newest() -> str:
     return max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
-def _upgrade(engine: Engine) -> None:
+def _upgrade(engine: Engine, *, may_create: bool) -> bool:
     # One transaction holds the lock throughout, so the second process finds nothing left to do.
     with writing(engine) as connection:
         lift_time_limits(connection)
         refuse_other_encodings(connection)
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-        if not inspect(connection).get_table_names():
+        if is_empty := not inspect(connection).get_table_names():
+            if not may_create:
+                raise no_site(database_name(engine))
             _create_tables(connection)
         elif not _is_newest(connection):
             _refuse_other_programs(connection)
             _run_migrations(connection)
+    return is_empty
+
+
+def no_site(database: object) -> StartupError:
+    """Return the refusal of a command that needs a site, where there is none."""
+    return StartupError(
+        f"There is no site in the database {database}: run this where CATLOADER_DATA_DIR or DATABASE_URL "
+        "names the site's; `catloader serve` makes a new site."
+    )
 
 
 def _create_tables(connection: Connection) -> None:

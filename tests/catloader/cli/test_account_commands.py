@@ -92,3 +92,4 @@ def test_password_without_a_terminal_is_refused_in_one_sentence(tmp_path: Path) 
     assert (ended.returncode, ended.stdout) == (2, "")
     last = "Error: There is no terminal to type the password at; use --password-stdin."
     assert ended.stderr.splitlines()[2:] == ["", last]
+    assert list(tmp_path.iterdir()) == []

@@ -213,11 +213,50 @@ def test_accounts_are_created_listed_and_changed(typed: Run, tmp_path: Path) -> 
 
 
 def test_a_list_without_accounts_names_the_database(typed: Run, tmp_path: Path) -> None:
-    """A command that was started in another folder makes a data folder there."""
+    typed("db", "migrate")
     assert typed("user", "ls").output == (
         f"There is no account in the database sqlite:///{tmp_path}/catloader.sqlite3; "
         "`catloader user create` makes one.\n"
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("user", "ls"),
+        ("user", "promote", "ann@example.org"),
+        ("tokens", "list", "ann@example.org"),
+        ("backup", "kept"),
+        ("export", "kept"),
+        ("gc",),
+        ("check", "list"),
+        ("webhooks", "ls"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_command_for_a_site_makes_none_where_none_is(
+    typed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    missing = tmp_path / "data"
+    refused = typed(*words, CATLOADER_DATA_DIR="data", DATABASE_URL="")
+    assert refused.exit_code == 1
+    assert refused.output == (
+        f"Error: There is no site in the database {missing}/catloader.sqlite3: run this where "
+        "CATLOADER_DATA_DIR or DATABASE_URL names the site's; `catloader serve` makes a new site.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_site_that_a_command_makes_is_named(
+    typed: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    empty = typed("user", "ls", DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3").output
+    assert empty.startswith(f"Error: There is no site in the database sqlite:///{tmp_path}/empty.sqlite3: ")
+    for email in ("ann@example.org", "bo@example.org"):
+        made = typed("user", "create", email, "--password-stdin", text="a long pass phrase\n")
+        assert (made.exit_code, made.stdout) == (0, f"{email} is registered.\n")
+    assert caplog.messages == [f"A new database was made: sqlite:///{tmp_path}/catloader.sqlite3."]
 
 
 def test_migrate_names_the_database(typed: Run, tmp_path: Path) -> None:
@@ -334,5 +373,6 @@ def test_the_list_of_webhooks_has_the_newest_and_no_more_than_asked_for(typed: R
 @pytest.mark.parametrize(("words", "answer"), [((), "no webhook"), (("--given-up",), "no given-up webhook")])
 def test_an_empty_list_of_webhooks_is_a_sentence(tmp_path: Path, words: tuple[str, ...], answer: str) -> None:
     env = {"CATLOADER_DATA_DIR": str(tmp_path), "CATLOADER_MIN_FREE_BYTES": "0"}
+    CliRunner().invoke(main, ["db", "migrate"], env=env, catch_exceptions=False)
     result = CliRunner().invoke(main, ["webhooks", "ls", *words], env=env, catch_exceptions=False)
     assert result.output == f"There is {answer} in the ledger.\n"

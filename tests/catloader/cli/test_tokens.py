@@ -39,6 +39,7 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
 
 
 def test_tokens_need_an_account(tmp_path: Path) -> None:
+    _run(tmp_path, "db", "migrate")
     refused = _run(tmp_path, "tokens", "list", "cy@example.org")
     database = f"sqlite:///{tmp_path}/catloader.sqlite3"
     assert refused.exit_code == 1

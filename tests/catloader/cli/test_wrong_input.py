@@ -101,8 +101,10 @@ def test_caption_that_the_site_would_refuse_is_refused(typed: Run, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_names_that_are_not_utf8_are_printed_with_escapes(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_are_printed_with_escapes(typed: Run, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("catloader_x")
+    environ = {"CATLOADER_DATA_DIR": str(tmp_path / "data"), "CATLOADER_MIN_FREE_BYTES": "0"}
+    typed("db", "migrate", **environ)
     missing, folder = os.fsencode(tmp_path) + b"/\xff.jpg", os.fsencode(tmp_path) + b"/\xff"
     upload = [
         b"upload",
@@ -118,7 +120,7 @@ def test_names_that_are_not_utf8_are_printed_with_escapes(tmp_path: Path) -> Non
     ):
         answer = subprocess.run(
             [os.fsencode(sys.executable), b"-m", b"catloader", *words],
-            env=environ_without_settings(CATLOADER_DATA_DIR=tmp_path / "data", CATLOADER_MIN_FREE_BYTES=0),
+            env=environ_without_settings(**environ),
             capture_output=True,
             check=False,
         )

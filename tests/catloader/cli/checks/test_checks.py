@@ -39,7 +39,7 @@ def test_files_are_checked_with_the_settings_of_the_site(typed: Run, tmp_path: P
     assert "0.0002" in refused.stderr
 
 
-def test_photos_wait_while_the_self_test_fails_and_the_log_of_run_may_be_json(
+def test_photos_wait_while_the_self_test_fails(
     on_site: Run, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_site("check", "recheck", "--since", "2000-01-01")

@@ -20,6 +20,7 @@ Run = Callable[..., Result]
 @pytest.mark.slow
 def test_promote_and_rollback(typed: Run, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, weights_dir=tmp_path / "weights")
+    typed("db", "migrate")
     assert "none to return to" in one_line(typed("models", "rollback"))
     assert model_in_force(settings) == "auto"
 
@@ -69,6 +70,7 @@ def test_model_that_cannot_serve_is_not_promoted(typed: Run, tmp_path: Path) -> 
 
 
 def test_promoted_model_without_weights_is_named(typed: Run, tmp_path: Path) -> None:
+    typed("db", "migrate", AWS_ENDPOINT_URL_S3="", DATABASE_URL="")
     (tmp_path / "model.json").write_text('{"current": "resnet50", "previous": "auto"}')
     refused = one_line(typed("check", "verify", AWS_ENDPOINT_URL_S3="", DATABASE_URL=""))
     assert "promoted model resnet50 are not on disk" in refused
