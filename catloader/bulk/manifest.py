@@ -6,8 +6,9 @@ Memory: one unit while writing; while reading, the directory of one shard (about
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -92,7 +93,8 @@ def write_manifest(folder: Path, photos: Iterable[PlannedPhoto], unit_rows: int)
     schema = _schema(labelled=bool(unit) and unit[0].labelled is not None)
     folder.mkdir(parents=True)
     while unit:
-        with pa.parquet.ParquetWriter(_shard(folder, number), schema, compression="zstd") as shard:
+        path = _shard(folder, number)
+        with writing_to(path), pa.parquet.ParquetWriter(path, schema, compression="zstd") as shard:
             for _ in range(UNITS_PER_SHARD):
                 rows += len(unit)
                 size_bytes += sum(photo.size_bytes for photo in unit)
@@ -102,6 +104,22 @@ def write_manifest(folder: Path, photos: Iterable[PlannedPhoto], unit_rows: int)
                     break
         number += 1
     return rows, size_bytes
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Name the file in the error of a full disk: pyarrow's errors, and those of writing, do not.
+
+    Raises:
+        StartupError: the disk is full, or fails.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename:  # it is of another file, perhaps of one that is read
+            raise
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StartupError(f"{path} can't be written: {reason}.") from error
 
 
 def read_units(folder: Path, units: Iterable[int]) -> Iterator[tuple[int, list[PlannedPhoto]]]:

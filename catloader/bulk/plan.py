@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from catloader.bulk.manifest import UNITS_PER_SHARD, PlannedPhoto, parquet, read_units
+from catloader.bulk.manifest import UNITS_PER_SHARD, PlannedPhoto, parquet, read_units, writing_to
 from catloader.errors import StartupError
 
 if TYPE_CHECKING:
@@ -203,14 +203,15 @@ def locked(folder: Path, otherwise: str) -> Iterator[None]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is complete or absent, even after a power failure."""
+    """Write a file that is complete or absent, even after a power failure. Raises as ``writing_to``."""
     draft = path.with_suffix(".draft")
-    try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # or the new name could outlive the content
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
+    with writing_to(path):
+        try:
+            with draft.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # or the new name could outlive the content
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise

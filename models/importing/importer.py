@@ -83,10 +83,10 @@ def import_weights(
     path = weights_dir / publishers.file
     if path.is_file() and path.samefile(source):
         return Imported(publishers, path, None)  # stored already, with the manifest of its import
+    imported_from = {"name": source.name, "format": "the catalogue's own file", "sha256": source_sha256}
     with _placed(publishers, weights_dir) as part:
         shutil.copyfile(source, part)
-    imported_from = {"name": source.name, "format": "the catalogue's own file", "sha256": source_sha256}
-    _write_manifest(publishers, path, imported_from=imported_from)
+        _write_manifest(publishers, part, imported_from=imported_from)
     return Imported(publishers, path, None)
 
 
@@ -125,6 +125,8 @@ def _take(
     is_proven: bool,
 ) -> Imported:
     logit_difference = None
+    imported_from = {"name": source.name, "format": file_format.name, "sha256": sha256_of(source) or None}
+    versions = {name: importlib.metadata.version(name) for name in file_format.packages}
     with _placed(entry, weights_dir) as part:
         with part.open("wb") as file:
             file.writelines(canonical(candidate.tensors))
@@ -132,13 +134,10 @@ def _take(
             pixels = example_pixels(entry.preprocessing.input_px)
             expected = candidate.logits(pixels, entry.preprocessing)
             logit_difference = difference(entry, part, pixels, expected)
-    path = weights_dir / entry.file
-    imported_from = {"name": source.name, "format": file_format.name, "sha256": sha256_of(source) or None}
-    versions = {name: importlib.metadata.version(name) for name in file_format.packages}
-    _write_manifest(
-        entry, path, imported_from=imported_from, logit_difference=logit_difference, versions=versions
-    )
-    return Imported(entry, path, logit_difference)
+        _write_manifest(
+            entry, part, imported_from=imported_from, logit_difference=logit_difference, versions=versions
+        )
+    return Imported(entry, weights_dir / entry.file, logit_difference)
 
 
 def _entry_of(sha256: str, entries: Iterable[Entry]) -> Entry | None:
@@ -164,7 +163,10 @@ def _unproven(name: str, candidates: Iterable[Candidate], entries: Iterable[Entr
 
 @contextmanager
 def _placed(entry: Entry, weights_dir: Path) -> Iterator[Path]:
-    """Yield the path to write to; afterwards its verified content has the entry's name, or is gone."""
+    """Yield the path to write to, with the manifest next to it; afterwards both are in the weights folder.
+
+    Neither is if anything fails: without its manifest, an imported model has no name.
+    """
     target = weights_dir / entry.file
     try:
         weights_dir.mkdir(parents=True, exist_ok=True)
@@ -172,11 +174,17 @@ def _placed(entry: Entry, weights_dir: Path) -> Iterator[Path]:
             part = folder / entry.file
             yield part
             verify(entry, part)
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
+            for path in (part, _manifest_of(part)):
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
             part.replace(target)
+            _manifest_of(part).replace(_manifest_of(target))
     except OSError as error:
         raise FetchFailed(f"{target} could not be written: {error.strerror or error}.") from error
+
+
+def _manifest_of(weights: Path) -> Path:
+    return weights.with_suffix(".json")
 
 
 def _write_manifest(entry: Entry, path: Path, **imported: Any) -> None:
@@ -192,10 +200,4 @@ def _write_manifest(entry: Entry, path: Path, **imported: Any) -> None:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **imported,
     }
-    part = path.with_suffix(".json.part")
-    try:
-        part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        part.replace(path.with_suffix(".json"))
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise FetchFailed(f"{part} could not be written: {error.strerror or error}.") from error
+    _manifest_of(path).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -60,14 +61,16 @@ class Serving:
 def page() -> str:
     settings, choices = services().settings, services().model_choices
     state = services().checker.state() if services().checker else None  # type: ignore[union-attr]
+    serving, current = _serving(settings), promotion.current_name(settings, choices)
     return render_template(
         "admin_models.html",
         state=state,
-        serving=_serving(settings),
+        serving=serving,
         settings=settings,
         models=_on_disk(settings),
         unmeasured=_unmeasured(settings),
-        current=promotion.current_name(settings, choices),
+        current=current,
+        in_use=_in_use(current, state, serving),
         target=_rollback_target(settings),
         overruled=settings.model != AUTO,
         history=choices.history(_HISTORY),
@@ -81,7 +84,7 @@ def page() -> str:
 def promote() -> Response:
     """Choose the model that all checkers take next."""
     settings, name = _unless_overruled(), request.form.get("model", "")
-    if name not in {entry.name for entry in _on_disk(settings)}:
+    if name not in {AUTO, *(entry.name for entry in _on_disk(settings))}:
         raise InvalidInput("Choose a model whose weights are on this machine.")
     promotion.promote(settings, services().model_choices, name, current_user().id, utcnow())
     return _chosen(name)
@@ -129,6 +132,15 @@ def _unless_overruled() -> Settings:
             "CATCHECK_MODEL=%(name)s is set, so no other model can be chosen here.", name=settings.model
         )
     return settings
+
+
+def _in_use(current: str, state: Mapping[str, object] | None, serving: Serving | None) -> object:
+    """Return the name of the model that ``current`` stands for; None: no checker has told it yet."""
+    if current != AUTO:
+        return current
+    if state and state["state"] == "ready":
+        return state["model"]
+    return serving.record.model if serving else None
 
 
 def _on_disk(settings: Settings) -> list[Entry]:

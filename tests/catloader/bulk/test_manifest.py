@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from catloader.bulk.manifest import UNITS_PER_SHARD, PlannedPhoto, read_photos, read_units, write_manifest
+from catloader.bulk.plan import write_atomically
+from catloader.errors import StartupError
 
 
 def _photos(first: int, last: int) -> list[PlannedPhoto]:
@@ -25,3 +29,12 @@ def test_units_are_read_from_the_shard_that_holds_them(tmp_path: Path) -> None:
     assert ids == dict(zip(wanted, ([2, 3], [4], [5, 6], [7]), strict=True))
     rows = [2 * UNITS_PER_SHARD + 1, 0, 3]
     assert [photo.photo_id for photo in read_photos(first, rows, 2)] == [6, 0, 3]
+
+
+def test_a_full_disk_is_told_with_the_file(small_disk: Path) -> None:
+    (small_disk / "other").write_bytes(bytes(3 << 20))
+    with pytest.raises(StartupError, match=r"/m/00000\.parquet can't be written: No space left on device\.$"):
+        write_manifest(small_disk / "m", _photos(0, 5), 2)
+    with pytest.raises(StartupError, match=r"/plan\.json can't be written: No space left on device\.$"):
+        write_atomically(small_disk / "plan.json", b"{}")
+    assert {path.name for path in small_disk.iterdir()} == {"other", "m"}

@@ -260,6 +260,15 @@ def test_a_missing_file_and_an_unwritable_folder_are_named(tmp_path: Path) -> No
         import_weights(source, source / "weights", [own])
 
 
+def test_weights_without_room_for_their_manifest_are_not_left(tmp_path: Path, small_disk: Path) -> None:
+    source = tmp_path / "r.pth"
+    source.write_bytes(b"PK\x03\x04".ljust(3 << 20))  # as large as the disk
+    own = replace(entry_named("resnet18"), sha256=hashlib.sha256(source.read_bytes()).hexdigest())
+    with pytest.raises(FetchFailed, match=r"could not be written: No space left on device\."):
+        import_weights(source, small_disk, [own])
+    assert not list(small_disk.iterdir())
+
+
 def test_hdf5_without_h5py_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "resnet50.h5"
     source.write_bytes(b"\x89HDF\r\n\x1a\n")

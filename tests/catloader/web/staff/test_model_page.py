@@ -67,14 +67,14 @@ def test_the_page_tells_a_checker_that_made_no_decision_yet_from_the_one_that_di
         services_of(newer).users.grant(other.id, "admin")
         page = other.get("/admin/models").text
         used = f"{state['model']} ({state['runtime']} {state['precision']})"
-        assert f"The checker of this process uses {used}. Another one made the latest decision:" in page
+        assert f"The checker of this process uses {used}. The latest decision was made with another" in page
         assert "torch fp32 on cpu" in page
 
 
 def test_promotion_and_rollback_of_a_model_are_recorded(app: Flask, administrator: Person) -> None:
     path = "/admin/models"
     assert administrator.post(f"{path}/rollback", page=path).status_code == 400
-    for name in ("resnet50", "auto", ""):
+    for name in ("resnet50", ""):
         assert administrator.post(f"{path}/promote", {"model": name}, page=path).status_code == 400
     administrator.post(f"{path}/promote", {"model": "efficientnet_lite2"}, page=path)
     page = administrator.get(path).text
@@ -83,10 +83,30 @@ def test_promotion_and_rollback_of_a_model_are_recorded(app: Flask, administrato
     assert "Roll back to auto" in page
     administrator.post(f"{path}/rollback", page=path)
     assert "Roll back to efficientnet_lite2" in administrator.get(path).text
+    for name in ("efficientnet_lite0", "efficientnet_lite2", "auto"):
+        administrator.post(f"{path}/promote", {"model": name}, page=path)
+    assert "Chosen: <b>auto</b>" in administrator.get(path).text
     assert [(entry.act, entry.target) for entry in acts_of_staff(app)] == [
+        ("promoted model", "auto"),
+        ("promoted model", "efficientnet_lite2"),
+        ("promoted model", "efficientnet_lite0"),
         ("rolled back to model", "auto"),
         ("promoted model", "efficientnet_lite2"),
     ]
+
+
+def test_each_model_but_the_one_in_use_can_be_compared_with_it(app: Flask, administrator: Person) -> None:
+    administrator.upload_one()
+    check(app, Verdict.CAT)  # by efficientnet_lite0
+    path = "/admin/models"
+
+    def candidates() -> list[str]:
+        _, _, form = administrator.get(path).text.partition('<select id="candidate"')
+        return re.findall(r'<option value="(\w+)">', form)
+
+    assert candidates() == ["efficientnet_lite2"]
+    administrator.post(f"{path}/promote", {"model": "efficientnet_lite2"}, page=path)
+    assert candidates() == ["efficientnet_lite0"]
 
 
 def test_the_result_of_a_shadow_run_is_shown(app: Flask, administrator: Person) -> None:
