@@ -291,7 +291,7 @@ def test_chosen_photos_fit_on_small_phones(
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
-def test_the_measured_rates_fit_beside_a_photo(
+def test_measured_rates_and_the_buttons_of_a_photo_fit(
     browser: Browser, site: Site, session: StorageState, language: str
 ) -> None:
     context = browser.new_context(base_url=site.url, storage_state=session, locale=language)
@@ -303,6 +303,22 @@ def test_the_measured_rates_fit_beside_a_photo(
         inner, outer = page.locator(".table").evaluate("one => [one.scrollWidth, one.clientWidth]")
         assert inner == outer, (width, inner, outer)
     assert page.locator("ol.history").get_attribute("reversed") is not None  # the oldest event is the first
+    page.set_viewport_size({"width": 390, "height": 780})
+    page.locator("#shown-photo").evaluate(
+        "img => Object.assign(img.style, { width: '60px', height: '9rem' })"
+    )
+    left = "one => one.getBoundingClientRect().x"
+    is_inside = page.locator("#enlarge .badge").evaluate(left) >= page.locator("#enlarge").evaluate(left)
+    assert is_inside, "the badge is wider than a narrow photo"
+    page.locator("#enlarge").click()
+    buttons = page.locator("#viewer .button:visible:not(#viewer-close)")
+    tops = buttons.evaluate_all("all => new Set(all.map((one) => one.getBoundingClientRect().y)).size")
+    assert tops == 1, "in one row"
+    page.locator("#viewer-close").click()
+    page.goto("/admin/models")
+    rates = page.locator(".panels .table").first
+    inner, outer = rates.evaluate("one => [one.scrollWidth, one.clientWidth]")
+    assert inner == outer, (inner, outer)
     context.close()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import Site, press, register, register_by_form
+from tests.support.browser import PASSWORD, Site, press, register, register_by_form
 
 _SET_HIDDEN = """isHidden => {
   Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
@@ -101,6 +101,24 @@ def test_a_verdict_that_arrives_leaves_alone_what_its_owner_types(
     expect(page.get_by_label("Caption")).to_have_value("My cup")
     page.get_by_role("button", name="Save caption").click()
     expect(page.locator("figcaption")).to_have_text("My cup")
+    assert "catloader_zone=" in page.evaluate("document.cookie")
+    page.get_by_text("Edit caption").click()
+    page.get_by_label("Caption").fill("Two cups")
+    site.let_sessions_expire("paul@example.org")
+    page.get_by_role("button", name="Save caption").click()
+    page.get_by_label("E-mail").fill("paul@example.org")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    for _ in range(2):
+        expect(page.get_by_text("This was not sent. Send it again.")).to_be_visible()
+        expect(page.get_by_label("Caption")).to_have_value("Two cups")
+        page.locator("form[action$=caption] [name=csrf_token]").evaluate("field => (field.value = 'old')")
+        page.get_by_role("button", name="Save caption").click()
+        expect(page.get_by_role("heading", name="This form has expired")).to_be_visible()
+        page.get_by_role("link", name="Back", exact=True).click()
+    page.get_by_role("button", name="Save caption").click()
+    expect(page.locator("figcaption")).to_have_text("Two cups")
+    expect(page.get_by_text("This was not sent. Send it again.")).to_have_count(0)
     with page.expect_navigation():
         page.get_by_role("button", name="Check again").click()
     page.get_by_text("Edit caption").click()

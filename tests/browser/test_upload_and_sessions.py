@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.browser import Site, log_in, log_out, register, share
@@ -358,31 +360,42 @@ def test_photos_arrive_once_and_in_order_over_an_interrupted_connection_that_los
         assert stored_captions(page) == [file.stem for file in files]
 
 
-def test_a_piece_that_stalls_is_sent_again(page: Page, photos: Path) -> None:
+def test_a_piece_that_stalls_is_sent_again_in_smaller_pieces(page: Page, tmp_path: Path) -> None:
     """A line that is dead, such as after a phone has changed its network, tells a browser nothing."""
     register(page, "paul@example.org")
     page.clock.install()
     page.goto("/upload")
-    page.set_input_files("#photos", photos / "chelsea.jpg")
+    Image.frombytes("RGB", (540, 540), os.urandom(3 * 540 * 540)).save(tmp_path / "noise.png")
+    page.set_input_files("#photos", tmp_path / "noise.png")
     stalled: list[str] = []
+    offsets: list[int] = []
 
-    def stall_once(route: Route) -> None:
-        if stalled:
-            route.continue_()
-        else:
+    def stall_twice_then_be_slow(route: Route) -> None:
+        if route.request.method == "PATCH":
+            offsets.append(int(route.request.headers["upload-offset"]))
+        if not stalled or (offsets and len(stalled) < 2):
             stalled.append(route.request.method)
+            return
+        if offsets:
+            page.clock.fast_forward(20_000)
+        route.continue_()
 
-    page.route("**/upload/resumable*", stall_once)
+    page.route(re.compile("/upload/resumable"), stall_twice_then_be_slow)
     with page.expect_request("**/upload/resumable*"):
         page.get_by_role("button", name="Upload 1 photo").click()
     page.clock.fast_forward(59_000)
     expect(page.locator("#overall-text")).to_contain_text("0 of 1")
     page.clock.fast_forward(2_000)
     expect(page.get_by_text("Connection lost.")).to_be_visible()
+    with page.expect_request(lambda request: request.method == "PATCH"):
+        page.clock.fast_forward(2_000)
+    page.clock.fast_forward(61_000)
+    expect(page.get_by_text("Connection lost.")).to_be_visible()
     page.clock.fast_forward(2_000)
     expect(page.get_by_role("heading", name="My photos")).to_be_visible()
     expect(page.locator(".grid .badge")).to_have_count(1)
-    assert stalled == ["POST"]
+    assert stalled == ["POST", "PATCH"]
+    assert offsets == [0, 0, 2**18, 2**19, 3 * 2**18], "not larger after one that took 20 s"
 
 
 def test_a_site_that_loses_pieces_gets_each_file_in_one_request(page: Page, tmp_path: Path) -> None:

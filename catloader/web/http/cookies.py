@@ -3,10 +3,13 @@
 ``catloader_session`` names the log-in, ``catloader_form`` binds forms of visitors who have none,
 ``catloader_first_step`` exists between the two steps of a log-in, ``catloader_provider`` while a person is at
 the provider of log-ins, and ``catloader_notes`` holds messages for the next page (Flask's own signed
-session). ``catloader_theme`` exists if a person chose light or dark pages. Apart from cookies, browsers keep
-only the number of the account, and photos that were shared or dropped: until the upload page opens, the
-account is logged out, here or from another device, or another one logs in. The first two cookies are set once
-and not renewed by other responses: a late response overwrites nothing.
+session). ``catloader_theme`` exists if a person chose light or dark pages; scripts set ``catloader_zone``,
+the time zone. The first two cookies are set once and not renewed by other responses: a late response
+overwrites nothing.
+
+Apart from cookies, browsers keep the number of the account; photos that were shared or dropped, until the
+upload page opens, the account is logged out, here or from another device, or another one logs in; and in its
+tab the text of a form that was refused, until it is shown again.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import { gettext } from "./texts.js";
 const PIECE_BYTES = 1048576; // a cut loses one piece at most
 const LEAST_BYTES = 65536; // of a piece on a line that is cut again and again
 const LONGEST_WAIT_S = 30;
+const SLOW_MS = 15000; // a piece that took longer is not followed by a larger one, which might stall
 const STALLED_S = 60; // without a byte sent or an answer, such as after a phone has changed its network
 const TRIES = 15; // while the site is busy; with its Retry-After of 2 to 5 seconds about a minute
 const BUSY = [429, 502, 503, 504];
@@ -106,6 +107,7 @@ export async function send(row, form, token, run) {
     if (body) headers["Content-Type"] = "application/offset+octet-stream";
     row.begun = true;
     const start = offset;
+    const begunMs = performance.now();
     const request = await ask(row, method, row.url || form.dataset.resumable, headers, body, (sent) => row.progress(start + sent));
     const { status } = request;
     const answer = parsed(request);
@@ -121,7 +123,7 @@ export async function send(row, form, token, run) {
       cuts = 0;
       if (body) {
         busy = 0;
-        piece = Math.min(PIECE_BYTES, 2 * piece);
+        if (performance.now() - begunMs < SLOW_MS) piece = Math.min(PIECE_BYTES, 2 * piece);
       }
       row.url = request.getResponseHeader("Location") ?? row.url;
       offset = Number(request.getResponseHeader("Upload-Offset"));

@@ -1,0 +1,58 @@
+// Every page: text that was typed into a form is in its field again after the form was refused, such as after the
+// session has expired. It is kept in this tab, until the form's page is shown again to the same account.
+
+import { gettext } from "./texts.js";
+
+const KEPT = "catloader-typed";
+const TYPED = "textarea, input:not([type])"; // no passwords, no codes, nothing hidden
+const REFUSED = "main .error, form[action$='/login']";
+const { account = "" } = document.body.dataset;
+
+function read() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEPT));
+  } catch {
+    return null; // a browser that keeps nothing
+  }
+}
+
+function keep(kept) {
+  try {
+    if (kept) sessionStorage.setItem(KEPT, JSON.stringify(kept));
+    else sessionStorage.removeItem(KEPT);
+  } catch {
+    // as above
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post" || !account) return;
+  const fields = [...form.querySelectorAll(TYPED)].filter((field) => field.name && field.value !== field.defaultValue);
+  const texts = fields.map(({ name, value }) => [name, value]);
+  keep(texts.length && { account, path: location.pathname, action: form.action, texts });
+});
+
+function restore({ action, texts }) {
+  const form = [...document.forms].find((one) => one.action === action);
+  if (!form) return;
+  for (const [name, value] of texts) {
+    const field = form.querySelector(`:is(${TYPED})[name="${name}"]`);
+    if (!field) continue;
+    field.value = value;
+    const folded = field.closest("details");
+    if (folded) folded.open = true;
+  }
+  const note = document.createElement("p");
+  note.className = "note";
+  note.role = "status";
+  form.prepend(note);
+  note.textContent = gettext("This was not sent. Send it again.");
+}
+
+const kept = read();
+if (kept && document.querySelector(REFUSED)) keep({ ...kept, refused: true });
+else if (kept && (!kept.refused || kept.path === location.pathname)) {
+  keep(null);
+  if (kept.refused && kept.account === account) restore(kept);
+}
