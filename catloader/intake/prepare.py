@@ -31,7 +31,7 @@ from checker.pixels import renditions
 from checker.pixels.formats.bombs import screened
 from checker.pixels.formats.complete import CompleteJpeg, CompletePng
 from checker.pixels.formats.omitted import add_omitted
-from checker.pixels.formats.opening import megapixels
+from checker.pixels.formats.opening import is_refusal_of_texts, megapixels
 from checker.pixels.formats.raw import RAW_PHOTO, is_raw
 from checker.pixels.formats.sniff import sniff
 from checker.pixels.renditions import Crop
@@ -194,6 +194,11 @@ def _plain_errors(source_format: str) -> Iterator[None]:
     # Everything: on hostile bytes the decoders raise whatever their parsing ran into (OSError, SyntaxError,
     # struct.error, RuntimeError, ...), and each of them means the same to a person.
     except Exception as error:
+        if is_refusal_of_texts(error):
+            raise errors.TooManyBytes(
+                "The texts or the colour profile inside this PNG are too large. Save it without them and try "
+                "again."
+            ) from error
         raise broken(source_format) from error
 
 

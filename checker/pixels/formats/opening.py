@@ -72,9 +72,14 @@ def open_image(data: bytes, *, is_stored: bool = True) -> Iterator[Image.Image]:
     except DECODER_ERRORS as error:
         # libheif breaks its lines, and assertions of decoders have no text.
         reason = " ".join(str(error).split()) or "its parts contradict each other"
-        if "MAX_TEXT_" in reason:  # Pillow's, with its own advice to programmers
+        if is_refusal_of_texts(error):  # Pillow's, with its own advice to programmers
             reason = "its texts or its colour profile are too large"
         raise UnreadableImage(f"The photo can't be decoded: {reason.rstrip('.')}.") from error
+
+
+def is_refusal_of_texts(error: Exception) -> bool:
+    """Return True if Pillow refuses a PNG for the size of its inflated texts or colour profile."""
+    return "MAX_TEXT_" in str(error)
 
 
 def _opened(data: bytes, formats: tuple[str, ...], *, is_stored: bool) -> Image.Image:

@@ -96,7 +96,9 @@ def test_png_with_missing_or_broken_pixels_is_refused() -> None:
 def test_png_with_a_text_bomb_is_refused() -> None:
     """Text that decompresses to 60 MB, in two chunks above the limit of 16 MB."""
     text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(30 * 2**20)))
-    assert type(refusal(png(1, 1, text, text, chunk(b"IDAT", zlib.compress(bytes(4)))))) is errors.BrokenImage
+    refused = refusal(png(1, 1, text, text, chunk(b"IDAT", zlib.compress(bytes(4)))))
+    assert type(refused) is errors.TooManyBytes
+    assert "The texts or the colour profile inside this PNG are too large." in str(refused)
 
 
 @pytest.mark.timeout(10)
