@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from catloader.errors import InvalidInput
 from catloader.web.accounts.sessions import current_user
-from catloader.web.checking import checker_is_away
+from catloader.web.checking import waiting_note
 from catloader.web.http import forms
 from catloader.web.http.context import MAX_ID, services
 from catloader.web.photos.labels import badge
@@ -26,7 +26,7 @@ def form() -> Response:
 def status() -> Response:
     """Return status and badge of the user's own photos among ``?ids=1,2,3`` (at most 100 ids).
 
-    ``checker_away``: one of them has been due for a minute without any activity of a checker.
+    ``waiting_note``: a sentence that says why some of them wait, or "".
     """
     ids = _ids(request.args.get("ids", ""))
     photos = services().photos.statuses(current_user().id, ids) if ids else []
@@ -44,7 +44,7 @@ def status() -> Response:
                 "calibrated": photo.calibrated,
             }
         )
-    return jsonify(photos=entries, checker_away=checker_is_away(photos))
+    return jsonify(photos=entries, waiting_note=waiting_note(photos))
 
 
 def _ids(text: str) -> list[int]:

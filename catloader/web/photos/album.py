@@ -44,7 +44,7 @@ def photos() -> str:
 def photo(id: int) -> str:
     photo, album = _public_photo(id), services().album
     place = position_of(photo)
-    newer = album.newer(place, PAGE_PHOTOS)
+    newer = album.newer_ids(place, PAGE_PHOTOS)
     return render_template(
         "album_photo.html",
         photo=photo,
@@ -52,7 +52,7 @@ def photo(id: int) -> str:
         photo_url=url_for("jpegs.photo", id=id),
         shared_photo_url=url_for("jpegs.photo", id=id, _external=True),
         back=_page_of(photo, is_first=len(newer) < PAGE_PHOTOS),
-        before=newer[0].id if newer else None,
+        before=newer[0] if newer else None,
         after=next((one.id for one in album.older(place, 1)), None),
         likes=album.likes([id]).get(id, 0),
         liked=g.user is not None and album.is_liked_by(id, g.user.id),

@@ -10,11 +10,12 @@ from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput
 from catloader.web.accounts.sessions import current_user, without_login
-from catloader.web.checking import checker_is_away
+from catloader.web.checking import waiting_note
 from catloader.web.http.context import local_path, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.photos.nouns import noun
 from catloader.web.photos.photo_list import PhotoList, restorable, selected_ids
+from catloader.web.zones import zone
 from checker.plurals import counted
 
 logger = logging.getLogger(__name__)
@@ -37,11 +38,12 @@ def photos() -> str:
         photo_list=photo_list,
         here=request.full_path.removesuffix("?"),
         page=page,
+        by_month=page.by_month(zone()),
         appealed=gallery.appealed([photo.id for photo in page.photos]),
         counts=gallery.counts(current_user().id, photo_list.selection.words),
         # Search results are only paged: a list of months would need a search for each.
-        months=[] if photo_list.selection.words else gallery.months(photo_list.selection),
-        checker_away=checker_is_away(page.photos),
+        months=[] if photo_list.selection.words else gallery.months(photo_list.selection, zone()),
+        waiting_note=waiting_note(page.photos),
         in_bin=services().bin.count(current_user().id),
     )
 

@@ -11,7 +11,7 @@ from catloader.errors import NotFound
 from catloader.store.db.engine import utcnow
 from catloader.texts import clean_text
 from catloader.web.accounts.sessions import current_user
-from catloader.web.checking import checker_is_away
+from catloader.web.checking import waiting_note
 from catloader.web.http.context import (
     MAX_ID,
     PHOTO_NOT_FOUND,
@@ -49,7 +49,7 @@ def page(id: int) -> str:
         photo=photo,
         photo_list=photo_list,
         place=photo_list.place(services().gallery, photo),
-        checker_away=checker_is_away([photo]),
+        waiting_note=waiting_note([photo]),
         record=record,
         gauge=gauge(record),
         rates=measured_rates(record),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import groupby
 from typing import Any, NamedTuple, cast
 
 from flask import url_for
 from werkzeug.datastructures import MultiDict
 
-from catloader.store.db.photos.gallery import Gallery, Position, Selection, Shown, month_of, next_month
+from catloader.store.db.photos.gallery import Gallery, Position, Selection, Shown
+from catloader.store.db.photos.months import month_of, next_month
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.texts import search_words
 from catloader.web.http.context import MAX_ID
@@ -31,12 +32,10 @@ class Page:
     newer: Position | None
     older: Position | None
 
-    @property
-    def months(self) -> list[tuple[datetime, list[Photo]]]:
-        """Group the photos by the month of their upload (UTC)."""
-        return [
-            (month, list(photos)) for month, photos in groupby(self.photos, lambda p: month_of(p.created_at))
-        ]
+    def by_month(self, zone: tzinfo) -> list[tuple[datetime, list[Photo]]]:
+        """Group the photos by the month of their upload in a time zone."""
+        months = groupby(self.photos, lambda photo: month_of(photo.created_at, zone))
+        return [(month, list(photos)) for month, photos in months]
 
 
 class Place(NamedTuple):
@@ -118,8 +117,9 @@ class PhotoList:
     def place(self, gallery: Gallery, photo: Photo) -> Place:
         """Return where the photo stands in the list; one that the filter leaves out: where it would stand."""
         position = position_of(photo)
-        newer = gallery.newer(self.selection, position, 1 if self.oldest_first else PAGE_PHOTOS)
-        older = gallery.older(self.selection, position, PAGE_PHOTOS if self.oldest_first else 1)
+        limits = (PAGE_PHOTOS, 1) if self.oldest_first else (1, PAGE_PHOTOS)
+        older = gallery.ids(self.selection, position, limits[0], newest_first=True)
+        newer = gallery.ids(self.selection, position, limits[1], newest_first=False)
         before, after = (older, newer) if self.oldest_first else (newer, older)
         if len(before) < PAGE_PHOTOS:
             page = self.address(_anchor=f"photo-{photo.id}")
@@ -127,7 +127,7 @@ class PhotoList:
             page = self.address(newer=Position(photo.created_at, photo.id - 1))
         else:
             page = self.address(older=Position(photo.created_at, min(photo.id + 1, MAX_ID)))
-        return Place(before[0].id if before else None, after[0].id if after else None, page)
+        return Place(before[0] if before else None, after[0] if after else None, page)
 
 
 def selected_ids(form: MultiDict[str, str]) -> list[int]:

@@ -1,11 +1,14 @@
 // Every page: a form is sent once, however often its button is pressed; passwords can be shown; links and secrets
-// can be copied; a photo whose file is missing has a drawing in its place.
+// can be copied; a photo whose file is missing has a drawing in its place. The site is told the time zone.
 
 import { gettext } from "./texts.js";
 
 // What a page shows only once must not be made again, or replaced, by a reload, which would send the form again.
 const { reload } = document.body.dataset;
 if (reload) history.replaceState(history.state, "", reload);
+
+// My photos are grouped by the months of this zone.
+if (document.body.dataset.account) document.cookie = `catloader_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=lax`;
 
 const AGAIN_MS = 10000; // an answer that takes longer may be lost; then the button works again
 

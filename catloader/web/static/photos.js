@@ -68,7 +68,9 @@ async function poll() {
     const ends = [];
     if (answer.ok) {
       const found = await answer.json();
-      document.getElementById("checker-away").hidden = !found.checker_away;
+      const note = document.getElementById("waiting-note");
+      note.hidden = !found.waiting_note;
+      if (note.textContent !== found.waiting_note) note.textContent = found.waiting_note; // read aloud once
       for (const photo of found.photos) {
         if (show(badges.get(String(photo.id)), photo)) changed += 1;
         if (photo.final) ends.push(photo.label);

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Engine, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from catloader.store.db.accounts.account_lock import keep_account
@@ -34,6 +35,12 @@ class Album:
     def newer(self, than: Position, limit: int) -> list[Photo]:
         """Return photos after a position, oldest first."""
         return self._page(than, limit, newest_first=False)
+
+    def newer_ids(self, than: Position, limit: int) -> list[int]:
+        """Return the ids of ``newer``, which an index alone can tell."""
+        with reading(self._engine) as connection:
+            query = _ordered(than, limit, newest_first=False).with_only_columns(photos.c.id)
+            return list(connection.execute(query).scalars())
 
     def photo(self, id: int) -> Photo | None:
         """Return a photo of the album; None for one that is not in it."""
@@ -93,9 +100,13 @@ class Album:
             connection.execute(delete(likes).where(own))
 
     def _page(self, start: Position | None, limit: int, *, newest_first: bool) -> list[Photo]:
-        order = [photos.c.created_at, photos.c.id]
-        ordered = [part.desc() for part in order] if newest_first else order
-        after = [] if start is None else [beyond(start, newest_first=newest_first)]
-        query = select(photos).where(is_in_album(), *after).order_by(*ordered).limit(limit)
         with reading(self._engine) as connection:
-            return [Photo(**row._mapping) for row in connection.execute(query)]
+            rows = connection.execute(_ordered(start, limit, newest_first=newest_first))
+            return [Photo(**row._mapping) for row in rows]
+
+
+def _ordered(start: Position | None, limit: int, *, newest_first: bool) -> Select[Any]:
+    order = [photos.c.created_at, photos.c.id]
+    ordered = [part.desc() for part in order] if newest_first else order
+    after = [] if start is None else [beyond(start, newest_first=newest_first)]
+    return select(photos).where(is_in_album(), *after).order_by(*ordered).limit(limit)

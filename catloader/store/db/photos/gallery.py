@@ -2,14 +2,14 @@
 
 A page costs the same wherever it begins and however many photos the owner has: each query reads one index
 from one position. A search reads the captions in an index of their own. Photos in review are found among the
-open appeals of all owners.
+open appeals of all owners, or counted among the owner's photos where these are fewer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import Any
 
@@ -31,6 +31,7 @@ from sqlalchemy import (
 
 from catloader.store.db.engine import reading
 from catloader.store.db.paging import pages
+from catloader.store.db.photos.months import month_of, next_month, previous_month
 from catloader.store.db.photos.photo_rows import Photo, not_in_bin
 from catloader.store.db.schema import Status, appeals, photos
 from catloader.store.db.tables.utc_datetime import UtcDateTime
@@ -96,9 +97,9 @@ class Gallery:
             .where(photos.c.owner_id == owner_id, not_in_bin(), *_with_words(words))
             .group_by(status)
         )
-        (appealed,) = _matching(Selection(owner_id, Shown.APPEALED, words))
         with reading(self._engine) as connection:
             numbers = {row.status: row.number for row in connection.execute(query)}
+            appealed = _appealed(connection, owner_id, words, photos_of_owner=sum(numbers.values()))
             count = select(func.count()).select_from(photos).where(*appealed)
             number = connection.execute(count).scalar_one()
         by_status = {shown: sum(numbers.get(one, 0) for one in of) for shown, of in STATUSES.items()}
@@ -118,15 +119,23 @@ class Gallery:
         """Return photos after a position, oldest first; from the oldest one on if there is none."""
         return self._page(selection, than, limit, newest_first=False)
 
-    def months(self, selection: Selection) -> list[datetime]:
-        """Return the first moments of the months (UTC) that have photos, newest first; words are ignored."""
+    def ids(self, selection: Selection, start: Position, limit: int, *, newest_first: bool) -> list[int]:
+        """Return the ids of ``older`` (``newest_first``) or ``newer``, which an index alone can tell."""
+        order = (photos.c.created_at, photos.c.id)
+        queries = _ordered(selection, start, limit, newest_first=newest_first)
+        with reading(self._engine) as connection:
+            rows = [row for query in queries for row in connection.execute(query.with_only_columns(*order))]
+        return [row.id for row in sorted(rows, key=tuple, reverse=newest_first)[:limit]]
+
+    def months(self, selection: Selection, zone: tzinfo = UTC) -> list[datetime]:
+        """Return the first moments of a zone's months that have photos, newest first; words are ignored."""
         matching = _matching(selection)
         with reading(self._engine) as connection:
             if (
                 selection.shown is Shown.APPEALED
             ):  # to look for each month would read all open appeals each time
                 times = connection.execute(select(photos.c.created_at).where(*matching[0])).scalars()
-                return sorted({month_of(time) for time in times}, reverse=True)
+                return sorted({month_of(time, zone) for time in times}, reverse=True)
             ends = [
                 time
                 for one in matching
@@ -137,7 +146,8 @@ class Gallery:
             ]
             if not ends:
                 return []
-            return _months_between(connection, min(ends), max(ends), matching)
+            first, last = month_of(min(ends), zone), month_of(max(ends), zone)
+            return _months_between(connection, first, last, matching)
 
     def all_of(self, owner_id: int) -> Iterator[list[Photo]]:
         """Yield all photos of an owner, page by page, oldest first."""
@@ -148,22 +158,28 @@ class Gallery:
     def _page(
         self, selection: Selection, start: Position | None, limit: int, *, newest_first: bool
     ) -> list[Photo]:
-        order = [photos.c.created_at, photos.c.id]
-        if newest_first:
-            order = [part.desc() for part in order]  # type: ignore[misc]
-        after = [] if start is None else [beyond(start, newest_first=newest_first)]
         rows: list[Photo] = []
         with reading(self._engine) as connection:
-            # A query for each status: each reads its index in order and stops at the limit.
-            for matching in _matching(selection):
-                query: Select[Any] = select(photos).where(*matching, *after).order_by(*order).limit(limit)
+            for query in _ordered(selection, start, limit, newest_first=newest_first):
                 if selection.words:
                     # The words are searched in their index; only the rows of the page are read.
                     ids = list(connection.execute(query.with_only_columns(photos.c.id)).scalars())
-                    query = select(photos).where(photos.c.id.in_(ids))
+                    query = select(photos).where(photos.c.id.in_(ids))  # noqa: PLW2901
                 rows += [Photo(**row._mapping) for row in connection.execute(query)]
         rows.sort(key=lambda photo: (photo.created_at, photo.id), reverse=newest_first)
         return rows[:limit]
+
+
+def _ordered(
+    selection: Selection, start: Position | None, limit: int, *, newest_first: bool
+) -> list[Select[Any]]:
+    """Return a query for each status: each reads its index in order and stops at the limit."""
+    order = [photos.c.created_at, photos.c.id]
+    if newest_first:
+        order = [part.desc() for part in order]  # type: ignore[misc]
+    after = [] if start is None else [beyond(start, newest_first=newest_first)]
+    each = _matching(selection)
+    return [select(photos).where(*matching, *after).order_by(*order).limit(limit) for matching in each]
 
 
 def _matching(selection: Selection) -> list[list[ColumnElement[bool]]]:
@@ -175,6 +191,19 @@ def _matching(selection: Selection) -> list[list[ColumnElement[bool]]]:
     if selection.shown is Shown.ALL:
         return [common]
     return [[*common, photos.c.status == status] for status in STATUSES[selection.shown]]
+
+
+def _appealed(
+    connection: Connection, owner_id: int, words: tuple[str, ...], *, photos_of_owner: int
+) -> list[ColumnElement[bool]]:
+    """Return the conditions of the owner's photos in review; they read its photos or all appeals."""
+    open_ones = _OPEN_APPEALS.limit(photos_of_owner + 1).subquery()
+    number = connection.execute(select(func.count()).select_from(open_ones)).scalar_one()
+    if number <= photos_of_owner:
+        (matching,) = _matching(Selection(owner_id, Shown.APPEALED, words))
+        return matching
+    (own,) = _matching(Selection(owner_id, Shown.ALL, words))
+    return [*own, exists().where(appeals.c.photo_id == photos.c.id, appeals.c.closed_at.is_(None))]
 
 
 def _open_appeals_of(owner_id: int) -> Select[tuple[int]]:
@@ -207,7 +236,7 @@ def _months_between(
     connection: Connection, first: datetime, last: datetime, matching: list[list[ColumnElement[bool]]]
 ) -> list[datetime]:
     """Look into the index once for each month, in one statement."""
-    months = [month_of(last)]
+    months = [last]
     while months[-1] > first:
         months.append(previous_month(months[-1]))
     rows = [(month, next_month(month)) for month in months]
@@ -217,20 +246,5 @@ def _months_between(
     within = (photos.c.created_at >= calendar.c.month) & (photos.c.created_at < calendar.c.end)
     has_photo = or_(*(exists().where(*one, within).correlate(calendar) for one in matching))
     with_photos = set(connection.execute(select(calendar.c.month).where(has_photo)).scalars())
-    return [month for month in months if month in with_photos]
-
-
-def month_of(moment: datetime) -> datetime:
-    """Return the first moment of the month, UTC."""
-    moment = moment.astimezone(UTC)
-    return datetime(moment.year, moment.month, 1, tzinfo=UTC)
-
-
-def next_month(month: datetime) -> datetime:
-    """Return the first moment of the month after."""
-    return datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
-
-
-def previous_month(month: datetime) -> datetime:
-    """Return the first moment of the month before."""
-    return datetime(month.year - (month.month == 1), (month.month - 2) % 12 + 1, 1, tzinfo=UTC)
+    # In UTC: where clocks are changed at midnight, moments of two zones are never equal.
+    return [month for month in months if month.astimezone(UTC) in with_photos]

@@ -39,7 +39,7 @@ def test_photos_of_other_users_are_not_found(app: Flask, anna: Person) -> None:
     eve = Person(app, "eve@example.org")
     assert [eve.get(page).status_code for page in pages] == [404] * 3
     assert eve.post(f"/photos/{photo}/delete", page="/account").status_code == 404
-    assert eve.get(f"/api/photos/status?ids={photo}").json == {"photos": [], "checker_away": False}
+    assert eve.get(f"/api/photos/status?ids={photo}").json == {"photos": [], "waiting_note": ""}
     assert f"/photos/{photo}" not in eve.get("/photos").text
     stranger = Person(app)
     assert [stranger.get(page).status_code for page in pages] == [303, 404, 404]
@@ -153,7 +153,7 @@ def test_status_api_returns_badges(app: Flask, anna: Person) -> None:
     waiting = anna.get(f"/api/photos/status?ids={query}").json
     assert waiting
     assert [photo["label"] for photo in waiting["photos"]] == ["Waiting"] * 2
-    assert waiting["checker_away"] is False
+    assert waiting["waiting_note"] == ""
     assert not any(photo["final"] for photo in waiting["photos"])
     check(app, Verdict.CAT, score=0.97)
     response = anna.get(f"/api/photos/status?ids={query}").json
@@ -175,7 +175,7 @@ def test_status_api_refuses_malformed_ids(anna: Person) -> None:
         answer = anna.get(f"/api/photos/status?ids={ids}")
         assert "ids takes up to" in assert_problem(answer, 400), ids
     for ids in ("", "1", "9999999999"):
-        assert anna.get(f"/api/photos/status?ids={ids}").json == {"photos": [], "checker_away": False}
+        assert anna.get(f"/api/photos/status?ids={ids}").json == {"photos": [], "waiting_note": ""}
 
 
 def test_photo_page_states_each_verdict_in_words(app: Flask, anna: Person) -> None:

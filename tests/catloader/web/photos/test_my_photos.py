@@ -117,6 +117,11 @@ def test_any_month_is_two_clicks_away(engine: Engine, anna: Person, first: str) 
     assert "Newer photos" in march
     assert "Older photos" in march
     assert len(re.findall(r'href="[^"]+" aria-label="\w+ 20\d\d"', page)) == 14
+    for name, later in (("America/Chicago", 1), ("Europe", 0), ("../UTC", 0), ("No/Such", 0)):
+        anna.client.set_cookie("catloader_zone", name)  # as forms.js does
+        march = anna.get(_link(anna.get(first).text, "March 2025")).text
+        assert re.findall(r'<h2 class="month">([^<]+)', march)[0] == "March 2025"
+        assert _shown(march)[0] == (ids[45 + later] if "oldest" in first else ids[75 + later]), name
 
 
 def test_search_keeps_the_filter_and_says_when_nothing_is_found(engine: Engine, anna: Person) -> None:
@@ -196,13 +201,14 @@ def test_badges_distinguish_waiting_from_being_checked(app: Flask, anna: Person)
 def test_after_a_minute_the_pages_say_that_no_checker_runs(app: Flask, engine: Engine, anna: Person) -> None:
     photo = anna.upload_one()
     pages = ("/photos", f"/photos/{photo}")
-    hidden = 'id="checker-away" role="status" hidden'
+    hidden = 'id="waiting-note" role="status" hidden'
     assert all(hidden in anna.get(page).text for page in pages)
     with writing(engine) as connection:
         then = utcnow() - timedelta(seconds=61)
         connection.execute(update(photos).values(created_at=then, next_attempt_at=then))
     assert not any(hidden in anna.get(page).text for page in pages)
-    assert (anna.get(f"/api/photos/status?ids={photo}").json or {})["checker_away"] is True
+    status = f"/api/photos/status?ids={photo}"
+    assert "The checker is not running." in (anna.get(status).json or {})["waiting_note"]
     other = Person(app, "eve@example.org").upload_one()
     with writing(engine) as connection:  # the other one is claimed first
         connection.execute(update(photos).where(photos.c.id == other).values(next_attempt_at=_YEAR))
@@ -211,6 +217,10 @@ def test_after_a_minute_the_pages_say_that_no_checker_runs(app: Flask, engine: E
     services_of(app).queue.release(claims)
     assert not any(hidden in anna.get(page).text for page in pages)
     assert check(app, Verdict.CAT) == other
+    assert all(hidden in anna.get(page).text for page in pages)
+    services_of(app).switches.pause(anna.id, utcnow())
+    assert all("Checking is paused." in anna.get(path).text for path in (*pages, status)), "at once"
+    services_of(app).switches.resume(anna.id, utcnow())
     assert all(hidden in anna.get(page).text for page in pages)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Engine, event, insert
@@ -57,7 +58,10 @@ def test_pages_are_consecutive_in_both_directions_even_for_equal_times(
         page = gallery.older(Selection(owner), Position(page[-1].created_at, page[-1].id), 2)
     assert newest_first == ids[::-1]
     first = gallery.newer(Selection(owner), None, 2)
-    then = gallery.newer(Selection(owner), Position(first[-1].created_at, first[-1].id), 9)
+    place = Position(first[-1].created_at, first[-1].id)
+    then = gallery.newer(Selection(owner), place, 9)
+    assert gallery.ids(Selection(owner), place, 9, newest_first=False) == _ids(then)
+    assert gallery.ids(Selection(owner), place, 1, newest_first=True) == _ids(first[-2:-1])
     assert _ids([*first, *then]) == ids
 
 
@@ -134,6 +138,13 @@ def test_months_are_those_with_photos(engine: Engine, gallery: Gallery) -> None:
     assert [f"{m:%Y-%m}" for m in gallery.months(Selection(owner, Shown.FAILED))] == ["2025-01"]
     assert [f"{m:%Y-%m}" for m in gallery.months(Selection(owner, Shown.APPEALED))] == ["2026-03", "2024-12"]
     assert gallery.months(Selection(owner, Shown.WAITING)) == []
+    in_chicago = [gallery.months(Selection(owner, one), ZoneInfo("America/Chicago")) for one in Shown]
+    assert [f"{month:%Y-%m}" for month in in_chicago[0]] == ["2026-03", "2025-01", "2024-11"]
+    assert [f"{month:%Y-%m}" for month in in_chicago[-1]] == ["2026-03", "2024-11"]
+    other = some_user(engine).id
+    _add(engine, other, (datetime(2017, 10, 5, tzinfo=UTC), "cat", ""))
+    asuncion = ZoneInfo("America/Asuncion")  # where the clocks left out the first hour of that October
+    assert [f"{month:%Y-%m}" for month in gallery.months(Selection(other), asuncion)] == ["2017-10"]
 
 
 def test_old_open_appeals_do_not_make_a_page_read_all_photos(engine: Engine, gallery: Gallery) -> None:
@@ -148,7 +159,8 @@ def test_old_open_appeals_do_not_make_a_page_read_all_photos(engine: Engine, gal
     with _statements(engine) as statements:
         gallery.counts(owner)
         gallery.older(Selection(owner, Shown.APPEALED), None, 60)
-    plans = [_plan(engine, "EXPLAIN ANALYZE", *one) for one in statements if "appeals" in one[0]]
+    of_photos = [one for one in statements if "appeals" in one[0] and "images" in one[0]]
+    plans = [_plan(engine, "EXPLAIN ANALYZE", *one) for one in of_photos]
     assert len(plans) == 2
     for plan in plans:
         assert sum(map(int, re.findall(r"Rows Removed by Filter: (\d+)", plan))) < 1000, plan
@@ -167,12 +179,19 @@ def test_no_query_reads_or_sorts_all_photos_of_an_owner(engine: Engine, gallery:
             gallery.months(Selection(owner, shown))
         gallery.older(Selection(owner, words=("mia",)), place, 60)
         gallery.older(Selection(owner, Shown.APPEALED, ("mia",)), place, 60)
+        gallery.ids(Selection(owner, Shown.WAITING), place, 60, newest_first=False)
         gallery.counts(owner)
         gallery.counts(owner, ("mia",))
     assert len(statements) > 20
     for statement, parameters in statements:
         steps = _plan(engine, "EXPLAIN QUERY PLAN", statement, parameters).splitlines()
         assert not any("SCAN images" in step for step in steps), (statement, steps)
+        if "LIMIT ? OFFSET ?) AS anon_1" in statement:
+            assert "SCAN appeals USING INDEX" in steps[1], "open appeals are counted, up to the limit"
+            continue
+        if "EXISTS (SELECT *" in statement and "appeals" in statement:  # fewer photos than open appeals
+            assert "SEARCH appeals USING INDEX uq_appeals_open (image_id=?)" in steps, (statement, steps)
+            continue
         if "appeals" in statement:  # few photos, found by their ids and sorted
             assert "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)" in steps, (statement, steps)
             assert "calendar" not in statement  # it would read the open appeals again for each month
@@ -180,6 +199,21 @@ def test_no_query_reads_or_sorts_all_photos_of_an_owner(engine: Engine, gallery:
         assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps), (statement, steps)
         if "LIKE" in statement:
             assert any("COVERING INDEX ix_images_captions" in step for step in steps), steps
+
+
+def test_appeals_of_others_are_not_read_where_the_owner_has_fewer_photos(
+    engine: Engine, gallery: Gallery
+) -> None:
+    owner = some_user(engine).id
+    add_appeals(engine, [*_add(engine, owner, (_NOW, "cat", "Mia")), *add_photos(engine, 3)])
+    assert gallery.counts(owner, ("mia",))[Shown.APPEALED] == 1
+    with _statements(engine) as statements:
+        assert gallery.counts(owner)[Shown.APPEALED] == 1
+    assert "EXISTS" in statements[-1][0]
+    if engine.dialect.name == "sqlite":
+        plan = _plan(engine, "EXPLAIN QUERY PLAN", *statements[-1])
+        assert "SEARCH appeals" in plan
+        assert "SCAN appeals" not in plan
 
 
 @contextmanager
