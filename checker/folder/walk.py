@@ -91,7 +91,12 @@ def walk(paths: Iterable[str], on_skip: Callable[[str], object] = lambda _: None
 
 
 def check_files(
-    files: Iterable[WalkedFile], loaded: LoadedModel, *, workers: int, batch_photos: int
+    files: Iterable[WalkedFile],
+    loaded: LoadedModel,
+    *,
+    workers: int,
+    batch_photos: int,
+    limits: Limits = DECODE_LIMITS,
 ) -> Generator[Checked, None, None]:
     """Check files in a bounded pool; yield one ``Checked`` each, in the order of ``files``.
 
@@ -99,7 +104,7 @@ def check_files(
     the running micro-batches.
     """
     keep_memory(workers)
-    with isolated_decoder(workers, DECODE_LIMITS) as decoder:
+    with isolated_decoder(workers, limits) as decoder:
         yield from _check_files(files, loaded, FileSource(decoder.renditions), workers, batch_photos)
 
 

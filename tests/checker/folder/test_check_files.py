@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import skimage
 from PIL import Image
@@ -17,7 +18,8 @@ from PIL import Image
 from catloader.intake.prepare import Limits, prepare
 from catloader.settings import Settings
 from checker.folder import walk as folder_walk
-from checker.folder.walk import Checked, WalkedFile, check_files, walk
+from checker.folder.walk import DECODE_LIMITS, Checked, WalkedFile, check_files, walk
+from checker.isolation.limits import Limits as DecodeLimits
 from checker.pipeline import LoadedModel, check_batch
 from checker.pixels.renditions import site_renditions
 from checker.pixels.sizes import DEFAULT_SIZES
@@ -118,6 +120,25 @@ def test_closing_the_generator_early_ends_the_pool(loaded: LoadedModel) -> None:
     assert next(checks).outcome is not None
     checks.close()
     assert next(checks, None) is None
+
+
+@pytest.mark.slow
+def test_the_limits_reach_the_children(tmp_path: Path, loaded: LoadedModel) -> None:
+    photo, large = tmp_path / "photo.jpg", tmp_path / "large.png"
+    Image.new("RGB", (90, 60), "red").save(photo)
+    Image.new("RGB", (6000, 6000)).save(large, compress_level=1)  # 0.3 s of a processor, and 100 MB
+    paths = [str(photo), str(large), str(photo)]
+    checks = check_files(walk(paths[:1]), loaded, workers=1, batch_photos=1)
+    next(checks)
+    (child,) = (child for server in psutil.Process().children() for child in server.children())
+    assert child.rlimit(psutil.RLIMIT_AS)[0] - child.memory_info().vms in range(
+        DECODE_LIMITS.memory_bytes - 200 * 2**20, DECODE_LIMITS.memory_bytes + 200 * 2**20
+    )
+    checks.close()
+    for limits in (DecodeLimits(cpu_s=0.1), DecodeLimits(memory_bytes=60 * 2**20)):
+        checks = check_files(walk(paths), loaded, workers=1, batch_photos=3, limits=limits)
+        errors = [_error(checked) for checked in checks]
+        assert [bool(error) for error in errors] == [False, True, False], errors
 
 
 def test_outcomes_are_in_the_order_of_the_files(tmp_path: Path, loaded: LoadedModel) -> None:
