@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import platform
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+
+from PIL import Image
 
 from catloader.doctor.rows import Row, examined
 from catloader.errors import StartupError
@@ -15,7 +18,9 @@ from catloader.server.data_dir import prepare_data_dir, refuse_missing_temporary
 from catloader.server.listener import listening
 from catloader.settings import Settings
 from checker import __version__
+from checker.isolation.limits import Limits
 from checker.isolation.sandbox import missing_parts
+from checker.pixels.isolated import isolated_decoder
 from checker.plurals import counted
 from checker.process.cores import available_cores
 from models.processor import cpu_flags
@@ -33,7 +38,7 @@ def rows(settings: Settings) -> Iterator[Row]:
     flags = [flag for flag in _FLAGS if flag in cpu_flags()]
     sentence = f"{counted(available_cores(), 'core')}, {platform.machine()}, {', '.join(flags) or 'no AVX2'}."
     yield Row("processor", "ok", sentence)
-    yield _decoders()
+    yield examined("decoders", lambda: _decoders(settings))
 
 
 def _python() -> Row:
@@ -61,13 +66,18 @@ def _temporary_folder(settings: Settings) -> str | Row:
     return sentence
 
 
-def _decoders() -> Row:
+def _decoders(settings: Settings) -> str | Row:
+    photo = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(photo, "JPEG")
+    most = Limits(settings.decode_cpu_s, settings.decode_wall_s, settings.decode_memory_bytes)
+    with isolated_decoder(1, most) as decode:
+        decode.renditions(photo.getvalue())
     missing = missing_parts()
     if missing:
-        lack = f"The system offers no {' and no '.join(missing)}"
+        lack = f"A photo was decoded, but the system offers no {' and no '.join(missing)}"
         risk = "so a decoder that runs an attacker's code is confined less (see docs/operations.md)"
         return Row("decoders", "note", f"{lack}, {risk}.")
-    return Row("decoders", "ok", "Landlock and seccomp confine the processes that decode photos.")
+    return "A photo was decoded; Landlock and seccomp confine the processes that do it."
 
 
 def _address(settings: Settings) -> str | Row:

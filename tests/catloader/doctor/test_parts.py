@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,13 @@ def test_a_machine_in_order_has_no_failed_row(tmp_path: Path) -> None:
     found = _by_part(machine.rows(Settings(data_dir=tmp_path / "data", min_free_bytes=0)))
     assert {row.result for row in found.values()} <= {"ok", "note"}
     assert list(found) == ["Python", "data folder", "temporary folder", "address", "processor", "decoders"]
+
+
+def test_decoders_that_do_not_start_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    row = _by_part(machine.rows(Settings(data_dir=tmp_path, min_free_bytes=0)))["decoders"]
+    assert row.result == "failed"
+    assert row.sentence == "The process that starts the decoders can't be started: No such file or directory."
 
 
 def test_a_kernel_that_confines_decoders_less_is_a_note(
