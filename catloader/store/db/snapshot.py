@@ -18,17 +18,13 @@ from catloader.errors import BackupRefused
 from catloader.store.db.engine import database_name, make_engine, reading, writing
 from catloader.store.db.migrate import known_revisions, migrate, revisions
 from catloader.store.db.paging import pages
+from catloader.store.db.photos.photo_rows import OBJECT_COLUMNS
 from catloader.store.db.schema import deletions, metadata, photos, users
 from catloader.store.db.time_limits import lift_time_limits
 from catloader.store.kinds import ObjectKind, StoredObject
 from checker.plurals import counted
 
 _ROWS_AT_ONCE = 1000
-_COLUMNS = {
-    ObjectKind.PHOTO: photos.c.photo_key,
-    ObjectKind.THUMBNAIL: photos.c.thumbnail_key,
-    ObjectKind.EXPLANATION: photos.c.explanation_key,
-}
 
 
 class PhotoObjects(NamedTuple):
@@ -107,7 +103,7 @@ class Snapshot:
     def objects(self) -> Iterator[list[PhotoObjects]]:
         """Yield pages of photos with their objects, by rising id; photos may be left out meanwhile."""
         digests = (photos.c.sha256, photos.c.thumbnail_sha256)
-        query = select(photos.c.id, *_COLUMNS.values(), *digests)
+        query = select(photos.c.id, *OBJECT_COLUMNS.values(), *digests)
         for rows in pages(self._engine, query, photos.c.id):
             yield [
                 PhotoObjects(
@@ -145,7 +141,7 @@ class Snapshot:
 
     def keys(self, kind: ObjectKind, prefix: str) -> set[str]:
         """Return the keys of a kind that begin with ``prefix``."""
-        column = _COLUMNS[kind]
+        column = OBJECT_COLUMNS[kind]
         with reading(self._engine) as connection:
             return set(connection.execute(select(column).where(column.startswith(prefix))).scalars())
 

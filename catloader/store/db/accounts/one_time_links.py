@@ -7,10 +7,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 
 from catloader.store.db.accounts.account_lock import lock_both
-from catloader.store.db.accounts.ended_sessions import end_sessions
 from catloader.store.db.accounts.sessions import new_token
 from catloader.store.db.accounts.token_digest import token_digest
-from catloader.store.db.accounts.users import normal_email
+from catloader.store.db.accounts.users import end_resets, normal_email, replace_password
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.schema import (
     api_tokens,
@@ -50,7 +49,7 @@ class OneTimeLinks:
             # Locked, like the accounts below: one that is being deleted can't get a link any more.
             lock_both(connection, user_id, actor_id)
             email = connection.execute(select(users.c.email).where(users.c.id == user_id)).scalar_one()
-            _end_resets(connection, user_id)
+            end_resets(connection, user_id)
             record(connection, actor_id, "made a password link", email, now)
             return _add(connection, "reset", user_id, now, expires_at)
 
@@ -129,10 +128,7 @@ class OneTimeLinks:
                 return None
             if row.email:
                 _confirm_by_reset(connection, row.user_id, now)
-            values = {"password_hash": password_hash}
-            connection.execute(update(users).where(users.c.id == row.user_id).values(values))
-            end_sessions(connection, row.user_id)
-            _end_resets(connection, row.user_id)
+            replace_password(connection, row.user_id, password_hash)
         return int(row.user_id)
 
     def is_invitation(self, token: str, now: datetime) -> bool:
@@ -160,10 +156,6 @@ def _lock_account(connection: Connection, token: str) -> None:
     """Lock the account of a link: the address that the link is for could change at this moment."""
     user_id = select(_links.user_id).where(_links.token_sha256 == token_digest(token))
     connection.execute(select(users.c.id).where(users.c.id.in_(user_id)).with_for_update())
-
-
-def _end_resets(connection: Connection, user_id: int) -> None:
-    connection.execute(delete(one_time_links).where(_links.user_id == user_id, _links.purpose == "reset"))
 
 
 def _add(

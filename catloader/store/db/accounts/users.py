@@ -124,12 +124,12 @@ class Users:
         """
         with writing(self._engine) as connection:
             _refuse_changed(connection, id, compared)
-            _set_password(connection, id, password_hash)
+            replace_password(connection, id, password_hash)
 
     def reset_password(self, id: int, password_hash: str) -> None:
         """Do the same at the command line, which is recorded."""
         with writing(self._engine) as connection:
-            email = _set_password(connection, id, password_hash)
+            email = replace_password(connection, id, password_hash)
             record(connection, None, "set a new password", email, utcnow())
 
     def set_email(self, id: int, email: str, compared: str | None = None) -> None:
@@ -210,12 +210,22 @@ def _refuse_changed(connection: Connection, id: int, compared: str | None) -> No
         raise WrongCredentials("The password is wrong.")
 
 
-def _set_password(connection: Connection, id: int, password_hash: str) -> str:
-    links = one_time_links.c
+def replace_password(connection: Connection, id: int, password_hash: str) -> str:
+    """Set a password within the caller's transaction; sessions and links that set one end. Return the e-mail.
+
+    Raises:
+        NotFound: the account was deleted meanwhile.
+    """
     email = _changed(connection, id, {"password_hash": password_hash})
     end_sessions(connection, id)
-    connection.execute(delete(one_time_links).where(links.user_id == id, links.purpose == "reset"))
+    end_resets(connection, id)
     return email
+
+
+def end_resets(connection: Connection, id: int) -> None:
+    """End the account's links that set a password."""
+    links = one_time_links.c
+    connection.execute(delete(one_time_links).where(links.user_id == id, links.purpose == "reset"))
 
 
 def normal_email(email: str) -> str:

@@ -54,7 +54,10 @@ class FailedPhotos:
             query = query.where(photos.c.id < before)
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(photos.c.id.desc()).limit(limit)).all()
-        return [FailedPhoto(row.id, row.email, row.check_error or "", row.attempts, row[4]) for row in rows]
+        return [
+            FailedPhoto(row.id, row.email, row.check_error or "", row.attempts, row.checked_at)
+            for row in rows
+        ]
 
     def counts(self) -> dict[str, int]:
         """Count the photos of both statuses; 0 where there are none."""

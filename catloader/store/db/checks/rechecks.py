@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, li
 from catloader.errors import NotFound
 from catloader.store.db.clock import database_now, later
 from catloader.store.db.engine import reading, utcnow, writing
-from catloader.store.db.photos.photo_rows import not_in_bin
+from catloader.store.db.photos.photo_rows import UNCHECKED, not_in_bin
 from catloader.store.db.schema import Status, check_log, photos
 from catloader.store.db.staff.audit_log import record
 from checker.plurals import counted
@@ -118,18 +118,7 @@ def requeue(connection: Connection, condition: ColumnElement[bool], delay_s: flo
     Args:
         delay_s: time until they are due.
     """
-    values = {
-        "status": Status.PENDING,
-        "attempts": 0,
-        "next_attempt_at": later(database_now(), literal(delay_s)),
-        "claim_token": None,
-        "lease_until": None,
-        "check_error": None,
-        "score": None,
-        "wild_feline": False,
-        "calibrated": False,
-        "checked_at": None,
-    }
+    values = UNCHECKED | {"next_attempt_at": later(database_now(), literal(delay_s))}
     return connection.execute(update(photos).where(condition).values(values)).rowcount
 
 

@@ -6,20 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Select, delete, func, insert, select, update
+from sqlalchemy import Engine, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from catloader.store.db.accounts.account_lock import keep_account
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos.gallery import Position, beyond
-from catloader.store.db.photos.photo_rows import Photo, not_in_bin, status_is
-from catloader.store.db.schema import Status, likes, photos
+from catloader.store.db.photos.photo_rows import Photo, is_in_album, not_in_bin
+from catloader.store.db.schema import likes, photos
 from catloader.store.db.staff.takedowns import is_taken_down
-
-
-def is_in_album() -> ColumnElement[bool]:
-    """Return the condition of ``Photo.in_album`` as the album's index needs it."""
-    return photos.c.on_air & status_is(Status.CAT) & not_in_bin()
 
 
 class Album:

@@ -59,7 +59,6 @@ STATUSES: dict[Shown, tuple[Status, ...]] = {
     Shown.FAILED: (Status.UNREADABLE, Status.FAILED),
 }
 
-
 _OPEN_APPEALS = select(appeals.c.photo_id).where(appeals.c.closed_at.is_(None))
 
 
@@ -131,9 +130,7 @@ class Gallery:
         """Return the first moments of a zone's months that have photos, newest first; words are ignored."""
         matching = _matching(selection)
         with reading(self._engine) as connection:
-            if (
-                selection.shown is Shown.APPEALED
-            ):  # to look for each month would read all open appeals each time
+            if selection.shown is Shown.APPEALED:  # a look for each month would read all open appeals
                 times = connection.execute(select(photos.c.created_at).where(*matching[0])).scalars()
                 return sorted({month_of(time, zone) for time in times}, reverse=True)
             ends = [

@@ -17,25 +17,14 @@ from catloader.store.db.accounts.quotas import Quotas
 from catloader.store.db.clock import now_or
 from catloader.store.db.engine import writing
 from catloader.store.db.photos.deletions import cancel, mark_due, reserve
-from catloader.store.db.photos.photo_rows import Photo, not_in_bin
+from catloader.store.db.photos.photo_rows import UNCHECKED, Photo, not_in_bin
 from catloader.store.db.photos.replacements import enter
-from catloader.store.db.schema import Status, appeals, likes, photos
+from catloader.store.db.schema import appeals, likes, photos
 from catloader.store.kinds import ObjectKind, StoredObject
 
 _GONE = "This photo was deleted meanwhile."
 _TOO_LATE = "This took too long. Please try again."
-_UNCHECKED: dict[str, Any] = {
-    "status": Status.PENDING,
-    "attempts": 0,
-    "claim_token": None,
-    "lease_until": None,
-    "begun_at": None,
-    "check_error": None,
-    "score": None,
-    "wild_feline": False,
-    "calibrated": False,
-    "checked_at": None,
-}
+_NEVER_CHECKED = UNCHECKED | {"begun_at": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +80,7 @@ class PhotoFiles:
             old = _locked(connection, id, owner_id)
             if cancel(connection, _objects(new), now):
                 enter(connection, id, now)
-                values = asdict(new) | _UNCHECKED | {"next_attempt_at": now_or(now)}
+                values = asdict(new) | _NEVER_CHECKED | {"next_attempt_at": now_or(now)}
                 values |= {"human_verdict": None, "human_verdict_at": None}
                 values |= {"captured_at": None}  # the owner chose that for the previous file
                 values |= {"explanation_key": None, "explanation_of": None}
@@ -120,7 +109,7 @@ class PhotoFiles:
             if old.photo_key != photo_key:
                 raise NotFound("This photo was replaced meanwhile.")
             by_model = old.human_verdict is None
-            recheck = _UNCHECKED | {"next_attempt_at": now_or(now)} if by_model else {}
+            recheck = _NEVER_CHECKED | {"next_attempt_at": now_or(now)} if by_model else {}
             if cancel(connection, _objects(new), now):
                 _exchange(connection, old, asdict(new) | recheck, now)
                 return by_model

@@ -6,12 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    delete,
-    literal_column,
-)
+from sqlalchemy import ColumnElement, Connection, delete, literal_column
 
 from catloader.store.db.photos.deletions import mark_due
 from catloader.store.db.schema import Status, photos
@@ -97,11 +92,28 @@ def decided_photo(row: Any) -> DecidedPhoto:
     return DecidedPhoto(*row)
 
 
-_OBJECT_COLUMNS = {
+OBJECT_COLUMNS = {
     ObjectKind.PHOTO: photos.c.photo_key,
     ObjectKind.THUMBNAIL: photos.c.thumbnail_key,
     ObjectKind.EXPLANATION: photos.c.explanation_key,
 }
+"""The columns that name a photo's objects."""
+
+UNCHECKED: dict[str, Any] = {
+    "status": Status.PENDING,
+    "attempts": 0,
+    "claim_token": None,
+    "lease_until": None,
+    "check_error": None,
+    "score": None,
+    "wild_feline": False,
+    "calibrated": False,
+    "checked_at": None,
+}
+"""What a photo has whose verdict is dropped; ``next_attempt_at`` goes with it.
+
+``begun_at`` stays: it distinguishes the photo from a new one, which is due at once (``future_times``).
+"""
 
 
 def delete_photos(
@@ -115,11 +127,11 @@ def delete_photos(
     Args:
         receipt: as in ``mark_due``.
     """
-    rows = connection.execute(delete(photos).where(condition).returning(*_OBJECT_COLUMNS.values())).all()
+    rows = connection.execute(delete(photos).where(condition).returning(*OBJECT_COLUMNS.values())).all()
     objects = [
         StoredObject(kind, key)
         for keys in rows
-        for kind, key in zip(_OBJECT_COLUMNS, keys, strict=True)
+        for kind, key in zip(OBJECT_COLUMNS, keys, strict=True)
         if key is not None
     ]
     mark_due(connection, objects, now, receipt)
@@ -129,6 +141,11 @@ def delete_photos(
 def not_in_bin() -> ColumnElement[bool]:
     """Return the condition that the owner has not deleted the photo."""
     return photos.c.binned_at.is_(None)
+
+
+def is_in_album() -> ColumnElement[bool]:
+    """Return the condition of ``Photo.in_album`` as the album's index needs it."""
+    return photos.c.on_air & status_is(Status.CAT) & not_in_bin()
 
 
 def has_verdict() -> ColumnElement[bool]:

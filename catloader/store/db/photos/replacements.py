@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select
+from sqlalchemy import Column, ColumnElement, Connection, Engine, Table, func, insert, select
 
 from catloader.store.db.clock import now_or
 from catloader.store.db.engine import reading
-from catloader.store.db.schema import check_log, replacements, reviews
+from catloader.store.db.schema import check_log, random_audits, replacements, reviews
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,24 @@ def enter(connection: Connection, photo_id: int, now: datetime | None) -> None:
 
 def check_is_of_present_file() -> ColumnElement[bool]:
     """Return the condition that a row of ``check_log`` is about the photo's present file."""
-    last = select(func.max(replacements.c.last_check_id)).where(
-        replacements.c.photo_id == check_log.c.photo_id
-    )
-    return check_log.c.id > func.coalesce(last.correlate(check_log).scalar_subquery(), 0)
+    return _is_after(replacements.c.last_check_id, check_log.c.id, check_log)
 
 
 def review_is_of_present_file() -> ColumnElement[bool]:
     """Return the same condition on rows of ``reviews``."""
-    last = select(func.max(replacements.c.last_review_id)).where(
-        replacements.c.photo_id == reviews.c.photo_id
-    )
-    return reviews.c.id > func.coalesce(last.correlate(reviews).scalar_subquery(), 0)
+    return _is_after(replacements.c.last_review_id, reviews.c.id, reviews)
+
+
+def audit_is_of_present_file() -> ColumnElement[bool]:
+    """Return the same condition on rows of ``random_audits``."""
+    return _is_after(replacements.c.last_check_id, random_audits.c.check_log_id, random_audits)
+
+
+def _is_after(last_before: Column[int], id: Column[int], table: Table) -> ColumnElement[bool]:
+    """Return the condition that a row of ``table`` is newer than the latest replacement of its photo.
+
+    Args:
+        last_before: the highest id before each replacement.
+    """
+    latest = select(func.max(last_before)).where(replacements.c.photo_id == table.c.photo_id)
+    return id > func.coalesce(latest.correlate(table).scalar_subquery(), 0)

@@ -14,8 +14,8 @@ from catloader.store.db.accounts.account_lock import keep_account
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.paging import pages
 from catloader.store.db.photos.photo_rows import Photo, not_in_bin, status_is
-from catloader.store.db.photos.replacements import check_is_of_present_file
-from catloader.store.db.schema import check_log, photos, random_audits, replacements
+from catloader.store.db.photos.replacements import audit_is_of_present_file, check_is_of_present_file
+from catloader.store.db.schema import check_log, photos, random_audits
 from catloader.store.db.staff.audit_log import record
 from catloader.store.db.staff.decisions import HumanVerdict, decide
 
@@ -34,7 +34,7 @@ class Tally:
 
 def is_drawn() -> ColumnElement[bool]:
     """Return the condition of a photo whose present file an audit has drawn, answered or not."""
-    return exists().where(random_audits.c.photo_id == photos.c.id, _is_of_present_file())
+    return exists().where(random_audits.c.photo_id == photos.c.id, audit_is_of_present_file())
 
 
 class RandomAudits:
@@ -108,8 +108,9 @@ class RandomAudits:
             verdict = connection.execute(select(random_audits.c.verdict).where(its_open)).scalar_one_or_none()
             if verdict is None:
                 return False
-            present = connection.execute(select(random_audits.c.id).where(its_open, _is_of_present_file()))
-            if photo is None or photo.human_verdict or photo.status != verdict or present.first() is None:
+            present = select(random_audits.c.id).where(its_open, audit_is_of_present_file())
+            is_present = connection.execute(present).first() is not None
+            if photo is None or photo.human_verdict or photo.status != verdict or not is_present:
                 connection.execute(delete(random_audits).where(its_open))
                 return False
             values = {"answer": answer, "answered_at": now}
@@ -149,7 +150,7 @@ def _is_open() -> ColumnElement[bool]:
 def _waits() -> ColumnElement[bool]:
     """Return the condition of a photo that can be answered: its drawn verdict and file are still the same."""
     unchanged = (photos.c.status == random_audits.c.verdict) & photos.c.human_verdict.is_(None)
-    return _is_open() & unchanged & not_in_bin() & _is_of_present_file()
+    return _is_open() & unchanged & not_in_bin() & audit_is_of_present_file()
 
 
 def _decided_by_model(verdict: HumanVerdict) -> ColumnElement[bool]:
@@ -158,13 +159,6 @@ def _decided_by_model(verdict: HumanVerdict) -> ColumnElement[bool]:
 
 def _was_drawn() -> ColumnElement[bool]:
     return exists().where(random_audits.c.photo_id == photos.c.id)
-
-
-def _is_of_present_file() -> ColumnElement[bool]:
-    last = select(func.max(replacements.c.last_check_id)).where(
-        replacements.c.photo_id == random_audits.c.photo_id
-    )
-    return random_audits.c.check_log_id > func.coalesce(last.correlate(random_audits).scalar_subquery(), 0)
 
 
 def _decisions_on(ids: list[int]) -> Select[tuple[int, int, str]]:

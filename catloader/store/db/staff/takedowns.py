@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from catloader.store.db.accounts.account_lock import keep_account
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.photos.photo_rows import not_in_bin, status_is
-from catloader.store.db.schema import Status, photos, takedowns
+from catloader.store.db.photos.photo_rows import is_in_album, not_in_bin
+from catloader.store.db.schema import photos, takedowns
 from catloader.store.db.staff.audit_log import record
 
 
@@ -41,8 +41,7 @@ class Takedowns:
 
     def take_down(self, photo_id: int, actor_id: int, note: str, now: datetime) -> bool:
         """Make a photo of the album private and prevent its publication; False: it is not in the album."""
-        in_album = photos.c.on_air & status_is(Status.CAT) & not_in_bin()
-        query = update(photos).where(photos.c.id == photo_id, in_album).values(on_air=False)
+        query = update(photos).where(photos.c.id == photo_id, is_in_album()).values(on_air=False)
         row = {"photo_id": photo_id, "note": note, "made_at": now}
         try:
             with writing(self._engine) as connection:
