@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,14 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, Table, create_
 from catloader.errors import StartupError
 from catloader.store.db.failures import READ_ONLY_SERVER, database_name, translated
 from catloader.store.db.postgresql import WRITERS_ISOLATION, connect_options, connection_preparer
+from catloader.store.db.sqlite import (
+    BUSY_OPTION,
+    BUSY_TIMEOUT_S,
+    READ_ONLY,
+    REPEATABLE,
+    begin_sqlite,
+    sqlite_preparer,
+)
 
 # Engine is re-exported: the composition root needs the type and may not import SQLAlchemy.
 __all__ = [
@@ -30,9 +35,6 @@ __all__ = [
     "writing",
 ]
 
-logger = logging.getLogger(__name__)
-
-_BUSY_TIMEOUT_S = 30.0
 _REQUEST_BUSY_TIMEOUT_S = 12.0
 """A backup or an administrator's shell holds the lock for seconds; people accept waits of about 10.
 
@@ -40,12 +42,6 @@ Threads of waiting requests are not available to others; pages hardly ever write
 """
 _LOCK_S = _REQUEST_BUSY_TIMEOUT_S
 """A lock of 10 s refuses nothing here either. Reads wait as well, and with them the threads of all pages."""
-_JOURNAL_BUSY_S = 3.0
-_BUSY_OPTION = "catloader_busy_s"
-_READ_ONLY = "catloader_read_only"
-_REPEATABLE = "catloader_repeatable"
-_HAS_LOG = "catloader_has_write_ahead_log"
-_PRAGMAS = "catloader_pragmas"
 
 
 def utcnow() -> datetime:
@@ -100,96 +96,26 @@ def make_engine(
         event.listen(engine, "connect", connection_preparer(idle_s, lock_s))
         event.listen(engine, "handle_error", _renew_read_only_connections)
         return engine
-    engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, **pool)
-    event.listen(engine, "connect", _sqlite_preparation(url))
-    event.listen(engine, "begin", _begin_sqlite)
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, **pool)
+    event.listen(engine, "connect", sqlite_preparer(url))
+    event.listen(engine, "begin", begin_sqlite)
     return engine
 
 
 def for_requests(engine: Engine, busy_s: float = _REQUEST_BUSY_TIMEOUT_S) -> Engine:
     """Return the same engine for request threads, which wait 12 s instead of 30 s for SQLite's lock."""
-    return engine.execution_options(**{_BUSY_OPTION: busy_s})
+    return engine.execution_options(**{BUSY_OPTION: busy_s})
 
 
 def for_checks(engine: Engine) -> Engine:
     """Return the same engine for repeatable transactions: SQLite does not wait for the disk at commits."""
-    return engine.execution_options(**{_REPEATABLE: True})
+    return engine.execution_options(**{REPEATABLE: True})
 
 
 def _renew_read_only_connections(context: ExceptionContext) -> None:
     """Make new connections after a refused write: the open ones may stay read-only for ever."""
     if getattr(context.original_exception, "sqlstate", None) == READ_ONLY_SERVER:
         context.is_disconnect = True
-
-
-def _sqlite_preparation(url: URL) -> Callable[[sqlite3.Connection, Any], None]:
-    warned = False
-
-    def prepare(connection: sqlite3.Connection, record: Any) -> None:
-        nonlocal warned
-        connection.isolation_level = None  # the driver must not begin transactions itself: _begin_sqlite does
-        _make_private(url)
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA busy_timeout=0")  # the next function has its own timeout
-        has_log = record.info[_HAS_LOG] = _prepare_journal(connection)
-        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_S * 1000:.0f}")
-        if not has_log and not warned:
-            warned = True
-            logger.warning(
-                "SQLite can't keep a write-ahead log for %s on this file system; with its rollback journal, "
-                "reads and writes wait for each other.",
-                url.database,
-            )
-
-    return prepare
-
-
-def _make_private(url: URL) -> None:
-    """Let only its owner read a new file, which will hold password hashes; the files beside it follow it."""
-    file = Path(url.database or "")
-    with contextlib.suppress(OSError):  # an address with `file:`, or a file system without modes
-        if file.is_file() and file.stat().st_size == 0:
-            file.chmod(0o600)
-
-
-def _prepare_journal(connection: sqlite3.Connection) -> bool:
-    """Switch to the write-ahead log; False: this file system does not support its shared memory.
-
-    Raises:
-        sqlite3.OperationalError: locked for ``_JOURNAL_BUSY_S``; the next connection tries again.
-    """
-    deadline = time.monotonic() + _JOURNAL_BUSY_S
-    while True:
-        try:
-            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
-        except sqlite3.OperationalError as error:  # the busy timeout does not always cover this statement
-            if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return bool(mode == "wal")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later fails at once with "database is locked" when another
-    # one wrote in between; one that begins IMMEDIATE waits for its turn. Readers never wait in WAL.
-    options = connection.get_execution_options()
-    if options.get(_READ_ONLY):
-        connection.exec_driver_sql("BEGIN")
-        return
-    busy_s = options.get(_BUSY_OPTION, _BUSY_TIMEOUT_S)
-    # FULL: a commit is on the disk before it is acknowledged, so that a power failure loses none. A rollback
-    #     journal needs it to stay consistent.
-    fast = options.get(_REPEATABLE) and connection.info[_HAS_LOG]
-    pragmas = f"busy_timeout={busy_s * 1000:.0f}", f"synchronous={'NORMAL' if fast else 'FULL'}"
-    if connection.info.get(_PRAGMAS) != pragmas:  # set by its previous transaction, mostly
-        connection.info[_PRAGMAS] = None  # in case that only one can be set
-        for pragma in pragmas:
-            connection.exec_driver_sql(f"PRAGMA {pragma}")
-        connection.info[_PRAGMAS] = pragmas
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextlib.contextmanager
@@ -219,7 +145,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     Raises:
         StoreUnavailable: no connection.
     """
-    options: dict[str, Any] = {_READ_ONLY: True}
+    options: dict[str, Any] = {READ_ONLY: True}
     if engine.dialect.name == "postgresql" and "isolation_level" not in engine.get_execution_options():
         # By default each statement has a snapshot of its own: a row could be gone in the second one.
         options["isolation_level"] = "REPEATABLE READ"

@@ -37,7 +37,7 @@ _POOLER_RETRY_S = 600.0
 
 
 def can_notify(engine: Engine) -> bool:
-    """Tell if the database has notifications."""
+    """Return True if the database has notifications."""
     return engine.dialect.name == "postgresql"
 
 

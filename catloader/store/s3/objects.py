@@ -9,21 +9,19 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from catloader.answer_time import pool_classes, response_class
+from catloader.answer_time import response_class
 from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.breaker import Breaker
 from catloader.store.s3.deleting import delete_many
 from catloader.store.s3.direct import DirectClient
-from catloader.store.s3.errors import NO_OBJECT, add_handlers, error_code, refuse_unconfirmed, translated
+from catloader.store.s3.errors import NO_OBJECT, error_code, refuse_unconfirmed, translated
 from catloader.store.s3.listing import Listed, pages
 from catloader.store.s3.recent import RecentRenditions
 from catloader.store.s3.refusals import for_checker
-from catloader.store.s3.session import make_session
+from catloader.store.s3.session import make_client, make_session
 from checker.values import Claim, Rendition
 
 _JPEG = "image/jpeg"
@@ -80,39 +78,20 @@ class ObjectStore:
         }
         self._region = region
         is_local = url.hostname in _LOOPBACK
-        session = make_session(uses_tls=url.scheme == "https")
-
         response = response_class(answer_s, _BYTES_PER_S, _ANSWER_BYTES)
-        pools = pool_classes(response, AWSHTTPConnectionPool, AWSHTTPSConnectionPool)
-
-        def client(read_timeout_s: float) -> Any:
-            config = Config(
-                signature_version="s3v4",
-                # The second one is not needed here, but a wrong one in the environment would be read.
-                s3={"addressing_style": "path", "us_east_1_regional_endpoint": "regional"},
-                connect_timeout=_CONNECT_S,
-                read_timeout=read_timeout_s,
-                retries={"total_max_attempts": 3, "mode": "standard"},
-                max_pool_connections=max_connections,
-                # Most servers other than Amazon's do not support the newer checksums.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                # A proxy in the environment is meant for the internet, not for a server on this machine.
-                proxies={} if is_local else None,
-            )
-            made = session.client(
-                "s3",
-                endpoint_url=endpoint_url,
-                aws_access_key_id=access_key_id,
-                aws_secret_access_key=secret_access_key,
-                region_name=region,
-                config=config,
-            )
-            made._endpoint.http_session._pool_classes_by_scheme.update(pools)
-            add_handlers(made.meta.events)
-            return made
-
-        self._client, self._reader = client(_WRITE_S), client(_READ_S)
+        client = partial(
+            make_client,
+            make_session(uses_tls=url.scheme == "https"),
+            endpoint_url=endpoint_url,
+            access_key_id=access_key_id,
+            secret_access_key=secret_access_key,
+            region=region,
+            max_connections=max_connections,
+            connect_s=_CONNECT_S,
+            response=response,
+            uses_proxies=not is_local,
+        )
+        self._client, self._reader = client(read_s=_WRITE_S), client(read_s=_READ_S)
         self._breaker = Breaker(self._probe)
         self._direct_reader: DirectClient | None = None
         self._direct_writer: DirectClient | None = None

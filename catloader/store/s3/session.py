@@ -1,16 +1,21 @@
-"""boto3's session without the AWS configuration of the person or machine that runs the site."""
+"""boto3's session and clients, without the AWS configuration of the person or machine that runs the site."""
 
 from __future__ import annotations
 
 import os
 import ssl
 from functools import cache
+from typing import Any
 
 import boto3
 import botocore.loaders
 import botocore.session
+from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
+from botocore.config import Config
 
+from catloader.answer_time import LimitedResponse, pool_classes
 from catloader.errors import SettingError
+from catloader.store.s3.errors import add_handlers
 
 _FILES = ("config_file", "credentials_file")
 _KEPT = ("ca_bundle",)
@@ -37,6 +42,53 @@ def make_session(*, uses_tls: bool = False) -> boto3.session.Session:
     if uses_tls and (bundle := session.get_config_variable("ca_bundle")):
         _refuse_unreadable(bundle)
     return boto3.session.Session(botocore_session=session)
+
+
+def make_client(
+    session: boto3.session.Session,
+    *,
+    endpoint_url: str,
+    access_key_id: str,
+    secret_access_key: str,
+    region: str,
+    max_connections: int,
+    connect_s: float,
+    read_s: float,
+    response: type[LimitedResponse],
+    uses_proxies: bool,
+) -> Any:
+    """Make a client of S3.
+
+    Args:
+        connect_s, read_s: time for a connection, and between two parts of an answer.
+        response: of the connections, as ``response_class`` makes it.
+        uses_proxies: those in the environment, which are meant for the internet.
+    """
+    config = Config(
+        signature_version="s3v4",
+        # The second one is not needed here, but a wrong one in the environment would be read.
+        s3={"addressing_style": "path", "us_east_1_regional_endpoint": "regional"},
+        connect_timeout=connect_s,
+        read_timeout=read_s,
+        retries={"total_max_attempts": 3, "mode": "standard"},
+        max_pool_connections=max_connections,
+        # Most servers other than Amazon's do not support the newer checksums.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        proxies=None if uses_proxies else {},
+    )
+    client = session.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        aws_access_key_id=access_key_id,
+        aws_secret_access_key=secret_access_key,
+        region_name=region,
+        config=config,
+    )
+    pools = pool_classes(response, AWSHTTPConnectionPool, AWSHTTPSConnectionPool)
+    client._endpoint.http_session._pool_classes_by_scheme.update(pools)
+    add_handlers(client.meta.events)
+    return client
 
 
 def _refuse_unreadable(bundle: str) -> None:
