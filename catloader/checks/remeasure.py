@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,10 +65,7 @@ def measure(store: MeasuredProfiles, id: int, base: Profile, settings: Settings)
     done = 0
     for page in pages:
         for row in page:
-            named = {label[0] for labels in _labels(row.labels) for label in labels}
-            soft, drawn = row.cat_at not in sharp, row.reason == Reason.DRAWN
-            wild = bool(row.wild_feline)
-            verdict = str(rule.verdict(row.score, soft=soft, drawn=drawn, wild=wild, named=named)[0])
+            verdict = _verdict(rule, row, soft=row.cat_at not in sharp)
             if verdict != row.status:
                 flips[f"{row.status} -> {verdict}"] += 1
                 if len(changed) < MOST_PHOTOS:
@@ -86,8 +83,12 @@ def _sharp_thresholds(store: MeasuredProfiles, base: Profile, ids: Sequence[str]
     return {point.threshold for profile in (base, *others) for point in profile.cat}
 
 
-def _labels(labels: Mapping[str, Any] | None) -> Iterable[Any]:
-    return labels.values() if labels else ()
+def _verdict(rule: ThresholdRule, row: Any, *, soft: bool) -> str:
+    """Return the verdict of the rule on a logged score."""
+    labels: Mapping[str, Sequence[Any]] = row.labels or {}
+    named = {label[0] for of_rendition in labels.values() for label in of_rendition}
+    drawn, wild = row.reason == Reason.DRAWN, bool(row.wild_feline)
+    return str(rule.verdict(row.score, soft=soft, drawn=drawn, wild=wild, named=named)[0])
 
 
 def _run(store: MeasuredProfiles, id: int, base: Profile, settings: Settings) -> None:

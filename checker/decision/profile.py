@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,11 @@ def load_profile(path: Path) -> Profile:
         raise ModelRefused(f"profile {path} cannot be read: {reason}") from error
 
 
+def profiles_in(folder: Path) -> Iterator[Profile]:
+    """Read the profiles of a folder, by their names; raises as ``load_profile`` does."""
+    return map(load_profile, sorted(folder.glob("*.json")))
+
+
 def profile_from_json(data: Mapping[str, Any], folder: Path = Path()) -> Profile:
     """Make a profile from the output of ``to_json``."""
     return Profile(
@@ -186,7 +191,7 @@ def profile_of_id(profile_id: str, folders: Iterable[Path]) -> Profile | None:
         ModelRefused: a file in one of the folders is not a valid profile.
     """
     for folder in folders:
-        for profile in map(load_profile, sorted(folder.glob("*.json"))):
+        for profile in profiles_in(folder):
             if profile.profile_id == profile_id:
                 return profile
     return None
@@ -199,7 +204,7 @@ def find_profile(key: ProfileKey, folders: Iterable[Path]) -> Profile | None:
         ModelRefused: a file in one of the folders is not a valid profile.
     """
     for folder in folders:
-        fitting = [p for p in map(load_profile, sorted(folder.glob("*.json"))) if p.key == key]
+        fitting = [profile for profile in profiles_in(folder) if profile.key == key]
         if fitting:
             return max(fitting, key=lambda profile: str(profile.made.get("date", "")))
     return None

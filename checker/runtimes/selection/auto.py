@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from checker.decision.profile import Profile, load_profile
+from checker.decision.profile import Profile, profiles_in
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.runtimes.selection.background import can_optimise
-from checker.runtimes.selection.select import require_rates
+from checker.runtimes.selection.required_rates import require_rates
 from checker.runtimes.selection.variants import OPENVINO_PRECISIONS, RuntimeRequest, has_torch
 from models import openvino_ir
 from models.catalogue import Entry, automatic, automatic_on_disk, weights_path
@@ -72,7 +72,7 @@ def better(subject: Subject, request: RuntimeRequest) -> Better | None:
 
 def _fitting_profiles(subject: Subject, request: RuntimeRequest) -> Iterator[Profile]:
     for folder in request.profile_folders:
-        for profile in map(load_profile, sorted(folder.glob("*.json"))):
+        for profile in profiles_in(folder):
             is_requested = request.runtime in ("auto", profile.key.runtime) and request.precision in (
                 "auto",
                 profile.key.precision,

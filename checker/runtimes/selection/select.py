@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from checker.decision.operating_point import ThresholdRule, cat_point
-from checker.decision.profile import Profile
+from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.ports import Classifier
@@ -21,14 +20,12 @@ from checker.runtimes.batcher import Batcher
 from checker.runtimes.selection.background import can_optimise
 from checker.runtimes.selection.load import load_classifier
 from checker.runtimes.selection.reasons import reasons
+from checker.runtimes.selection.required_rates import require_rates
 from checker.runtimes.selection.self_test import SelfTestFailed, self_test
 from checker.runtimes.selection.variants import RuntimeRequest, Variant, not_made, variants
 from models.catalogue import Entry, class_names
 
 logger = logging.getLogger(__name__)
-
-MAX_LOST_RECALL = 0.005
-"""int8 serves only if its recall is at most half a point below fp32's at the same false positive rate."""
 
 _UNMEASURED = ("fp16", "fp32", "bf16")
 """Preference among variants without a profile: the usual precision of a GPU, then of a CPU."""
@@ -121,39 +118,52 @@ def select_variant(entry: Entry, path: Path, subject: Subject, request: RuntimeR
             refused.append((variant, ModelRefused(variant.fault)))
             continue
         available.append(variant)
-        if variant.profile is None:
-            continue
-        try:
-            require_rates(variant.profile, request)
-            classifier, rule = _load(entry, path, subject, request, variant)
-        except ModelRefused as error:
-            refused.append((variant, error))
-            continue
-        missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
-        refusals, damage = reasons(refused, variant, missing)
-        unmeasured = (
-            f"{faster} is not used: its error rates were not measured"
-            for faster in available
-            if faster.profile is None
-        )
-        return SelectedVariant(classifier, rule, variant, missing, (*refusals, *unmeasured), damage)
+        if variant.profile is not None and (
+            choice := _attempt(entry, path, subject, request, variant, refused=refused)
+        ):
+            unmeasured = (
+                f"{faster} is not used: its error rates were not measured"
+                for faster in available
+                if faster.profile is None
+            )
+            return replace(choice, refusals=(*choice.refusals, *unmeasured))
     # A measured variant that was refused must not run as an unmeasured one. With damaged weights the next
     # model, which is measured, is better than an unmeasured variant; damaged OpenVINO files are one variant.
     only_files = all(faster.fault and faster.runtime == "openvino" for faster, _ in refused)
     if refused and not (available and only_files):
         raise _last(entry, refused)
     for variant in _unmeasured(entry, request, available):
-        try:
-            classifier, rule = _load(entry, path, subject, request, variant)
-        except SelfTestFailed:  # it was measured with other preprocessing: no variant may check
-            raise
-        except ModelRefused as error:
-            refused.append((variant, error))
-            continue
-        missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
-        refusals, damage = reasons(refused, variant, missing)
-        return SelectedVariant(classifier, rule, variant, missing, refusals, damage)
+        if choice := _attempt(entry, path, subject, request, variant, refused=refused):
+            return choice
     raise _last(entry, refused)
+
+
+def _attempt(
+    entry: Entry,
+    path: Path,
+    subject: Subject,
+    request: RuntimeRequest,
+    variant: Variant,
+    *,
+    refused: list[tuple[Variant, ModelRefused]],
+) -> SelectedVariant | None:
+    """Load a variant; None: it may not check, which is added to ``refused``.
+
+    Raises:
+        SelfTestFailed: the model was measured with other preprocessing, so no unmeasured variant may check.
+    """
+    try:
+        if variant.profile is not None:
+            require_rates(variant.profile, request)
+        classifier, rule = _load(entry, path, subject, request, variant)
+    except ModelRefused as error:
+        if variant.profile is None and isinstance(error, SelfTestFailed):
+            raise
+        refused.append((variant, error))
+        return None
+    missing = _not_made(entry, path, subject, request, variant) if _on_cpu(classifier) else None
+    refusals, damage = reasons(refused, variant, missing)
+    return SelectedVariant(classifier, rule, variant, missing, refusals, damage)
 
 
 def _last(entry: Entry, refused: Sequence[tuple[Variant, ModelRefused]]) -> ModelRefused:
@@ -174,21 +184,6 @@ def _not_made(
             continue
         return variant if can_optimise(variant.precision) else None
     return None
-
-
-def require_rates(profile: Profile, request: RuntimeRequest) -> None:
-    """Raise ModelRefused if the profile's rates exceed the request, or int8 loses too many cats."""
-    point = cat_point(profile, request.max_fpr)
-    if profile.key.precision != "int8":
-        return
-    fp32_recall = profile.fp32_recall.get(point.target)
-    if fp32_recall is None:
-        raise ModelRefused(f"profile {profile.profile_id} has no recall of fp32 to compare int8 with")
-    if point.recall.rate < fp32_recall - MAX_LOST_RECALL:
-        raise ModelRefused(
-            f"at a false positive rate of {point.target:g} int8 finds {point.recall.rate:.1%} of the "
-            f"cats and fp32 {fp32_recall:.1%}: more than {MAX_LOST_RECALL:.1%} are lost"
-        )
 
 
 def _unmeasured(entry: Entry, request: RuntimeRequest, available: Sequence[Variant]) -> Sequence[Variant]:
