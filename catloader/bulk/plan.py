@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 _SAME = ("model", "weights_sha256", "runtime", "precision", "profile_id", "subject")
 """Columns of the log that must be alike in all results: a plan does not mix two models."""
-
-
 OF_SHADOW = "current", "candidate"
 """Folders of the two plans of ``models shadow --bulk``."""
 UNFINISHED = frozenset({"manifest", "kept.json", "kept.draft", "plan.draft", "lock"})

@@ -173,7 +173,7 @@ def post_wake_up(session: requests.Session, url: str, signer: Signer) -> str:
     return ""
 
 
-def choose_way(
+def choose_dispatcher(
     settings: Settings,
     signer: Signer,
     wake_here: Callable[[], None] | None,

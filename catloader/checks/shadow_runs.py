@@ -20,6 +20,7 @@ from typing import IO
 from catloader.processes import start_child
 from catloader.settings import Settings
 from catloader.settings.environment import as_environment
+from checker.files import write_whole
 from checker.process.child_python import python_path
 
 
@@ -100,6 +101,4 @@ class ShadowRuns:
         return file
 
     def _write(self, run: ShadowRun) -> None:
-        draft = self._note.with_suffix(".draft")
-        draft.write_text(json.dumps(asdict(run)) + "\n", "utf-8")
-        draft.replace(self._note)
+        write_whole(self._note, (json.dumps(asdict(run)) + "\n").encode())

@@ -8,7 +8,7 @@ from catloader.errors import InvalidInput
 from catloader.web.accounts.sessions import current_user
 from catloader.web.checking import waiting_note
 from catloader.web.http import forms
-from catloader.web.http.context import MAX_ID, services
+from catloader.web.http.context import MAX_ID, services, whole_number
 from catloader.web.photos.labels import badge
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -48,9 +48,7 @@ def status() -> Response:
 
 
 def _ids(text: str) -> list[int]:
-    items = [item for item in text.split(",") if item]
-    if len(items) > MAX_IDS or not all(
-        item.isascii() and item.isdecimal() and len(item) < 20 for item in items
-    ):
+    ids = [whole_number(item) for item in text.split(",") if item]
+    if len(ids) > MAX_IDS or None in ids:
         raise InvalidInput("ids takes up to %(number)d numbers, separated by commas.", number=MAX_IDS)
-    return [id for id in map(int, items) if id <= MAX_ID]
+    return [id for id in ids if id is not None and id <= MAX_ID]

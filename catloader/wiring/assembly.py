@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from catloader.accounts.attempts import AttemptLimits
-from catloader.checks.dispatch import choose_way
+from catloader.checks.dispatch import choose_dispatcher
 from catloader.checks.measured_queue import MeasuredQueue
 from catloader.checks.runtime_request import profile_folders
 from catloader.checks.shadow_runs import ShadowRuns
@@ -210,7 +210,7 @@ def build(
         ledger=ledger,
         objects=objects,
         signer=signer,
-        dispatcher=choose_way(
+        dispatcher=choose_dispatcher(
             settings,
             signer,
             service.wake if service else None,

@@ -41,6 +41,11 @@ def own_photo(id: int) -> Photo:
     return photo
 
 
+def whole_number(text: str) -> int | None:
+    """Return the number in a text of a request; None: it is none, or has more digits than any id."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+
+
 def guard() -> Guard:
     """Return the limits, and this request as the attempt that they count."""
     return Guard(services().attempts, request.remote_addr or "", utcnow())

@@ -16,7 +16,7 @@ from catloader.store.db.photos.gallery import Gallery, Position, Selection, Show
 from catloader.store.db.photos.months import month_of, next_month
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.texts import search_words
-from catloader.web.http.context import MAX_ID
+from catloader.web.http.context import MAX_ID, whole_number
 
 PAGE_PHOTOS = 60
 MAX_QUERY_CHARS = 100
@@ -133,8 +133,8 @@ class PhotoList:
 def selected_ids(form: MultiDict[str, str]) -> list[int]:
     """Return the ids of the selected boxes, at most as many as a page has."""
     texts = form.getlist("photo")[:PAGE_PHOTOS]
-    ids = {int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < 20}
-    return sorted(id for id in ids if id <= MAX_ID)
+    ids = {whole_number(text) for text in texts}
+    return sorted(id for id in ids if id is not None and id <= MAX_ID)
 
 
 def restorable(ids: Sequence[int]) -> str:

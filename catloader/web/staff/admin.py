@@ -15,7 +15,7 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.staff.administration import Account, AnyRole
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user
-from catloader.web.http.context import MAX_ID, services
+from catloader.web.http.context import MAX_ID, services, whole_number
 from catloader.web.languages import gettext
 from catloader.web.photos.labels import shown_role
 from catloader.web.staff.acts import shown_act, shown_actor, shown_target
@@ -170,14 +170,15 @@ def _changed(account: Account, sentence: str) -> Response:
 
 def _limit(text: str) -> int | None:
     text = text.strip()
-    number = number_of(text)
+    number = whole_number(text)
     if text and number is None:
         raise InvalidInput("Enter a whole number, or leave the field empty for the site's setting.")
-    if number is not None and number < int(text):
+    if number is not None and number > MAX_ID:
         raise InvalidInput("A limit can be at most %(number)d; 0 removes it.", number=MAX_ID)
     return number
 
 
 def number_of(text: str) -> int | None:
     """Return the number in a request, at most ``MAX_ID``; None: the text is not a number."""
-    return min(int(text), MAX_ID) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+    number = whole_number(text)
+    return None if number is None else min(number, MAX_ID)

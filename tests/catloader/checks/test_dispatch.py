@@ -15,7 +15,7 @@ import requests
 from flask import Flask, redirect
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from catloader.checks.dispatch import HttpPost, InBackground, choose_way, post_wake_up
+from catloader.checks.dispatch import HttpPost, InBackground, choose_dispatcher, post_wake_up
 from catloader.checks.signatures import Signer, new_secret
 from catloader.settings import Settings
 from checker.http import MAX_BODY_BYTES, create_checker_app
@@ -205,7 +205,7 @@ def test_an_upload_wakes_the_checkers_of_the_settings_and_those_that_listen_to_t
         return ""
 
     settings = Settings().with_changes(dispatch=way, broker_url="redis://127.0.0.1")
-    dispatcher = choose_way(
+    dispatcher = choose_dispatcher(
         settings,
         Signer(new_secret(), lambda *_: True),
         called["this process"].set if way == "thread" else None,
@@ -221,7 +221,7 @@ def test_an_upload_wakes_the_checkers_of_the_settings_and_those_that_listen_to_t
 
 
 def test_a_command_without_a_checker_wakes_none() -> None:
-    dispatcher = choose_way(
+    dispatcher = choose_dispatcher(
         Settings(dispatch="thread"), Signer(new_secret(), lambda *_: True), None, None, None
     )
     dispatcher.wake()
