@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from catloader.bulk.commands import make_plan, planning
 from catloader.bulk.engines.sources import TABLE
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.bulk.plan import OF_SHADOW, BulkError, Plan
+from catloader.bulk.planning import make_plan, planning
 from catloader.checks.shadow import Compared
 from catloader.store.db.checks.bulk import BulkTable
 from checker.values import Verdict

@@ -1,4 +1,4 @@
-"""Keys of explanations. They contain the start of its SHA-256: the rows of photos have no column for it."""
+"""Keys of explanations: they end with the first digits of the object's SHA-256, which has no column."""
 
 from __future__ import annotations
 

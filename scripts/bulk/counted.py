@@ -10,8 +10,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from catloader.bulk.commands import run
 from catloader.bulk.plan import Plan
+from catloader.bulk.run import run
 from catloader.cli.context import services_of
 from catloader.settings import Settings
 from catloader.wiring import load_model

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from catloader.bulk.commands import planning, write_photos
 from catloader.bulk.kept.keep import Keep, write_keep
 from catloader.bulk.manifest import Label, PlannedPhoto
 from catloader.bulk.plan import BulkError, Plan
+from catloader.bulk.planning import planning, write_photos
 from catloader.checks.reviewed_photos import photo_name
 from catloader.store.db.checks.bulk import BulkTable
 from checker.decision.subject import Subject

@@ -101,8 +101,8 @@ def plan(
     The plan has the finished photos that meet all given conditions, except those that a person has decided;
     or those of --from or --labelled. NAME is a folder in `bulk` of the data folder, or a path with a slash.
     """
-    from catloader.bulk.commands import plan_of_folder, plan_of_prefix, plan_of_table
     from catloader.bulk.manifest import parquet
+    from catloader.bulk.planning import plan_of_folder, plan_of_prefix, plan_of_table
     from catloader.checks.promotion import resolve_model
     from catloader.store.db.checks.bulk import BulkTable
     from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks

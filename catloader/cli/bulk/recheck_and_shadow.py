@@ -24,8 +24,8 @@ def recheck_in_bulk(
     settings: Settings, name: str, conditions: RecheckFilter, limit: int | None, *, yes: bool
 ) -> None:
     """Plan, run, show and write another check of finished photos."""
-    from catloader.bulk.commands import plan_of_table
     from catloader.bulk.manifest import parquet
+    from catloader.bulk.planning import plan_of_table
     from catloader.store.db.checks.bulk import BulkTable
     from catloader.wiring import checking_model
 

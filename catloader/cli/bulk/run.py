@@ -25,8 +25,8 @@ def folder_of(settings: Settings, name: str) -> Path:
     Raises:
         BulkError: the name is empty, the folder of all plans, or not UTF-8, which Arrow can't open.
     """
-    from catloader.bulk.commands import plans_folder
     from catloader.bulk.plan import BulkError
+    from catloader.bulk.planning import plans_folder
 
     if name in ("", ".", "..") or not name.isprintable():
         raise BulkError(f"{name!r} can't be the name of a plan.")
@@ -55,7 +55,7 @@ def run_and_tell(
     every_s: float = _PRINT_EVERY_S,
 ) -> None:
     """Run a plan and print its progress, at most once in ``every_s``."""
-    from catloader.bulk.commands import run
+    from catloader.bulk.run import run
 
     printed_s = time.monotonic()
     for progress in run(services, chosen, engine, address):

@@ -13,7 +13,6 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import Engine, delete
 
-from catloader.bulk.commands import make_plan
 from catloader.bulk.engines.sources import TABLE
 from catloader.bulk.flips import Flips
 from catloader.bulk.inputs.labelled import files
@@ -21,6 +20,7 @@ from catloader.bulk.inputs.objects import _Renditions, listed_files
 from catloader.bulk.kept.keep import keep_of
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.bulk.plan import BulkError, Plan, write_atomically
+from catloader.bulk.planning import make_plan
 from catloader.bulk.shadow import compared, shadow_plans
 from catloader.cli.bulk.flips import show_flips
 from catloader.cli.bulk.run import state_of

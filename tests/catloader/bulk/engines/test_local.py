@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from catloader.bulk.commands import run
 from catloader.bulk.plan import BulkError, Plan
+from catloader.bulk.run import run
 from catloader.cli import main
 from catloader.cli.bulk.run import duration, run_and_tell, size
 from catloader.store.db.schema import check_log, photos

@@ -16,12 +16,12 @@ from click.testing import CliRunner
 from sqlalchemy import update
 
 from catloader.bulk.calibration import calibrated
-from catloader.bulk.commands import run
 from catloader.bulk.engines.sources import FILES, TABLE
 from catloader.bulk.inputs.labelled import files, plan_labelled, reviewed
 from catloader.bulk.kept.columns import ARRAYS
 from catloader.bulk.kept.results import calibration_set
 from catloader.bulk.plan import BulkError, Plan
+from catloader.bulk.run import run
 from catloader.checks.reviewed_photos import reviewed_photos
 from catloader.cli import main
 from catloader.store.db.checks.bulk import BulkTable

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from catloader.bulk.commands import run
 from catloader.bulk.engines.sources import FILES
 from catloader.bulk.inputs.labelled import files, plan_labelled
+from catloader.bulk.run import run
 from catloader.settings import Settings
 from catloader.wiring import build
 from checker.decision.operating_point import SHIPPED_PROFILES
