@@ -192,7 +192,7 @@ def _forward(
 
 
 def _works(classifier: Classifier, pixels: Pixels) -> bool:
-    """Tell if the classifier, which has failed on these inputs alone, takes others of the same size."""
+    """Return True if the classifier, which failed on these inputs alone, takes others of the same size."""
     with suppress(Exception):  # whatever it is, the classifier does not work
         classifier.run(np.zeros_like(pixels))
         return True

@@ -1,4 +1,4 @@
-"""A fair, non-blocking lock: a rejected caller keeps its place in line if it retries within ``patience_s``."""
+"""A fair, non-blocking lock: a rejected caller that retries within ``patience_s`` keeps its place in line."""
 
 from __future__ import annotations
 

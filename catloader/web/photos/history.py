@@ -34,10 +34,12 @@ def history(
     """Return the events of a photo, newest first."""
     shows = {"cat": noun.a, "not_cat": noun.no}
     events = [_attempt(record, noun) for record in records]
+    decided = {(review.appeal_id, review.made_at) for review in reviews if review.verdict}
     for appeal in appeals:
         request = gettext("You asked for a review: it shows %(a_thing)s.", a_thing=shows[appeal.wish])
         events.append(Event(appeal.opened_at, request, appeal.reason))
-        if appeal.closed_at and not any(review.appeal_id == appeal.id for review in reviews):
+        # A decision closes its appeal at the same moment; one that was undone has opened it again.
+        if appeal.closed_at and (appeal.id, appeal.closed_at) not in decided:
             events.append(Event(appeal.closed_at, gettext("Your request was withdrawn.")))
     for review in reviews:
         if review.verdict:

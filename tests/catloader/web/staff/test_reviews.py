@@ -90,6 +90,20 @@ def test_the_note_of_an_undone_decision_need_not_be_typed_again(
     assert note.findall(other.get("/review").text) == [""]
 
 
+def test_an_appeal_that_is_withdrawn_after_an_undone_decision_is_in_the_history(
+    app: Flask, anna: Person, rita: Person
+) -> None:
+    page = f"/photos/{anna.upload_one()}"
+    check(app, Verdict.NOT_CAT, score=0.01)
+    anna.post(f"{page}/appeal", {"wish": "cat"}, page=page)
+    rita.post(f"/review/{page[8:]}/decide", {"verdict": "cat"}, page="/review")
+    assert "Your request was withdrawn." not in anna.get(page).text
+    rita.post("/review/undo", page="/review")
+    anna.post(f"{page}/withdraw", page=page)
+    anna.get(page)  # with the message of the withdrawal
+    assert "Your request was withdrawn." in anna.get(page).text
+
+
 def test_skip_and_undo_keep_the_order_of_the_queue(app: Flask, anna: Person, rita: Person) -> None:
     ids = [anna.upload_one() for _ in range(3)]
     for _ in ids:
