@@ -122,7 +122,7 @@ class Explainer:
         self._child.close()
 
     def _has(self, key: str) -> bool:
-        """Return whether the store has the explanation, as it was stored; else it is made again."""
+        """Return True if the store has the explanation as it was stored; otherwise it is made again."""
         for _ in range(2):  # a proxy may have altered the first answer
             try:
                 data = self._objects.get(ObjectKind.EXPLANATION, key)

@@ -173,14 +173,14 @@ def photo_file(path: str, name: str, label: str, kind: str | None) -> LabelledPh
     """Return a labelled photo that is read from a file; ``name`` may hold bytes that are not UTF-8."""
 
     def renditions() -> Mapping[Rendition, bytes]:
-        with naming(printable(path)):
+        with naming(in_utf8(path)):
             return site_renditions(read(path), fast=False)
 
     def source_sha256() -> str:
-        with naming(printable(path)):
+        with naming(in_utf8(path)):
             return hashlib.sha256(read(path)).hexdigest()
 
-    return LabelledPhoto(printable(name), label, renditions, kind, source_sha256, path)
+    return LabelledPhoto(in_utf8(name), label, renditions, kind, source_sha256, path)
 
 
 @contextmanager
@@ -201,7 +201,7 @@ def _decoded_by(decoder: IsolatedDecoder, photo: LabelledPhoto) -> LabelledPhoto
         return photo
 
     def renditions() -> Mapping[Rendition, bytes]:
-        with naming(printable(path)):
+        with naming(in_utf8(path)):
             return decoder.renditions(read(path), fast=False)
 
     return replace(photo, read=renditions)
@@ -212,6 +212,6 @@ def renditions_sha256(renditions: Mapping[Rendition, bytes]) -> str:
     return hashlib.sha256(b"".join(renditions[one] for one in Rendition)).hexdigest()
 
 
-def printable(name: str) -> str:
+def in_utf8(name: str) -> str:
     """Escape bytes that are not UTF-8: they arrive as surrogates, which can't be written to a file."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

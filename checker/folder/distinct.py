@@ -24,7 +24,7 @@ def distinct_paths(paths: Sequence[str]) -> list[str]:
 
 
 def _is_walked(folder: Path, place: Path) -> bool:
-    """Report whether ``walk`` finds a path below a folder: it leaves out hidden ones and links."""
+    """Return True if ``walk`` finds a path below a folder: it leaves out hidden ones and links."""
     if any(is_hidden(part) for part in place.relative_to(folder).parts):
         return False
     between = [parent for parent in place.parents if folder in parent.parents]

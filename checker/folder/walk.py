@@ -214,7 +214,7 @@ def _below(folder: str, on_skip: Callable[[str], object]) -> Iterator[WalkedFile
 
 
 def is_hidden(name: str) -> bool:
-    """Report whether a file or folder of this name is left out: ``.name``, or one that a system makes."""
+    """Return True if a file or folder of this name is left out: ``.name``, or one that a system makes."""
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 

@@ -180,7 +180,7 @@ def _blame(timed_out: bool, death: int | None) -> DecodingFailed:
 
 
 def _is_alive(child: Child) -> bool:
-    """Tell whether an idle child still holds its end of the connection."""
+    """Return True if an idle child still holds its end of the connection."""
     child.end.settimeout(0)
     try:
         child.end.recv(1)

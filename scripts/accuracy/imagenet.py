@@ -16,7 +16,7 @@ import numpy.typing as npt
 from checker.errors import CheckerError
 from checker.evaluation.data_sets.kinds import imagenet_class
 from checker.evaluation.intervals import recall
-from checker.evaluation.photos import printable
+from checker.evaluation.photos import in_utf8
 from checker.evaluation.progress import progress_bar
 from checker.evaluation.variants import NamedVariant
 from checker.folder.walk import DECODE_LIMITS, read, walk
@@ -50,12 +50,12 @@ def validation_photos(folder: Path) -> list[ValidationPhoto]:
     for file in walk([str(folder)]):
         path = Path(file.path)
         if file.error:
-            raise CannotRun(f"{printable(file.path)}: {file.error}")
+            raise CannotRun(f"{in_utf8(file.path)}: {file.error}")
         names = [path.stem] if path.parent == folder else [path.parent.name, path.stem]
         index = next((one for one in map(imagenet_class, names) if one is not None), None)
         if index is None:
             raise CannotRun(
-                f"{printable(file.path)}: neither folder nor file is named after a class of ImageNet, "
+                f"{in_utf8(file.path)}: neither folder nor file is named after a class of ImageNet, "
                 "such as n02123045 or tabby"
             )
         photos.append(ValidationPhoto(file.path, index))
@@ -108,7 +108,7 @@ def _logits(
         try:
             pixels.append(decoder.centre(read(photo.path), classifier.preprocessing))
         except CheckerError as error:
-            raise CannotRun(f"{printable(photo.path)}: {error}") from error
+            raise CannotRun(f"{in_utf8(photo.path)}: {error}") from error
     # If a model classifies several parts of its input, the whole input comes first.
     return classifier.run(np.stack(pixels)).logits.reshape(len(batch), -1, CLASSES)[:, 0]
 

@@ -68,7 +68,7 @@ def _share(share: Rate) -> dict[str, Any]:
 
 
 def _agree(one: Rate, other: Rate) -> bool:
-    """Return whether each rate lies in the other's 95 % interval."""
+    """Return True if each rate lies in the other's 95 % interval."""
     return other.low <= one.rate <= other.high and one.low <= other.rate <= one.high
 
 

@@ -20,8 +20,8 @@ from checker.evaluation.photos import (
     Copies,
     LabelledPhoto,
     enough_of_both,
+    in_utf8,
     kind_of,
-    printable,
 )
 from checker.ports import Classifier
 from checker.values import INPUTS_PER_PHOTO
@@ -50,8 +50,8 @@ def files(photos: Iterable[LabelledPhoto]) -> Iterator[PlannedPhoto]:
     """
     for row, photo in enumerate(photos):
         path = str(Path(photo.path or "").absolute())
-        if path != printable(path):
-            raise BulkError(f"{printable(path)}: a plan can't hold a name that is not UTF-8.")
+        if path != in_utf8(path):
+            raise BulkError(f"{in_utf8(path)}: a plan can't hold a name that is not UTF-8.")
         label = Label(row, photo.name, photo.label, photo.kind_or_label)
         size_bytes = Path(path).stat().st_size
         yield PlannedPhoto(row + 1, path, "", None, None, size_bytes, None, None, None, label)

@@ -13,7 +13,7 @@ from catloader.settings import Settings
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.refusals import for_checker
 from catloader.wiring import build_object_store
-from checker.evaluation.photos import printable
+from checker.evaluation.photos import in_utf8
 from checker.folder.walk import read, walk
 from checker.pixels.isolated import IsolatedDecoder
 from checker.values import Claim, Rendition
@@ -50,9 +50,9 @@ def listed_files(folder: str) -> Iterator[PlannedPhoto]:
         raise BulkError(f"{folder} is neither a folder nor an address such as s3://bucket/prefix.")
     for number, file in enumerate(walk([str(Path(folder).absolute())]), 1):
         if file.error is not None:
-            raise BulkError(f"{printable(file.path)}: {file.error}")
-        if file.path != printable(file.path):
-            raise BulkError(f"{printable(file.path)}: a plan can't hold a name that is not UTF-8.")
+            raise BulkError(f"{in_utf8(file.path)}: {file.error}")
+        if file.path != in_utf8(file.path):
+            raise BulkError(f"{in_utf8(file.path)}: a plan can't hold a name that is not UTF-8.")
         size_bytes = Path(file.path).lstat().st_size
         yield PlannedPhoto(number, file.path, "", None, None, size_bytes, None, None, None)
 

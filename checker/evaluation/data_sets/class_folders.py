@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from checker.evaluation.data_sets.kinds import kind_from_name, label_of_class, normalised
-from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos, photo_file, printable
+from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos, in_utf8, photo_file
 from checker.folder.walk import is_hidden, walk
 
 _SHOWN = 8
@@ -27,23 +27,23 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
         (entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name)),
         key=lambda entry: entry.name,
     )
-    labels = {entry: label_of_class(printable(entry.name), cat_classes) for entry in classes}
+    labels = {entry: label_of_class(in_utf8(entry.name), cat_classes) for entry in classes}
     if CAT not in {label for label, _ in labels.values()}:
         raise UnusablePhotos(_no_cats(folder, classes, cat_classes))
-    if unknown := cat_classes - {normalised(printable(entry.name)) for entry in classes}:
+    if unknown := cat_classes - {normalised(in_utf8(entry.name)) for entry in classes}:
         raise UnusablePhotos(f"{folder} has no folder {' or '.join(sorted(unknown))}, as --cat-classes says")
     for entry, (label, kind) in labels.items():
         if label == NOT_CAT and kind is not None and (cats := _cats_below(entry, cat_classes)):
             raise UnusablePhotos(
-                f"{printable(str(entry))} is a class without cats, and its folder {cats} is named after cats"
+                f"{in_utf8(str(entry))} is a class without cats, and its folder {cats} is named after cats"
             )
         for file in walk([str(entry)]):
             if file.error:
-                raise UnusablePhotos(f"{printable(file.path)}: {file.error}")
+                raise UnusablePhotos(f"{in_utf8(file.path)}: {file.error}")
             parts = Path(os.path.relpath(file.path, entry)).parts
             photo_kind = kind
             if photo_kind is None and label == NOT_CAT:
-                photo_kind = normalised(printable(parts[0])) if len(parts) > 1 else kind_from_name(parts[-1])
+                photo_kind = normalised(in_utf8(parts[0])) if len(parts) > 1 else kind_from_name(parts[-1])
             yield photo_file(file.path, os.path.relpath(file.path, folder), label, photo_kind)
 
 
@@ -53,8 +53,8 @@ def _no_cats(folder: Path, classes: list[Path], cat_classes: frozenset[str]) -> 
         return start + "no folders of classes such as cat and not_cat"
     for entry in classes:
         if _cats_below(entry, cat_classes):
-            return start + f"no folder named after cats; {printable(entry.name)} has one: name that folder"
-    names = [printable(entry.name) for entry in classes]
+            return start + f"no folder named after cats; {in_utf8(entry.name)} has one: name that folder"
+    names = [in_utf8(entry.name) for entry in classes]
     shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
     return start + f"no folder named after cats, only {shown}: name those that show cats with --cat-classes"
 
@@ -62,7 +62,7 @@ def _no_cats(folder: Path, classes: list[Path], cat_classes: frozenset[str]) -> 
 def _cats_below(folder: Path, cat_classes: frozenset[str]) -> str | None:
     """Return the name of a folder in this one that is named after cats; None if there is none."""
     try:
-        names = [printable(below.name) for below in sorted(folder.iterdir()) if below.is_dir()]
+        names = [in_utf8(below.name) for below in sorted(folder.iterdir()) if below.is_dir()]
     except OSError:  # ``walk`` names the folder that can't be read
         return None
     return next((name for name in names if label_of_class(name, cat_classes)[0] == CAT), None)

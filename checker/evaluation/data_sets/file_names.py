@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from checker.evaluation.photos import printable
+from checker.evaluation.photos import in_utf8
 
 
 class FileNames:
@@ -66,8 +66,8 @@ def _is_file(path: str) -> bool:
 
 def _spellings(entry: str) -> Iterator[str]:
     """Yield an entry's name as tables may have it: bytes that are not UTF-8 escaped, or decoded."""
-    yield printable(entry)
-    yield os.fsencode(entry).decode("cp1252", "replace") if printable(entry) != entry else entry
+    yield in_utf8(entry)
+    yield os.fsencode(entry).decode("cp1252", "replace") if in_utf8(entry) != entry else entry
 
 
 def _plain(name: str) -> str:

@@ -90,7 +90,7 @@ def _keeps_rates(profile: Profile, request: RuntimeRequest) -> bool:
 
 
 def _is_there(profile: Profile, entry: Entry, request: RuntimeRequest) -> bool:
-    """Return whether the profile's variant of the entry is on disk; its weights are not verified yet."""
+    """Return True if the profile's variant of the entry is on disk; its weights are not verified yet."""
     if profile.model != entry.name:
         return False
     if profile.key.runtime == "torch":
@@ -116,5 +116,5 @@ def _can_be_made(profile: Profile, entry: Entry) -> bool:
 
 
 def _is_supported(precision: str) -> bool:
-    """Return whether the processor has instructions for products in this precision."""
+    """Return True if the processor has instructions for products in this precision."""
     return precision != "bf16" or multiplies_bf16(cpu_flags())

@@ -16,7 +16,7 @@ _END_S = 1.0
 
 
 def can_optimise(precision: str) -> bool:
-    """Return whether the packages are installed; imports none of them. A recipe needs no torch."""
+    """Return True if the packages are installed; imports none of them. A recipe needs no torch."""
     packages = ("openvino",) if precision == "int8" else ("torch", "openvino")
     try:
         return all(importlib.util.find_spec(name) for name in packages)

@@ -158,7 +158,7 @@ def _weights(
 
 
 def _is_on_disk(entry: Entry, weights_dir: Path, precision: str) -> bool:
-    """Return whether it exists and is complete: a damaged one is made again."""
+    """Return True if it exists and is complete: a damaged one is made again."""
     try:
         manifests = openvino_ir.manifests(entry, weights_dir, precision)
         for manifest in manifests:

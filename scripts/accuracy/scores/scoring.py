@@ -159,5 +159,5 @@ def without_thresholds(subject: Subject, profile: Profile | None) -> ThresholdRu
 
 
 def was_fitted_on(profile: Profile, data_sha256: str) -> bool:
-    """Tell whether a profile was fitted on this set of photos."""
+    """Return True if a profile was fitted on this set of photos."""
     return bool(profile.made.get("data", {}).get("sha256") == data_sha256)
