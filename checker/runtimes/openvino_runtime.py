@@ -17,6 +17,7 @@ import numpy as np
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES
 from checker.process.cores import available_cores
+from checker.runtimes.finite import refuse_not_finite
 from checker.runtimes.openvino_import import shared_core
 from checker.values import INPUTS_PER_PHOTO, Activations, Floats, ModelInfo, Pixels
 from models.catalogue import Entry, Preprocessing
@@ -100,6 +101,7 @@ class OpenVinoClassifier:
                 reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
                 raise ClassifierFailed(f"The model failed on {len(batch)} inputs: {reason}") from error
         logits, features = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+        refuse_not_finite(logits, self._model_info.device)
         return Activations(logits, features, min(len(batch), _MAX_INPUTS))
 
     def close(self) -> None:

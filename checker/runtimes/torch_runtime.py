@@ -15,6 +15,7 @@ from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels import nvjpeg
 from checker.pixels.decode import LIBRARIES
 from checker.runtimes.batch_sizes import next_size
+from checker.runtimes.finite import refuse_not_finite
 from checker.runtimes.prepack import pack
 from checker.values import INPUTS_PER_PHOTO, Activations, Floats, ModelInfo, Pixels
 from models.build import build, fold_batch_norms
@@ -126,8 +127,7 @@ class TorchClassifier:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ClassifierFailed(f"The model failed on {len(batch)} inputs: {reason}") from error
         features, logits = (np.concatenate(arrays)[: len(batch)] for arrays in zip(*outputs, strict=True))
-        if not np.isfinite(logits).all():
-            raise ClassifierFailed(f"The model's outputs on {self._model_info.device} are not finite.")
+        refuse_not_finite(logits, self._model_info.device)
         return Activations(logits, features, self._inputs_per_forward)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -137,6 +138,18 @@ def test_files_that_differ_from_the_manifest_are_refused(suffix: str, tmp_path: 
     altered.unlink()
     with pytest.raises(ModelRefused, match="truncated or altered"):
         OpenVinoClassifier(entry, copy)
+
+
+def test_outputs_that_are_no_numbers_are_a_failure_as_torchs_are(tmp_path: Path, inputs: Pixels) -> None:
+    entry, manifest = openvino_variants.made("fp32")
+    data = bytearray(manifest.path.with_suffix(".bin").read_bytes())
+    data[-4000:] = np.full(1000, np.nan, np.float32).tobytes()
+    path = tmp_path / manifest.path.name
+    path.write_bytes(manifest.path.read_bytes())
+    path.with_suffix(".bin").write_bytes(data)
+    broken = dataclasses.replace(manifest, path=path, bin_sha256=hashlib.sha256(data).hexdigest())
+    with pytest.raises(ClassifierFailed, match="are not finite"):
+        OpenVinoClassifier(entry, broken).run(inputs[:3])
 
 
 _FIRST_CALLS = """
