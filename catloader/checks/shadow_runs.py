@@ -86,8 +86,8 @@ class ShadowRuns:
             )
             _, stderr = self._child.communicate()
             if self._child.returncode:
-                lines = stderr.decode(errors="replace").strip().splitlines() or ["It was ended."]
-                self._write(ShadowRun(candidate, now.isoformat(), lines[-1].removeprefix("Error: ")))
+                reason = reason_of_end(self._child.returncode, stderr)
+                self._write(ShadowRun(candidate, now.isoformat(), reason))
 
     def _held(self, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
         """Return the lock's file, locked until it is closed; None: a run holds it."""
@@ -102,3 +102,9 @@ class ShadowRuns:
 
     def _write(self, run: ShadowRun) -> None:
         write_whole(self._note, (json.dumps(asdict(run)) + "\n").encode())
+
+
+def reason_of_end(code: int, stderr: bytes) -> str:
+    """Return the command's last line, which has its error; it has none where a signal has ended it."""
+    lines = [] if code < 0 else stderr.decode(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("Error: ") if lines else "It was ended."

@@ -7,7 +7,7 @@ from typing import IO
 
 import pytest
 
-from catloader.checks.shadow_runs import ShadowRun, ShadowRuns
+from catloader.checks.shadow_runs import ShadowRun, ShadowRuns, reason_of_end
 from catloader.demo.client import until
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
@@ -43,6 +43,18 @@ def test_without_a_note_that_can_be_read_there_was_no_run(tmp_path: Path, note: 
     if note is not None:
         (tmp_path / "shadow-run.json").write_text(note)
     assert ShadowRuns(Settings(data_dir=tmp_path)).latest() is None
+
+
+@pytest.mark.parametrize(
+    ("code", "stderr", "reason"),
+    [
+        (1, b"Loading the models ...\nError: No weights.\n", "No weights."),
+        (-9, b"Loading the models ...\n", "It was ended."),  # by the kernel, which had no memory left
+        (-9, b"", "It was ended."),
+    ],
+)
+def test_the_reason_of_a_failed_run_is_its_error(code: int, stderr: bytes, reason: str) -> None:
+    assert reason_of_end(code, stderr) == reason
 
 
 def test_a_run_ends_with_its_site(tmp_path: Path) -> None:
