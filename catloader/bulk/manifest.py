@@ -94,16 +94,28 @@ def write_manifest(folder: Path, photos: Iterable[PlannedPhoto], unit_rows: int)
     folder.mkdir(parents=True)
     while unit:
         path = _shard(folder, number)
-        with writing_to(path), pa.parquet.ParquetWriter(path, schema, compression="zstd") as shard:
+        with _writer(path, schema) as shard:
             for _ in range(UNITS_PER_SHARD):
                 rows += len(unit)
                 size_bytes += sum(photo.size_bytes for photo in unit)
-                shard.write_table(pa.Table.from_pylist([_as_row(photo) for photo in unit], schema=schema))
-                unit = list(islice(rest, unit_rows))
+                with writing_to(path):
+                    shard.write_table(pa.Table.from_pylist([_as_row(photo) for photo in unit], schema=schema))
+                unit = list(islice(rest, unit_rows))  # its errors are not of this file
                 if not unit:
                     break
         number += 1
     return rows, size_bytes
+
+
+@contextmanager
+def _writer(path: Path, schema: pyarrow.Schema) -> Iterator[Any]:
+    with writing_to(path):
+        writer = parquet().parquet.ParquetWriter(path, schema, compression="zstd")
+    try:
+        yield writer
+    finally:
+        with writing_to(path):
+            writer.close()
 
 
 @contextmanager

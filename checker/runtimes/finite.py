@@ -1,4 +1,4 @@
-"""Outputs that are no numbers: weights that overflow in a precision, or a device that computes wrongly."""
+"""Outputs that are not finite: of weights that overflow in a precision, or of a device that is broken."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ UNCHECKED: dict[str, Any] = {
     "calibrated": False,
     "checked_at": None,
 }
-"""What a photo has whose verdict is dropped; ``next_attempt_at`` goes with it.
+"""Values of a photo whose verdict is dropped; ``next_attempt_at`` goes with them.
 
 ``begun_at`` stays: it distinguishes the photo from a new one, which is due at once (``future_times``).
 """
