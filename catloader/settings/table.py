@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     smtp_password: SecretStr = setting("CATLOADER_SMTP_PASSWORD", _NO_SECRET, "Mail", "Password of that user.")
     smtp_sender: EmailAddress = setting("CATLOADER_SMTP_SENDER", "", "Mail", "Sender address of the mails, as in `cats@example.org`.")
     mail_link_minutes: float = setting("CATLOADER_MAIL_LINK_MINUTES", 10.0, "Mail", "Validity of a link in a mail, which is for one use.", ge=1.0, le=1440.0)
-    mail_rate: AttemptRate = setting("CATLOADER_MAIL_RATE", "3 per 15 minutes; 10 per day", "Mail", "Mails that may be requested for one address; `CATLOADER_REGISTER_RATE` limits those requested from one network.")
+    mail_rate: AttemptRate = setting("CATLOADER_MAIL_RATE", "3 per 15 minutes; 10 per day", "Mail", "Mails that may be requested for one address; `CATLOADER_REGISTER_RATE` limits those requested from one network. Mails about decisions are counted apart, and later decisions wait for one mail.")
 
     max_file_bytes: int = setting("CATLOADER_MAX_FILE_BYTES", 25 * 2**20, "Uploads", "Largest file accepted.", ge=1)
     max_files: int = setting("CATLOADER_MAX_FILES", 100, "Uploads", "Maximum number of files in one request. A request may write as many times `CATLOADER_MAX_FILE_BYTES` to the temporary folder.", ge=1)

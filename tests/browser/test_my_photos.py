@@ -101,6 +101,11 @@ def test_a_verdict_that_arrives_leaves_alone_what_its_owner_types(
     expect(page.get_by_label("Caption")).to_have_value("My cup")
     page.get_by_role("button", name="Save caption").click()
     expect(page.locator("figcaption")).to_have_text("My cup")
+    page.evaluate(
+        "sessionStorage.setItem('catloader-typed', JSON.stringify({ account: '0', refused: true }))"
+    )
+    page.reload()  # typed by another account in this tab
+    assert page.evaluate("sessionStorage.getItem('catloader-typed')") is None
     assert "catloader_zone=" in page.evaluate("document.cookie")
     page.get_by_text("Edit caption").click()
     page.get_by_label("Caption").fill("Two cups")

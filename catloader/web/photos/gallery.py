@@ -9,6 +9,7 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput
+from catloader.store.db.photos.gallery import Shown
 from catloader.web.accounts.sessions import current_user, without_login
 from catloader.web.checking import waiting_note
 from catloader.web.http.context import local_path, services
@@ -33,14 +34,15 @@ def photos() -> str:
     gallery = services().gallery
     photo_list = PhotoList.of_request(current_user().id, request.args)
     page = photo_list.page(gallery)
+    counts = gallery.counts(current_user().id, photo_list.selection.words)
     return render_template(
         "photos.html",
         photo_list=photo_list,
         here=request.full_path.removesuffix("?"),
         page=page,
         by_month=page.by_month(zone()),
-        appealed=gallery.appealed([photo.id for photo in page.photos]),
-        counts=gallery.counts(current_user().id, photo_list.selection.words),
+        appealed=gallery.appealed([photo.id for photo in page.photos]) if counts[Shown.APPEALED] else (),
+        counts=counts,
         # Search results are only paged: a list of months would need a search for each.
         months=[] if photo_list.selection.words else gallery.months(photo_list.selection, zone()),
         waiting_note=waiting_note(page.photos),

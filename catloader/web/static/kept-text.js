@@ -51,8 +51,9 @@ function restore({ action, texts }) {
 }
 
 const kept = read();
-if (kept && document.querySelector(REFUSED)) keep({ ...kept, refused: true });
-else if (kept && (!kept.refused || kept.path === location.pathname)) {
+const isOfOther = kept && account && kept.account !== account;
+if (kept && !isOfOther && document.querySelector(REFUSED)) keep({ ...kept, refused: true });
+else if (kept && (!kept.refused || isOfOther || kept.path === location.pathname)) {
   keep(null);
-  if (kept.refused && kept.account === account) restore(kept);
+  if (kept.refused && !isOfOther && account) restore(kept);
 }

@@ -8,7 +8,7 @@ from html import unescape
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Engine, event, insert, update
 
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
@@ -73,7 +73,15 @@ def test_photos_with_an_open_appeal_are_marked_and_have_a_filter(app: Flask, ann
     appealed, other = anna.upload_one(), anna.upload_one()
     check(app, Verdict.CAT, profile_id="lite0-1")
     check(app, Verdict.CAT, profile_id="lite0-1")
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
     assert "In review" not in anna.get("/photos").text
+    event.remove(Engine, "before_cursor_execute", note)
+    assert len([one for one in statements if "appeals" in one]) == 2, "none looks for those of the page"
     anna.post(f"/photos/{appealed}/appeal", {"wish": "not_cat"}, page=f"/photos/{appealed}")
     page = anna.get("/photos").text
     assert _shown(page) == [other, appealed]
