@@ -44,6 +44,13 @@ def utf8(_context: click.Context, _parameter: click.Parameter, text: str) -> str
     return text
 
 
+def one_line(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    """Refuse line ends and other characters that a list or a table of one line each can't show."""
+    if not text.isprintable():
+        raise click.BadParameter("it must be one line without control characters.")
+    return text.strip()
+
+
 def chosen_digest(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
     if text is not None and not re.fullmatch("[0-9a-fA-F]{4,64}", text):
         raise click.BadParameter("it must be the first 4 to 64 hex digits of the weights' sha256.")

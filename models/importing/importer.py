@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.catalogue import Entry, imported_entry, load_catalogue
+from models.catalogue import Entry, imported, imported_entry, load_catalogue
 from models.digest import verify
 from models.errors import FetchFailed, WeightsRefused
 from models.importing.compare import difference, example_pixels
@@ -43,11 +43,15 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The operator's statements about weights that are not in the catalogue."""
+    """The operator's statements about weights that are not in the catalogue.
+
+    Empty: as stated when the same weights were imported before.
+    """
 
     source: str = ""
-    """Empty: the file's name."""
-    licence: str = "not stated"
+    """Empty, and never stated: the file's name."""
+    licence: str = ""
+    """Empty, and never stated: "not stated"."""
 
 
 def import_weights(
@@ -108,6 +112,7 @@ def _convert(
             if others is None:
                 raise _unproven(source.name, candidates, entries)
             entry = _new(candidate, sha256, entries, source, others)
+            entry = _with_earlier_statements(entry, others, weights_dir)
         try:
             return _take(source, file_format, weights_dir, candidate, entry, is_proven=is_proven)
         except WeightsRefused as error:
@@ -147,7 +152,17 @@ def _entry_of(sha256: str, entries: Iterable[Entry]) -> Entry | None:
 def _new(candidate: Candidate, sha256: str, entries: Iterable[Entry], source: Path, origin: Origin) -> Entry:
     like = next(entry for entry in entries if entry.architecture == candidate.architecture)
     size_bytes = sum(len(chunk) for chunk in canonical(candidate.tensors))
-    return imported_entry(like, sha256, size_bytes, origin.source or source.name, origin.licence)
+    licence = origin.licence or "not stated"
+    return imported_entry(like, sha256, size_bytes, origin.source or source.name, licence)
+
+
+def _with_earlier_statements(entry: Entry, origin: Origin, weights_dir: Path) -> Entry:
+    """Return the entry with what was stated when the same weights were imported before, and not now."""
+    before = imported(weights_dir).get(entry.name)
+    if before is None or before.sha256 != entry.sha256:
+        return entry
+    source, licence = origin.source or before.source, origin.licence or before.licence
+    return dataclasses.replace(entry, source=source, licence=licence)
 
 
 def _unproven(name: str, candidates: Iterable[Candidate], entries: Iterable[Entry]) -> WeightsRefused:

@@ -11,7 +11,7 @@ import click
 
 from catloader.cli.context import pass_settings
 from catloader.cli.groups import Group
-from catloader.cli.options import not_empty
+from catloader.cli.options import not_empty, one_line
 from catloader.settings import Settings
 from catloader.settings.addresses import http_address
 from checker.folder.option_types import NonEmptyPath
@@ -78,8 +78,20 @@ def fetch(settings: Settings, name: str, mirror: str | None) -> None:
 @models.command("import")
 @click.argument("file", type=NonEmptyPath())
 @click.option("--like", metavar="MODEL", help="Catalogue model with the same architecture and preprocessing.")
-@click.option("--source", default="", metavar="TEXT", help="Source of the weights, if they are your own.")
-@click.option("--licence", default="not stated", metavar="TEXT", show_default=True)
+@click.option(
+    "--source",
+    default="",
+    metavar="TEXT",
+    callback=one_line,
+    help="Source of the weights, if they are your own.",
+)
+@click.option(
+    "--licence",
+    default="",
+    metavar="TEXT",
+    callback=one_line,
+    help="Their licence.  [default: that of an earlier import, or not stated]",
+)
 @pass_settings
 def import_(settings: Settings, file: Path, like: str | None, source: str, licence: str) -> None:
     """Import weights from FILE, converted if necessary.

@@ -184,11 +184,15 @@ def test_own_weights_become_a_model_if_torchvision_gives_the_same_logits(tmp_pat
     weights = tmp_path / "weights"
     entry = import_weights(source, weights, others=Origin(licence="CC0-1.0")).entry
     assert (entry.name[:9], entry.licence, entry.source) == ("resnet18_", "CC0-1.0", "mine.pth")
+    again = import_weights(source.rename(tmp_path / "copy.pth"), weights, others=Origin()).entry
+    assert (again.licence, again.source) == ("CC0-1.0", "mine.pth")
     assert resolve(entry.name, weights) == (entry, weights / entry.file)
     assert (
         load_classifier(entry, weights / entry.file, runtime="torch", device="cpu").model_info.model
         == entry.name
     )
+    stated = import_weights(tmp_path / "copy.pth", weights, others=Origin("our own", "MIT")).entry
+    assert (stated.licence, stated.source) == ("MIT", "our own")
 
     torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), source)
     with pytest.raises(WeightsRefused, match="does not hold the parameters of a model"):

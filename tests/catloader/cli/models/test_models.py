@@ -109,6 +109,13 @@ def test_photos_are_refused_for_variants_that_are_made_without(typed: Run, tmp_p
     assert (shown.exit_code, "--photos needs --precision int8." in shown.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("option", ["--licence", "--source"])
+@pytest.mark.parametrize("text", ["MIT\nand others", "\x1b[31m", "\udcff"])
+def test_statements_about_weights_are_one_line(typed: Run, option: str, text: str) -> None:
+    shown = typed("models", "import", "mine.pth", option, text)
+    assert (shown.exit_code, "it must be one line without control characters." in shown.stderr) == (2, True)
+
+
 def test_a_folder_to_import_is_named_and_never_the_empty_one(
     typed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
