@@ -130,15 +130,24 @@ def _kind_of(pool: type[HTTPConnectionPool], *more: type, **attributes: Any) -> 
 
 
 def limit_session(session: requests.Session, total_s: float, max_bytes: int = MAX_BYTES) -> None:
-    """Limit the answers of a new session; not those that come through a proxy.
+    """Limit the answers of a new session; not those that come through a proxy. None may be compressed.
 
     It trusts the system's certificates, also through a proxy, which may replace those of the servers.
     """
     from requests.adapters import HTTPAdapter
+    from requests.exceptions import ContentDecodingError
 
     pools = pool_classes(response_class(total_s, max_bytes=max_bytes))
 
     class Adapter(HTTPAdapter):
+        def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> Any:
+            request.headers["Accept-Encoding"] = "identity"
+            answer = super().send(request, *arguments, **options)
+            if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+                answer.close()  # unread: a few megabytes may unpack to gigabytes
+                raise ContentDecodingError("the answer is compressed, which was not asked for")
+            return answer
+
         def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
             super().init_poolmanager(*arguments, **options)
             self.poolmanager.pool_classes_by_scheme = pools

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from catloader.no_answer import reason_of
 Answer = TypeVar("Answer", bound=BaseModel)
 Show = Literal["all", "cat", "unsure", "not_cat", "waiting", "failed", "appealed"]
 
-_TIMEOUT_S = (10.0, 120.0)
+_CONNECT_S, _SILENCE_S = 10.0, 120.0
 """Timeout to connect, and between two bytes of the answer: a busy site may take long for a photo."""
 _ANSWER_S = 600.0
 """Longest time for a whole answer: one that only drips would never end."""
@@ -66,15 +67,23 @@ class Client:
     Args:
         url: of the site, as in ``https://cats.example.org``; a path may follow.
         tries: for one request, the first one included.
+        connect_s: timeout to connect, and for each block of a photo to be sent.
         sleep: waits for so many seconds.
     Raises:
         RequestFailed: the address is none.
     """
 
     def __init__(
-        self, url: str, token: str, *, tries: int = 6, sleep: Callable[[float], None] = time.sleep
+        self,
+        url: str,
+        token: str,
+        *,
+        tries: int = 6,
+        sleep: Callable[[float], None] = time.sleep,
+        connect_s: float = _CONNECT_S,
     ) -> None:
         self._url, self._tries, self._sleep = _address(url), tries, sleep
+        self._timeout_s = (connect_s, _SILENCE_S)
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
         limit_session(self._session, _ANSWER_S, _ANSWER_BYTES)
@@ -129,11 +138,14 @@ class Client:
         except ValidationError:
             raise RequestFailed(f"{self._url} is not a CatLoader site, or one of another version.") from None
 
-    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+    def _send(self, method: str, path: str, *, data: bytes = b"", **options: Any) -> requests.Response:
         for attempt in range(self._tries):
+            # A file is sent in blocks. Bytes are sent at once, and all would have to arrive in the time to
+            # connect: never on a slow line.
+            body = io.BytesIO(data) if data else None
             try:
                 response = self._session.request(
-                    method, f"{self._url}/api/v1{path}", timeout=_TIMEOUT_S, **options
+                    method, f"{self._url}/api/v1{path}", data=body, timeout=self._timeout_s, **options
                 )
                 response.content  # noqa: B018 - reads it, here where a cut line is caught
             except _NO_ADDRESS as error:

@@ -25,7 +25,8 @@ def reason_of(error: requests.RequestException | of_urllib3.HTTPError) -> str:
 
 def _inner(error: BaseException) -> BaseException | None:
     """Return the error that this one wraps."""
-    candidates = (getattr(error, "reason", None), *error.args[:1])
+    words = int(isinstance(error, of_urllib3.ProtocolError))  # they come first in its arguments
+    candidates = (getattr(error, "reason", None), *error.args[: 1 + words])
     return next((one for one in candidates if isinstance(one, BaseException)), None)
 
 
@@ -39,8 +40,10 @@ def _words() -> tuple[tuple[tuple[type[BaseException], ...], str], ...]:
         ((of_urllib3.NewConnectionError,), "no connection"),
         ((of_urllib3.ConnectTimeoutError, of_requests.ConnectTimeout), "no connection in time"),
         ((of_urllib3.ReadTimeoutError, of_requests.ReadTimeout), "no answer in time"),
+        ((TimeoutError,), "the line is dead, or too slow"),  # while the request was sent
         ((of_urllib3.SSLError, of_requests.SSLError), "no trusted certificate, or no TLS"),
         ((of_urllib3.ProxyError, of_requests.ProxyError), "the proxy refuses, or can't be reached"),
         ((of_urllib3.ProtocolError, of_requests.ChunkedEncodingError), "the connection was cut"),
+        ((of_requests.ContentDecodingError,), "its answer is compressed, which was not asked for"),
         ((of_requests.TooManyRedirects,), "it redirects in a circle"),
     )

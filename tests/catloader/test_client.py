@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -199,6 +200,7 @@ def test_a_wrong_address_of_a_proxy_is_not_blamed_on_the_site(monkeypatch: pytes
         (b"307 Moved\r\nLocation: http://[::1/", "or one that the site redirects to, is not valid"),
         (b"307 Moved\r\nLocation: http://\xff/", "or one that the site redirects to, is not valid"),
         (b"307 Moved\r\nLocation: http://%s.x/" % (b"a" * 300), "or one that the site redirects to, is not"),
+        (b"200 OK\r\nContent-Encoding: gzip", "its answer is compressed, which was not asked for"),
         (b"429 Later\r\nRetry-After: " + 5000 * b"9", "The site answered with HTTP 429"),
     ],
 )
@@ -214,6 +216,37 @@ def test_odd_heads_of_answers_are_reported_in_one_sentence(head: bytes, sentence
         client.close()
     del asked
     close_left_open()
+
+
+def _slow_line(seconds: float) -> tuple[socket.socket, bytes]:
+    """Return a site that needs so long to receive the photo, and the photo, which fills no buffer."""
+    listener, photo = socket.socket(), bytes(6_000_000)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+
+    def receive() -> None:
+        left, pause = len(photo), threading.Event()
+        with listener.accept()[0] as connection:
+            while left > 0 and (received := connection.recv(100_000)):
+                left -= len(received)
+                pause.wait(seconds * len(received) / len(photo))
+            connection.sendall(b"HTTP/1.1 413 Too large\r\nContent-Length: 0\r\n\r\n")
+
+    threading.Thread(target=receive, daemon=True).start()
+    return listener, photo
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sentence"), [(3, "HTTP 413"), (6000, "does not answer: the line is dead, or too slow.")]
+)
+def test_a_photo_may_take_longer_than_its_blocks(seconds: float, sentence: str) -> None:
+    listener, photo = _slow_line(seconds)
+    with listener:
+        client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}", "token", tries=1, connect_s=1.0)
+        with pytest.raises(RequestFailed, match=re.escape(sentence)):
+            client.upload(photo)
+        client.close()
 
 
 def test_a_pipe_is_not_uploaded(tmp_path: Path) -> None:
