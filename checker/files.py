@@ -1,8 +1,12 @@
-"""Files that several processes write."""
+"""Files that several processes write, and files that may be pipes."""
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
+import select
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,3 +29,27 @@ def write_whole(path: Path, data: bytes) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
+
+
+def read_soon(path: Path, most_bytes: int, wait_s: float = 10.0) -> bytes:
+    """Return the content of a file or pipe, or its first ``most_bytes``.
+
+    Args:
+        wait_s: time for a pipe to be written, as that of ``<(command)`` in a shell.
+    Raises:
+        OSError: it can't be read, or nobody writes to the pipe.
+    """
+    end_s, content = time.monotonic() + wait_s, b""
+    # Without O_NONBLOCK, opening a pipe waits for its writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - of a descriptor
+        poll = select.poll()
+        poll.register(file, select.POLLIN)
+        while len(content) < most_bytes:
+            if not poll.poll(1000 * max(0.0, end_s - time.monotonic())):
+                raise TimeoutError(errno.ETIMEDOUT, f"it is a pipe that was not written within {wait_s:g} s")
+            part = file.read(most_bytes - len(content))
+            if part == b"":
+                break
+            content += part or b""
+    return content

@@ -34,6 +34,8 @@ def is_verified(entry: Entry, path: Path) -> bool:
 def open_weights(path: Path) -> IO[bytes]:
     """Open a file of weights. Raises as ``verify``."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise WeightsRefused(f"{path} is not a regular file.")
         return path.open("rb")
     except FileNotFoundError:
         raise WeightsMissing(f"There is no file {path}.") from None

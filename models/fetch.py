@@ -81,6 +81,9 @@ class _Download:
         self._reported_bytes = 0
 
     def run(self) -> None:
+        for path in (self._part, self._version):
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                path.unlink()
         for attempts_left in reversed(range(_ATTEMPTS)):
             resumed = self._part_bytes() > 0
             if resumed and is_verified(self._entry, self._part):

@@ -11,6 +11,7 @@ import click
 
 from catloader.cli.options import utf8
 from catloader.texts import clean_text
+from checker.files import read_soon
 from checker.folder.arguments import printable
 from checker.plurals import counted
 
@@ -24,8 +25,10 @@ _MOST_TOKEN_BYTES = 1000
 
 def _token_in(_context: click.Context, _parameter: click.Parameter, path: Path) -> str:
     """Read a file that holds only a token, which is sent in the head of a request."""
-    with path.open("rb") as file:
-        text = file.read(_MOST_TOKEN_BYTES + 1).strip()
+    try:
+        text = read_soon(path, _MOST_TOKEN_BYTES + 1).strip()
+    except OSError as error:
+        raise click.BadParameter(f"{path} can't be read: {error.strerror}.") from error
     if not re.fullmatch(rb"[ -~]{1,%d}" % _MOST_TOKEN_BYTES, text):
         raise click.BadParameter(f"{path} holds no API token, or more than one.")
     return text.decode("ascii")

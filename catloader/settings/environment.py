@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ from catloader.errors import SettingError
 from catloader.logs import format_early_lines
 from catloader.settings.table import Settings
 from catloader.settings.variables import Variable, variables
+from checker.files import read_soon
 
 logger = logging.getLogger(__name__)
 
@@ -94,15 +96,16 @@ class _Environment(PydanticBaseSettingsSource):
         if raw:
             raise SettingError(f"{variable.name} and {name} are both set; set only one of them.")
         try:
-            with Path(path).open(encoding="utf-8-sig") as file:  # Notepad writes a byte order mark
-                text = file.read(_MAX_SECRET + 1)
+            content = read_soon(Path(path), _MAX_SECRET + 1)
+            if len(content) > _MAX_SECRET:
+                raise SettingError(f"{name} is {path!r}, which is too large for a secret.")
+            # Notepad writes a byte order mark, and the line ends of Windows.
+            text = io.StringIO(content.decode("utf-8-sig"), newline=None).read()
         except OSError as error:
             raise SettingError(f"{name} is {path!r}, which cannot be read: {error.strerror}.") from error
         except ValueError as error:
             raise SettingError(f"{name} is {path!r}, which is not UTF-8 text.") from error
-        if len(text) > _MAX_SECRET:
-            raise SettingError(f"{name} is {path!r}, which is too large for a secret.")
-        value = text.removesuffix("\n")  # also where the file has the line ends of Windows
+        value = text.removesuffix("\n")
         if not value:
             raise SettingError(f"{name} is {path!r}, which is empty.")
         return value

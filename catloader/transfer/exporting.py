@@ -72,6 +72,8 @@ def _export(
 ) -> Exported:
     result = Exported()
     (folder / "photos").mkdir(parents=True, exist_ok=True)
+    for part in (folder / "photos").glob(".[0-9]*.jpg.part"):
+        part.unlink()  # of a run that was killed; its photo may be deleted meanwhile
     with (
         _draft_of(folder / "photos.csv") as table_draft,
         _draft_of(folder / "photos.jsonl") as lines_draft,

@@ -8,13 +8,15 @@ confidence the score, and its only category the subject.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import json
 import math
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from checker.decision.operating_point import ThresholdRule
 from checker.folder.report import Row, subject_verdict
@@ -50,7 +52,7 @@ class BatchResults:
         # A name that no other run and no file of the user has; hidden, so that walks leave it out.
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            self._file = self._part.open("w", encoding="utf-8")
+            self._file = _locked(self._part)
         except OSError as error:
             error.filename = str(path)  # the name that the user knows
             raise
@@ -118,6 +120,22 @@ class BatchResults:
                 "profile": self._rule.profile_id,
             },
         }
+
+
+def _locked(part: Path) -> TextIO:
+    """Open a new file under a lock; remove those that killed runs have left of the same results."""
+    name = part.with_suffix("").with_suffix("").name
+    for other in part.parent.glob(f"{glob.escape(name)}.*.part"):
+        with contextlib.suppress(OSError), other.open("r+") as file:  # in use, or on a disk without locks
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            other.unlink()
+    while True:
+        file = part.open("w", encoding="utf-8")
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if part.exists():
+            return file
+        file.close()  # another run has removed it before it was locked
 
 
 def _rounded_down(threshold: float) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
@@ -320,6 +322,14 @@ def test_metrics_token_with_a_space_at_its_end_is_refused(tmp_path: Path) -> Non
         file.write_text(text)
         with pytest.raises(SettingError, match=r"CATLOADER_METRICS_TOKEN.* the last of them not a space"):
             Settings.from_environment({"CATLOADER_METRICS_TOKEN_FILE": str(file)})
+
+
+def test_a_secret_may_come_through_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(pipe.write_bytes, b"hush\r\n")
+        settings = Settings.from_environment({"CATLOADER_METRICS_TOKEN_FILE": str(pipe)})
+    assert (settings.metrics_token.get_secret_value(), written.result()) == ("hush", 6)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import random
 import re
 import resource
@@ -204,6 +205,12 @@ def test_without_a_version_nothing_is_resumed(site: Site, tmp_path: Path) -> Non
 def test_a_run_that_died_before_the_last_step_needs_no_download(tmp_path: Path) -> None:
     (tmp_path / f"{ENTRY.file}.part").write_bytes(CONTENT)
     assert fetch(ENTRY, tmp_path, base_url="http://127.0.0.1:9/").read_bytes() == CONTENT
+
+
+def test_pipes_in_the_place_of_its_files_are_replaced(site: Site, tmp_path: Path) -> None:
+    for name in (ENTRY.file, site.part, f"{site.part}.version"):
+        os.mkfifo(tmp_path / name)
+    assert fetch(ENTRY, tmp_path, base_url=site.url).read_bytes() == CONTENT
 
 
 def test_a_part_longer_than_the_file_is_discarded(site: Site, tmp_path: Path) -> None:

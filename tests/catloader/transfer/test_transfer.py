@@ -256,6 +256,7 @@ def test_export_writes_photos_and_verdicts_to_both_tables(
         with Image.open(target / line["file"]) as photo:
             assert photo.size == (line["width_px"], line["height_px"])
     (target / lines[0]["file"]).write_bytes(b"cut")
+    (target / "photos" / ".999.jpg.part").write_bytes(b"of a run that was killed")
     assert "4 photos in" in (whole := run("export", target)).output
     assert ", 1 of them there before." in whole.output
     with (target / "photos.csv").open(encoding="utf-8", newline="") as file:

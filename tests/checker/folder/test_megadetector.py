@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -120,6 +121,16 @@ def test_other_files_beside_it_stay_and_half_a_file_does_not(
     BatchResults(tmp_path / "md.json", [str(tmp_path)], INFO, thresholds).discard()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["md.json", "md.json.part", "taken"]
     assert (tmp_path / "md.json").read_text() == whole
+
+
+def test_files_of_runs_that_were_killed_are_removed(tmp_path: Path, thresholds: ThresholdRule) -> None:
+    for name in (".md.json.1.part", ".md.json.2.part", ".md.json2.1.part"):
+        (tmp_path / name).write_text("{")
+    with (tmp_path / ".md.json.1.part").open() as of_a_running_one:
+        fcntl.flock(of_a_running_one, fcntl.LOCK_EX)
+        written(tmp_path, thresholds, [row(tmp_path / "a.jpg", "cat", 0.9)])
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [".md.json.1.part", ".md.json2.1.part", "md.json"]
 
 
 def test_a_wild_feline_is_unsure_even_if_the_thresholds_are_equal(
