@@ -17,7 +17,7 @@ def test_a_pipe_is_waited_for_some_time_and_read_to_its_end(tmp_path: Path) -> N
     end, other_end = os.pipe()  # as of `<(command)` in a shell
     os.write(other_end, b"written")
     with pytest.raises(TimeoutError):
-        read_soon(Path(f"/dev/fd/{end}"), 10, wait_s=0.1)  # its writer goes on
+        read_soon(Path(f"/dev/fd/{end}"), 10, wait_s=0.1)  # it has no end yet
     os.write(other_end, b"written")
     os.close(other_end)
     assert read_soon(Path(f"/dev/fd/{end}"), 10) == b"written"

@@ -32,5 +32,5 @@ upload_keys = Table(
     Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), key="photo_id", nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Index("ix_upload_keys_image_id", "photo_id"),
-    Index("ix_upload_keys_created_at", "created_at"),
+    Index("ix_upload_keys_user_id", "user_id", "created_at"),
 )

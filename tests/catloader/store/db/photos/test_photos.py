@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
@@ -12,10 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from catloader.errors import NotFound, QuotaReached, StoreUnavailable
 from catloader.store.db.accounts.quotas import Quota, Quotas
 from catloader.store.db.checks.queue import SqlCheckQueue
-from catloader.store.db.engine import reading
+from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos.deletions import Deletions
 from catloader.store.db.photos.photo_files import NewFile, NewThumbnail, PhotoFiles
 from catloader.store.db.photos.photos import Photos
+from catloader.store.db.photos.upload_keys import UploadKey, add_key
 from catloader.store.kinds import ObjectKind
 from tests.support.rows import add_photo, add_photos, delete_photo, new_photo, some_user
 
@@ -203,3 +205,24 @@ def test_count_by_status_reads_indexes_in_place_of_the_table(engine: Engine, pho
         with reading(engine) as connection:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").all()
         assert any("INDEX ix_images" in row.detail for row in plan), [row.detail for row in plan]
+
+
+def test_old_keys_of_an_account_are_found_without_reading_its_new_ones(engine: Engine) -> None:
+    if engine.dialect.name != "sqlite":
+        pytest.skip("SQLite tells its plan without statistics")
+    owner = some_user(engine).id
+    (photo_id,) = add_photos(engine, 1, owner_id=owner)
+    deletes: list[tuple[str, Any]] = []
+
+    def remember(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith("DELETE"):
+            deletes.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", remember)
+    with writing(engine) as connection:
+        add_key(connection, owner, UploadKey("key", "digest"), photo_id, utcnow())
+    event.remove(engine, "before_cursor_execute", remember)
+    ((statement, parameters),) = deletes
+    with reading(engine) as connection:
+        (plan,) = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    assert "user_id=? AND created_at<?" in plan.detail
