@@ -157,7 +157,8 @@ class AccountMails:
         """Notify a photo's owner of a reviewer's decision, if they chose notifications.
 
         Args:
-            after_s: the mail waits so long. Decisions on other photos of this owner are told in it meanwhile.
+            after_s: time until the mail is sent. Until then it also takes decisions on the owner's other
+                photos, and names ``_MOST_LINKS`` of them.
         """
         with self._lock:
             collected = self.collected.get(owner_id)

@@ -13,8 +13,8 @@ from catloader.web.languages import language
 def notify_of(change: str, user: User) -> None:
     """Mail a change to the address that the account had before, if that was confirmed.
 
-    The language is the account's, else this request's, whose browser is the owner's unless it is logged in
-    as an administrator.
+    The language is that of the account; if it has none, that of this request, or English if another person
+    sent it, such as an administrator.
 
     Args:
         change: a subject of ``account_mails``, such as ``PASSWORD_CHANGED``.

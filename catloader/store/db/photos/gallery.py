@@ -193,7 +193,10 @@ def _matching(selection: Selection) -> list[list[ColumnElement[bool]]]:
 def _appealed(
     connection: Connection, owner_id: int, words: tuple[str, ...], *, photos_of_owner: int
 ) -> list[ColumnElement[bool]]:
-    """Return the conditions of the owner's photos in review; they read its photos or all appeals."""
+    """Return the conditions of the owner's photos in review.
+
+    They read the open appeals of all owners, or the owner's photos where these are fewer.
+    """
     open_ones = _OPEN_APPEALS.limit(photos_of_owner + 1).subquery()
     number = connection.execute(select(func.count()).select_from(open_ones)).scalar_one()
     if number <= photos_of_owner:
