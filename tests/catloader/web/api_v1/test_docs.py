@@ -46,8 +46,10 @@ def test_the_page_shows_the_document_without_own_scripts_and_other_hosts(app: Fl
     limits = ("integer, 1 to 100; if absent: <code>50</code>", "string, at most 255 characters")
     for text in ("POST /api/v1/check", "Idempotency-Key", "photos:write", "weights_sha256", *limits):
         assert text in shown
-    of_every_page = re.findall(r'<script type="module" src="/static/forms.js[^"]*"></script>', page.text)
-    assert page.text.count("<script") == len(of_every_page) == 1
+    of_every_page = re.findall(
+        r'<script type="module" src="/static/(?:forms|kept-text).js[^"]*"></script>', page.text
+    )
+    assert page.text.count("<script") == len(of_every_page) == 2
     assert not re.search(r"""\sstyle=|(src|href|action)=["'](https?:)?//""", page.text)
 
 
