@@ -62,6 +62,21 @@ def test_only_vnni_adds_up_bytes_exactly(environment: dict[str, str], has: set[s
     assert processor.adds_up_bytes_exactly(environment, has) == exactly
 
 
+@pytest.mark.parametrize(
+    ("has", "beyond"),
+    [
+        ({"sse4_2", "avx", "avx2", "fma"}, False),
+        ({"avx", "avx2", "avx512f"}, True),
+        ({"avx", "avx2", "avx_vnni"}, True),
+        ({"avx2", "amx_tile"}, True),
+        ({"asimd", "neon"}, False),
+        (set(), True),  # a system that lists none
+    ],
+)
+def test_the_limit_to_avx2_changes_nothing_on_a_processor_without_more(has: set[str], beyond: bool) -> None:
+    assert processor.goes_beyond_avx2(has) == beyond
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", processor.KINDS, ids=processor.KIND_NAMES)
 def test_the_runtimes_obey_the_limit_to_avx2(environment: dict[str, str]) -> None:

@@ -59,6 +59,14 @@ def adds_up_bytes_exactly(
     return bool(_VNNI & set(has)) and held_back not in _WITHOUT_VNNI
 
 
+def goes_beyond_avx2(has: Collection[str] = flags()) -> bool:
+    """Return whether ``AVX2_ONLY`` may change how the runtimes compute here.
+
+    Without later vector instructions both ``KINDS`` are the same one, and a test of both would run twice.
+    """
+    return not has or any(flag.startswith(("avx512", "avx_", "avx10", "amx")) for flag in has)
+
+
 def described() -> str:
     """Return one line for the header of a test report."""
     sets = {"avx2": {"avx2"}, "avx512": {"avx512f"}, "vnni": _VNNI, "bf16": {"avx512_bf16", "amx_bf16"}}
