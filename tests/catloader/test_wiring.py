@@ -70,7 +70,8 @@ def test_only_the_settings_read_the_environment() -> None:
     ("modules", "unused"),
     [
         ("catloader.server.commands, catloader.server.gunicorn, catloader.web",
-         {"alembic", "authlib", "joserfc", "requests", "torch", "openvino", "webauthn", "zxcvbn"}),
+         {"alembic", "authlib", "cryptography", "joserfc", "requests", "torch", "openvino", "webauthn",
+          "zxcvbn"}),
         ("catloader.server.commands", {"flask", "gunicorn", "waitress"}),
         ("catloader.server.database, catloader.accounts.accounts", {"botocore", "flask", "numpy", "PIL"}),
     ],
