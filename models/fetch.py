@@ -15,6 +15,7 @@ from pathlib import Path
 import filelock
 import requests
 
+from models.answer_head import session_with_limited_heads
 from models.catalogue import Entry, resolve
 from models.digest import is_verified, verify
 from models.errors import FetchFailed, ModelsError, WeightsRefused
@@ -22,9 +23,9 @@ from models.errors import FetchFailed, ModelsError, WeightsRefused
 Progress = Callable[[int], object]
 """Called with the number of new bytes; negative when a restart discards some."""
 
-_CONNECT_S, _SILENCE_S = 5.0, 20.0
-_CHUNK_BYTES = 1 << 18
-_ATTEMPTS = 3
+_SILENCE_S = 20.0
+_TIMEOUT_S = (5.0, _SILENCE_S)
+_CHUNK_BYTES, _ATTEMPTS = 1 << 18, 3
 # Sizes of entries whose digest is only a prefix are rounded; a file larger than this is a different one.
 _SLACK_BYTES = 1 << 20
 
@@ -114,17 +115,17 @@ class _Download:
         if part_bytes and version:
             headers |= {"Range": f"bytes={part_bytes}-", "If-Range": version}
         try:
-            with requests.get(
-                self._url, headers=headers, stream=True, timeout=(_CONNECT_S, _SILENCE_S)
-            ) as response:
-                if response.status_code == requests.codes.requested_range_not_satisfiable:
+            with (
+                session_with_limited_heads(_SILENCE_S) as session,
+                session.get(self._url, headers=headers, stream=True, timeout=_TIMEOUT_S) as response,
+            ):
+                code = response.status_code
+                if code == requests.codes.requested_range_not_satisfiable:
                     self._discard()
                     raise _CutOff
-                if response.status_code not in (200, 206):
-                    raise FetchFailed(
-                        f"{self._entry.name} was not fetched: {self._url} answered HTTP "
-                        f"{response.status_code}."
-                    )
+                if code not in (200, 206):
+                    sentence = f"{self._entry.name} was not fetched: {self._url} answered HTTP {code}."
+                    raise FetchFailed(sentence)
                 self._store(response, part_bytes)
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
             raise _CutOff from error

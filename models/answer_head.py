@@ -1,0 +1,59 @@
+"""Limit the time for the head of an answer: before it, "100 Continue" may come any number of times."""
+
+from __future__ import annotations
+
+import time
+from http.client import HTTPResponse
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool
+
+
+def session_with_limited_heads(limit_s: float) -> requests.Session:
+    """Return a session whose answers begin within the time, or end in ``requests.ReadTimeout``."""
+
+    class Head:
+        def __init__(self, file: Any) -> None:
+            self.file, self.close, self._end_s = file, file.close, time.monotonic() + limit_s
+
+        def readline(self, limit: int = -1) -> bytes:
+            if time.monotonic() > self._end_s:
+                raise TimeoutError("the head of the answer took too long")
+            line: bytes = self.file.readline(limit)
+            return line
+
+    class Response(HTTPResponse):
+        def begin(self) -> None:
+            file, head = self.fp, Head(self.fp)
+            self.fp: Any = head
+            try:
+                super().begin()
+            finally:
+                if self.fp is head:  # else it is closed
+                    self.fp = file
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+            super().init_poolmanager(*arguments, **options)
+            _set_response_class(self.poolmanager, Response)
+
+        def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+            manager = super().proxy_manager_for(proxy, **options)
+            _set_response_class(manager, Response)
+            return manager
+
+    session = requests.Session()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, Adapter())
+    return session
+
+
+def _set_response_class(manager: Any, kind: type[HTTPResponse]) -> None:
+    def with_kind(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+        connection = type("Connection", (pool.ConnectionCls,), {"response_class": kind})
+        return type("Pool", (pool,), {"ConnectionCls": connection})
+
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: with_kind(pool) for scheme, pool in pools.items()}
