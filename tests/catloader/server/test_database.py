@@ -22,13 +22,13 @@ def test_an_empty_database_beside_another_one_in_the_data_folder_is_reported(
     here = Settings(data_dir=tmp_path, min_free_bytes=0)
     url = f"sqlite:///{tmp_path}/elsewhere.sqlite3"
     elsewhere = Settings(data_dir=tmp_path, min_free_bytes=0, database_url=SecretStr(url))
-    migrate_database(here)
+    migrate_database(here, must_write=True)
     assert caplog.messages == []
-    migrate_database(elsewhere)
+    migrate_database(elsewhere, must_write=True)
     (message,) = caplog.messages
     assert f"those in {tmp_path}/catloader.sqlite3 stay there. `catloader backup` and" in message
     engine = make_engine(url)
     Users(engine).create("ann@example.org", "x", utcnow())
     engine.dispose()
-    migrate_database(elsewhere)
+    migrate_database(elsewhere, must_write=True)
     assert caplog.messages == [message]
