@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from zoneinfo import available_timezones
 
 import pytest
 from flask import Flask
@@ -125,7 +126,8 @@ def test_any_month_is_two_clicks_away(engine: Engine, anna: Person, first: str) 
     assert "Newer photos" in march
     assert "Older photos" in march
     assert len(re.findall(r'href="[^"]+" aria-label="\w+ 20\d\d"', page)) == 14
-    for name, later in (("America/Chicago", 1), ("Europe", 0), ("../UTC", 0), ("No/Such", 0)):
+    chicago = int("America/Chicago" in available_timezones())  # without the system's zones it is UTC
+    for name, later in (("America/Chicago", chicago), ("Europe", 0), ("../UTC", 0), ("No/Such", 0)):
         anna.client.set_cookie("catloader_zone", name)  # as forms.js does
         march = anna.get(_link(anna.get(first).text, "March 2025")).text
         assert re.findall(r'<h2 class="month">([^<]+)', march)[0] == "March 2025"

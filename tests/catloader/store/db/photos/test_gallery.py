@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from sqlalchemy import Engine, event, insert
@@ -138,13 +138,18 @@ def test_months_are_those_with_photos(engine: Engine, gallery: Gallery) -> None:
     assert [f"{m:%Y-%m}" for m in gallery.months(Selection(owner, Shown.FAILED))] == ["2025-01"]
     assert [f"{m:%Y-%m}" for m in gallery.months(Selection(owner, Shown.APPEALED))] == ["2026-03", "2024-12"]
     assert gallery.months(Selection(owner, Shown.WAITING)) == []
-    in_chicago = [gallery.months(Selection(owner, one), ZoneInfo("America/Chicago")) for one in Shown]
+    chicago = timezone(timedelta(hours=-6))
+    in_chicago = [gallery.months(Selection(owner, one), chicago) for one in Shown]
     assert [f"{month:%Y-%m}" for month in in_chicago[0]] == ["2026-03", "2025-01", "2024-11"]
     assert [f"{month:%Y-%m}" for month in in_chicago[-1]] == ["2026-03", "2024-11"]
-    other = some_user(engine).id
-    _add(engine, other, (datetime(2017, 10, 5, tzinfo=UTC), "cat", ""))
-    asuncion = ZoneInfo("America/Asuncion")  # where the clocks left out the first hour of that October
-    assert [f"{month:%Y-%m}" for month in gallery.months(Selection(other), asuncion)] == ["2017-10"]
+
+
+@pytest.mark.skipif("America/Asuncion" not in available_timezones(), reason="the system has no time zones")
+def test_a_month_may_begin_in_an_hour_that_the_clocks_left_out(engine: Engine, gallery: Gallery) -> None:
+    owner = some_user(engine).id
+    _add(engine, owner, (datetime(2017, 10, 5, tzinfo=UTC), "cat", ""))
+    months = gallery.months(Selection(owner), ZoneInfo("America/Asuncion"))
+    assert [f"{month:%Y-%m}" for month in months] == ["2017-10"]
 
 
 def test_old_open_appeals_do_not_make_a_page_read_all_photos(engine: Engine, gallery: Gallery) -> None:
