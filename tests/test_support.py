@@ -85,6 +85,9 @@ def test_the_runtimes_obey_the_limit_to_avx2(environment: dict[str, str]) -> Non
         " torch.ops.mkldnn._is_mkldnn_bf16_supported(),"
         " 'BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))"
     )
+    held_back = set(processor.AVX2_ONLY) & os.environ.keys()
+    if not environment and ("avx512f" not in processor.flags() or held_back):
+        pytest.skip("nothing is expected without AVX-512")
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=100,
@@ -92,7 +95,7 @@ def test_the_runtimes_obey_the_limit_to_avx2(environment: dict[str, str]) -> Non
     assert done.returncode == 0, done.stderr
     if environment:
         assert done.stdout == "AVX2 False False\n"
-    elif "avx512f" in processor.flags() and not set(processor.AVX2_ONLY) & os.environ.keys():
+    else:
         assert done.stdout.startswith("AVX512 True")
 
 
