@@ -166,11 +166,24 @@ def test_a_lossy_listener_makes_the_sender_repeat_segments_and_gets_every_byte()
     assert len(received) == sent_bytes
 
 
+def _parts(files: list[str], processes: int) -> list[str]:
+    """Return the files in the order in which their tests run, one after the other in each process."""
+    items: list[Any] = [SimpleNamespace(path=Path(file), number=n) for n, file in enumerate(files)]
+    ordered: list[Any] = longest_first(items, processes)
+    assert sorted(item.number for item in ordered) == list(range(len(files)))
+    return [str(item.path) for item in ordered]
+
+
 def test_each_process_begins_with_a_share_of_the_longest_tests() -> None:
     files = ["catloader/test_a.py"] * 4 + ["faults/test_b.py"] * 2 + ["checker/test_c.py"] * 4
-    files += ["browser/test_d.py"] * 2
-    items: list[Any] = [SimpleNamespace(path=Path(file), number=n) for n, file in enumerate(files)]
-    ordered: list[Any] = longest_first(items, 2)
-    assert [item.path.parts[0] for item in ordered[:6]] == ["faults"] * 2 + ["catloader"] * 4
-    assert [item.path.parts[0] for item in ordered[6:]] == ["browser"] * 2 + ["checker"] * 4
-    assert sorted(item.number for item in ordered) == list(range(len(files)))
+    files += ["scripts/test_d.py"] * 2
+    ordered = [Path(file).parts[0] for file in _parts(files, 2)]
+    assert ordered == ["faults"] * 2 + ["catloader"] * 4 + ["scripts"] * 2 + ["checker"] * 4
+
+
+def test_files_that_share_a_browser_or_a_site_with_photos_are_in_one_process() -> None:
+    browser = ["browser/test_a.py", "browser/test_b.py"]
+    engines = ["catloader/bulk/engines/test_c.py", "catloader/bulk/engines/test_d.py"]
+    others = [f"faults/test_{letter}.py" for letter in "efgh"]
+    ordered = _parts([browser[0], engines[0], *others, browser[1], engines[1], "checker/test_i.py"], 3)
+    assert ordered == [*browser, others[2], *engines, others[3], *others[:2], "checker/test_i.py"]

@@ -11,7 +11,7 @@ short ones, which they take from each other, and finish at the same time.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,8 @@ import pytest
 FIXTURES = frozenset({"s3_server", "postgres_url"})
 FOLDERS = frozenset({"acceptance", "browser", "faults", "scripts"})
 LONGEST = frozenset({"acceptance", "browser", "bulk", "faults", "scripts"})
+TOGETHER = ("browser", "engines")
+"""Folders whose files share what each process makes again: a browser and its site; 200 checked photos."""
 FILES = frozenset(
     {
         "test_calibrate_database.py",
@@ -58,7 +60,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def longest_first(items: Sequence[pytest.Item], processes: int) -> list[pytest.Item]:
     """Return the tests in an order that pytest-xdist's ``worksteal`` cuts into one part for each process.
 
-    Each part begins with its share of the files of the longest tests, whose tests stay together.
+    Each part begins with its share of the files of the longest tests, whose tests stay together; those of a
+    folder of ``TOGETHER`` are in one part.
     """
     long: dict[Path, list[pytest.Item]] = {}
     short = []
@@ -67,14 +70,27 @@ def longest_first(items: Sequence[pytest.Item], processes: int) -> list[pytest.I
             short.append(item)
         else:
             long.setdefault(item.path, []).append(item)
-    files, ordered = list(long.values()), list[pytest.Item]()
-    for number in range(processes):
-        part = [item for file in files[number::processes] for item in file]
+    ordered = list[pytest.Item]()
+    for number, files in enumerate(_shares(long, processes)):
+        part = [item for file in files for item in long[file]]
         size = (len(items) - len(ordered)) // (processes - number)  # as pytest-xdist divides
         rest = max(0, size - len(part))
         ordered += part + short[:rest]
         del short[:rest]
     return ordered + short
+
+
+def _shares(files: Iterable[Path], processes: int) -> list[list[Path]]:
+    """Divide files among processes: as many to each as the folders that stay together allow."""
+    shares: list[list[Path]] = [[] for _ in range(processes)]
+    alone: list[Path] = []
+    together: dict[str, list[Path]] = {name: [] for name in TOGETHER}
+    for file in files:
+        folder = next((name for name in TOGETHER if name in file.parts), None)
+        (together[folder] if folder else alone).append(file)
+    for group in [*together.values(), *([file] for file in alone)]:
+        min(shares, key=len).extend(group)
+    return shares
 
 
 def _is_slow(item: pytest.Item) -> bool:
