@@ -69,7 +69,7 @@ def measure(rest_s: float) -> dict[str, Any]:
     """Run a site, upload photos, wait for their verdicts, and measure the site while it is idle."""
     with tempfile.TemporaryDirectory(prefix="catloader-idle-") as name, ExitStack() as parts:
         email, password = "idle@example.org", secrets.token_urlsafe(16)
-        with migrated_database(Settings(data_dir=Path(name))) as engine:
+        with migrated_database(Settings(data_dir=Path(name)), may_create=True) as engine:
             register(Users(engine), email, password, utcnow())
         site = parts.enter_context(temporary_site(Path(name)))
         (Path(name) / "photos").mkdir()

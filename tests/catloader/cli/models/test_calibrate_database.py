@@ -90,7 +90,7 @@ def environ(data_dir: Path) -> dict[str, str]:
 def test_reviewed_photos_make_a_profile_and_the_site_uses_it(tmp_path: Path) -> None:
     openvino_variants.made("fp32")
     settings = Settings(data_dir=tmp_path, model="efficientnet_lite0", device="cpu", min_free_bytes=0)
-    with migrated_database(settings), shared_or_own_object_store(settings) as with_s3:
+    with migrated_database(settings, may_create=True), shared_or_own_object_store(settings) as with_s3:
         services = build(with_s3, checker=False)
         services.users.create("ada@example.org", "hash", utcnow())
         ids = {
@@ -138,6 +138,10 @@ def test_reviewed_photos_make_a_profile_and_the_site_uses_it(tmp_path: Path) -> 
 def test_a_site_that_never_started_has_no_photos_and_is_told_so_in_one_sentence(tmp_path: Path) -> None:
     refused = CliRunner().invoke(main, COMMAND, env=environ(tmp_path), catch_exceptions=False)
     assert refused.exit_code == 1
+    assert refused.stderr.startswith("Error: There is no site in the database ")
+    assert refused.stderr.count("\n") == 1
+    CliRunner().invoke(main, ["db", "migrate"], env=environ(tmp_path), catch_exceptions=False)
+    refused = CliRunner().invoke(main, COMMAND, env=environ(tmp_path), catch_exceptions=False)
     assert refused.stderr.startswith("Error: database: photos of both labels are needed, cat and not_cat")
     assert refused.stderr.count("\n") == 1
 
