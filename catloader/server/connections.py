@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import select
 import sys
 import time
 from typing import Any
@@ -146,10 +147,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self.handle_close()  # without waiting for a socket that accepts nothing
         elif self.request is None:
             idle_s = limits.stalled_s if self.total_outbufs_len else _KEEP_ALIVE_S
-            if silent_s > idle_s:
+            # On a busy machine a request may have come before its event; its client would get a reset.
+            if silent_s > idle_s and (self.total_outbufs_len or not self._has_unread()):
                 self.handle_close()
         elif silent_s > limits.stalled_s or self.request.too_slow(now_s, limits):
             self._refuse_slow()
+
+    def _has_unread(self) -> bool:
+        events = select.poll()
+        events.register(self.socket, select.POLLIN)
+        return bool(events.poll(0))
 
     def _refuse_slow(self) -> None:
         self._log_slow()

@@ -1,4 +1,4 @@
-"""Answers that a client does not read: they are ended, and their thread is free for others."""
+"""Answers that a client does not read, and requests that are not read yet when a connection has been idle."""
 
 from __future__ import annotations
 
@@ -105,6 +105,23 @@ def test_a_client_may_go_away_before_it_is_told_that_this_is_not_http(
         (channel,) = later.channels
         channel.service()
         assert not channel.connected
+
+
+def test_an_idle_connection_is_closed_unless_a_request_has_just_come() -> None:
+    later = _Later()
+    with _connections(None, later) as (connections, address):
+        for has_request in (True, False):
+            with socket.create_connection(address) as client:
+                _run(connections, lambda: bool(connections.active_channels))
+                (channel,) = connections.active_channels.values()
+                channel.close_if_slow(0.0, _LIMITS)
+                if has_request:
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                channel.close_if_slow(3600.0, _LIMITS)
+                assert channel.connected == has_request
+                if has_request:
+                    _run(connections, lambda: bool(later.channels))
+                channel.handle_close()
 
 
 def test_an_unread_answer_is_ended() -> None:
