@@ -39,6 +39,10 @@ def _table(read: Callable[[Path], Arrays]) -> Callable[[Path, Sequence[str]], It
 
 
 _TENSORFLOWJS = "TensorFlow.js layers model"
+_KERAS = (
+    "Keras's ResNet-50 is recognised by the layers' names of 2015, as in res2a_branch2a; the files of newer "
+    "versions of Keras, with names as in conv1_conv, have other weights"
+)
 _ONNX = Format(
     "ONNX",
     lambda path, architectures: candidates_of_graph(read_onnx(path), architectures),
@@ -47,8 +51,8 @@ _ONNX = Format(
     "from .pth and .safetensors only",
 )
 _FORMATS_BY_START = {
-    b"\x1f\x8b": Format(_TENSORFLOWJS, _table(read_tarball)),
-    b"\x89HDF\r\n\x1a\n": Format("Keras HDF5", _table(read_h5), ("h5py", "numpy", "torch")),
+    b"\x1f\x8b": Format(_TENSORFLOWJS, _table(read_tarball), recognised=_KERAS),
+    b"\x89HDF\r\n\x1a\n": Format("Keras HDF5", _table(read_h5), ("h5py", "numpy", "torch"), _KERAS),
     b"PK\x03\x04": Format("torch", _table(read_pth)),
     b"\x80\x02": Format("torch", _table(read_pth)),  # files of torch before 1.6 are bare pickles
     b"\x08": _ONNX,  # the number of its format's version; the files have no signature
@@ -64,7 +68,7 @@ def format_of(path: Path) -> Format:
         WeightsRefused: it can't be read, or its format is not supported.
     """
     if path.is_dir():
-        return Format(_TENSORFLOWJS, _table(read_folder))
+        return Format(_TENSORFLOWJS, _table(read_folder), recognised=_KERAS)
     try:
         if path.exists() and not path.is_file():  # it would be read twice, and may have no end
             raise WeightsRefused(f"{path} is not a regular file.")

@@ -248,6 +248,16 @@ def test_broken_files_get_one_plain_sentence(content: bytes, reason: str, tmp_pa
     assert "\n" not in str(refused.value)
 
 
+def test_the_refusal_of_a_newer_keras_model_names_the_layers_of_the_one_that_is_read(tmp_path: Path) -> None:
+    import h5py
+
+    source = tmp_path / "resnet50_weights_tf_dim_ordering_tf_kernels.h5"
+    with h5py.File(source, "w") as file:
+        file["conv1_conv/conv1_conv/kernel:0"] = np.zeros((7, 7, 3, 64), np.float32)
+    with pytest.raises(WeightsRefused, match="names of 2015, as in res2a_branch2a"):
+        import_weights(source, tmp_path / "weights", others=Origin())
+
+
 def test_a_pipe_is_refused_without_a_wait_for_its_writer(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.safetensors")
     with pytest.raises(WeightsRefused, match=r"pipe\.safetensors is not a regular file\."):
