@@ -66,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
     require("psutil", "pyarrow", *(["ray"] if "ray" in arguments.engines else []))
+    from catloader.server.database import migrate_database
     from catloader.server.object_store import own_object_store
     from checker.evaluation.provenance import machine_kind, provenance
     from scripts.pipeline.sites import settings_for
@@ -73,6 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     results: dict[str, Any] = {**provenance("catloader"), "unit_rows": arguments.unit_rows}
     with tempfile.TemporaryDirectory(prefix="catloader-bulk-") as name:
         settings = settings_for(Path(name), model="efficientnet_lite0", min_free_bytes=0)
+        migrate_database(settings)  # `bulk run` of a site's photos is refused where there is no site
         with own_object_store(settings) as with_s3:
             results["engines"] = _engines(arguments, with_s3, Path(name))
     results["missed"] = missed(results["engines"], arguments.unit_rows)
