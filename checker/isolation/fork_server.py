@@ -34,7 +34,7 @@ _ENVIRONMENT = {
 }
 # Decoders need no other variables, and those of the site hold its passwords and keys.
 _KEPT = re.compile(
-    r"PATH|HOME|LANG|LANGUAGE|TZ|TMPDIR|VIRTUAL_ENV|(LC_|LD_|DYLD_|PYTHON|MALLOC_|NPY_|JSIMD_|COV).*"
+    r"PATH|HOME|LANG|LANGUAGE|TZ|TMPDIR|VIRTUAL_ENV|(LC_|LD_|DYLD_|PYTHON|MALLOC_|TCMALLOC_|NPY_|JSIMD_|COV).*"
 )
 # The kernel then clears 2 MB at once instead of 4 kB: a fifth of the time of a large photo (glibc 2.35).
 _HUGE_PAGES = "glibc.malloc.hugetlb=1"

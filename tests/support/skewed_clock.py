@@ -22,7 +22,7 @@ _SOURCE = """
 static long offset_s(void) {
     static volatile long *shared = 0;
     if (!shared) {
-        int file = open(getenv("CLOCK_OFFSET"), O_RDONLY);
+        int file = open(getenv("LD_CLOCK_OFFSET"), O_RDONLY);
         void *mapped = mmap(0, sizeof(long), PROT_READ, MAP_SHARED, file, 0);
         if (mapped == MAP_FAILED) abort();
         shared = mapped;
@@ -45,7 +45,10 @@ int gettimeofday(struct timeval *time, void *zone) {
 
 
 def skewed_environ(folder: Path, offset_s: int) -> dict[str, str]:
-    """Return the variables that advance a process's clock by ``offset_s`` seconds; see ``set_offset``."""
+    """Return the variables that advance a process's clock by ``offset_s`` seconds; see ``set_offset``.
+
+    Processes that decode get those of the dynamic linker, ``LD_...``, and few others.
+    """
     compiler = shutil.which("cc")
     require(compiler, "no C compiler")
     assert compiler
@@ -53,7 +56,7 @@ def skewed_environ(folder: Path, offset_s: int) -> dict[str, str]:
     source.write_text(_SOURCE)
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     set_offset(folder, offset_s)
-    return {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(folder / _OFFSET)}
+    return {"LD_PRELOAD": str(library), "LD_CLOCK_OFFSET": str(folder / _OFFSET)}
 
 
 def set_offset(folder: Path, offset_s: int) -> None:
