@@ -51,13 +51,32 @@ class _Machine:
     seccomp: int
     clone: int
     forbidden: tuple[int, ...]
-    """socket, socketpair, connect, ptrace, process_vm_readv and _writev, io_uring_setup; fork, vfork."""
+    """Socket, socketpair, connect, ptrace, process_vm_readv and _writev, io_uring_setup; then calls that
+    Landlock allows: fchmod, fchmodat, fchmodat2, fchown, fchownat, utimensat, setxattr, lsetxattr, fsetxattr;
+    then old ones that not every machine has: fork, vfork, chmod, chown, lchown, utime, utimes, futimesat.
+    """
 
 
 _CLONE3 = 435
 _MACHINES = {
-    "x86_64": _Machine(0xC000003E, 0x40000003, 317, 56, (41, 53, 42, 101, 310, 311, 425, 57, 58)),
-    "aarch64": _Machine(0xC00000B7, 0x40000028, 277, 220, (198, 199, 203, 117, 270, 271, 425)),
+    "x86_64": _Machine(
+        audit=0xC000003E,
+        audit_32_bit=0x40000003,
+        seccomp=317,
+        clone=56,
+        forbidden=(
+            *(41, 53, 42, 101, 310, 311, 425),
+            *(91, 268, 452, 93, 260, 280, 188, 189, 190),
+            *(57, 58, 90, 92, 94, 132, 235, 261),
+        ),
+    ),
+    "aarch64": _Machine(
+        audit=0xC00000B7,
+        audit_32_bit=0x40000028,
+        seccomp=277,
+        clone=220,
+        forbidden=(*(198, 199, 203, 117, 270, 271, 425), *(52, 53, 452, 55, 54, 88, 5, 6, 7)),
+    ),
 }
 
 

@@ -108,6 +108,8 @@ _DEEDS: Mapping[str, Callable[[Path], object]] = {
     "run": lambda _: subprocess.run(["/bin/true"], check=True),
     "open many": _open_many,
     "truncate": _truncate,
+    "change the mode": lambda folder: (folder / "existing").chmod(0o666),
+    "change the time": lambda folder: os.utime(folder / "existing", (0, 0)),
     "read": lambda folder: (folder / "existing").read_bytes(),
     "list": lambda folder: list(folder.iterdir()),
     "read the parent's variables": lambda _: Path(f"/proc/{os.getppid()}/environ").read_bytes(),

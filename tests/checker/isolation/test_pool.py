@@ -212,8 +212,19 @@ def test_child_opens_no_connection_and_starts_no_process(pool: ChildPool, tmp_pa
         stream.bind(str(tmp_path / "listening"))
         stream.listen()
         datagrams.bind(str(tmp_path / "datagrams"))
-        deeds = ["connect", "send from a pair", "open UDP", "x32", "fork"]
-        assert [type(reply) for reply in done(pool, *deeds, folder=str(tmp_path))] == [Unexpected] * 5
+        (tmp_path / "existing").touch(0o600)
+        deeds = [
+            "connect",
+            "send from a pair",
+            "open UDP",
+            "x32",
+            "fork",
+            "change the mode",
+            "change the time",
+        ]
+        assert [type(reply) for reply in done(pool, *deeds, folder=str(tmp_path))] == [Unexpected] * len(
+            deeds
+        )
     assert [type(reply) for reply in done(pool, "start a thread")] == [Reply]
 
 
