@@ -75,7 +75,7 @@ def save(
         database, sums = state / "catloader.sqlite3", state / "SHA256SUMS"
         take(engine, database)
         snapshot = Snapshot(database)
-        if not prune and not snapshot.is_of_the_site_of(folder.path / before.state / database.name):
+        if not prune and not snapshot.is_of_same_site(folder.path / before.state / database.name):
             shutil.rmtree(state)
             raise BackupRefused(
                 f"{folder.path} is the backup of another site: the database {database_name(engine)} has none "

@@ -15,7 +15,7 @@ class ObjectKind(StrEnum):
 
 
 class StoredObject(NamedTuple):
-    """One object, as ``ObjectStore``'s methods and the deletion ledger name it."""
+    """The address of one object, in ``ObjectStore``'s methods and in the deletion ledger."""
 
     kind: ObjectKind
     key: str

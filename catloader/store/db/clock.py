@@ -1,7 +1,7 @@
 """The database's clock, for use in statements: one clock for all processes.
 
-Leases, due times and reservations are compared by processes on several machines. With its own clock, a
-checker an hour ahead would consider every lease expired.
+Leases, due times and reservations are compared by processes on several machines. If each process used its
+own clock, a checker whose clock is an hour ahead would consider every lease expired.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ _SQLITE_FORMAT = "%Y-%m-%d %H:%M:%f000"
 
 
 class database_now(FunctionElement[datetime]):  # noqa: N801 - named as functions of SQL are
-    """The start time of the statement; to the millisecond in SQLite. Stable, so that indexes are used."""
+    """The start time of the statement, in SQLite to the millisecond.
+
+    It is constant within the statement, so indexes are used.
+    """
 
     type = UtcDateTime()
     inherit_cache = True
 
 
 class later(FunctionElement[datetime]):  # noqa: N801
-    """``later(time, seconds)``."""
+    """``later(time, seconds)``: the time plus the seconds."""
 
     type = UtcDateTime()
     inherit_cache = True
@@ -55,11 +58,11 @@ def _postgresql_later(element: later, compiler: Any, **options: Any) -> str:
     return f"{time} + make_interval(secs => {seconds})"
 
 
-def now_or(given: datetime | None) -> ColumnElement[datetime]:
-    """Return the time as an expression; None: the database's."""
-    return database_now() if given is None else literal(given, UtcDateTime())
+def now_or(time: datetime | None) -> ColumnElement[datetime]:
+    """Return the time as an expression; None: the database's clock."""
+    return database_now() if time is None else literal(time, UtcDateTime())
 
 
 def bound_now() -> ColumnElement[datetime]:
-    """Return the parameter ``now`` of a statement that is built once; None: the database's clock."""
+    """Return the parameter ``now`` of a prebuilt statement; its value None means the database's clock."""
     return func.coalesce(bindparam("now", type_=UtcDateTime()), database_now(), type_=UtcDateTime())

@@ -13,9 +13,9 @@ from catloader.store.db.testing import LONG_AGO
 
 
 def leave_dead_rows(engine: Engine, count: int) -> int:
-    """Make at least this many dead versions of waiting rows, as released claims do; PostgreSQL only.
+    """Make at least ``count`` dead versions of waiting rows, as released claims do; PostgreSQL only.
 
-    Its autovacuum leaves this table alone from now on.
+    Autovacuum stays off for this table afterwards.
 
     Returns:
         The number of dead versions.
@@ -35,7 +35,7 @@ def leave_dead_rows(engine: Engine, count: int) -> int:
 def check_first(engine: Engine, count: int) -> int:
     """Give the first ``count`` waiting photos a verdict, as checks do; PostgreSQL only.
 
-    Its autovacuum leaves this table alone from now on.
+    Autovacuum stays off for this table afterwards.
 
     Returns:
         The number of dead versions.
@@ -64,6 +64,6 @@ def _stop_autovacuum(engine: Engine) -> None:
 def old_snapshot(engine: Engine) -> Iterator[None]:
     """Hold a transaction open that may still read every old row version, as a long backup does."""
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-        connection.execute(text("SET idle_in_transaction_session_timeout = 0"))  # the site's own ends them
+        connection.execute(text("SET idle_in_transaction_session_timeout = 0"))  # else it is ended
         connection.execute(select(photos.c.id).limit(1))
         yield

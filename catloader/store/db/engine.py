@@ -36,12 +36,13 @@ __all__ = [
 ]
 
 _REQUEST_BUSY_TIMEOUT_S = 12.0
-"""A backup or an administrator's shell holds the lock for seconds; people accept waits of about 10.
+"""A backup or an administrator's shell may hold SQLite's lock for seconds; people accept waits of about 10 s.
 
-Threads of waiting requests are not available to others; pages hardly ever write and have their own threads.
+A waiting request occupies its thread. Pages rarely write, and are served by their own threads.
 """
 _LOCK_S = _REQUEST_BUSY_TIMEOUT_S
-"""A lock of 10 s refuses nothing here either. Reads wait as well, and with them the threads of all pages."""
+"""The same limit for PostgreSQL, so that a lock of 10 s fails no request there either. Reads wait for locks
+too, and occupy the threads of all pages meanwhile."""
 
 
 def utcnow() -> datetime:
@@ -62,22 +63,22 @@ def make_engine(
     A path is never converted to a URL, in which ``?`` and ``%`` have a meaning.
 
     Args:
-        connections: maximum open at once in this process (a PostgreSQL server accepts 100 in all).
+        connections: maximum open at once in this process (by default a PostgreSQL server accepts 100 in all).
         wait_s: a caller that gets no connection within this time gets ``StoreUnavailable``.
-        idle_s: PostgreSQL ends a transaction that is idle for this long, for example of a stopped process or
-            a lost machine: it would keep its locks.
+        idle_s: PostgreSQL ends a transaction that is idle for this long, for example because its process was
+            stopped or its machine was lost; otherwise it would keep its locks.
         lock_s: PostgreSQL ends a statement that waits for a lock for this long, unless the operator has set
-            another limit: a table that is being rewritten would hold every thread.
-        silent_s: a connection ends when the machine of PostgreSQL acknowledges nothing for this long, as
-            after a power failure.
+            another limit; otherwise a table that is being rewritten would block every thread.
+        silent_s: a connection ends when the machine of PostgreSQL acknowledges nothing for this long, for
+            example after a power failure.
     Raises:
         StartupError: the database's driver is not installed.
     """
     url = URL.create("sqlite", database=str(database)) if isinstance(database, Path) else make_url(database)
-    kept = min(8, connections)
+    pool_size = min(8, connections)
     pool: dict[str, Any] = {
-        "pool_size": kept,
-        "max_overflow": connections - kept,
+        "pool_size": pool_size,
+        "max_overflow": connections - pool_size,
         "pool_timeout": wait_s,
     }
     if url.get_backend_name() != "sqlite":
@@ -113,7 +114,7 @@ def for_checks(engine: Engine) -> Engine:
 
 
 def _renew_read_only_connections(context: ExceptionContext) -> None:
-    """Make new connections after a refused write: the open ones may stay read-only for ever."""
+    """Replace all connections after a refused write: the open ones may stay read-only for ever."""
     if getattr(context.original_exception, "sqlstate", None) == READ_ONLY_SERVER:
         context.is_disconnect = True
 
@@ -140,14 +141,14 @@ def one_at_a_time(connection: Connection, table: Table) -> None:
 
 @contextlib.contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Read one snapshot; in WAL and PostgreSQL without ever waiting for writers.
+    """Read one snapshot; with PostgreSQL and SQLite's write-ahead log without waiting for writers.
 
     Raises:
         StoreUnavailable: no connection.
     """
     options: dict[str, Any] = {READ_ONLY: True}
     if engine.dialect.name == "postgresql" and "isolation_level" not in engine.get_execution_options():
-        # By default each statement has a snapshot of its own: a row could be gone in the second one.
+        # By default each statement sees its own snapshot: a row could disappear between two statements.
         options["isolation_level"] = "REPEATABLE READ"
     with translated(engine), engine.connect().execution_options(**options) as connection:
         yield connection

@@ -1,4 +1,4 @@
-"""Failures of the database, translated into the site's errors: the one place that does so."""
+"""The only translation of database failures into the site's errors."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from catloader.errors import DatabaseUnusable, InvalidInput, StoreUnavailable
 
 READ_ONLY_SERVER = "25006"
 _TABLES_MISSING = ("42P01", "42703", "3F000")
-"""PostgreSQL's codes of errors: table, column and schema are missing while an older copy is restored."""
+"""PostgreSQL's error codes for a missing table, column or schema, as while an older copy is restored."""
 _RIGHT_MISSING = "42501"
 _DAMAGED_SERVER = ("XX000", "XX001", "XX002")
-"""PostgreSQL's codes: an internal error, damaged data, a damaged index."""
+"""PostgreSQL's error codes for an internal error, damaged data and a damaged index."""
 _DAMAGED_FILE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @contextmanager
 def translated(engine: Engine) -> Iterator[None]:
-    """Run a transaction in the block.
+    """Translate the errors of the block, which runs a transaction.
 
     Raises:
         StoreUnavailable: no connection, no lock in time, no room on the disk, and the like.
-        DatabaseUnusable: it is damaged, or a right is missing.
+        DatabaseUnusable: the database is damaged, or the user lacks a right.
         InvalidInput: a text contains NUL, which PostgreSQL can neither store nor look for.
     """
     try:
@@ -37,18 +37,18 @@ def translated(engine: Engine) -> Iterator[None]:
             raise InvalidInput("The text contains a control character. Type it again without it.") from error
         file_code = getattr(error.orig, "sqlite_errorcode", None)
         server_code = getattr(error.orig, "sqlstate", None)
-        # The low byte is the kind of error; the others say more.
+        # The low byte is the kind of error; the other bytes are details.
         damaged = file_code is not None and file_code & 0xFF in _DAMAGED_FILE
         if server_code == _RIGHT_MISSING:
             raise DatabaseUnusable(_sentence(engine, "refuses the request", str(error.orig))) from error
         if damaged or server_code in _DAMAGED_SERVER:
             raise DatabaseUnusable(_sentence(engine, "is broken", str(error.orig))) from error
         # SQLite reports an error in the SQL with the same class as a full disk or a lock held too long.
-        mistake = file_code == sqlite3.SQLITE_ERROR
-        away = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
-        # Read-only: a standby after a failover, or a server that its provider made so as its disk is full.
-        away = away or server_code in (READ_ONLY_SERVER, *_TABLES_MISSING)
-        if mistake or not away:
+        is_sql_error = file_code == sqlite3.SQLITE_ERROR
+        unavailable = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+        # A server is read-only as a standby after a failover, or because its provider found its disk full.
+        unavailable = unavailable or server_code in (READ_ONLY_SERVER, *_TABLES_MISSING)
+        if is_sql_error or not unavailable:
             raise
         raise StoreUnavailable(_sentence(engine, "does not answer", str(error.orig))) from error
     except PoolTimeout as error:
@@ -56,11 +56,11 @@ def translated(engine: Engine) -> Iterator[None]:
 
 
 def database_name(engine: Engine) -> str:
-    """Return the URL without password and without query, which may hold a password too."""
+    """Return the URL without its password and its query, which may contain a password too."""
     return engine.url.set(query={}).render_as_string(hide_password=True)
 
 
 def _sentence(engine: Engine, state: str, reason: str) -> str:
-    """Name the database and the driver's reason: its first line; PostgreSQL adds guesses and all attempts."""
+    """Return a message with the first line of the driver's reason; more lines are guesses and retries."""
     first_line = " ".join(reason.strip().partition("\n")[0].split())
     return f"The database {database_name(engine)} {state}: {first_line.rstrip('.')}."

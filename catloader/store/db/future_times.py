@@ -1,4 +1,4 @@
-"""Times that lie further ahead than any wait: the database's clock was wrong when they were written.
+"""Due times further ahead than any wait: the database's clock was wrong when they were written.
 
 A machine may start with a wrong clock and correct it later. Photos, deletions and webhooks that were due at a
 time like 2038 would then wait for years.
@@ -16,13 +16,13 @@ from catloader.store.db.schema import deletions, photos, webhook_deliveries
 from checker.values import LONGEST_BACKOFF_S
 
 _NEW_S = 60.0
-"""A photo that was never checked nor tried waits for nothing."""
+"""A tolerance: a photo without any attempt is due at once."""
 _RETRY_S = LONGEST_BACKOFF_S + _NEW_S
 """Longer than any backoff."""
 _LEASE_S = 86_400.0 + _NEW_S
 """Longer than the longest ``CATCHECK_LEASE_S``, which may differ between checkers."""
 _OTHERS_S = 5 * 86_400.0
-"""Longer than any wait: four times the longest ``CATCHECK_SWEEP_S``, for photos after new thresholds."""
+"""Longer than any other wait; the longest is four times ``CATCHECK_SWEEP_S``, after new thresholds."""
 _WAITS: tuple[tuple[Table, Column[Any], str, float], ...] = (
     (
         photos,
@@ -36,11 +36,11 @@ _WAITS: tuple[tuple[Table, Column[Any], str, float], ...] = (
     (deletions, deletions.c.not_before, "not_before IS NOT NULL", _OTHERS_S),
     (webhook_deliveries, webhook_deliveries.c.next_attempt_at, "state = 'waiting'", _OTHERS_S),
 )
-"""Columns that say when a row is due, the rows for which they do, and a wait that is longer than possible."""
+"""(table, column of the due time, condition of its rows, a wait in seconds that is longer than possible)"""
 
 
 def end_impossible_waits(engine: Engine) -> int:
-    """Make rows that would wait for longer than possible due now; return their number."""
+    """Make rows due now whose wait is longer than possible; return their number."""
     ended = 0
     for table, due, condition, longest_s in _WAITS:
         impossible = text(condition), due > later(database_now(), literal(longest_s))

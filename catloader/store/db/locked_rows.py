@@ -8,9 +8,9 @@ from sqlalchemy import Select, select
 
 
 def locked(query: Select[Any], *, wait: bool = False) -> Select[Any]:
-    """Select and lock the ids of ``query``; unless ``wait``, without those that others have locked.
+    """Select and lock the ids of ``query``; skip rows that others have locked, unless ``wait``.
 
-    Materialised, because the planner may run a sub-select several times, locking and skipping different rows
+    The CTE is materialised because the planner may run a sub-select several times and lock different rows
     each time: more rows than the limit would be claimed.
     """
     rows = query.with_for_update(skip_locked=not wait).cte().prefix_with("MATERIALIZED", dialect="postgresql")

@@ -36,25 +36,25 @@ _VERSION = Table(
     Column("version_num", String(32)),
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
-"""Alembic's own table, as Alembic makes it."""
+"""Alembic's table of versions, as Alembic would make it."""
 _VACUUM_OFTEN = (
     "ALTER TABLE images SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 10000, "
     "autovacuum_analyze_scale_factor = 0.02)"
 )
-"""As in the migration 0011, which gives the reason."""
+"""The same as in migration 0011, which gives the reason."""
 
 
 def migrate(engine: Engine, *, may_create: bool = True) -> bool:
     """Bring the tables up to date; safe to run in several processes at once.
 
     Args:
-        may_create: make the tables of an empty database.
+        may_create: create the tables if the database is empty.
     Returns:
         True if the database was empty.
     Raises:
         StoreUnavailable: the database does not answer.
-        StartupError: it is damaged, belongs to a newer version or to another program, or can't store every
-            character; or it is empty, and must not be.
+        StartupError: the database is damaged, belongs to a newer version or to another program, can't store
+            every character, or is empty without ``may_create``.
     """
     try:
         return _upgrade(engine, may_create=may_create)
@@ -65,7 +65,9 @@ def migrate(engine: Engine, *, may_create: bool = True) -> bool:
 
 
 def refuse_read_only(engine: Engine) -> None:
-    """Write no row: a transaction also begins on an SQLite file that may only be read.
+    """Check that an SQLite file can be written, with an update of no row.
+
+    Beginning a transaction proves nothing: it succeeds on a read-only file.
 
     Raises:
         StoreUnavailable: the file may only be read.
@@ -87,7 +89,7 @@ def revisions(engine: Engine) -> tuple[str | None, str | None]:
 
     Raises:
         StoreUnavailable: the database does not answer.
-        StartupError: it is damaged, or can't store every character.
+        StartupError: the database is damaged, or can't store every character.
     """
     from alembic.script import ScriptDirectory
 
@@ -115,7 +117,7 @@ def _current_revision(connection: Connection) -> str | None:
 
 
 def known_revisions() -> set[str]:
-    """Return every revision that this version can bring up to date."""
+    """Return every revision that this version can upgrade."""
     from alembic.script import ScriptDirectory
 
     return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
@@ -130,12 +132,12 @@ def _config() -> Config:
 
 
 def _newest() -> str:
-    """Return the revision of ``schema.py``. The names of the migrations begin with theirs."""
+    """Return the revision of ``schema.py``: the newest one that begins the name of a migration."""
     return max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def _upgrade(engine: Engine, *, may_create: bool) -> bool:
-    # One transaction holds the lock throughout, so the second process finds nothing left to do.
+    # One transaction holds the lock throughout, so a second process finds nothing left to do.
     with writing(engine) as connection:
         lift_time_limits(connection)
         refuse_other_encodings(connection)
@@ -152,7 +154,7 @@ def _upgrade(engine: Engine, *, may_create: bool) -> bool:
 
 
 def no_site(database: object) -> StartupError:
-    """Return the refusal of a command that needs a site, where there is none."""
+    """Return the error of a command that needs a site but finds an empty database."""
     return StartupError(
         f"There is no site in the database {database}: run this where CATLOADER_DATA_DIR or DATABASE_URL "
         "names the site's; `catloader serve` makes a new site."
@@ -169,7 +171,7 @@ def _create_tables(connection: Connection) -> None:
 
 
 def _is_newest(connection: Connection) -> bool:
-    """Look for the newest revision without Alembic, whose import takes most of the time of a start's look."""
+    """Check the revision without Alembic, whose import would take most of the time of this check."""
     if not inspect(connection).has_table("alembic_version"):
         return False
     revisions = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
@@ -180,12 +182,12 @@ def _refuse_other_programs(connection: Connection) -> None:
     tables = inspect(connection).get_table_names()
     if _VERSION.name in tables:
         revision = _current_revision(connection)
-        if revision is None or revision.isdecimal():  # as all of CatLoader are; Alembic's own are not
+        if revision is None or revision.isdecimal():  # like all of CatLoader's; Alembic's defaults are not
             return
         proof = f"revision {revision} in its table {_VERSION.name}"
     else:
         same_names = sorted(metadata.tables.keys() & tables)
-        if not same_names or check_log.name in tables:  # CatLoader's, without its table of versions
+        if not same_names or check_log.name in tables:  # CatLoader's tables, without that of versions
             return
         proof = f"table {same_names[0]}, but no {_VERSION.name}"
     raise StartupError(

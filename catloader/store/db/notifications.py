@@ -1,8 +1,8 @@
-"""Wake-ups through PostgreSQL: a NOTIFY reaches every checker that listens, on whatever machine.
+"""Wake-ups through PostgreSQL: a NOTIFY reaches every checker that listens, on any machine.
 
-They are hints like every other wake-up. If a broken connection loses some, the sweep finds the photos. A
-pooler that shares one connection among many (PgBouncer in transaction mode) passes none on: the listener
-detects that, logs it, and relies on the sweep.
+They are hints like all other wake-ups: if some are lost with a broken connection, the sweep finds the photos.
+A pooler that shares one connection among many clients (PgBouncer in transaction mode) passes no notifications
+on. The listener detects this, logs it, and relies on the sweep.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class _NoEcho(Exception):
 
 
 def notify(engine: Engine, word: str = "") -> str:
-    """Wake all listeners; return one sentence if that failed.
+    """Wake all listeners; return a sentence if that failed, else an empty string.
 
     Args:
-        word: of a listener that tests its connection; no other listener is woken then.
+        word: random text of a listener that tests its connection; it wakes no listener.
     """
     try:
         with writing(engine) as connection:
@@ -60,13 +60,13 @@ def notify(engine: Engine, word: str = "") -> str:
 
 
 class Listener:
-    """One thread with a connection of its own that calls ``wake`` at each notification.
+    """A thread with its own connection that calls ``wake`` at each notification.
 
-    It also calls ``wake`` whenever it has connected: a notification may have been sent before.
+    It also calls ``wake`` whenever it has connected, since notifications may have been sent before.
 
     Args:
-        retry_s: time until a broken connection is made again.
-        echo_s: a notification that takes longer has been kept back by a pooler.
+        retry_s: wait before a broken connection is replaced.
+        echo_s: a test notification that takes longer counts as held back by a pooler.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Listener:
             logger.warning("no wake-ups from %s: %s%s", database_name(self._engine), reason, suffix)
 
     def _listen(self) -> None:
-        """Listen on a connection of its own, outside of the pool, until it breaks or ``close`` is called."""
+        """Listen on a connection outside the pool until the connection breaks or ``close`` is called."""
         pooled = self._engine.raw_connection()
         connection: Any = pooled.driver_connection
         pooled.detach()
@@ -140,17 +140,17 @@ class Listener:
                 while not self._closing.is_set():
                     if not selector.select(_PROBE_S):
                         connection.execute("SELECT 1")
-                    elif any(not one.payload for one in connection.notifies(timeout=0)):
+                    elif any(not message.payload for message in connection.notifies(timeout=0)):
                         self._wake()
         finally:
             self.listening.clear()
-            connection.close()  # not the pool's own way, which logs a traceback if the server has gone
+            connection.close()  # not through the pool, which logs a traceback if the server is gone
 
     def _await_echo(self, connection: Any, selector: selectors.BaseSelector) -> None:
-        """Send a notification to this connection by another one, and wait for it.
+        """Send a notification to this connection through another connection, and wait for it.
 
         Raises:
-            _NoEcho: it has not come.
+            _NoEcho: the notification has not arrived in time.
         """
         word = secrets.token_hex(8)
         if failure := notify(self._engine, word):
@@ -159,7 +159,7 @@ class Listener:
         while not self._closing.is_set():
             if not selector.select(max(0.0, end_s - time.monotonic())):
                 raise _NoEcho
-            words = [one.payload for one in connection.notifies(timeout=0)]
+            words = [message.payload for message in connection.notifies(timeout=0)]
             if "" in words:
                 self._wake()
             if word in words:

@@ -1,4 +1,4 @@
-"""Compare the objects that the database names with those in the object store."""
+"""Compare the object keys in the database with the objects in the object store."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from catloader.store.kinds import ObjectKind, StoredObject
 
 
 class NamedObjects(NamedTuple):
-    """The objects of a photo, without those that can be made again."""
+    """The objects of a photo, without its explanation, which can be made again."""
 
     photo_id: int
     objects: tuple[StoredObject, StoredObject]
 
 
 class ObjectNames:
-    """All names of objects: those in rows, and those in the deletion ledger."""
+    """All object keys in the database: those in photos' rows, and those in the deletion ledger."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def of_photos(self, keys: Sequence[str]) -> set[str]:
-        """Return the keys that are those of photos or their thumbnails, by indexes alone."""
+        """Return those of the keys that belong to photos or their thumbnails. Reads only indexes."""
         with reading(self._engine) as connection:
             return _named_by(connection, keys, photos.c.photo_key, photos.c.thumbnail_key)
 
     def unknown(self, keys: Sequence[str]) -> set[str]:
-        """Return the keys that nothing references. Reads every photo once, for the key of its explanation."""
+        """Return the keys that no row has. Reads every photo once, for the key of its explanation."""
         with reading(self._engine) as connection:
             return _unknown(connection, keys)
 
     def enter(self, objects: Sequence[StoredObject]) -> int:
-        """Enter those that nothing names into the deletion ledger, due at once; return their number."""
+        """Enter the objects that no row names into the deletion ledger, due at once; return their number."""
         with writing(self._engine) as connection:
             unknown = _unknown(connection, [key for _, key in objects])
-            orphans = [one for one in objects if one.key in unknown]
+            orphans = [stored for stored in objects if stored.key in unknown]
             mark_due(connection, orphans)
         return len(orphans)
 
@@ -61,7 +61,7 @@ class ObjectNames:
             ]
 
     def still_named(self, id: int, keys: Collection[str]) -> bool:
-        """Return True if the photo is still there, and ``keys`` still name its two objects."""
+        """Return True if the photo still exists, and ``keys`` still contain the keys of its two objects."""
         same = photos.c.photo_key.in_(keys) & photos.c.thumbnail_key.in_(keys)
         with reading(self._engine) as connection:
             row = connection.execute(select(photos.c.id).where(photos.c.id == id, same)).one_or_none()
@@ -69,8 +69,7 @@ class ObjectNames:
 
 
 def _unknown(connection: Connection, keys: Sequence[str]) -> set[str]:
-    # One statement sees one state: between two statements a deletion may move a key from its row to the
-    # ledger.
+    # One statement, because between two of them a deletion may move a key from its row to the ledger.
     columns = (photos.c.photo_key, photos.c.thumbnail_key, photos.c.explanation_key, deletions.c.key)
     return set(keys) - _named_by(connection, keys, *columns)
 

@@ -24,7 +24,7 @@ def pages(
 
     Args:
         id: the selected column of that name, unique in the result.
-        sample: yield only so many rows, drawn at random, each as likely as any other.
+        sample: yield only this number of rows, drawn at random with equal probability.
     """
     if sample is not None:
         ids = _sample(engine, query.with_only_columns(id), sample)
@@ -39,7 +39,7 @@ def pages(
 
 
 def _sample(engine: Engine, ids: Select[Any], size: int) -> list[int]:
-    """Draw from a reservoir: one pass, and memory for ``size`` ids."""
+    """Draw ids by reservoir sampling: one pass, and memory for ``size`` ids."""
     sample: list[int] = []
     with reading(engine) as connection:
         rows = connection.execution_options(yield_per=10_000).execute(ids).scalars()

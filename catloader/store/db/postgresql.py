@@ -18,19 +18,19 @@ _CONNECT_OPTIONS: Final[dict[str, Any]] = {
     "client_encoding": "utf8",
 }
 WRITERS_ISOLATION = "READ COMMITTED"
-"""Transactions that write wait for each other's locks, and then read what the other one has written. A
-stricter level would end them with an error instead."""
+"""A writing transaction that has waited for a lock then reads what the other transaction has written. At a
+stricter isolation level it would fail instead."""
 
 
-def connect_options(silent_s: float, given: Container[str]) -> dict[str, Any]:
+def connect_options(silent_s: float, url_options: Container[str]) -> dict[str, Any]:
     """Return the driver's options.
 
-    Without the limits, TCP repeats what a lost machine does not acknowledge for about 16 minutes, and asks an
-    idle one after two hours.
+    Without these limits, TCP repeats packets that a lost machine does not acknowledge for about 16 minutes,
+    and probes an idle connection only after two hours.
 
     Args:
         silent_s: the argument of ``make_engine``.
-        given: options in the address of the database; their time limits are kept.
+        url_options: options in the URL of the database; time limits among them take precedence.
     """
     limits = {
         "connect_timeout": _CONNECT_S,
@@ -39,16 +39,16 @@ def connect_options(silent_s: float, given: Container[str]) -> dict[str, Any]:
         "keepalives_interval": max(1, round(silent_s / _KEEPALIVES)),
         "keepalives_count": _KEEPALIVES,
     }
-    return _CONNECT_OPTIONS | {name: limit for name, limit in limits.items() if name not in given}
+    return _CONNECT_OPTIONS | {name: limit for name, limit in limits.items() if name not in url_options}
 
 
 def connection_preparer(idle_s: float, lock_s: float) -> Callable[[Any, Any], None]:
     """Return the function that prepares a new connection; the arguments are those of ``make_engine``."""
 
     def prepare(connection: Any, _record: Any) -> None:
-        # Statements, since transaction poolers refuse the connection option.
+        # Set by statements, since transaction poolers refuse the connection option.
         connection.autocommit = True
-        connection.execute("SET DateStyle = 'ISO'")  # the driver reads times in no other style
+        connection.execute("SET DateStyle = 'ISO'")  # the only style in which the driver can read times
         connection.execute(f"SET idle_in_transaction_session_timeout = {idle_s * 1000:.0f}")
         connection.execute(
             f"SELECT set_config('lock_timeout', '{lock_s * 1000:.0f}', false) "
@@ -63,7 +63,7 @@ def refuse_other_encodings(connection: Connection) -> None:
     """Check that the database can store every character.
 
     Raises:
-        StartupError: it can't, as one that was made in the locale "C".
+        StartupError: the database has another encoding, for example because it was made in the locale "C".
     """
     if connection.dialect.name != "postgresql":
         return

@@ -1,4 +1,4 @@
-"""The tables, as an empty database gets them. The migrations must produce the same; tests compare the two."""
+"""The tables that an empty database gets. The migrations must produce the same tables; tests compare them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ __all__ = [
 
 
 class Status(StrEnum):
-    """State of a photo. The first two make the queue; the other five are final."""
+    """State of a photo. Photos in the first two states are the queue; the other five states are final."""
 
     PENDING = "pending"
     CHECKING = "checking"
@@ -91,7 +91,7 @@ def _index(name: str, columns: str, where: str) -> Index:
     return Index(name, *columns.split(), sqlite_where=text(where), postgresql_where=text(where))
 
 
-# The first version called a photo an image. Table and column keep these names in the database.
+# The first version called a photo an image. The table and the column image_id keep these names.
 photos = Table(
     "images",
     metadata,
@@ -116,20 +116,20 @@ photos = Table(
     Column("score", Float),
     Column("wild_feline", Boolean, nullable=False, server_default=text("false")),
     Column("calibrated", Boolean, nullable=False, server_default=text("false")),
-    Column("check_error", Text),  # of the last attempt, in one sentence
+    Column("check_error", Text),  # error of the last attempt, in one sentence
     Column("claim_token", String(32)),
     Column("lease_until", UtcDateTime),
-    Column("begun_at", UtcDateTime),  # decoding, under the latest claim; NULL: not yet
+    Column("begun_at", UtcDateTime),  # start of decoding under the latest claim; NULL: not started
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_attempt_at", UtcDateTime, nullable=False),
     Column("checked_at", UtcDateTime),
-    # A person's decision; no checker overwrites a status set by it.
+    # A person's decision. No checker overwrites a status that a person has set.
     Column("human_verdict", String(10)),
     Column("human_verdict_at", UtcDateTime),
     Column("on_air", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("captured_at", String(19)),  # by the camera's clock, without time zone; NULL: not kept
-    # The explanation, made on first request, and a digest of what it explains.
+    Column("captured_at", String(19)),  # the camera's local time, without time zone; NULL: not kept
+    # The explanation, made on first request, and a digest of the decision that it explains.
     Column("explanation_key", String(64)),
     Column("explanation_of", String(64)),
     Column("binned_at", UtcDateTime),  # deleted by the owner, who may still restore it
@@ -138,8 +138,8 @@ photos = Table(
         name="status",
     ),
     CheckConstraint("human_verdict IN ('cat','not_cat')", name="human_verdict"),
-    # My photos: pages of all, pages and counts of a verdict, and the search in captions.
-    # binned_at is always NULL in them; without it SQLite would read the rows to see that.
+    # For "My photos": pages of all photos, pages and counts by verdict, and the search in captions.
+    # binned_at is always NULL in these indexes; without this column SQLite would read the rows to check it.
     _index("ix_images_owner_id_created_at", "owner_id created_at id binned_at", "binned_at IS NULL"),
     _index("ix_images_owner_id_status", "owner_id status created_at id binned_at", "binned_at IS NULL"),
     _index(
@@ -151,12 +151,12 @@ photos = Table(
     Index("ix_images_owner_id_sha256", "owner_id", "sha256"),
     _index("ix_images_bin", "owner_id binned_at id", "binned_at IS NOT NULL"),
     _index("ix_images_binned_at", "binned_at", "binned_at IS NOT NULL"),
-    # The queue of reviewers.
+    # For the queue of reviewers.
     _index("ix_images_unsure", "id", "status = 'unsure'"),
-    # The list of administrators.
+    # For the administrators' list of photos without a verdict.
     _index("ix_images_failed", "id", "status = 'failed'"),
     _index("ix_images_unreadable", "id", "status = 'unreadable'"),
-    # The public album.
+    # For the public album.
     Index(
         "ix_images_album",
         "created_at",
@@ -182,7 +182,7 @@ check_log = Table(
     Column("cat_at", Float),
     Column("not_cat_below", Float),
     Column("subject", String(64)),
-    Column("reason", String(16)),  # why the verdict is unsure whatever the score says
+    Column("reason", String(16)),  # reason for "unsure" regardless of the score
     Column("wild_feline", Boolean),
     Column("profile_id", String(128)),
     Column("model", String(64)),
@@ -192,9 +192,8 @@ check_log = Table(
     Column("device", String(64)),
     Column("versions", JSON(none_as_null=True)),
     Column("batch_size", Integer),
-    Column(
-        "labels", JSON(none_as_null=True)
-    ),  # {"photo": [[index, name, confidence], ...], "thumbnail": ...}
+    # {"photo": [[index, name, confidence], ...], "thumbnail": ...}
+    Column("labels", JSON(none_as_null=True)),
     Column("subject_scores", JSON(none_as_null=True)),  # {"photo": {name: mass}, "thumbnail": ...}
     Column("photo_sha256", String(64)),
     Column("thumbnail_sha256", String(64)),
@@ -202,26 +201,26 @@ check_log = Table(
     Column("error", Text),
     Index("ix_check_log_image_id", "photo_id"),
     Index("ix_check_log_finished_at", "finished_at"),
-    sqlite_autoincrement=True,  # identifies a webhook's message, also after its photo was deleted
+    sqlite_autoincrement=True,  # the id identifies a webhook's message, even after the photo is deleted
 )
 
-# For whole rows: labels are needed because the database's column for photo_id is image_id.
+# All columns of a row. They are labelled because photo_id is called image_id in the database.
 CHECK_LOG_COLUMNS = tuple(column.label(column.key) for column in check_log.columns)
 
 deletions = Table(
     "deletions",
     metadata,
-    Column("id", LARGE_ROW_NUMBER, primary_key=True),  # each upload takes two
-    # The object store knows the bucket of each kind. Rows older than this column name the bucket instead.
+    Column("id", LARGE_ROW_NUMBER, primary_key=True),  # each upload takes two numbers
+    # The object store knows the bucket of each kind. Rows older than this column have the bucket instead.
     Column("kind", String(16)),
     Column("bucket", String(63)),
     Column("key", String(64), nullable=False),
-    # An upload reserves its keys here and cancels that in the transaction that adds its row: a process that
-    # dies between S3 and SQL leaves nothing behind.
+    # An upload reserves its keys here and cancels the reservation in the transaction that adds its row. If
+    # its process dies between S3 and SQL, the objects are deleted after this time.
     Column("not_before", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("last_error", Text),
-    Column("receipt", String(64)),  # of a deleted account, whose objects are counted
+    Column("receipt", String(64)),  # of a deleted account: counts its remaining objects
     CheckConstraint("kind IN ('photo','thumbnail','explanation')", name="kind"),
     CheckConstraint("(kind IS NULL) <> (bucket IS NULL)", name="kind_or_bucket"),
     Index("ix_deletions_not_before", "not_before"),
@@ -236,7 +235,7 @@ deletions = Table(
 webhook_ids = Table(
     "webhook_ids",
     metadata,
-    Column("id", String(64), primary_key=True),  # of a wake-up; a second one is refused
+    Column("id", String(64), primary_key=True),  # of a wake-up; a repeated id is refused
     Column("seen_at", UtcDateTime, nullable=False),
     Index("ix_webhook_ids_seen_at", "seen_at"),
 )

@@ -10,7 +10,7 @@ from catloader.store.db.engine import reading, utcnow
 
 
 def server_time(engine: Engine) -> datetime:
-    """Return the server's time of day; SQLite has no other than this machine's.
+    """Return the server's current time; with SQLite, that of this machine.
 
     Raises:
         StoreUnavailable: the database does not answer.

@@ -1,7 +1,7 @@
-"""Snapshots of a whole database of either kind as one SQLite file, and their restoration.
+"""Snapshots of a whole database, SQLite or PostgreSQL, as one SQLite file; and their restoration.
 
-``pg_dump`` must have the server's version or a newer one, and few images of the site contain it. Rows read in
-one repeatable-read transaction are equally consistent, and can be restored into either kind of database.
+``pg_dump`` must be at least as new as the server, and few container images of the site contain it. Rows read
+in one repeatable-read transaction are as consistent, and can be restored into either kind of database.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _ROWS_AT_ONCE = 1000
 
 
 class PhotoObjects(NamedTuple):
-    """The objects of a photo, each with its SHA-256; an explanation has none in the database."""
+    """The objects of a photo, each with its SHA-256. The database has no digest of an explanation."""
 
     photo_id: int
     objects: tuple[tuple[StoredObject, str | None], ...]
 
 
 def take(engine: Engine, path: Path) -> None:
-    """Write one state of the database into the new file ``path``, also while the site is running.
+    """Write a consistent copy of the database to the new file ``path``; the site may be running.
 
     Raises:
-        BackupRefused: the tables are not those of this version.
+        BackupRefused: the tables are missing or not those of this version, or the file can't be written.
         StoreUnavailable: the database does not answer.
     """
     current, newest = revisions(engine)
@@ -71,10 +71,10 @@ def take(engine: Engine, path: Path) -> None:
 
 
 class Snapshot:
-    """The file of a snapshot, which can be read and adjusted to the objects saved with it."""
+    """The file of a snapshot, which can be read and adjusted to the objects that are saved with it."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the file; ``close`` leaves a single file, without a write-ahead log."""
+        """Open the file; ``close`` leaves a single file, without a write-ahead log."""
         self._path, self._engine = path, make_engine(path)
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class Snapshot:
         return accounts, stored
 
     def objects(self) -> Iterator[list[PhotoObjects]]:
-        """Yield pages of photos with their objects, by rising id; photos may be left out meanwhile."""
+        """Yield pages of photos with their objects, by rising id; ``leave_out`` may be called meanwhile."""
         digests = (photos.c.sha256, photos.c.thumbnail_sha256)
         query = select(photos.c.id, *OBJECT_COLUMNS.values(), *digests)
         for rows in pages(self._engine, query, photos.c.id):
@@ -121,16 +121,17 @@ class Snapshot:
                 for row in rows
             ]
 
-    def is_of_the_site_of(self, former: Path) -> bool:
+    def is_of_same_site(self, former: Path) -> bool:
         """Return False if the former snapshot has accounts, and none of them is in this one.
 
-        A former snapshot that can't be read is of any site: the new one replaces it.
+        If the former snapshot can't be read, the result is True: this one replaces it.
         """
         query = (
             "SELECT count(*), count(present.id) FROM users LEFT JOIN this.users AS present "
             "ON present.id = users.id AND present.created_at = users.created_at"
         )
-        unchanged = f"{former.resolve().as_uri()}?mode=ro&immutable=1"  # its digest is in its list
+        # Immutable: the list of the backup has a digest of the file.
+        unchanged = f"{former.resolve().as_uri()}?mode=ro&immutable=1"
         try:
             with closing(sqlite3.connect(unchanged, uri=True)) as connection:
                 connection.execute("ATTACH DATABASE ? AS this", (str(self._path),))
@@ -160,31 +161,31 @@ class Snapshot:
         """Copy all rows into an empty, migrated database, in one transaction.
 
         Raises:
-            BackupRefused: there are accounts.
+            BackupRefused: the target has accounts.
         """
         with reading(self._engine) as source, writing(target) as connection:
             _refuse_used(connection, database_name(target))
             lift_time_limits(connection)
-            for table in reversed(metadata.sorted_tables):  # such as the attempts of visitors
+            for table in reversed(metadata.sorted_tables):  # visitors may have added some, such as attempts
                 connection.execute(delete(table))
             _copy_rows(source, connection)
 
 
 def refuse_used(engine: Engine) -> None:
-    """Look for accounts.
+    """Check that the database has no accounts.
 
     Raises:
-        BackupRefused: there are some.
+        BackupRefused: it has some.
     """
     with reading(engine) as connection:
         _refuse_used(connection, database_name(engine))
 
 
 def refuse_unknown(revision: str) -> None:
-    """Look for the revision among those of this version.
+    """Check that this version knows the revision.
 
     Raises:
-        BackupRefused: it is not one of them.
+        BackupRefused: it does not.
     """
     if revision not in known_revisions():
         raise BackupRefused(
@@ -206,8 +207,8 @@ def _copy_rows(source: Connection, target: Connection) -> None:
     for table in metadata.sorted_tables:
         names = table.columns.keys()
         rows = source.execute(select(table).execution_options(yield_per=_ROWS_AT_ONCE))
-        for part in rows.partitions():
-            target.execute(insert(table), [dict(zip(names, row, strict=True)) for row in part])
+        for batch in rows.partitions():
+            target.execute(insert(table), [dict(zip(names, row, strict=True)) for row in batch])
     _continue_numbers(source, target)
 
 

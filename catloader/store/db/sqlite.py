@@ -1,4 +1,4 @@
-"""Connections to SQLite: the write-ahead log, locks, and what a commit waits for."""
+"""Connections to SQLite: the write-ahead log, locks, and the durability of commits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection
 logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 30.0
-"""Time to wait for the lock; ``BUSY_OPTION`` sets another one."""
+"""Default time to wait for the write lock; ``BUSY_OPTION`` overrides it."""
 _JOURNAL_BUSY_S = 3.0
 
 # Execution options of a transaction.
@@ -23,7 +23,7 @@ BUSY_OPTION = "catloader_busy_s"
 READ_ONLY = "catloader_read_only"
 REPEATABLE = "catloader_repeatable"
 
-# Keys of what is known of a connection.
+# Keys of a connection's ``info``.
 _HAS_LOG = "catloader_has_write_ahead_log"
 _PRAGMAS = "catloader_pragmas"
 
@@ -37,7 +37,7 @@ def sqlite_preparer(url: URL) -> Callable[[sqlite3.Connection, Any], None]:
         connection.isolation_level = None  # the driver must not begin transactions itself
         _make_private(url)
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA busy_timeout=0")  # the next function has its own timeout
+        connection.execute("PRAGMA busy_timeout=0")  # _prepare_journal has its own timeout
         has_log = record.info[_HAS_LOG] = _prepare_journal(connection)
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
         if not has_log and not warned:
@@ -52,7 +52,10 @@ def sqlite_preparer(url: URL) -> Callable[[sqlite3.Connection, Any], None]:
 
 
 def _make_private(url: URL) -> None:
-    """Let only its owner read a new file, which will hold password hashes; the files beside it follow it."""
+    """Let only its owner read a new file, which will hold password hashes.
+
+    SQLite gives the same mode to the files of the write-ahead log.
+    """
     file = Path(url.database or "")
     with contextlib.suppress(OSError):  # an address with `file:`, or a file system without modes
         if file.is_file() and file.stat().st_size == 0:
@@ -80,22 +83,23 @@ def _prepare_journal(connection: sqlite3.Connection) -> bool:
 
 
 def begin_sqlite(connection: Connection) -> None:
-    """Begin a transaction, as its execution options say.
+    """Begin a transaction according to its execution options.
 
-    One that reads first and writes later fails at once with "database is locked" when another one wrote in
-    between; one that begins IMMEDIATE waits for its turn. Readers never wait in WAL.
+    A transaction that reads first and writes later would fail at once with "database is locked" if another
+    one wrote in between. Therefore writers begin IMMEDIATE, which waits for the lock. Readers never wait in
+    WAL mode.
     """
     options = connection.get_execution_options()
     if options.get(READ_ONLY):
         connection.exec_driver_sql("BEGIN")
         return
     busy_s = options.get(BUSY_OPTION, BUSY_TIMEOUT_S)
-    # FULL: a commit is on the disk before it is acknowledged, so that a power failure loses none. A rollback
-    #     journal needs it to stay consistent.
+    # FULL: a commit is on the disk before it is acknowledged, so that a power failure loses no commit. With a
+    #     rollback journal, the file stays consistent only in this mode.
     fast = options.get(REPEATABLE) and connection.info[_HAS_LOG]
     pragmas = f"busy_timeout={busy_s * 1000:.0f}", f"synchronous={'NORMAL' if fast else 'FULL'}"
-    if connection.info.get(_PRAGMAS) != pragmas:  # set by its previous transaction, mostly
-        connection.info[_PRAGMAS] = None  # in case that only one can be set
+    if connection.info.get(_PRAGMAS) != pragmas:  # usually its previous transaction has set them
+        connection.info[_PRAGMAS] = None  # in case setting the second one fails
         for pragma in pragmas:
             connection.exec_driver_sql(f"PRAGMA {pragma}")
         connection.info[_PRAGMAS] = pragmas

@@ -1,4 +1,4 @@
-"""The bytes that a row takes in PostgreSQL, in its table and in the indexes."""
+"""The size of a row in PostgreSQL, in its table and in the indexes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from catloader.store.db.schema import check_log, photos
 
 
 class RowBytes(NamedTuple):
-    """The mean of all rows of a table."""
+    """The mean size over all rows of a table."""
 
     rows: int
     table_bytes: float
@@ -20,7 +20,7 @@ class RowBytes(NamedTuple):
 
 
 def row_bytes(engine: Engine) -> dict[str, RowBytes]:
-    """Return name -> bytes a row of the tables that grow with the photos. PostgreSQL only."""
+    """Return the size of a row for each table that grows with the photos, by its name. PostgreSQL only."""
     return {table.name: _row_bytes(engine, table) for table in (photos, check_log)}
 
 

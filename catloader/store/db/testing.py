@@ -36,9 +36,8 @@ from catloader.store.db.tables.utc_datetime import UtcDateTime
 from checker.values import Claim, Decision, Label, ModelInfo, Outcome, Rendition, Verdict
 
 _ROWS_PER_STATEMENT = 50_000
-_LOGGED_SHARE = 4
-"""One in this many finished rows has a log row, which takes a kilobyte, three times as much as the photo's
-row."""
+_PHOTOS_PER_LOG_ROW = 4
+"""Only some finished photos have a log row: it takes a kilobyte, three times as much as a photo's row."""
 LONG_AGO = timedelta(days=365)
 
 
@@ -50,7 +49,8 @@ def temporary_database(server_url: str, folder: Path, name: str) -> Iterator[str
         server_url: a PostgreSQL database whose user may create others; empty: SQLite in ``folder``.
     Raises:
         SettingError: the URL is not PostgreSQL's.
-        StartupError, StoreUnavailable: no right to create a database, or no answer.
+        StartupError: the user may not create a database.
+        StoreUnavailable: the server does not answer.
     """
     database = f"catloader_bench_{name}_{secrets.token_hex(4)}"
     if not server_url:
@@ -77,7 +77,7 @@ def _postgresql(server_url: str) -> URL:
         if url.get_backend_name() in ("postgres", "postgresql"):
             return url.set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError):
-        pass  # their texts may show the password
+        pass  # not chained: these errors may show the password
     raise SettingError("The URL of a database server is postgresql://user:password@host/name.")
 
 
@@ -109,16 +109,16 @@ def fill(url: str, owner_id: int, rows: int, pending: int) -> None:
     engine = make_engine(url)
     sqlite = engine.dialect.name == "sqlite"
     if sqlite:
-        with engine.connect() as connection:  # for this engine only: the measured one keeps the site's cache
+        with engine.connect() as connection:  # only for this engine; the measured engine has the site's cache
             connection.exec_driver_sql("PRAGMA cache_size=-262144")
     for first in range(0, rows, _ROWS_PER_STATEMENT):
         _insert(engine, owner_id, first, min(rows, first + _ROWS_PER_STATEMENT), rows - pending)
     if not sqlite:
-        # The server would do this by itself within a minute of so many inserts.
+        # Autovacuum would do the same within a minute of so many inserts.
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
     engine.dispose()
-    os.sync()  # or the kernel writes during the measurement
+    os.sync()  # otherwise the kernel would write during the measurement
 
 
 def _insert(engine: Engine, owner_id: int, first: int, end: int, finished: int) -> None:
@@ -148,7 +148,8 @@ def _insert(engine: Engine, owner_id: int, first: int, end: int, finished: int) 
     }
     with writing(engine) as connection:
         connection.execute(insert(photos).from_select(list(columns), select(*columns.values())))
-        logged = (photos.c.id % _LOGGED_SHARE == 0) & (photos.c.id > first) & photos.c.checked_at.is_not(None)
+        chosen = (photos.c.id % _PHOTOS_PER_LOG_ROW == 0) & (photos.c.id > first)
+        logged = chosen & photos.c.checked_at.is_not(None)
         log = {
             name: literal(value, check_log.c[name].type)
             for name, value in _log_row(utcnow() - LONG_AGO).items()
@@ -178,7 +179,7 @@ def spread_over_months(url: str, months: int) -> None:
 
 
 def _random_key(engine: Engine) -> ColumnElement[str]:
-    """Return a random key, as an upload's: sorted keys would make cheaper indexes than a site's."""
+    """Return a random key like an upload's; sorted keys would make indexes cheaper than those of a site."""
     if engine.dialect.name == "sqlite":
         return func.lower(func.hex(func.randomblob(16))) + ".jpg"
     return func.replace(cast(func.gen_random_uuid(), String), "-", "") + ".jpg"
@@ -191,7 +192,7 @@ def _log_row(finished_at: datetime) -> dict[str, Any]:
 
 
 def made_up_outcome(claim: Claim) -> Outcome:
-    """Return an outcome whose texts are as long as a model's."""
+    """Return an outcome whose texts are as long as those of a real check."""
     labels = tuple(Label(281 + place, f"a class of ImageNet, number {place}", 0.2) for place in range(5))
     scores = {label.name: label.confidence for label in labels}
     decision = Decision(

@@ -1,14 +1,15 @@
-"""Time limits in PostgreSQL: the site's own, and those that an operator has set for its role.
+"""Time limits in PostgreSQL: those of the site, and those that an operator has set for the site's role.
 
-A transaction that one of them ends is ``StoreUnavailable`` and tried again.
+A transaction that exceeds a limit fails with ``StoreUnavailable`` and is retried.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-# Older servers lack some of the settings. `lock_timeout` is what the operator has set: a migration that waits
-# for a lock makes all others wait behind it, but must wait for the migration of another process.
+# Selected from pg_settings, because older servers lack some of the settings. `lock_timeout` returns to the
+# operator's value: all other transactions wait behind a migration that waits for a lock. The site's shorter
+# limit must not apply, because a migration waits for that of another process.
 _LIFT = text(
     "SELECT set_config(name, CASE name WHEN 'lock_timeout' THEN reset_val ELSE '0' END, true) "
     "FROM pg_settings WHERE name IN ('statement_timeout', 'transaction_timeout', 'lock_timeout')"

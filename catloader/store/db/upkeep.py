@@ -1,4 +1,4 @@
-"""The tables' state as PostgreSQL counts it: what its autovacuum has left to clean."""
+"""PostgreSQL's counts of dead rows, which autovacuum has yet to remove."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ class Upkeep:
         self._engine = engine
 
     def dead_rows(self) -> Mapping[str, int]:
-        """Return the dead rows of the tables that change most, as of the server's last count; SQLite has
-        none."""
+        """Return the dead rows of the tables that change most, as last counted by the server.
+
+        SQLite has no dead rows.
+        """
         if self._engine.dialect.name != "postgresql":
             return {}
         with reading(self._engine) as connection:

@@ -1,7 +1,7 @@
-"""The locks of an account's row, which writers of rows that refer to it take first.
+"""Locks on an account's row. Transactions that write rows which refer to the account take such a lock first.
 
-The deletion of an account locks its row, then its photos. Transactions that lock a photo first could wait for
-the deletion while it waits for them.
+The deletion of an account locks its row, then its photos. A transaction that locked a photo first could
+deadlock with the deletion.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NONE = false()
 
 
 def lock_account(connection: Connection, user_id: int) -> None:
-    """Let the account's other writers wait until the caller's transaction has ended.
+    """Make the account's other writers wait until the caller's transaction has ended.
 
     Raises:
         NotFound: the account was deleted meanwhile.
@@ -27,9 +27,9 @@ def lock_account(connection: Connection, user_id: int) -> None:
 def lock_both(
     connection: Connection, user_id: int, actor_id: int | None, others: ColumnElement[bool] = _NONE
 ) -> None:
-    """Lock an account, the account that acts on it, and those of a condition, by rising id.
+    """Lock an account, the account of the actor, and accounts that meet a condition, by rising id.
 
-    In any other order, two transactions that act on each other's account would deadlock.
+    In another order, two transactions that act on each other's account could deadlock.
 
     Raises:
         NotFound: the account was deleted meanwhile.
@@ -41,7 +41,7 @@ def lock_both(
 
 
 def keep_account(connection: Connection, user_id: int) -> None:
-    """Let only the account's deletion and its ``lock_account`` wait until the caller's transaction has ended.
+    """Make the account's deletion and ``lock_account``, but no others, wait for the caller's transaction.
 
     Raises:
         NotFound: the account was deleted meanwhile.

@@ -1,4 +1,4 @@
-"""The rows of API tokens. A token is stored as its digest only, and shown once, when it is made."""
+"""The rows of API tokens. Only the digest of a token is stored; the token is shown once, when it is made."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ApiTokens:
     """Tokens, found by their digest.
 
     Args:
-        most: tokens of one account.
+        most: maximum number of tokens of one account.
     """
 
     def __init__(self, engine: Engine, *, most: int) -> None:
@@ -56,17 +56,17 @@ class ApiTokens:
         now: datetime,
         expires_at: datetime | None,
     ) -> None:
-        """Add a token, and delete expired ones of the account.
+        """Add a token, and delete expired tokens of the account.
 
         Raises:
-            InvalidInput: the account has the maximum of tokens.
+            InvalidInput: the account has the maximum number of tokens.
             NotFound: the account was deleted meanwhile.
         """
         row = {"token_sha256": token_digest(token), "user_id": user_id, "name": name, "created_at": now}
         row |= {"scopes": " ".join(sorted(scopes)), "expires_at": expires_at}
         own = api_tokens.c.user_id == user_id
         with writing(self._engine) as connection:
-            lock_account(connection, user_id)  # a second request at once could exceed the limit
+            lock_account(connection, user_id)  # else simultaneous requests could exceed the limit
             connection.execute(delete(api_tokens).where(own, api_tokens.c.expires_at <= now))
             count = connection.execute(select(func.count()).select_from(api_tokens).where(own)).scalar_one()
             if count >= self._most:
@@ -74,9 +74,10 @@ class ApiTokens:
             connection.execute(insert(api_tokens).values(row))
 
     def find(self, token: str, now: datetime) -> tuple[ApiToken, User] | None:
-        """Return the token with its account; None for one that is unknown, revoked or expired.
+        """Return the token with its account.
 
-        It is looked up by its digest, so the time reveals nothing about existing tokens.
+        None: the token is unknown, revoked or expired, or the account is disabled. The search is by digest,
+        so its duration reveals nothing about existing tokens.
         """
         valid = or_(api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > now)
         query = (
@@ -91,7 +92,7 @@ class ApiTokens:
         return _token(row), User(**{column.name: row._mapping[column] for column in users.c})
 
     def of_user(self, user_id: int) -> list[ApiToken]:
-        """Return an account's tokens, oldest first; expired ones too."""
+        """Return an account's tokens, oldest first, including expired ones."""
         query = select(api_tokens).where(api_tokens.c.user_id == user_id).order_by(api_tokens.c.id)
         with reading(self._engine) as connection:
             return [_token(row) for row in connection.execute(query)]

@@ -1,4 +1,4 @@
-"""The rows of identities, the accounts of people who log in through a provider, and of unlinked accounts."""
+"""The rows of identities, with which people log in through a provider, and of unlinked accounts."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Identities:
             return connection.execute(query).first() is not None
 
     def link(self, user_id: int, issuer: str, subject: str, now: datetime, *, by_owner: bool) -> bool:
-        """Link an account whose e-mail the provider has verified: it counts as confirmed.
+        """Link an account whose e-mail the provider has verified; the e-mail then counts as confirmed.
 
         Args:
-            by_owner: the owner asks for it on the account page.
+            by_owner: the owner requested the link on the account page.
 
         Returns:
-            False: the owner has unlinked the account, and nothing was changed.
+            False: the owner had unlinked the account before, so nothing was changed.
 
         Raises:
             NotFound: the account was deleted meanwhile.
@@ -50,7 +50,7 @@ class Identities:
         """
         mark = (unlinked_accounts.c.user_id == user_id) & (unlinked_accounts.c.issuer == issuer)
         with writing(self._engine) as connection:
-            lock_account(connection, user_id)  # or it could be linked while its owner unlinks it
+            lock_account(connection, user_id)  # else it could be linked while its owner unlinks it
             if by_owner:
                 connection.execute(delete(unlinked_accounts).where(mark))
             elif connection.execute(select(unlinked_accounts.c.user_id).where(mark)).first() is not None:
@@ -61,10 +61,10 @@ class Identities:
         return True
 
     def unlink(self, user_id: int, issuer: str, now: datetime) -> bool:
-        """Delete the account's identities at this provider, and mark the account.
+        """Delete the account's identities at this provider, and mark the account as unlinked.
 
         Returns:
-            False: it has none.
+            False: the account has no identity there.
         """
         own = (identities.c.issuer == issuer) & (identities.c.user_id == user_id)
         row = {"user_id": user_id, "issuer": issuer, "unlinked_at": now}
@@ -72,7 +72,7 @@ class Identities:
             lock_account(connection, user_id)
             if connection.execute(delete(identities).where(own)).rowcount == 0:
                 return False
-            # An account with an identity has no mark: ``link`` deletes it, or links nothing.
+            # The account has no mark yet: ``link`` deletes the mark when it adds an identity.
             connection.execute(insert(unlinked_accounts).values(row))
         return True
 
@@ -89,10 +89,10 @@ class Identities:
         """Add an account with its identity.
 
         Args:
-            invitation: is used up; None: none is needed.
+            invitation: token of an invitation, which is used up; None: no invitation is needed.
 
         Raises:
-            EmailTaken: an account has the e-mail or the identity already.
+            EmailTaken: another account has the e-mail or the identity.
             RegistrationClosed: the invitation is unknown, used or expired.
         """
         row = {"email": normal_email(email), "password_hash": password_hash, "created_at": now}

@@ -1,4 +1,4 @@
-"""Links for one use within a limited time: to set a password, confirm an e-mail address, or sign up."""
+"""Links that can be used once within a limited time: to set a password, confirm an e-mail, or sign up."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _links = one_time_links.c
 
 
 class OneTimeLinks:
-    """Only the digest of a link's token (256 bits) is stored; the row is deleted when the link is used."""
+    """One-time links. Only the digest of a token (256 bits) is stored; using the link deletes its row."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -40,13 +40,13 @@ class OneTimeLinks:
             return _add(connection, "invitation", None, now, expires_at)
 
     def reset(self, user_id: int, actor_id: int | None, now: datetime, expires_at: datetime) -> str:
-        """Return the token of a new link to set a password; the account's links of this kind before it end.
+        """Return the token of a new link to set a password, which ends earlier such links of the account.
 
         Raises:
             NotFound: one of the two accounts was deleted meanwhile.
         """
         with writing(self._engine) as connection:
-            # Locked, like the accounts below: one that is being deleted can't get a link any more.
+            # The lock, like those below, prevents a link for an account that is being deleted.
             lock_both(connection, user_id, actor_id)
             email = connection.execute(select(users.c.email).where(users.c.id == user_id)).scalar_one()
             end_resets(connection, user_id)
@@ -56,11 +56,10 @@ class OneTimeLinks:
     def mailed_reset(self, email: str, now: datetime, expires_at: datetime) -> str | None:
         """Return the token of a new link to set a password, for a mail to the account's address.
 
-        Earlier links stay valid: otherwise strangers could request new links to invalidate the one a person
-        got.
+        Earlier links stay valid: otherwise a stranger could invalidate a person's link by requesting another.
 
         Returns:
-            None: no account that may log in has this e-mail.
+            None: no account has this e-mail, or it is disabled.
         """
         query = select(users.c.id).where(users.c.email == normal_email(email), users.c.disabled_at.is_(None))
         with writing(self._engine) as connection:
@@ -70,10 +69,10 @@ class OneTimeLinks:
             return _add(connection, "reset", user_id, now, expires_at, email=normal_email(email))
 
     def mailed_confirmation(self, email: str, now: datetime, expires_at: datetime) -> str | None:
-        """Return the token of a new link that confirms an account's address, for a mail to it.
+        """Return the token of a new link that confirms an account's e-mail, for a mail to this address.
 
         Returns:
-            None: no account has this e-mail, or it is confirmed already.
+            None: no account has this e-mail, or it is already confirmed.
         """
         email = normal_email(email)
         query = select(users.c.id).where(users.c.email == email, users.c.email_confirmed_at.is_(None))
@@ -92,10 +91,10 @@ class OneTimeLinks:
             return connection.execute(query).first() is not None
 
     def confirm_email(self, token: str, user_id: int, now: datetime) -> bool:
-        """Use a link: note that the account's e-mail is confirmed.
+        """Use a link to confirm the account's e-mail.
 
         Returns:
-            False: the link is unknown, used or expired, of another account, or for an earlier e-mail of it.
+            False: the link is unknown, used or expired, or belongs to another account or an earlier e-mail.
         """
         used = delete(one_time_links).where(_valid("confirm", token, now), _links.user_id == user_id)
         with writing(self._engine) as connection:
@@ -106,16 +105,17 @@ class OneTimeLinks:
         return True
 
     def user_of_reset(self, token: str, now: datetime) -> str | None:
-        """Return the e-mail of the account whose password a link may set; None: no valid link."""
+        """Return the e-mail of the account whose password a link may set; None: the link is not valid."""
         query = select(users.c.email).join(one_time_links, _links.user_id == users.c.id)
         with reading(self._engine) as connection:
             return connection.execute(query.where(_valid("reset", token, now))).scalar_one_or_none()
 
     def set_password(self, token: str, password_hash: str, now: datetime) -> int | None:
-        """Use a link: set the password, end all sessions of the account and its other links; return its id.
+        """Use a link to set the password; end the account's sessions and its other links; return its id.
 
-        A link that was sent by mail confirms the address, too. If it was not confirmed, a stranger may have
-        made the account, or given it this address: every other access ends, and so do its share links.
+        A link that was sent by mail also confirms the address. If the address was not confirmed before, a
+        stranger may have made the account or given it this address, so all other means of access and all
+        shared links end.
 
         Returns:
             None: the link is unknown, used or expired, and nothing was changed.
@@ -153,7 +153,7 @@ def _confirm_by_reset(connection: Connection, user_id: int, now: datetime) -> No
 
 
 def _lock_account(connection: Connection, token: str) -> None:
-    """Lock the account of a link: the address that the link is for could change at this moment."""
+    """Lock the account of a link, whose e-mail could otherwise change at this moment."""
     user_id = select(_links.user_id).where(_links.token_sha256 == token_digest(token))
     connection.execute(select(users.c.id).where(users.c.id.in_(user_id)).with_for_update())
 
@@ -180,7 +180,7 @@ def _add(
 
 
 def _valid(purpose: str, token: str, now: datetime) -> ColumnElement[bool]:
-    # A mail proves only the address that it was sent to, not a later address of the account.
+    # A mail proves only the address to which it was sent, not a later address of the account.
     current = select(users.c.email).where(users.c.id == _links.user_id).correlate(one_time_links)
     to_current = _links.email.is_(None) | (_links.email == current.scalar_subquery())
     is_good = (_links.purpose == purpose) & (_links.expires_at > now) & to_current

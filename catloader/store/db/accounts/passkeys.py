@@ -22,11 +22,11 @@ class Passkey:
     id: int
     user_id: int
     credential_id: str
-    """The authenticator's name for it, base64url."""
+    """The id that the authenticator gave to it, base64url."""
     public_key: bytes
-    """COSE."""
+    """A COSE key."""
     sign_count: int
-    """Of the last use; 0: the authenticator does not count."""
+    """The authenticator's counter at the last use; 0: it does not count."""
     name: str
     created_at: datetime
     used_at: datetime | None
@@ -51,7 +51,7 @@ class Passkeys:
         """Add a passkey.
 
         Raises:
-            InvalidInput: it is registered already.
+            InvalidInput: the passkey is already registered.
             NotFound: the account was deleted meanwhile.
         """
         row = {"user_id": user_id, "credential_id": credential_id, "public_key": public_key}
@@ -70,7 +70,7 @@ class Passkeys:
             return [Passkey(**row._mapping) for row in connection.execute(query)]
 
     def find(self, credential_id: str) -> tuple[Passkey, User] | None:
-        """Return the passkey with its account; None: there is none, or the account is disabled."""
+        """Return the passkey with its account; None: no such passkey, or the account is disabled."""
         key = select(passkeys).where(passkeys.c.credential_id == credential_id)
         with reading(self._engine) as connection:
             row = connection.execute(key).one_or_none()
@@ -81,20 +81,20 @@ class Passkeys:
         return (Passkey(**row._mapping), User(**user._mapping)) if user else None
 
     def use(self, passkey: Passkey, sign_count: int, now: datetime) -> bool:
-        """Record a use; False: the passkey was removed, or used by another request, meanwhile."""
+        """Record a use; False: another request has removed or used the passkey meanwhile."""
         same = (passkeys.c.id == passkey.id) & (passkeys.c.sign_count == passkey.sign_count)
         with writing(self._engine) as connection:
             used = update(passkeys).where(same).values(sign_count=sign_count, used_at=now)
             return connection.execute(used).rowcount == 1
 
     def rename(self, id: int, user_id: int, name: str) -> bool:
-        """Give an account's passkey another name; False: it has no such one."""
+        """Give an account's passkey another name; False: the account has no such passkey."""
         own = (passkeys.c.id == id) & (passkeys.c.user_id == user_id)
         with writing(self._engine) as connection:
             return connection.execute(update(passkeys).where(own).values(name=name)).rowcount == 1
 
     def remove(self, id: int, user_id: int) -> bool:
-        """Remove an account's passkey; False: it has no such one."""
+        """Remove an account's passkey; False: the account has no such passkey."""
         own = (passkeys.c.id == id) & (passkeys.c.user_id == user_id)
         with writing(self._engine) as connection:
             return connection.execute(delete(passkeys).where(own)).rowcount == 1

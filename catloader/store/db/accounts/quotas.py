@@ -1,4 +1,4 @@
-"""Limits of each account, on photos and bytes: those of the settings unless an administrator set others."""
+"""Each account's limits on photos and bytes: those of the settings, or others that an administrator set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PHOTOS_REACHED = ngettext_noop(
 
 
 class Quota(NamedTuple):
-    """Limits of an account; 0: none."""
+    """Limits of an account; 0: unlimited."""
 
     photos: int
     size_bytes: int
@@ -29,7 +29,7 @@ class Quotas:
     """The limits on what accounts may store.
 
     Args:
-        usual: for accounts without limits set by an administrator.
+        usual: limits of accounts for which no administrator has set others.
     """
 
     def __init__(self, engine: Engine, usual: Quota) -> None:
@@ -40,10 +40,12 @@ class Quotas:
             return self._read(connection, _limits(user_id))
 
     def refuse_full(self, connection: Connection, owner_id: int, size_bytes: int) -> None:
-        """Check that one more photo fits; lock the account's row, so that no two uploads use the same space.
+        """Check that one more photo fits.
+
+        The account's row is locked, so that two uploads can't use the same space.
 
         Raises:
-            QuotaReached: it does not.
+            QuotaReached: the photo does not fit.
         """
         quota, used = self._locked(connection, owner_id)
         if quota.photos and used.photos >= quota.photos:
@@ -51,13 +53,13 @@ class Quotas:
         self._refuse_bytes(quota, used, size_bytes)
 
     def refuse_growth(self, connection: Connection, owner_id: int, size_bytes: int) -> None:
-        """Check that a photo may grow by ``size_bytes``; as ``refuse_full``."""
+        """Check that a photo may grow by ``size_bytes``; otherwise like ``refuse_full``."""
         quota, used = self._locked(connection, owner_id)
         if size_bytes > 0:
             self._refuse_bytes(quota, used, size_bytes)
 
     def _locked(self, connection: Connection, owner_id: int) -> tuple[Quota, Used]:
-        """Lock the account's row and return its limits and usage; without a limit usage is not counted."""
+        """Lock the account's row and return its limits and usage; usage is not counted without a limit."""
         quota = self._read(connection, _limits(owner_id).with_for_update())
         if not any(quota):
             return quota, Used(0, 0)
@@ -71,8 +73,9 @@ class Quotas:
 
     def _read(self, connection: Connection, limits: Select[Any]) -> Quota:
         row = connection.execute(limits).one_or_none()
-        own = tuple(row) if row else (None, None)
-        return Quota(*(usual if one is None else one for one, usual in zip(own, self.usual, strict=True)))
+        limits_set = tuple(row) if row else (None, None)
+        pairs = zip(limits_set, self.usual, strict=True)
+        return Quota(*(usual if limit is None else limit for limit, usual in pairs))
 
 
 def _limits(user_id: int) -> Select[Any]:

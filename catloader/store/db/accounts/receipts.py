@@ -1,4 +1,4 @@
-"""Receipts for deleted accounts: the number of objects to delete, and how many are left."""
+"""Receipts for deleted accounts: the numbers of objects to delete and of objects that are left."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Receipt:
     objects: int
     """Photos, thumbnails and explanations that were in the object store."""
     left: int
-    """Number of objects that the ledger still lists."""
+    """Number of objects that the deletion ledger still lists."""
     done_at: datetime | None
-    """Time at which the last object was gone."""
+    """Time at which the last object was gone; None: some are left."""
 
 
 class Receipts:
@@ -36,7 +36,7 @@ class Receipts:
         self._engine = engine
 
     def of(self, token: str) -> Receipt | None:
-        """Return the receipt that a link names; None: there is none."""
+        """Return the receipt of a link's token; None: there is none."""
         left = select(func.count()).where(deletions.c.receipt == receipts.c.token_sha256)
         columns = [column for column in receipts.columns if column.key != "token_sha256"]
         query = select(*columns, left.correlate(receipts).scalar_subquery().label("left"))
@@ -48,10 +48,14 @@ class Receipts:
 
 
 def enter(connection: Connection, receipt: str, now: datetime, photos: int, size_bytes: int) -> None:
-    """Add the receipt of an account whose objects the transaction has entered in the ledger; drop old ones.
+    """Add the receipt of a deleted account, and delete old receipts, within the caller's transaction.
+
+    The transaction has already entered the account's objects in the deletion ledger.
 
     Args:
         receipt: digest of the link's token.
+        photos: their number.
+        size_bytes: size of their large renditions.
     """
     connection.execute(delete(receipts).where(receipts.c.deleted_at < now - _KEPT_FOR))
     count = select(func.count()).where(deletions.c.receipt == receipt)

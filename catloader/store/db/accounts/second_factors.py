@@ -1,4 +1,4 @@
-"""The rows of second factors: the secret, the last code that was accepted, the recovery codes."""
+"""The rows of second factors: the secret, the step of the last accepted code, and the recovery codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from catloader.store.db.schema import recovery_codes, second_factors, users
 from catloader.store.db.staff.audit_log import record
 
 _MOST_APART = 2
-"""Steps between the earliest and the latest code that are accepted at one time."""
+"""Steps between the earliest and the latest code that are accepted at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,12 @@ class SecondFactor:
     """The second factor of one account."""
 
     secret: str
-    """Base32."""
+    """In base32."""
     recovery_codes_left: int
 
 
 class SecondFactors:
-    """At most one for each account. Process-safe: each code is accepted by one statement."""
+    """At most one second factor per account. Process-safe: a single statement accepts a code."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -46,7 +46,7 @@ class SecondFactors:
         """Store the factor, replacing an existing one.
 
         Args:
-            step: of the code that confirmed it, which is not accepted again.
+            step: time step of the code that confirmed the factor; this code is not accepted again.
             code_digests: SHA-256 of the recovery codes.
 
         Raises:
@@ -55,15 +55,15 @@ class SecondFactors:
         row = {"user_id": user_id, "secret": secret, "last_step": step, "set_up_at": now}
         codes = [{"code_sha256": digest, "user_id": user_id} for digest in code_digests]
         with writing(self._engine) as connection:
-            lock_account(connection, user_id)  # two requests at once would both add a row
+            lock_account(connection, user_id)  # else two requests at once would both add a row
             _remove(connection, user_id)
             connection.execute(insert(second_factors).values(row))
             connection.execute(insert(recovery_codes), codes)
 
     def accept(self, user_id: int, step: int) -> bool:
-        """Record that the code of a step is used; False: it, or a later one, was used before."""
+        """Record that the code of a time step is used; False: this code or a later one was used before."""
         last = second_factors.c.last_step
-        # Far ahead: the clock was wrong then, and no code would be accepted until that time.
+        # A last step far ahead is from a wrong clock; without this, no code was accepted until that time.
         newer = (second_factors.c.user_id == user_id) & ((last < step) | (last > step + _MOST_APART))
         with writing(self._engine) as connection:
             return (
@@ -78,12 +78,12 @@ class SecondFactors:
             return connection.execute(used).rowcount == 1
 
     def remove(self, user_id: int) -> bool:
-        """Remove a person's own factor; False: there was none."""
+        """Remove the user's own factor; False: there was none."""
         with writing(self._engine) as connection:
             return _remove(connection, user_id)
 
     def reset(self, user_id: int, actor_id: int | None, now: datetime) -> bool:
-        """Remove another person's factor, and record it; False: there was none.
+        """Remove another user's factor, and record this in the audit log; False: there was none.
 
         Raises:
             NotFound: one of the two accounts was deleted meanwhile.

@@ -1,7 +1,7 @@
-"""The rows of sessions. The session is the row; its cookie is only a random number that identifies it.
+"""The rows of sessions. A session is its row; the cookie is only a random number that identifies the row.
 
-So a log-out, a new password or the deletion of the account ends it everywhere at once, and a late response
-can't bring it back.
+Therefore a log-out, a new password or the deletion of the account ends sessions everywhere at once, and a
+late response can't restore them.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Session:
 
     token_sha256: str
     user: User | None
-    """None: begun by a sign-up with an e-mail that is registered already. It gives no access."""
+    """None: made by a sign-up with an e-mail that is already registered. The session gives no access."""
     used_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session, as its user sees it."""
+    """A session in the list that its user sees."""
 
     token_sha256: str
     browser: str
@@ -45,9 +45,9 @@ class Sessions:
     """Open sessions, found by the token in their cookie. Only its digest is stored.
 
     Args:
-        idle_days: a session ends so long after the last page,
-        days: and so long after the log-in at the latest.
-        most: sessions of one account; the log-in after that ends the one that was unused for longest.
+        idle_days: time after the last page request at which a session ends.
+        days: time after the log-in at which a session ends in any case.
+        most: maximum number of sessions of one account; another log-in ends the one unused for longest.
     """
 
     def __init__(self, engine: Engine, *, idle_days: float, days: float, most: int) -> None:
@@ -55,19 +55,19 @@ class Sessions:
         self._idle, self._absolute = timedelta(days=idle_days), timedelta(days=days)
 
     def begin(self, user: User, now: datetime, browser: str = "") -> str:
-        """Begin a session and delete those whose cookies have expired; return its token of 256 bits.
+        """Begin a session and return its token (256 bits); delete sessions whose cookies have expired.
 
         Args:
-            user: the row at the time when the password was compared.
+            user: the row from the time when the password was compared.
 
         Raises:
-            WrongCredentials: the account was deleted or disabled meanwhile, or got another password.
+            WrongCredentials: meanwhile the account was deleted or disabled, or its password changed.
         """
         token, is_same = new_token(), (users.c.id == user.id) & (users.c.password_hash == user.password_hash)
         account = select(users.c.id).where(is_same, users.c.disabled_at.is_(None))
         with writing(self._engine) as connection:
-            # Statements that end all sessions of the account lock its row first, so they run before or after
-            # this.
+            # Transactions that end all sessions of the account lock its row first. So they run either before
+            # or after this one.
             if connection.execute(account.with_for_update()).first() is None:
                 raise WrongCredentials("E-mail or password is wrong.")
             self._delete_old(connection, now)
@@ -78,7 +78,7 @@ class Sessions:
         return token
 
     def find(self, token: str, now: datetime) -> Session | None:
-        """Return the session with its account; None for one that is unknown, ended or expired."""
+        """Return the session with its account; None: the session is unknown, ended or expired."""
         query = (
             select(sessions, *users.c)
             .outerjoin(users, users.c.id == sessions.c.user_id)
@@ -94,7 +94,7 @@ class Sessions:
         return Session(values[sessions.c.token_sha256], user, values[sessions.c.used_at])
 
     def were_ended(self, tokens: Sequence[str]) -> bool:
-        """Return True if one of these sessions was ended on purpose, False if all expired or are unknown."""
+        """Return True if one of the sessions was ended on purpose, False if all expired or are unknown."""
         with reading(self._engine) as connection:
             return were_ended(connection, tokens)
 
@@ -106,7 +106,7 @@ class Sessions:
             )
 
     def with_access(self, ids: Sequence[int], now: datetime | None = None) -> set[int]:
-        """Return those of the accounts that have an open session or a valid API token."""
+        """Return the ids of those accounts that have an open session or a valid API token."""
         now = now or utcnow()
         is_open = exists().where(sessions.c.user_id == users.c.id, ~self._expired(now))
         is_valid = api_tokens.c.expires_at.is_(None) | (api_tokens.c.expires_at > now)
@@ -116,12 +116,12 @@ class Sessions:
             return set(connection.execute(query.where(is_open | has_token)).scalars())
 
     def end(self, session: Session) -> None:
-        """End a session from its own browser, which loses the cookie with the response."""
+        """End a session in its own browser, whose cookie is deleted by the response."""
         with writing(self._engine) as connection:
             connection.execute(delete(sessions).where(sessions.c.token_sha256 == session.token_sha256))
 
     def of_user(self, user_id: int, now: datetime) -> list[OpenSession]:
-        """Return an account's open sessions, the latest used first."""
+        """Return an account's open sessions, most recently used first."""
         query = (
             select(sessions.c.token_sha256, sessions.c.browser, sessions.c.created_at, sessions.c.used_at)
             .where(sessions.c.user_id == user_id, ~self._expired(now))
@@ -131,7 +131,7 @@ class Sessions:
             return [OpenSession(**row._mapping) for row in connection.execute(query)]
 
     def end_one(self, user_id: int, token_sha256: str) -> bool:
-        """End one session of an account; False: it has no such one."""
+        """End one session of an account; False: the account has no such session."""
         return self._end(user_id, sessions.c.token_sha256 == token_sha256) == 1
 
     def end_all(self, user_id: int) -> None:
@@ -146,18 +146,18 @@ class Sessions:
         return (sessions.c.used_at < now - self._idle) | (sessions.c.created_at < now - self._absolute)
 
     def _delete_old(self, connection: Connection, now: datetime) -> None:
-        # Idle sessions stay: a log-out from another device must reach their browsers, too. Rows that another
-        # log-in is deleting are skipped: two transactions that wait for each other would fail.
+        # Idle sessions stay, because a log-out from another device must reach their browsers too. Rows that
+        # another log-in is deleting are skipped, because the two transactions could deadlock.
         old = select(sessions.c.token_sha256).where(sessions.c.created_at < now - self._absolute)
         old = old.with_for_update(skip_locked=True)
         connection.execute(delete(sessions).where(sessions.c.token_sha256.in_(old)))
 
     def _delete_most_idle(self, connection: Connection, user_id: int) -> None:
         own = sessions.c.user_id == user_id
-        kept = (
+        latest = (
             select(sessions.c.token_sha256).where(own).order_by(sessions.c.used_at.desc()).limit(self._most)
         )
-        connection.execute(delete(sessions).where(own, sessions.c.token_sha256.not_in(kept)))
+        connection.execute(delete(sessions).where(own, sessions.c.token_sha256.not_in(latest)))
 
 
 def new_token() -> str:

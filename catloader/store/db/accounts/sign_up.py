@@ -1,6 +1,6 @@
-"""Sign-up: the account and its first session, in one transaction.
+"""Sign-up: add an account and its first session, in one transaction.
 
-It does the same work for an e-mail that is registered already, so that neither the answer nor its time
+The work is the same for an e-mail that is already registered, so that neither the response nor its duration
 reveals registered e-mails.
 """
 
@@ -32,14 +32,14 @@ class SignUps:
         """Add an account and begin its first session.
 
         Args:
-            invitation: is used up; None: none is needed.
+            invitation: token of an invitation, which is used up; None: no invitation is needed.
 
         Raises:
             RegistrationClosed: the invitation is unknown, used or expired.
 
         Returns:
-            The session's token, and the id of the account. None: the e-mail is registered already, nothing
-            was added to that account, and the session opens nothing.
+            The session's token, and the id of the account. None as id: the e-mail is already registered; its
+            account is unchanged, and the session gives no access.
         """
         token = new_token()
         of_person = {"email": normal_email(email), "password_hash": password_hash}

@@ -1,4 +1,4 @@
-"""The digest that is stored in place of a token: of sessions, API tokens, links, receipts, upload keys."""
+"""The digest that is stored instead of a token: of sessions, API tokens, links, receipts and upload keys."""
 
 from __future__ import annotations
 

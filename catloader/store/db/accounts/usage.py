@@ -11,14 +11,14 @@ from catloader.store.db.schema import photos
 
 
 class Used(NamedTuple):
-    """Photos, including those in the bin, and the bytes of their large rendition."""
+    """The number of photos, including those in the bin, and the bytes of their large renditions."""
 
     photos: int
     size_bytes: int
 
 
 class Stored(NamedTuple):
-    """Photos of all accounts and their bytes, as ``Used``; ``in_bin``: those of them that are in a bin."""
+    """The same for the photos of all accounts; and for those of them that are in a bin."""
 
     photos: int
     size_bytes: int
@@ -27,7 +27,7 @@ class Stored(NamedTuple):
 
 
 class Usage:
-    """Read access to what accounts use."""
+    """Read access to the storage that accounts use."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -39,7 +39,7 @@ class Usage:
         return Used(number, int(size_bytes))
 
     def stored(self) -> Stored:
-        """Count the photos of all accounts. Reads every row: a second for a million photos."""
+        """Count the photos of all accounts. Reads every row, which takes a second for a million photos."""
         in_bin = photos.c.binned_at.is_not(None)
         size = photos.c.size_bytes
         query = select(

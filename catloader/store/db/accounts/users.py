@@ -36,14 +36,14 @@ class User:
     max_bytes: int | None = None
     email_confirmed_at: datetime | None = None
     language: str | None = None
-    """Code of the account's language: chosen, or that in which it asked for mails; None: the browser's."""
+    """Code of the language that was chosen or in which a mail was requested; None: the browser's language."""
     wants_notices: bool = False
     logged_in_at: datetime | None = None
-    """The last time; None: never since the site records it."""
+    """Last log-in; None: never, or before the site recorded log-ins."""
 
     @property
     def gets_notices(self) -> bool:
-        """True if mails about decisions go to the account: it wants them, and the address is its own."""
+        """True if mails about decisions are sent: they are wanted, and the address is confirmed."""
         return self.wants_notices and self.email_confirmed_at is not None and self.disabled_at is None
 
     @property
@@ -56,7 +56,7 @@ class User:
 
 
 class Users:
-    """Accounts, found by id or by e-mail. E-mails are compared as ``normal_email`` writes them."""
+    """Accounts, found by id or by e-mail. E-mails are compared in the form that ``normal_email`` returns."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -70,10 +70,11 @@ class Users:
         """Add an account.
 
         Args:
-            is_admin: somebody at the command line made it, which is recorded in the same transaction.
+            is_admin: make the account an administrator; only the command line does so. This is recorded in
+                the same transaction.
 
         Raises:
-            EmailTaken: an account has this e-mail already.
+            EmailTaken: another account has this e-mail.
         """
         values = {
             "email": normal_email(email),
@@ -93,7 +94,8 @@ class Users:
     def by_email(self, email: str) -> User | None:
         """Return the account with this e-mail.
 
-        No e-mail has control characters or lone surrogates, and databases refuse to look for them.
+        Texts with control characters or lone surrogates are never an e-mail, and databases refuse to search
+        for them.
         """
         if any(unicodedata.category(c) in {"Cc", "Cs"} for c in normal_email(email)):
             return None
@@ -113,33 +115,33 @@ class Users:
         return User(**row._mapping) if row else None
 
     def set_password(self, id: int, password_hash: str, compared: str | None = None) -> None:
-        """Set a new password; all sessions of the account end, and all links that would set another one.
+        """Set a new password; end all sessions of the account and all its links that set a password.
 
         Args:
-            compared: the hash that the previous password was compared with.
+            compared: the hash with which the current password was compared.
 
         Raises:
             NotFound: the account was deleted meanwhile.
-            WrongCredentials: the account got another password meanwhile, as by a link.
+            WrongCredentials: another password was set meanwhile, for example by a link.
         """
         with writing(self._engine) as connection:
             _refuse_changed(connection, id, compared)
             replace_password(connection, id, password_hash)
 
     def reset_password(self, id: int, password_hash: str) -> None:
-        """Do the same at the command line, which is recorded."""
+        """Set a new password from the command line, and record this; otherwise like ``set_password``."""
         with writing(self._engine) as connection:
             email = replace_password(connection, id, password_hash)
             record(connection, None, "set a new password", email, utcnow())
 
     def set_email(self, id: int, email: str, compared: str | None = None) -> None:
-        """Give the account another e-mail, which is not confirmed.
+        """Give the account another e-mail, which is unconfirmed.
 
         Args:
             compared: as for ``set_password``.
 
         Raises:
-            EmailTaken: another account has it.
+            EmailTaken: another account has this e-mail.
             WrongCredentials: as for ``set_password``.
         """
         try:
@@ -159,22 +161,23 @@ class Users:
             connection.execute(update(users).where(users.c.id == id).values(wants_notices=wanted))
 
     def grant(self, id: int, role: Role) -> None:
-        """Make the account an administrator or a reviewer at the command line, which is recorded."""
+        """Make the account an administrator or a reviewer from the command line, and record this."""
         column = {"admin": users.c.is_admin, "reviewer": users.c.is_reviewer}[role]
         with writing(self._engine) as connection:
             email = _changed(connection, id, {column.key: True})
             record(connection, None, f"made {role}", email, utcnow())
 
     def delete(self, id: int, now: datetime | None = None, receipt: str | None = None) -> int:
-        """Delete account, sessions, photos, likes and logs, and mark the objects as due. One transaction.
+        """Delete account, sessions, photos, likes and logs, and mark the objects as due, in one transaction.
 
         Args:
-            receipt: digest of a link's token (``token_digest``), under which the objects are counted.
+            receipt: digest of the token of the receipt's link (``token_digest``); the receipt counts the
+                objects.
         Returns:
             The number of photos.
         """
         with writing(self._engine) as connection:
-            # The lock makes a concurrent upload wait before it adds its row; it then finds no owner.
+            # The lock makes a concurrent upload wait before it adds its row; then its owner is missing.
             connection.execute(select(users.c.id).where(users.c.id == id).with_for_update())
             size = select(func.coalesce(func.sum(photos.c.size_bytes), 0)).where(photos.c.owner_id == id)
             size_bytes = int(connection.execute(size).scalar_one())
@@ -190,7 +193,7 @@ def _changed(connection: Connection, id: int, values: dict[str, Any]) -> str:
     """Change columns of an account, and return its e-mail.
 
     Raises:
-        NotFound: it was deleted meanwhile.
+        NotFound: the account was deleted meanwhile.
     """
     change = update(users).where(users.c.id == id).values(values).returning(users.c.email)
     email: str | None = connection.execute(change).scalar_one_or_none()
@@ -200,10 +203,10 @@ def _changed(connection: Connection, id: int, values: dict[str, Any]) -> str:
 
 
 def _refuse_changed(connection: Connection, id: int, compared: str | None) -> None:
-    """Lock the account and check that it has the password that was compared.
+    """Lock the account and check that its password is still the one that was compared.
 
     Raises:
-        WrongCredentials: another one was set meanwhile.
+        WrongCredentials: another password was set meanwhile.
     """
     query = select(users.c.password_hash).where(users.c.id == id).with_for_update()
     if compared is not None and connection.execute(query).scalar_one_or_none() not in (None, compared):
@@ -211,7 +214,9 @@ def _refuse_changed(connection: Connection, id: int, compared: str | None) -> No
 
 
 def replace_password(connection: Connection, id: int, password_hash: str) -> str:
-    """Set a password within the caller's transaction; sessions and links that set one end. Return the e-mail.
+    """Set a password within the caller's transaction, and return the account's e-mail.
+
+    All sessions of the account end, and so do its links that set a password.
 
     Raises:
         NotFound: the account was deleted meanwhile.
@@ -229,5 +234,5 @@ def end_resets(connection: Connection, id: int) -> None:
 
 
 def normal_email(email: str) -> str:
-    """Return an e-mail as it is stored and compared: NFC, lower case, without blanks around."""
+    """Return an e-mail as it is stored and compared: NFC, lower case, without surrounding spaces."""
     return unicodedata.normalize("NFC", email).strip().lower()

@@ -1,1 +1,1 @@
-"""The queue of photos to check, the check log, and what decides how photos are checked."""
+"""The queue of photos to check, the check log, and the choices of models and thresholds."""

@@ -1,4 +1,4 @@
-"""Signs of a running checker in any process or machine: claims and finished attempts."""
+"""Signs of a running checker in any process on any machine: claims and finished attempts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from catloader.store.db.schema import check_log, photos
 
 
 class CheckerActivity:
-    """Queries for the rows that checkers write."""
+    """Queries of the rows that checkers write."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -25,7 +25,7 @@ class CheckerActivity:
         return all(verdict is None for verdict in verdicts) if verdicts else None
 
     def seen_since(self, then: datetime, now: datetime) -> bool:
-        """Return True if a photo is claimed by a checker now, or an attempt was finished since ``then``."""
+        """Return True if a checker holds a claim now, or an attempt was finished since ``then``."""
         claimed = exists().where(status_is("checking"), photos.c.lease_until >= now)
         finished = exists().where(check_log.c.finished_at >= then)
         with reading(self._engine) as connection:

@@ -1,4 +1,4 @@
-"""Bulk work on the table: reads photos for a plan, and writes its verdicts. No row is ever marked pending."""
+"""Bulk work on the table: read photos for a plan, and write its verdicts. No row is ever marked pending."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _WRITE = (
         checked_at=database_now(),
     )
 )
-"""Only rows unchanged since the plan: a person's verdict and a later check stay."""
+"""Updates only rows that are unchanged since the plan; a person's verdict or a later check is kept."""
 
 
 class BulkTable:
@@ -60,45 +60,42 @@ class BulkTable:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def planned(self, chosen: RecheckFilter) -> Iterator[Sequence[Any]]:
-        """Yield finished photos that meet the conditions, by rising id.
+    def planned(self, criteria: RecheckFilter) -> Iterator[Sequence[Any]]:
+        """Yield finished photos that meet the criteria, by rising id.
 
-        Photos that a person has decided, and those in the bin, are left out.
+        Photos that a person has decided, and photos in the bin, are left out.
         """
-        query = select(*_PLANNED).where(*conditions_of(chosen), photos.c.human_verdict.is_(None))
+        query = select(*_PLANNED).where(*conditions_of(criteria), photos.c.human_verdict.is_(None))
         for page in pages(self._engine, query, photos.c.id):
             yield from page
 
     def reviewed(self) -> Iterator[tuple[Sequence[Any], str]]:
-        """Yield photos that have a person's verdict, by rising id, and the verdict.
-
-        Those in the bin are left out.
-        """
+        """Yield photos outside the bin that have a person's verdict, with the verdict, by rising id."""
         query = select(*_PLANNED, photos.c.human_verdict)
         query = query.where(photos.c.human_verdict.is_not(None), not_in_bin())
         for page in pages(self._engine, query, photos.c.id):
             yield from ((row[:-1], row.human_verdict) for row in page)
 
     def decided(self, sample: int | None = None) -> Iterator[Sequence[Any]]:
-        """Yield photos that a model or a person has decided, by rising id, without those in the bin.
+        """Yield photos outside the bin that a model or a person has decided, by rising id.
 
         Args:
-            sample: only so many, drawn at random.
+            sample: only this number of photos, drawn at random.
         """
         query = select(*_PLANNED).where(has_verdict())
         for page in pages(self._engine, query, photos.c.id, sample):
             yield from page
 
     def by_id(self, ids: Sequence[int]) -> dict[int, DecidedPhoto]:
-        """Return photos by their id; those that were deleted meanwhile are missing."""
+        """Return photos by their id; photos that were deleted meanwhile are missing."""
         with reading(self._engine) as connection:
             rows = connection.execute(select(*DECIDED).where(photos.c.id.in_(ids))).all()
         return {row.id: decided_photo(row) for row in rows}
 
     def seconds_per_photo(self, model: str) -> float | None:
-        """Return one worker's time for a photo, the median of the last checks by ``model``.
+        """Return one worker's time for a photo: the median of the last checks by ``model``.
 
-        The fetch is not included, since it runs in parallel. None: that model has checked nothing yet.
+        The fetch is not included, since it runs in parallel. None: the model has checked nothing yet.
         """
         query = (
             select(check_log.c.ms, check_log.c.batch_size)
@@ -119,12 +116,12 @@ class BulkTable:
         """Write verdicts and log rows in one transaction; return the number of photos written.
 
         Args:
-            results: ``photo_id``, ``sha256``, ``old_status``, ``old_checked_at`` as they were when the plan
-                was made, and ``log``: a row of ``queue_sql.log_row`` with a verdict. Photos that have
-                changed since keep what they have.
+            results: ``photo_id``; ``sha256``, ``old_status`` and ``old_checked_at`` from the time of the
+                plan; and ``log``, a row of ``queue_sql.log_row`` with a verdict. Photos that have changed
+                since the plan are not written.
         """
-        # In the order of ids in every transaction: no two transactions wait for each other's rows.
-        ordered = sorted(results, key=lambda one: int(one["photo_id"]))
+        # By id in every transaction; otherwise two transactions could wait for each other's rows.
+        ordered = sorted(results, key=lambda result: int(result["photo_id"]))
         with writing(self._engine) as connection:
             written = [
                 {**result["log"], "now": None}

@@ -1,4 +1,4 @@
-"""Queries of the check log: one row for each finished attempt, written by ``SqlCheckQueue`` (step 10)."""
+"""Queries of the check log, to which ``SqlCheckQueue`` adds one row for each finished attempt (step 10)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CheckRecord:
     not_cat_below: float | None
     subject: str | None
     reason: str | None
-    """A ``checker.values.Reason``: set where the verdict is unsure although the score says "cat"."""
+    """A ``checker.values.Reason``: set if the verdict is unsure although the score says "cat"."""
     wild_feline: bool | None
     profile_id: str | None
     model: str | None
@@ -75,11 +75,11 @@ class CheckLog:
         self._engine = engine
 
     def latest(self, photo_id: int) -> CheckRecord | None:
-        """Return the last attempt on the photo's present file, failed ones included."""
+        """Return the last attempt on the photo's present file, including failed attempts."""
         return self._newest(check_log.c.photo_id == photo_id, check_is_of_present_file())
 
     def of_photo(self, photo_id: int, limit: int) -> list[CheckRecord]:
-        """Return the photo's last attempts, newest first, including those on earlier files."""
+        """Return the photo's last attempts, newest first, including attempts on earlier files."""
         query = select(*CHECK_LOG_COLUMNS).where(check_log.c.photo_id == photo_id)
         query = query.order_by(check_log.c.id.desc()).limit(limit)
         with reading(self._engine) as connection:
@@ -96,7 +96,7 @@ class CheckLog:
         return self._newest(by_model)
 
     def is_of_present_objects(self, id: int) -> bool:
-        """Return True if the row still exists, and its photo still has the objects that were checked."""
+        """Return True if the row still exists and its photo still has the objects that were checked."""
         query = select(check_log.c.id).join(photos, photos.c.id == check_log.c.photo_id)
         with reading(self._engine) as connection:
             row = connection.execute(query.where(check_log.c.id == id, _of_present_objects())).first()
@@ -107,11 +107,11 @@ class CheckLog:
     ) -> Iterator[Sequence[Logged]]:
         """Yield pages of rows whose verdict can be replayed under ``key``, oldest first.
 
-        This includes every ``unreadable`` verdict, which involves no model, but no verdicts on an earlier
-        file of the photo or on another square: their objects are gone.
+        They include every ``unreadable`` verdict, which involves no model. They exclude verdicts on an
+        earlier file or an earlier thumbnail square of the photo, because those objects are gone.
 
         Args:
-            since: only rows finished since this time.
+            since: only rows of attempts that finished since this time.
             sample: only this many rows, drawn at random with equal probability.
         """
         query = (
@@ -123,7 +123,7 @@ class CheckLog:
             yield [_logged(row) for row in rows]
 
     def count_not_replayable(self, key: ReplayKey, since: datetime | None = None) -> int:
-        """Count the rows with a verdict that ``verdicts`` leaves out."""
+        """Count the rows that have a verdict and that ``verdicts`` leaves out."""
         query = select(func.count()).select_from(check_log).join(photos, photos.c.id == check_log.c.photo_id)
         query = query.where(*_with_verdict(since), not_(_replayable(key) & _of_present_objects()))
         with reading(self._engine) as connection:
@@ -144,7 +144,7 @@ def _with_verdict(since: datetime | None) -> list[ColumnElement[bool]]:
 
 
 def _replayable(key: ReplayKey) -> ColumnElement[bool]:
-    """Return a condition that is never NULL, so that ``not_`` of it selects exactly the other rows."""
+    """Return a condition that is never NULL, so that its negation selects exactly the other rows."""
     same = (
         (func.coalesce(check_log.c.weights_sha256, "") == key.weights_sha256)
         & (func.coalesce(check_log.c.runtime, "") == key.runtime)

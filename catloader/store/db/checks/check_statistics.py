@@ -1,4 +1,4 @@
-"""Figures of the latest checks, for the dashboard. The number of checks is limited."""
+"""Statistics of a limited number of the latest checks, for the dashboard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from catloader.store.db.engine import reading
 from catloader.store.db.schema import check_log
 
 MOST_CHECKS = 5000
-"""Maximum of attempts that are read: about 3 MB of memory, and 20 ms."""
+"""Maximum number of attempts that are read: they take about 3 MB of memory and 20 ms."""
 _ERROR_CHARS = 120
 _PERCENTILES = (50, 90, 99)
 _COLUMNS = ("verdict", "model", "device", "runtime", "precision", "ms", "error")
@@ -22,18 +22,18 @@ _COLUMNS = ("verdict", "model", "device", "runtime", "precision", "ms", "error")
 
 @dataclass(slots=True)
 class RecentChecks:
-    """Figures of the latest attempts, ``MOST_CHECKS`` at most."""
+    """Statistics of at most ``MOST_CHECKS`` of the latest attempts."""
 
     number: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
-    """Those without a verdict are ``error``."""
+    """Verdict -> number of attempts; ``error`` counts attempts without a verdict"""
     by_model: dict[str, Counter[str]] = field(default_factory=dict)
     variants: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Variant and device, as in ("openvino int8", "cpu") -> number of attempts"""
     errors: Counter[str] = field(default_factory=Counter)
-    """The beginning of the text -> number of attempts"""
+    """Beginning of the error's text -> number of attempts"""
     latency_ms: dict[int, float] = field(default_factory=dict)
-    """Percentile -> total time of a check; empty: no check recorded it."""
+    """Percentile -> total time of a check; empty: no check recorded its time"""
 
 
 class CheckStatistics:

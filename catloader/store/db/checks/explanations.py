@@ -1,4 +1,4 @@
-"""The photos' explanations: the two columns that name the object and the decision it explains."""
+"""The photos' explanations: the columns with the key of the object and the decision that it explains."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from catloader.store.kinds import ObjectKind, StoredObject
 
 
 class Explanations:
-    """Explanations of photos, one each; every object is named by a row or by the deletion ledger."""
+    """One explanation per photo; the key of every object is in a photo's row or in the deletion ledger."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def reserve(self, key: str, not_before: datetime | None = None) -> None:
-        """Enter the key in the deletion ledger before the object is put; ``keep`` cancels that."""
+        """Enter the key in the deletion ledger before the object is put; ``keep`` cancels the reservation."""
         with writing(self._engine) as connection:
             reserve(connection, [_explanation(key)], not_before)
 
@@ -36,18 +36,18 @@ class Explanations:
     ) -> str | None:
         """Write the row's columns and cancel the reservation of ``key``, in one transaction.
 
-        Every other explanation is due for deletion at once: a stale one, and ``key`` itself if the photo is
-        gone or another request has kept an explanation of the same decision meanwhile.
+        Other explanations become due for deletion at once: an outdated one, and ``key`` itself if the photo
+        is gone or another request has stored an explanation of the same decision meanwhile.
 
         Args:
-            of: digest of what is explained.
-            lost: a key that the row may name and the object store does not have any more.
-            photo_key: of the file that is explained; None: whichever the photo has.
+            of: digest of the decision that is explained.
+            lost: a key that the row may have although its object is missing from the object store.
+            photo_key: key of the file that is explained; None: that of the photo's present file.
 
         Returns:
-            The key in force; None: the photo is gone, or has another file.
+            The key that the row has now; None: the photo is gone, or has another file.
         Raises:
-            StoreUnavailable: the reservation ran out, so the object may be deleted already.
+            StoreUnavailable: the reservation expired, so the object may be deleted already.
         """
         new = [_explanation(key)]
         columns = (photos.c.explanation_key, photos.c.explanation_of, photos.c.photo_key)

@@ -41,10 +41,11 @@ class FailedPhotos:
     def page(
         self, status: FailedStatus, error: str | None, before: int | None, limit: int
     ) -> list[FailedPhoto]:
-        """Return photos with a status, newest first; those before an id, or from the newest one on.
+        """Return a page of photos with this status, newest first.
 
         Args:
-            error: only those with exactly this error.
+            error: only photos with exactly this error.
+            before: only photos with smaller ids; None: from the newest photo on.
         """
         columns = (photos.c.id, users.c.email, photos.c.check_error, photos.c.attempts, photos.c.checked_at)
         query = select(*columns).join(users, users.c.id == photos.c.owner_id).where(*_without_verdict(status))
@@ -60,7 +61,7 @@ class FailedPhotos:
         ]
 
     def counts(self) -> dict[str, int]:
-        """Count the photos of both statuses; 0 where there are none."""
+        """Return the number of photos by status, including 0."""
         columns = [
             select(func.count()).where(*_without_verdict(status)).scalar_subquery().label(status)
             for status in STATUSES
@@ -85,13 +86,13 @@ class FailedPhotos:
         """Make the photos among ``ids`` that have no verdict ``pending``; return their number."""
         if not ids:
             return 0
-        chosen = photos.c.id.in_(ids) & photos.c.human_verdict.is_(None) & not_in_bin()
-        chosen &= status_is("failed") | status_is("unreadable")
+        is_failed = photos.c.id.in_(ids) & photos.c.human_verdict.is_(None) & not_in_bin()
+        is_failed &= status_is("failed") | status_is("unreadable")
         with writing(self._engine) as connection:
             matching = list(
-                connection.execute(select(photos.c.id).where(chosen).order_by(photos.c.id)).scalars()
+                connection.execute(select(photos.c.id).where(is_failed).order_by(photos.c.id)).scalars()
             )
-            number = requeue(connection, chosen & photos.c.id.in_(matching))
+            number = requeue(connection, is_failed & photos.c.id.in_(matching))
             if matching:
                 word = "photo" if len(matching) == 1 else "photos"
                 record(connection, actor_id, "re-queued", f"{word} {', '.join(map(str, matching))}", now)

@@ -19,7 +19,7 @@ from catloader.store.db.schema import measured_profiles as table
 from catloader.store.db.staff.audit_log import record
 
 _SILENT_FOR = timedelta(minutes=2)
-"""A job without progress for this long has ended with its process."""
+"""A job without progress for this long counts as ended: its process has died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class MeasuredProfile:
     total: int
     error: str | None
     missing: Mapping[str, int] | None
-    """``cats``, ``others``, ``cats_needed``, ``others_needed``, where there are too few decisions."""
+    """``cats``, ``others``, ``cats_needed``, ``others_needed``, if there are too few decisions."""
     profile_id: str | None
     profile: Mapping[str, Any] | None
     flips: Mapping[str, int] | None
@@ -54,7 +54,7 @@ class ProfileChoice:
     made_at: datetime
     actor: str
     measured_id: int | None
-    """None: those of the profiles that were measured in full."""
+    """None: the thresholds of the profiles that were measured in full."""
 
 
 _LATEST = select(table).order_by(table.c.id.desc()).limit(1)
@@ -67,7 +67,7 @@ class MeasuredProfiles:
         self._engine = engine
 
     def begin(self, base_id: str, actor_id: int, now: datetime) -> int | None:
-        """Add a job; None: one is running."""
+        """Add a job and return its id; None: another job is running."""
         with writing(self._engine) as connection:
             one_at_a_time(connection, table)
             last = _only(connection, _LATEST)
@@ -93,26 +93,26 @@ class MeasuredProfiles:
         return self._one(query.order_by(table.c.id.desc()).limit(1))
 
     def ids_with_head_of(self, base_id: str) -> list[str]:
-        """Return the profiles whose scores can be compared: the base and those measured from it."""
+        """Return the ids of the profiles whose scores are comparable: the base and those measured from it."""
         query = select(table.c.profile_id).where(table.c.base_id == base_id, table.c.profile_id.is_not(None))
         with reading(self._engine) as connection:
             return [base_id, *connection.execute(query.distinct()).scalars()]
 
     def decided_by_people(self, profile_ids: Sequence[str]) -> list[Row[Any]]:
-        """Return the human verdicts, and the logged score, ``cat_at`` and reason of these photos."""
+        """Return the photos with a human verdict, each with the logged columns of ``_with_score``."""
         query = _with_score(profile_ids).where(photos.c.human_verdict.is_not(None))
         with reading(self._engine) as connection:
             return list(connection.execute(query))
 
     def decided_by_model(self, profile_ids: Sequence[str]) -> tuple[int, Iterator[Sequence[Row[Any]]]]:
-        """Return the number of photos with a verdict of a model, and pages of what it rests on."""
+        """Return the number of photos with a model's verdict, and pages of them as ``_with_score``."""
         query = _with_score(profile_ids).where(photos.c.human_verdict.is_(None), has_verdict())
         with reading(self._engine) as connection:
             number = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
         return number, pages(self._engine, query, photos.c.id)
 
     def choice(self) -> ProfileChoice | None:
-        """Return the choice that holds; None: nothing was chosen yet."""
+        """Return the current choice; None: nothing was chosen yet."""
         choices = self.choices(1)
         return choices[0] if choices else None
 
@@ -132,7 +132,7 @@ class MeasuredProfiles:
         requeued: Sequence[int] = (),
         delay_s: float = 0.0,
     ) -> int:
-        """Apply thresholds and queue photos for another check; return the number of photos.
+        """Apply thresholds and requeue photos; return the number of requeued photos.
 
         Args:
             delay_s: time until those photos are due, so that checkers load the thresholds first.
@@ -149,8 +149,7 @@ class MeasuredProfiles:
             connection.execute(insert(profile_choices).values(row))
             if not requeued:
                 return 0
-            chosen = photos.c.id.in_(requeued) & by_model & has_verdict()
-            return requeue(connection, chosen, delay_s)
+            return requeue(connection, photos.c.id.in_(requeued) & by_model & has_verdict(), delay_s)
 
     def _one(self, query: Select[Any]) -> MeasuredProfile | None:
         with reading(self._engine) as connection:
@@ -163,7 +162,7 @@ def _only(connection: Connection, query: Select[Any]) -> MeasuredProfile | None:
 
 
 def _with_score(profile_ids: Sequence[str]) -> Select[Any]:
-    """Select photos with the latest score of their present file, if one of the profiles gave it."""
+    """Select photos with the latest score of their present file, if it is from one of the profiles."""
     of_photo = check_log.alias()
     newest: ColumnElement[int] = (
         select(func.max(of_photo.c.id))

@@ -1,4 +1,4 @@
-"""The model that administrators chose for all checkers, with its history; and the results of shadow runs."""
+"""The models that administrators chose for all checkers, and the results of shadow runs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class ModelChoice:
     id: int
     made_at: datetime
     actor: str
-    """E-mail or ``command line``; empty: the state before the first choice."""
+    """E-mail or ``command line``; empty: the model in use before the first choice."""
     model: str
     """A name of the catalogue, or ``auto``."""
     loaded_at: datetime | None
     """None: no checker has loaded it yet."""
     refusal: str | None
-    """The reason, in one plain sentence, for which the first checker that tried could not load it."""
+    """The reason why the first checker that tried could not load it, in one plain sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,45 +44,45 @@ class ShadowReport:
     flips: Mapping[str, int]
     """"cat -> not_cat" -> number of photos"""
     photos: Sequence[Sequence[Any]]
-    """(id, verdict, score, the candidate's two, a person's verdict or None) of the first flips"""
+    """Of the first flips: (id, verdict, score, candidate's verdict, candidate's score, person's verdict)"""
 
 
 class ModelChoices:
-    """The choices. Process-safe: of two checkers that load or refuse a choice, the first one counts."""
+    """The choices. Process-safe: if two checkers load or refuse a choice, the first one decides."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def current(self) -> ModelChoice | None:
-        """Return the choice that holds; None: nothing was chosen."""
-        rows = self._some(_holding().limit(1))
+        """Return the current choice; None: nothing was chosen."""
+        rows = self._some(_not_refused().limit(1))
         return rows[0] if rows else None
 
     def previous(self) -> str | None:
-        """Return the model before the one that holds, as a rollback takes it; None: there is none."""
-        rows = self._some(_holding().limit(2))
+        """Return the model to which a rollback returns, that before the current one; None: there is none."""
+        rows = self._some(_not_refused().limit(2))
         return rows[1].model if len(rows) == 2 else None
 
     def history(self, limit: int) -> list[ModelChoice]:
-        """Return the latest choices, newest first, refused ones included."""
+        """Return the latest choices, newest first, including refused ones."""
         return self._some(select(table).order_by(table.c.id.desc()).limit(limit))
 
     def choose(
         self, model: str, before: str, act: str, actor_id: int | None, now: datetime, *, is_loaded: bool
     ) -> None:
-        """Choose a model, unless it is the one that holds.
+        """Choose a model, unless it is the current one.
 
         Args:
-            before: the model that holds if nothing was chosen yet: it becomes the first row.
+            before: the model that is current if nothing was chosen yet; the first choice adds a row for it.
             act: for the audit log.
-            is_loaded: the caller has loaded it, and its self-test has passed.
+            is_loaded: the caller has loaded the model, and its self-test has passed.
         """
         with writing(self._engine) as connection:
             one_at_a_time(connection, table)
-            held = connection.execute(_holding().limit(1)).first()
-            if (held.model if held else before) == model:
+            current = connection.execute(_not_refused().limit(1)).first()
+            if (current.model if current else before) == model:
                 return
-            if held is None:
+            if current is None:
                 first = {"made_at": now, "actor": "", "model": before, "loaded_at": now}
                 connection.execute(insert(table).values(first))
             actor = record(connection, actor_id, act, model, now)
@@ -93,16 +93,16 @@ class ModelChoices:
         self._mark(id, {"loaded_at": now})
 
     def refuse(self, id: int, reason: str) -> bool:
-        """Return to the previous choice; False: a checker has loaded this one."""
+        """Mark a choice as refused, which returns to the previous one; False: a checker has loaded it."""
         return self._mark(id, {"refusal": reason})
 
     def add_report(self, report: ShadowReport) -> None:
-        """Store a report; the oldest is deleted if there are too many."""
+        """Store a report, and delete all but the newest ``_KEPT_REPORTS``."""
         with writing(self._engine) as connection:
             connection.execute(insert(shadow_reports).values(asdict(report)))
             newest = select(shadow_reports.c.id).order_by(shadow_reports.c.id.desc()).limit(_KEPT_REPORTS)
-            kept = list(connection.execute(newest).scalars())
-            connection.execute(delete(shadow_reports).where(shadow_reports.c.id < min(kept)))
+            kept_ids = list(connection.execute(newest).scalars())
+            connection.execute(delete(shadow_reports).where(shadow_reports.c.id < min(kept_ids)))
 
     def latest_report(self) -> ShadowReport | None:
         columns = [column for column in shadow_reports.columns if column.key != "id"]
@@ -121,5 +121,6 @@ class ModelChoices:
             return [ModelChoice(**row._mapping) for row in connection.execute(query)]
 
 
-def _holding() -> Select[Any]:
+def _not_refused() -> Select[Any]:
+    """Select the choices that were not refused, newest first; the first row is the current choice."""
     return select(table).where(table.c.refusal.is_(None)).order_by(table.c.id.desc())

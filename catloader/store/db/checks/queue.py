@@ -1,4 +1,4 @@
-"""Steps 5 and 10, claim and log: the table of photos as a queue."""
+"""The table of photos as a queue: steps 5 (claim) and 10 (log)."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from checker.decision.operating_point import UNCALIBRATED
 from checker.values import Claim, Outcome
 
 _BACKLOG = timedelta(seconds=10)
-"""The longest time between two claims that read the queue from its beginning."""
+"""Maximum time between two claims that read the queue from its beginning."""
 
 
 class _Backlog(NamedTuple):
-    """The place of a full claim. The next claims begin there, not at the beginning of the queue.
+    """The place in the queue at which the next claims begin, after a claim that reached its limit.
 
     While a transaction holds a snapshot, as a backup does, PostgreSQL keeps the index entries of all photos
-    that have been claimed since, and a claim from the beginning reads every one of them.
+    claimed since then, and a claim from the beginning of the queue would read all of them.
     """
 
     due_at: datetime
     photo_id: int
     until: datetime
-    """From then on the queue is read from its beginning, for photos that were given back meanwhile."""
+    """From this time on, claims read the queue from its beginning, for photos released meanwhile."""
 
 
 class SqlCheckQueue:
     """Implements ``checker.ports.CheckQueue``.
 
     Args:
-        now: for tests; None: the database's clock, not that of this process.
+        now: a clock for tests; None: the database's clock, not that of this process.
     """
 
     def __init__(
@@ -59,7 +59,8 @@ class SqlCheckQueue:
     def claim(self, limit: int) -> list[Claim]:
         """Claim due photos, longest due first, and reclaim photos whose lease has expired.
 
-        After a full claim, claims leave out for ``_BACKLOG`` what is before its photos, and expired leases.
+        After a claim that reached ``limit``, the next claims begin at its first photo and ignore expired
+        leases, for at most ``_BACKLOG`` and only as long as they find ``limit`` photos.
         """
         token = secrets.token_hex(16)
         values = {"now": self._now(), "limit": limit, "token": token, "lease_s": self.lease_s}
@@ -88,7 +89,7 @@ class SqlCheckQueue:
         ]
 
     def _place(self, first: Row[Any], before: _Backlog | None) -> _Backlog:
-        """Return the place of a full claim; ``before`` is that of the previous one if it began there."""
+        """Return the place of a full claim; ``before`` is the place at which it began, if it had one."""
         until = before.until if before else first.lease_until - timedelta(seconds=self.lease_s) + _BACKLOG
         return _Backlog(first.next_attempt_at, first.id, until)
 
@@ -96,7 +97,7 @@ class SqlCheckQueue:
         return self._clock() if self._clock else None
 
     def _reclaim_expired(self, connection: Connection) -> None:
-        """Reclaim expired claims and log lost attempts, also of photos that kill their checker."""
+        """Reclaim expired claims and log the lost attempts, including those that crashed a checker."""
         values = {"now": self._now(), "max_attempts": self._max_attempts}
         rows = connection.execute(sql.RECLAIM_EXPIRED, values).all()
         log = [
@@ -135,13 +136,13 @@ class SqlCheckQueue:
         log: list[dict[str, Any]] = []
         written = [False] * len(outcomes)
         with writing(self._engine) as connection:
-            # In the order of ids in every transaction: no two transactions wait for each other's rows.
+            # By id in every transaction; otherwise two transactions could wait for each other's rows.
             for place, outcome in sorted(enumerate(outcomes), key=lambda pair: pair[1].claim.photo_id):
                 statement, values = self._update(outcome, now)
                 keys = _keys(outcome.claim, outcome.claim.attempt)
                 written[place] = connection.execute(statement, keys | values).rowcount == 1
                 if written[place]:
-                    # Not unreadable yet if another attempt follows.
+                    # The photo is not unreadable yet if another attempt follows.
                     logged = replace(outcome, unreadable=False) if statement is sql.RESCHEDULE else outcome
                     log.append({**sql.log_row(logged), "now": now})
             if log:
@@ -165,7 +166,7 @@ class SqlCheckQueue:
         return sql.FINISH_WITHOUT_VERDICT, {"new_status": str(status), "new_error": outcome.error, "now": now}
 
     def release(self, claims: Sequence[Claim]) -> None:
-        """Give claims back: no attempt is counted."""
+        """Release claims without counting an attempt."""
         if claims:
             ordered = sorted(claims, key=lambda claim: claim.photo_id)
             keys = [_keys(claim, claim.attempt - 1) for claim in ordered]
@@ -179,7 +180,10 @@ class SqlCheckQueue:
             return connection.execute(sql.WAITING).scalar_one()
 
     def next_due_s(self) -> float | None:
-        """Return the seconds until a photo is due or a lease expires; 0: one has; None: nothing is queued."""
+        """Return the seconds until a photo is due or a lease expires.
+
+        0: this has happened already. None: the queue is empty.
+        """
         with reading(self._engine) as connection:
             values = {"now": self._now()}
             rows = [connection.execute(query, values).one() for query in (sql.NEXT_PENDING, sql.NEXT_LEASE)]

@@ -1,4 +1,4 @@
-"""The queue's statements, built once: building one for every claim takes longer than running it."""
+"""The queue's statements, built once: building a statement for every claim takes longer than running it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from catloader.store.db.checks.switches import checking_goes_on
+from catloader.store.db.checks.switches import checking_is_on
 from catloader.store.db.clock import bound_now, later
 from catloader.store.db.locked_rows import locked
 from catloader.store.db.photos.photo_rows import status_is
@@ -31,15 +31,16 @@ from catloader.store.db.tables.utc_datetime import UtcDateTime
 from checker.values import Decision, ModelInfo, Outcome
 
 _now = bound_now()
-"""``now`` None: the database's clock. All times are computed by the statements, none in this process."""
+"""``now`` None: the database's clock. The statements compute all times; this process computes none."""
 _lease_until = later(_now, bindparam("lease_s", type_=Float()))
 _claimed = (photos.c.id == bindparam("photo_id")) & (photos.c.claim_token == bindparam("token"))
-"""The token suffices, because every statement that ends a claim clears it. With the status PostgreSQL may
-search the index of leases instead of that of ids, which is slow if a transaction keeps its dead entries."""
+"""The token suffices, because every statement that ends a claim clears it. With a condition on the status,
+PostgreSQL may search the index of leases instead of that of ids, which is slow while an open transaction
+preserves its dead entries."""
 
 
 def unless_human(status: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return ``status``, or the person's verdict if there is one: no checker overwrites that."""
+    """Return ``status``, or the person's verdict if there is one, which no checker may overwrite."""
     return case((photos.c.human_verdict.is_(None), status), else_=photos.c.human_verdict)
 
 
@@ -64,14 +65,14 @@ RECLAIM_EXPIRED = (
     )
     .returning(photos.c.id, photos.c.attempts, photos.c.check_error, photos.c.begun_at)
 )
-"""Expired leases: pending again, or failed once the attempts are used up.
+"""Photos with an expired lease become pending again, or failed once their attempts are used up.
 
-Only the photos whose decoding had begun can have stopped the checker; the others are as they were.
+Only a photo whose decoding had begun can have stopped the checker. Other photos keep their error.
 """
 
 _due = (
     select(photos.c.id)
-    .where(status_is("pending"), photos.c.next_attempt_at <= _now, checking_goes_on())
+    .where(status_is("pending"), photos.c.next_attempt_at <= _now, checking_is_on())
     .order_by(photos.c.next_attempt_at, photos.c.id)
     .limit(bindparam("limit"))
 )
@@ -106,7 +107,7 @@ _place = tuple_(bindparam("due_at", type_=UtcDateTime()), bindparam("photo_id", 
 _until = bindparam("until", type_=UtcDateTime())
 
 CLAIM_ON = _claim(_due.where(tuple_(photos.c.next_attempt_at, photos.c.id) >= _place, _now < _until))
-"""From the place ``due_at``, ``photo_id`` on; no photos from ``until`` on."""
+"""Claims photos from the place ``due_at``, ``photo_id`` onwards; none once ``until`` has passed."""
 
 _held = (
     select(photos.c.id)
@@ -114,7 +115,7 @@ _held = (
         photos.c.id.in_(bindparam("photo_ids", expanding=True)),
         photos.c.claim_token.in_(bindparam("tokens", expanding=True)),
     )
-    .order_by(photos.c.id)  # as in `finish`: no two transactions wait for each other's rows
+    .order_by(photos.c.id)  # as in `finish`: otherwise two transactions could wait for each other
 )
 
 BEGIN = (
@@ -125,7 +126,7 @@ BEGIN = (
 )
 
 RENEW = update(photos).where(photos.c.id.in_(locked(_held))).values(lease_until=_lease_until)
-"""Rows locked by another transaction are skipped: they are being finished."""
+"""Rows that another transaction has locked are skipped: it finishes those photos."""
 
 FINISH = (
     update(photos)
@@ -149,12 +150,12 @@ RESCHEDULE = FINISH.values(
     check_error=bindparam("new_error"),
     next_attempt_at=later(_now, bindparam("retry_s", type_=Float())),
 )
-"""Wait for the next attempt."""
+"""The photo waits for its next attempt."""
 
 FINISH_WITHOUT_VERDICT = FINISH.values(
     status=_new_status, check_error=bindparam("new_error"), checked_at=_now
 )
-"""Permanently: unreadable or failed."""
+"""The photo stays unreadable or failed."""
 
 LOG = insert(check_log).values(finished_at=_now)
 
@@ -162,7 +163,7 @@ RELEASE = FINISH.values(status=unless_human(literal(Status.PENDING)))
 
 WAITING = select(func.count()).select_from(photos).where(status_is("pending"))
 NEXT_PENDING = select(func.min(photos.c.next_attempt_at).label("at"), _now.label("now")).where(
-    status_is("pending"), checking_goes_on()
+    status_is("pending"), checking_is_on()
 )
 NEXT_LEASE = select(func.min(photos.c.lease_until).label("at"), _now.label("now")).where(
     status_is("checking")
@@ -173,7 +174,10 @@ _LOGGED = [column.key for column in check_log.columns if column.key not in ("id"
 
 
 def log_row(outcome: Outcome) -> dict[str, Any]:
-    """Return a row of ``check_log`` without ``finished_at``; every row has all columns, for one statement."""
+    """Return a row of ``check_log`` without ``finished_at``.
+
+    Every row has all other columns, so that one statement inserts several rows.
+    """
     row = dict.fromkeys(_LOGGED) | {
         "photo_id": outcome.claim.photo_id,
         "attempt": outcome.claim.attempt,

@@ -23,10 +23,10 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class RecheckFilter:
-    """Conditions on finished photos; all that are set must hold."""
+    """Criteria for finished photos; a photo must meet all that are set."""
 
     model_digest: str | None = None
-    """First digits of the sha256 of the weights that made the photo's latest verdict."""
+    """First digits of the SHA-256 of the weights that made the photo's latest verdict."""
     status: Status | None = None
     since: datetime | None = None
     """Checked since this time."""
@@ -38,50 +38,52 @@ class Rechecks:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def count(self, chosen: RecheckFilter) -> int:
+    def count(self, criteria: RecheckFilter) -> int:
         """Count the photos that ``requeue`` would take."""
-        return self._count(*conditions_of(chosen), photos.c.human_verdict.is_(None))
+        return self._count(*conditions_of(criteria), photos.c.human_verdict.is_(None))
 
-    def count_decided_by_people(self, chosen: RecheckFilter) -> int:
-        """Count the photos that match but stay as they are."""
-        return self._count(*conditions_of(chosen), photos.c.human_verdict.is_not(None))
+    def count_decided_by_people(self, criteria: RecheckFilter) -> int:
+        """Count the matching photos that are not requeued, because a person has decided."""
+        return self._count(*conditions_of(criteria), photos.c.human_verdict.is_not(None))
 
-    def require_weights(self, chosen: RecheckFilter) -> None:
-        """Refuse a digest with which no check was made: it is mistyped, or that of another site.
+    def require_weights(self, criteria: RecheckFilter) -> None:
+        """Refuse a digest of weights with which no check was made: it is mistyped, or from another site.
 
         Raises:
-            NotFound: the weights of ``chosen`` were never used; the sentence names those that were.
+            NotFound: no check used these weights; the message lists the weights that were used.
         """
-        if chosen.model_digest is None:
+        if criteria.model_digest is None:
             return
         used = select(check_log.c.weights_sha256, check_log.c.model).where(check_log.c.verdict.is_not(None))
         used = used.where(check_log.c.weights_sha256.is_not(None)).distinct().order_by(check_log.c.model)
         with reading(self._engine) as connection:
-            if connection.execute(select(exists().where(_by_weights(chosen.model_digest)))).scalar_one():
+            if connection.execute(select(exists().where(_by_weights(criteria.model_digest)))).scalar_one():
                 return
             all_used = connection.execute(used).all()
         names = ", ".join(f"{row.weights_sha256[:8]} ({row.model})" for row in all_used) or "none"
         raise NotFound(
             "No check used weights whose sha256 begins with %(digest)s; used so far: %(names)s.",
-            digest=chosen.model_digest,
+            digest=criteria.model_digest,
             names=names,
         )
 
-    def requeue(self, chosen: RecheckFilter, limit: int | None = None, *, actor_id: int | None = None) -> int:
+    def requeue(
+        self, criteria: RecheckFilter, limit: int | None = None, *, actor_id: int | None = None
+    ) -> int:
         """Make matching photos ``pending`` with all attempts available, oldest first; return their number.
 
-        A verdict that a person gives meanwhile stays as well.
+        A photo that a person decides meanwhile keeps that verdict.
 
         Args:
-            actor_id: administrator; each batch is recorded in its transaction. None: nothing is.
+            actor_id: an administrator; each batch is recorded in the audit log. None: nothing is recorded.
         """
-        last_id, requeued = 0, 0  # by id: a photo that is checked again meanwhile is not requeued twice
+        last_id, requeued = 0, 0  # by id, so that a photo that is checked again meanwhile is not taken twice
         by_model = photos.c.human_verdict.is_(None)
         while limit is None or requeued < limit:
             batch = _BATCH if limit is None else min(_BATCH, limit - requeued)
             query = (
                 select(photos.c.id)
-                .where(photos.c.id > last_id, *conditions_of(chosen), by_model)
+                .where(photos.c.id > last_id, *conditions_of(criteria), by_model)
                 .order_by(photos.c.id)
                 .limit(batch)
             )
@@ -89,18 +91,18 @@ class Rechecks:
                 ids = list(connection.execute(query).scalars())
                 if not ids:
                     break
-                # The conditions are repeated: PostgreSQL evaluates them again on a row that has just changed.
+                # Conditions again, because PostgreSQL re-evaluates them on a row that has just changed.
                 unchanged = photos.c.id.in_(ids) & photos.c.status.in_(FINISHED) & by_model
                 number = requeue(connection, unchanged)
                 requeued += number
                 if actor_id is not None and number:
-                    act = f"re-queued {chosen.status or 'finished'} photos"
+                    act = f"re-queued {criteria.status or 'finished'} photos"
                     record(connection, actor_id, act, counted(number, "photo"), utcnow())
             last_id = ids[-1]
         return requeued
 
     def requeue_own(self, ids: Sequence[int], owner_id: int) -> int:
-        """Make an owner's finished photos among ``ids`` ``pending``; return their number."""
+        """Make those of ``ids`` that are finished photos of the owner ``pending``; return their number."""
         own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
         with writing(self._engine) as connection:
             by_model = photos.c.human_verdict.is_(None)
@@ -122,14 +124,14 @@ def requeue(connection: Connection, condition: ColumnElement[bool], delay_s: flo
     return connection.execute(update(photos).where(condition).values(values)).rowcount
 
 
-def conditions_of(chosen: RecheckFilter) -> list[ColumnElement[bool]]:
-    """Return the conditions of finished photos that ``chosen`` names, without those in the bin."""
+def conditions_of(criteria: RecheckFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions for finished photos outside the bin that meet the criteria."""
     conditions: list[ColumnElement[bool]] = [photos.c.status.in_(FINISHED), not_in_bin()]
-    if chosen.status is not None:
-        conditions.append(photos.c.status == chosen.status)
-    if chosen.since is not None:
-        conditions.append(photos.c.checked_at >= chosen.since)
-    if chosen.model_digest is not None:
+    if criteria.status is not None:
+        conditions.append(photos.c.status == criteria.status)
+    if criteria.since is not None:
+        conditions.append(photos.c.checked_at >= criteria.since)
+    if criteria.model_digest is not None:
         of_photo = check_log.alias()
         latest = (
             select(func.max(of_photo.c.id))
@@ -137,7 +139,7 @@ def conditions_of(chosen: RecheckFilter) -> list[ColumnElement[bool]]:
             .correlate(photos)
             .scalar_subquery()
         )
-        conditions.append(exists().where(check_log.c.id == latest, _by_weights(chosen.model_digest)))
+        conditions.append(exists().where(check_log.c.id == latest, _by_weights(criteria.model_digest)))
     return conditions
 
 

@@ -1,4 +1,4 @@
-"""Switches of the whole site, which hold for every process: checking can be paused."""
+"""Switches that hold for every process of the site: checking can be paused."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from catloader.store.db.staff.audit_log import record
 _PAUSED = switches.c.name == "checking_paused"
 
 
-def checking_goes_on() -> ColumnElement[bool]:
-    """Return the condition under which photos are claimed."""
+def checking_is_on() -> ColumnElement[bool]:
+    """Return the condition under which photos may be claimed: checking is not paused."""
     return ~exists().where(_PAUSED)
 
 
@@ -26,7 +26,7 @@ class Switches:
         self._engine = engine
 
     def paused_at(self) -> datetime | None:
-        """Return the time since which checking is paused; None: it is not."""
+        """Return the time at which checking was paused; None: it is not paused."""
         with reading(self._engine) as connection:
             return connection.execute(select(switches.c.set_at).where(_PAUSED)).scalar_one_or_none()
 

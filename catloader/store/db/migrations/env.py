@@ -1,4 +1,4 @@
-"""Alembic's entry point, on the connection of ``store.db.migrate`` with its lock and transaction."""
+"""Alembic's entry point. It uses the connection of ``store.db.migrate``, with its lock and transaction."""
 
 from __future__ import annotations
 

@@ -18,33 +18,33 @@ from catloader.store.db.staff.takedowns import is_taken_down
 
 
 class Album:
-    """Photos for everybody, newest first, page by page; and likes, one per person."""
+    """Photos that everybody may see, page by page, newest first; and likes, one per person."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def older(self, than: Position | None, limit: int) -> list[Photo]:
-        """Return photos before a position, newest first; from the newest one on if there is none."""
+        """Return the photos older than a position, newest first; None: from the newest photo on."""
         return self._page(than, limit, newest_first=True)
 
     def newer(self, than: Position, limit: int) -> list[Photo]:
-        """Return photos after a position, oldest first."""
+        """Return the photos newer than a position, oldest first."""
         return self._page(than, limit, newest_first=False)
 
     def newer_ids(self, than: Position, limit: int) -> list[int]:
-        """Return the ids of ``newer``, which an index alone can tell."""
+        """Return the ids of the photos of ``newer``. Reads only an index."""
         with reading(self._engine) as connection:
             query = _ordered(than, limit, newest_first=False).with_only_columns(photos.c.id)
             return list(connection.execute(query).scalars())
 
     def photo(self, id: int) -> Photo | None:
-        """Return a photo of the album; None for one that is not in it."""
+        """Return a photo; None: it is not in the album."""
         with reading(self._engine) as connection:
             row = connection.execute(select(photos).where(photos.c.id == id, is_in_album())).one_or_none()
         return Photo(**row._mapping) if row else None
 
     def publish(self, ids: Sequence[int], owner_id: int, *, public: bool) -> int:
-        """Publish this owner's photos among ``ids``, or make them private; return the number of changed ones.
+        """Publish this owner's photos among ``ids``, or make them private; return the number changed.
 
         Photos that staff took out of the album stay private.
         """
@@ -56,7 +56,7 @@ class Album:
             return connection.execute(query).rowcount
 
     def likes(self, ids: Sequence[int]) -> dict[int, int]:
-        """Count the likes of each photo; those without one are left out."""
+        """Return the number of likes by photo id; photos without likes are left out."""
         query = (
             select(likes.c.photo_id, func.count().label("number"))
             .where(likes.c.photo_id.in_(ids))
@@ -71,7 +71,7 @@ class Album:
             return connection.execute(query).first() is not None
 
     def like(self, photo_id: int, user_id: int, now: datetime) -> bool:
-        """Add a like, once; False: the photo is not in the album.
+        """Add the person's like unless there is one; False: the photo is not in the album.
 
         Raises:
             NotFound: the account was deleted meanwhile.
@@ -102,6 +102,6 @@ class Album:
 
 def _ordered(start: Position | None, limit: int, *, newest_first: bool) -> Select[Any]:
     order = [photos.c.created_at, photos.c.id]
-    ordered = [part.desc() for part in order] if newest_first else order
+    ordered = [column.desc() for column in order] if newest_first else order
     after = [] if start is None else [beyond(start, newest_first=newest_first)]
     return select(photos).where(is_in_album(), *after).order_by(*ordered).limit(limit)

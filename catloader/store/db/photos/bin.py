@@ -1,4 +1,4 @@
-"""The bin: photos that their owner deleted, which can be restored for some days."""
+"""The bin: photos that their owners deleted and can restore for some days."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _binned = photos.c.binned_at.is_not(None)
 
 
 class Bin:
-    """Photos between their deletion by the owner and the deletion of their rows.
+    """Photos that the owner has deleted and whose rows still exist.
 
     Args:
         days: time in the bin; 0: photos are deleted at once.
@@ -61,7 +61,7 @@ class Bin:
         while True:
             with writing(self._engine) as connection:
                 ids = list(connection.execute(query).scalars())
-                # The condition is repeated: one of them may have been restored meanwhile.
+                # The condition is repeated because a photo may have been restored meanwhile.
                 number = delete_photos(connection, photos.c.id.in_(ids) & _binned, now) if ids else 0
             deleted += number
             if len(ids) < _BATCH:
@@ -74,7 +74,11 @@ class Bin:
         return Photo(**row._mapping) if row else None
 
     def page(self, owner_id: int, before: Position | None, limit: int) -> list[Photo]:
-        """Return photos in this owner's bin, latest deleted first, from a position (of deletion) on."""
+        """Return a page of photos in this owner's bin, latest deleted first.
+
+        Args:
+            before: only photos before this position; its time is that of the deletion.
+        """
         query = select(photos).where(_of(owner_id))
         if before is not None:
             place = tuple_(literal(before.created_at, UtcDateTime()), literal(before.id))

@@ -1,10 +1,10 @@
 """The deletion ledger: stored objects to delete, listed until the object store confirms that they are gone.
 
-An upload *reserves* its keys here before it puts the objects and *cancels* the reservation in the transaction
-that adds its row. A process that dies in between leaves nothing behind: its reservations become due, and the
-deletion worker deletes the objects. The functions below are called within the caller's transaction.
+An upload *reserves* its keys here before it puts the objects, and *cancels* the reservation in the
+transaction that adds its row. If its process dies in between, the reservations become due and the deletion
+worker deletes the objects. The functions of this module run within the caller's transaction.
 
-All times are those of the database's clock; where a function takes ``now``, it is for tests.
+All times are from the database's clock; parameters called ``now`` are for tests.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from catloader.store.db.schema import deletions, receipts
 from catloader.store.kinds import ObjectKind, StoredObject
 
 RESERVED_FOR_S = 300.0
-"""Age at which the reservation of an object whose row was never written becomes due.
+"""Age at which a reservation becomes due if its row was never written.
 
-Between its reservation and its commit an upload makes two S3 requests, which take seconds, and at most 66 s
-each with all retries. One that takes longer all the same is refused by ``cancel``: its row is not added.
+Between reservation and commit an upload makes two S3 requests, which take seconds, and at most 66 s each with
+all retries. If an upload takes longer anyway, ``cancel`` refuses it, and its row is not added.
 """
 
 
 def reserve(connection: Connection, objects: Sequence[StoredObject], not_before: datetime | None) -> None:
-    """Enter objects that are about to be put; unless cancelled, they are due at ``not_before``.
+    """Enter objects that are about to be put; they become due at ``not_before`` unless cancelled.
 
     Args:
-        not_before: None: in ``RESERVED_FOR_S``.
+        not_before: None: after ``RESERVED_FOR_S``.
     """
     due = later(now_or(None), literal(RESERVED_FOR_S)) if not_before is None else now_or(not_before)
     _enter(connection, objects, due)
@@ -59,7 +59,7 @@ def mark_due(
     """Enter stored objects that no row references any more.
 
     Args:
-        receipt: of a deleted account that they belonged to; see ``receipts``.
+        receipt: digest of the receipt for the deleted account to which they belonged; see ``receipts``.
     """
     _enter(connection, objects, now_or(now), receipt)
 
@@ -79,9 +79,9 @@ def cancel(connection: Connection, objects: Sequence[StoredObject], now: datetim
     """Remove reservations.
 
     Returns:
-        False: one has become due, so its object may be deleted already. All of the objects are due then,
-            including those that the deletion worker looked for before they were put. Commit that and nothing
-            else.
+        False: a reservation has become due, so its object may be deleted already. All of the objects are made
+            due, including those that the deletion worker tried to delete before they were put. The caller
+            must commit this and nothing else.
     """
     untouched = (deletions.c.not_before > now_or(now)) & (deletions.c.attempts == 0)
     removed = connection.execute(delete(deletions).where(_named(objects), untouched))
@@ -93,22 +93,22 @@ def cancel(connection: Connection, objects: Sequence[StoredObject], now: datetim
 
 
 def remove(connection: Connection, ids: Sequence[int]) -> None:
-    """Remove rows whose objects are gone; complete the receipts of which no row is left."""
+    """Remove rows whose objects are gone, and complete the receipts that have no more rows."""
     removed = delete(deletions).where(deletions.c.id.in_(ids)).returning(deletions.c.receipt)
-    of = sorted({receipt for receipt in connection.execute(removed).scalars() if receipt})
-    if of:
-        named = receipts.c.token_sha256.in_(of)
-        # Without the lock, two transactions that together remove the last rows would each see the other's
-        # rows as left.
-        lock = select(receipts.c.token_sha256).where(named).order_by(receipts.c.token_sha256)
+    digests = sorted({receipt for receipt in connection.execute(removed).scalars() if receipt})
+    if digests:
+        affected = receipts.c.token_sha256.in_(digests)
+        # Without the lock, two transactions that together remove the last rows would each still see the
+        # other's rows.
+        lock = select(receipts.c.token_sha256).where(affected).order_by(receipts.c.token_sha256)
         connection.execute(lock.with_for_update())
         left = exists().where(deletions.c.receipt == receipts.c.token_sha256)
-        is_done = named & receipts.c.done_at.is_(None) & ~left
+        is_done = affected & receipts.c.done_at.is_(None) & ~left
         connection.execute(update(receipts).where(is_done).values(done_at=database_now()))
 
 
 def expire(connection: Connection, objects: Sequence[StoredObject], now: datetime | None = None) -> None:
-    """Make reservations due at once: nothing will name their objects."""
+    """Make reservations due at once, because no row will reference their objects."""
     connection.execute(update(deletions).where(_named(objects)).values(not_before=now_or(now)))
 
 
@@ -123,11 +123,11 @@ class Deletion:
     id: int
     kind: ObjectKind | None
     bucket: str | None
-    """In rows written before the ledger had kinds."""
+    """Set in rows that were written before the ledger had kinds."""
     key: str
     attempts: int
     receipt: str | None = None
-    """Receipt of a deleted account: the object store is asked whether the object is gone."""
+    """Digest of a deleted account's receipt; for these rows the deletion is verified in the object store."""
 
 
 class Deletions:
@@ -139,7 +139,7 @@ class Deletions:
     def due(self, limit: int, now: datetime | None = None) -> list[Deletion]:
         """Return due rows, longest due first.
 
-        Two workers may get the same ones: deleting an object twice does no harm.
+        Two workers may get the same rows; deleting an object twice is harmless.
         """
         columns = (
             deletions.c.id,
@@ -160,7 +160,7 @@ class Deletions:
         return [Deletion(row.id, ObjectKind(row.kind) if row.kind else None, *row[2:]) for row in rows]
 
     def done(self, ids: Sequence[int]) -> None:
-        """Do what ``remove`` does, in one transaction."""
+        """Call ``remove`` in its own transaction."""
         if ids:
             with writing(self._engine) as connection:
                 remove(connection, ids)
@@ -179,6 +179,6 @@ class Deletions:
             )
 
     def count(self) -> int:
-        """Count all rows, reservations included."""
+        """Count all rows, including reservations."""
         with reading(self._engine) as connection:
             return connection.execute(select(func.count()).select_from(deletions)).scalar_one()

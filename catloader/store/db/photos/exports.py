@@ -1,4 +1,4 @@
-"""Queries of imports and exports, over many photos, without those in the bin."""
+"""Queries of imports and exports, over all photos outside the bin."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class ExportedPhoto:
     wild_feline: bool
     calibrated: bool
     reason: str | None
-    """Of the latest verdict, like the fields up to ``profile_id``: why it is unsure despite a high score."""
+    """Reason why the verdict is unsure despite a high score. This and the fields up to ``profile_id`` are
+    those of the latest verdict."""
     cat_at: float | None
     not_cat_below: float | None
     model: str | None
@@ -83,7 +84,7 @@ class Exports:
         self._engine = engine
 
     def photos(self, owner_id: int | None) -> Iterator[list[ExportedPhoto]]:
-        """Yield pages of photos by rising id; None: of every owner."""
+        """Yield pages of the owner's photos by rising id; None: of all owners' photos."""
         query = select(*_PHOTO_COLUMNS).join(users, users.c.id == photos.c.owner_id).where(not_in_bin())
         if owner_id is not None:
             query = query.where(photos.c.owner_id == owner_id)

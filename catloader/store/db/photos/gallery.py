@@ -1,8 +1,8 @@
 """Queries of My photos: filters, search in captions, and keyset pages in both directions.
 
-A page costs the same wherever it begins and however many photos the owner has: each query reads one index
-from one position. A search reads the captions in an index of their own. Photos in review are found among the
-open appeals of all owners, or counted among the owner's photos where these are fewer.
+The cost of a page depends neither on its position nor on the number of photos, because each query reads one
+index from one position. A search reads the captions in a separate index. Photos in review are found through
+the open appeals of all owners, or counted among the owner's photos if there are fewer of these.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Shown(StrEnum):
     WAITING = "waiting"
     FAILED = "failed"
     APPEALED = "appealed"
-    """With an open appeal, whatever the status."""
+    """Photos with an open appeal, of any status."""
 
 
 STATUSES: dict[Shown, tuple[Status, ...]] = {
@@ -69,7 +69,7 @@ class Selection:
     owner_id: int
     shown: Shown = Shown.ALL
     words: tuple[str, ...] = ()
-    """As ``texts.search_words`` returns them; each must be somewhere in the caption."""
+    """As returned by ``texts.search_words``; the caption must contain all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Gallery:
 
     def counts(self, owner_id: int, words: tuple[str, ...] = ()) -> dict[Shown, int]:
         """Count the photos of each filter."""
-        # With words, group by an expression: SQLite would otherwise read the index of statuses and each
+        # With words, group by an expression; otherwise SQLite would read the index of statuses and every
         # photo's row.
         status = func.coalesce(photos.c.status, literal_column("''")) if words else photos.c.status
         query = (
@@ -101,25 +101,25 @@ class Gallery:
             appealed = _appealed(connection, owner_id, words, photos_of_owner=sum(numbers.values()))
             count = select(func.count()).select_from(photos).where(*appealed)
             number = connection.execute(count).scalar_one()
-        by_status = {shown: sum(numbers.get(one, 0) for one in of) for shown, of in STATUSES.items()}
-        return {**by_status, Shown.APPEALED: number}
+        by_filter = {shown: sum(numbers.get(one, 0) for one in group) for shown, group in STATUSES.items()}
+        return {**by_filter, Shown.APPEALED: number}
 
     def appealed(self, ids: Sequence[int]) -> set[int]:
-        """Return those of the photos that have an open appeal."""
+        """Return the ids of those photos that have an open appeal."""
         query = _OPEN_APPEALS.where(appeals.c.photo_id.in_(ids))
         with reading(self._engine) as connection:
             return set(connection.execute(query).scalars())
 
     def older(self, selection: Selection, than: Position | None, limit: int) -> list[Photo]:
-        """Return photos before a position, newest first; from the newest one on if there is none."""
+        """Return the photos older than a position, newest first; None: from the newest photo on."""
         return self._page(selection, than, limit, newest_first=True)
 
     def newer(self, selection: Selection, than: Position | None, limit: int) -> list[Photo]:
-        """Return photos after a position, oldest first; from the oldest one on if there is none."""
+        """Return the photos newer than a position, oldest first; None: from the oldest photo on."""
         return self._page(selection, than, limit, newest_first=False)
 
     def ids(self, selection: Selection, start: Position, limit: int, *, newest_first: bool) -> list[int]:
-        """Return the ids of ``older`` (``newest_first``) or ``newer``, which an index alone can tell."""
+        """Return the ids of ``older`` (``newest_first``) or ``newer``. Reads only indexes."""
         order = (photos.c.created_at, photos.c.id)
         queries = _ordered(selection, start, limit, newest_first=newest_first)
         with reading(self._engine) as connection:
@@ -127,10 +127,10 @@ class Gallery:
         return [row.id for row in sorted(rows, key=tuple, reverse=newest_first)[:limit]]
 
     def months(self, selection: Selection, zone: tzinfo = UTC) -> list[datetime]:
-        """Return the first moments of a zone's months that have photos, newest first; words are ignored."""
+        """Return the starts, in a time zone, of the months with photos, newest first; words are ignored."""
         matching = _matching(selection)
         with reading(self._engine) as connection:
-            if selection.shown is Shown.APPEALED:  # a look for each month would read all open appeals
+            if selection.shown is Shown.APPEALED:  # a query by month would read all open appeals every time
                 times = connection.execute(select(photos.c.created_at).where(*matching[0])).scalars()
                 return sorted({month_of(time, zone) for time in times}, reverse=True)
             ends = [
@@ -159,7 +159,7 @@ class Gallery:
         with reading(self._engine) as connection:
             for query in _ordered(selection, start, limit, newest_first=newest_first):
                 if selection.words:
-                    # The words are searched in their index; only the rows of the page are read.
+                    # The search reads only the index of captions; then only the page's rows are read.
                     ids = list(connection.execute(query.with_only_columns(photos.c.id)).scalars())
                     query = select(photos).where(photos.c.id.in_(ids))  # noqa: PLW2901
                 rows += [Photo(**row._mapping) for row in connection.execute(query)]
@@ -170,17 +170,17 @@ class Gallery:
 def _ordered(
     selection: Selection, start: Position | None, limit: int, *, newest_first: bool
 ) -> list[Select[Any]]:
-    """Return a query for each status: each reads its index in order and stops at the limit."""
+    """Return one query per status; each reads its index in order and stops at the limit."""
     order = [photos.c.created_at, photos.c.id]
     if newest_first:
-        order = [part.desc() for part in order]  # type: ignore[misc]
+        order = [column.desc() for column in order]  # type: ignore[misc]
     after = [] if start is None else [beyond(start, newest_first=newest_first)]
-    each = _matching(selection)
-    return [select(photos).where(*matching, *after).order_by(*order).limit(limit) for matching in each]
+    groups = _matching(selection)
+    return [select(photos).where(*matching, *after).order_by(*order).limit(limit) for matching in groups]
 
 
 def _matching(selection: Selection) -> list[list[ColumnElement[bool]]]:
-    """Return conditions for each query that is needed: one for each status, or one for all."""
+    """Return the conditions of each query that is needed: one query per status, or one for all photos."""
     if selection.shown is Shown.APPEALED:
         appealed = photos.c.id.in_(_open_appeals_of(selection.owner_id))
         return [[appealed, not_in_bin(), *_with_words(selection.words)]]
@@ -195,7 +195,7 @@ def _appealed(
 ) -> list[ColumnElement[bool]]:
     """Return the conditions of the owner's photos in review.
 
-    They read the open appeals of all owners, or the owner's photos where these are fewer.
+    The query reads the open appeals of all owners, or the owner's photos if there are fewer of these.
     """
     open_ones = _OPEN_APPEALS.limit(photos_of_owner + 1).subquery()
     number = connection.execute(select(func.count()).select_from(open_ones)).scalar_one()
@@ -207,10 +207,10 @@ def _appealed(
 
 
 def _open_appeals_of(owner_id: int) -> Select[tuple[int]]:
-    """Select the photos by the open appeals of all owners.
+    """Select the owner's photos with an open appeal, by reading the open appeals of all owners.
 
-    The owner is a subquery for each: with a join or a condition on the photo itself, a database may choose to
-    read all photos of the site or of the owner.
+    A subquery returns the owner of each appeal: with a join or a condition on the photo itself, a database
+    may choose to read all photos of the site or of the owner.
     """
     its_photo = photos.alias()
     its_owner = select(its_photo.c.owner_id).where(its_photo.c.id == appeals.c.photo_id).scalar_subquery()
@@ -220,13 +220,13 @@ def _open_appeals_of(owner_id: int) -> Select[tuple[int]]:
 def _with_words(words: Sequence[str]) -> list[ColumnElement[bool]]:
     if not words:
         return []
-    # A literal: the partial index can't be used with a parameter.
+    # A literal, because the partial index can't be used with a parameter.
     has_caption = photos.c.caption_folded != literal_column("''")
     return [has_caption, *(photos.c.caption_folded.contains(word, autoescape=True) for word in words)]
 
 
 def beyond(start: Position, *, newest_first: bool) -> ColumnElement[bool]:
-    """Return the condition of photos behind a position, in the order shown."""
+    """Return the condition of photos after a position, in the order in which they are shown."""
     place = tuple_(photos.c.created_at, photos.c.id)
     limit = tuple_(literal(start.created_at, UtcDateTime()), literal(start.id))
     return place < limit if newest_first else place > limit
@@ -235,7 +235,7 @@ def beyond(start: Position, *, newest_first: bool) -> ColumnElement[bool]:
 def _months_between(
     connection: Connection, first: datetime, last: datetime, matching: list[list[ColumnElement[bool]]]
 ) -> list[datetime]:
-    """Look into the index once for each month, in one statement."""
+    """Return the months that have photos. One statement searches the index once for each month."""
     months = [last]
     while months[-1] > first:
         months.append(previous_month(months[-1]))
@@ -246,5 +246,5 @@ def _months_between(
     within = (photos.c.created_at >= calendar.c.month) & (photos.c.created_at < calendar.c.end)
     has_photo = or_(*(exists().where(*one, within).correlate(calendar) for one in matching))
     with_photos = set(connection.execute(select(calendar.c.month).where(has_photo)).scalars())
-    # In UTC: where clocks are changed at midnight, moments of two zones are never equal.
+    # In UTC: if clocks change at midnight, times with different time zones never compare as equal.
     return [month for month in months if month.astimezone(UTC) in with_photos]

@@ -1,7 +1,7 @@
-"""Changes of existing photos: replacement of a photo's file, or another square for its thumbnail.
+"""Changes of existing photos: replacement of the file, and another square for the thumbnail.
 
-As in an upload, new keys are reserved in the deletion ledger before anything is put under them; the
-transaction that writes them to the row cancels the reservation and enters the old keys.
+As in an upload, new keys are reserved in the deletion ledger before objects are put under them. The
+transaction that writes the keys to the row cancels the reservation and enters the old keys.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NEVER_CHECKED = UNCHECKED | {"begun_at": None}
 
 @dataclass(frozen=True, slots=True)
 class NewThumbnail:
-    """The thumbnail's part of a row."""
+    """The values of a row that describe the thumbnail."""
 
     thumbnail_key: str
     thumbnail_px: int
@@ -41,7 +41,7 @@ class NewThumbnail:
 
 @dataclass(frozen=True, slots=True)
 class NewFile(NewThumbnail):
-    """A file's part of a row; sizes are those of the stored, re-encoded photo."""
+    """The values of a row that describe the file; sizes are those of the stored, re-encoded photo."""
 
     photo_key: str
     sha256: str
@@ -51,26 +51,26 @@ class NewFile(NewThumbnail):
 
 
 class PhotoFiles:
-    """Changes of the objects that a row names."""
+    """Changes of a photo's objects."""
 
     def __init__(self, engine: Engine, quotas: Quotas) -> None:
         self._engine, self._quotas = engine, quotas
 
     def reserve(self, new: NewThumbnail, not_before: datetime | None = None) -> None:
-        """Enter the new keys in the deletion ledger; as ``Photos.reserve``."""
+        """Enter the new keys in the deletion ledger, like ``Photos.reserve``."""
         with writing(self._engine) as connection:
             reserve(connection, _objects(new), not_before)
 
     def replace(self, id: int, owner_id: int, new: NewFile, now: datetime | None = None) -> None:
         """Replace the photo's file; the photo will be checked again.
 
-        Page, caption, publication and link stay. What people said about the previous file is dropped: a
-        reviewer's verdict, an open appeal, likes.
+        Address, caption, publication and shared link stay. A reviewer's verdict, an open appeal and likes are
+        dropped, because they are about the previous file.
 
         Raises:
             NotFound: this owner has no such photo (any more).
-            QuotaReached: the account stores as much as it may.
-            StoreUnavailable: the reservation ran out, so the objects may be deleted already.
+            QuotaReached: the account has no room for the new file.
+            StoreUnavailable: the reservation expired, so the objects may be deleted already.
         """
         with writing(self._engine) as connection:
             # The account's row is locked first, as in uploads and in the deletion of an account.
@@ -82,7 +82,7 @@ class PhotoFiles:
                 enter(connection, id, now)
                 values = asdict(new) | _NEVER_CHECKED | {"next_attempt_at": now_or(now)}
                 values |= {"human_verdict": None, "human_verdict_at": None}
-                values |= {"captured_at": None}  # the owner chose that for the previous file
+                values |= {"captured_at": None}  # the owner chose to keep it for the previous file
                 values |= {"explanation_key": None, "explanation_of": None}
                 _exchange(connection, old, values, now)
                 is_open = (appeals.c.photo_id == id) & appeals.c.closed_at.is_(None)
@@ -97,12 +97,12 @@ class PhotoFiles:
         """Give the photo another thumbnail. Since verdicts depend on it too, the photo is checked again.
 
         Args:
-            photo_key: of the file that the thumbnail was cut from.
+            photo_key: key of the file from which the thumbnail was cut.
         Returns:
-            True if the photo will be checked; False: a person has decided, and that stays.
+            True if the photo will be checked; False: a person's verdict stays.
         Raises:
             NotFound: this owner has no such photo with that file (any more).
-            StoreUnavailable: the reservation ran out, so the object may be deleted already.
+            StoreUnavailable: the reservation expired, so the object may be deleted already.
         """
         with writing(self._engine) as connection:
             old = _locked(connection, id, owner_id)
@@ -128,16 +128,17 @@ def _locked(connection: Connection, id: int, owner_id: int) -> Photo:
 
 
 def _exchange(connection: Connection, old: Photo, values: dict[str, Any], now: datetime | None) -> None:
-    """Write the row's values, with the new keys among them, and enter the old keys into the ledger."""
-    kept = {
+    """Write the row's new values and keys, and enter the old keys into the ledger."""
+    present_keys = {
         values.get(name, getattr(old, name)) for name in ("photo_key", "thumbnail_key", "explanation_key")
     }
-    named = (
+    old_objects = (
         StoredObject(ObjectKind.PHOTO, old.photo_key),
         StoredObject(ObjectKind.THUMBNAIL, old.thumbnail_key),
         StoredObject(ObjectKind.EXPLANATION, old.explanation_key or ""),
     )
-    mark_due(connection, [one for one in named if one.key and one.key not in kept], now)
+    unused = [stored for stored in old_objects if stored.key and stored.key not in present_keys]
+    mark_due(connection, unused, now)
     connection.execute(update(photos).where(photos.c.id == old.id).values(values))
 
 

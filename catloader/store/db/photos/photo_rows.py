@@ -1,4 +1,4 @@
-"""Rows of the table of photos: their types, the conditions that most queries share, and their deletion."""
+"""Rows of the table of photos: their types, conditions that many queries share, and their deletion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from catloader.store.kinds import ObjectKind, StoredObject
 
 @dataclass(frozen=True, slots=True)
 class NewPhoto:
-    """An upload's part of the row; sizes are those of the stored, re-encoded photo."""
+    """The values of a row that an upload sets; sizes are those of the stored, re-encoded photo."""
 
     owner_id: int
     caption: str
@@ -31,7 +31,7 @@ class NewPhoto:
     sha256: str
     thumbnail_sha256: str
     captured_at: str | None = field(default=None, kw_only=True)
-    """By the camera's clock, such as "2024-05-01T14:07:00"; None unless the owner kept it."""
+    """The camera's local time, such as "2024-05-01T14:07:00"; None unless the owner chose to keep it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ DECIDED = (
     photos.c.thumbnail_sha256,
     photos.c.human_verdict,
 )
-"""The columns that ``decided_photo`` takes."""
+"""The columns of a row for ``decided_photo``."""
 
 
 def decided_photo(row: Any) -> DecidedPhoto:
@@ -97,7 +97,7 @@ OBJECT_COLUMNS = {
     ObjectKind.THUMBNAIL: photos.c.thumbnail_key,
     ObjectKind.EXPLANATION: photos.c.explanation_key,
 }
-"""The columns that name a photo's objects."""
+"""The columns with the keys of a photo's objects."""
 
 UNCHECKED: dict[str, Any] = {
     "status": Status.PENDING,
@@ -110,9 +110,9 @@ UNCHECKED: dict[str, Any] = {
     "calibrated": False,
     "checked_at": None,
 }
-"""Values of a photo whose verdict is dropped; ``next_attempt_at`` goes with them.
+"""Values of a photo whose verdict is dropped; the caller also sets ``next_attempt_at``.
 
-``begun_at`` stays: it distinguishes the photo from a new one, which is due at once (``future_times``).
+``begun_at`` stays: it distinguishes the photo from a new photo, which is due at once (see ``future_times``).
 """
 
 
@@ -144,7 +144,7 @@ def not_in_bin() -> ColumnElement[bool]:
 
 
 def is_in_album() -> ColumnElement[bool]:
-    """Return the condition of ``Photo.in_album`` as the album's index needs it."""
+    """Return the condition of ``Photo.in_album``, in the form that the album's index requires."""
     return photos.c.on_air & status_is(Status.CAT) & not_in_bin()
 
 
@@ -154,5 +154,5 @@ def has_verdict() -> ColumnElement[bool]:
 
 
 def status_is(status: str) -> ColumnElement[bool]:
-    """Compare with a literal: a generic plan for parameters can't use the partial indexes."""
+    """Compare with a literal, because a generic plan for parameters can't use the partial indexes."""
     return photos.c.status == literal_column(f"'{Status(status)}'")

@@ -49,26 +49,26 @@ class Photos:
         """Check that one more photo fits, before it is received; ``add`` checks again.
 
         Raises:
-            QuotaReached: the account stores as much as it may.
+            QuotaReached: the account has no room for the photo.
         """
         if self._quotas:
             with writing(self._engine) as connection:
                 self._quotas.refuse_full(connection, owner_id, size_bytes)
 
     def same(self, owner_id: int, sha256: str) -> int | None:
-        """Return the first photo of this owner with the same stored bytes, without those in the bin."""
+        """Return the id of this owner's first photo outside the bin with the same stored bytes."""
         own = (photos.c.owner_id == owner_id) & (photos.c.sha256 == sha256) & not_in_bin()
         with reading(self._engine) as connection:
             return connection.execute(select(func.min(photos.c.id)).where(own)).scalar()
 
     def reserve(self, new: NewPhoto, not_before: datetime | None = None) -> None:
-        """Enter both keys in the deletion ledger before anything is put under them; ``add`` cancels that.
+        """Enter both keys in the deletion ledger before objects are put; ``add`` cancels the reservation.
 
-        If the upload stops in between, the objects are deleted at ``not_before``; None: in
+        If the upload stops in between, the objects are deleted at ``not_before``; None: after
         ``RESERVED_FOR_S``.
 
         Raises:
-            QuotaReached: the account stores as much as it may; nothing is reserved.
+            QuotaReached: the account has no room for the photo; nothing is reserved.
         """
         with writing(self._engine) as connection:
             if self._quotas:
@@ -78,17 +78,18 @@ class Photos:
     def add(self, new: NewPhoto, now: datetime | None = None, key: UploadKey | None = None) -> int:
         """Insert the `pending` row and cancel the reservation of its two keys, in one transaction.
 
-        Its check is due ``now`` (None: by the database's clock). The objects of a refused one are due for
-        deletion: at once, or when their reservation ends.
+        The check is due ``now`` (None: by the database's clock). If the photo is refused, its objects become
+        due for deletion, at once or when their reservation ends.
 
         Args:
-            key: of the upload; entered in the same transaction, so that no repetition makes a second photo.
+            key: idempotency key of the upload, added in the same transaction so that a repeated upload makes
+                no second photo.
 
         Raises:
             NotFound: the account is gone.
-            KeyInUse: a photo with this key was added in the meantime.
-            StoreUnavailable: the reservation ran out, so the objects may be deleted already.
-            QuotaReached: the account stores as much as it may.
+            KeyInUse: a photo with this key was added meanwhile.
+            StoreUnavailable: the reservation expired, so the objects may be deleted already.
+            QuotaReached: the account has no room for the photo.
         """
         values = {
             **asdict(new),
@@ -117,17 +118,17 @@ class Photos:
         raise StoreUnavailable("The upload took too long. Please try again.")
 
     def by_id(self, id: int) -> Photo | None:
-        """Return a photo; None also for one in the bin."""
+        """Return a photo; None: it does not exist or is in the bin."""
         rows = self._all(select(photos).where(photos.c.id == id, not_in_bin()))
         return rows[0] if rows else None
 
     def statuses(self, owner_id: int, ids: Sequence[int]) -> list[Photo]:
-        """Return those of ``ids`` that are this owner's, without those in the bin."""
+        """Return this owner's photos among ``ids`` that are not in the bin."""
         own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
         return self._all(select(photos).where(own))
 
     def waiting(self, limit: int) -> list[Photo]:
-        """Return the head of the queue: photos being checked, then waiting ones, longest due first."""
+        """Return the head of the queue: photos being checked, then waiting photos, longest due first."""
         checking = self._all(
             select(photos)
             .where(status_is("checking"))
@@ -138,7 +139,7 @@ class Photos:
         return checking + self._all(pending.limit(limit - len(checking)))
 
     def due_since(self) -> datetime | None:
-        """Return the time since which the longest waiting photo has been due; None: no photo waits."""
+        """Return the earliest time at which a waiting photo is due; None: no photo waits."""
         query = select(func.min(photos.c.next_attempt_at)).where(status_is("pending"))
         with reading(self._engine) as connection:
             return connection.execute(query).scalar()
@@ -150,10 +151,10 @@ class Photos:
             return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
     def decided(self, sample: int | None = None) -> Iterator[Sequence[DecidedPhoto]]:
-        """Yield pages of photos that a model or a person has decided, by rising id, without those in the bin.
+        """Yield pages of photos outside the bin that a model or a person has decided, by rising id.
 
         Args:
-            sample: only so many, drawn at random.
+            sample: only this number of photos, drawn at random.
         """
         for rows in pages(self._engine, select(*DECIDED).where(has_verdict()), photos.c.id, sample):
             yield [decided_photo(row) for row in rows]
@@ -167,17 +168,17 @@ class Photos:
             return [decided_photo(row) for row in connection.execute(query)]
 
     def count_by_status(self) -> dict[str, int]:
-        """Count photos, also those in the bin; every status is a key, with 0 if there are none."""
+        """Return the number of photos by status, including photos in the bin, and 0 for unused statuses."""
         counted = dict.fromkeys(map(str, Status), 0)
         with reading(self._engine) as connection:
-            for where in (not_in_bin(), ~not_in_bin()):  # each has an index that is enough
+            for where in (not_in_bin(), ~not_in_bin()):  # an index suffices for each
                 query = select(photos.c.status, func.count().label("photos")).where(where)
                 for row in connection.execute(query.group_by(photos.c.status)):
                     counted[row.status] += row.photos
         return counted
 
     def count_by_owner(self) -> dict[int, int]:
-        """Count the photos of each owner; owners without photos are left out."""
+        """Return the number of photos by owner; owners without photos are left out."""
         query = select(photos.c.owner_id, func.count().label("photos")).group_by(photos.c.owner_id)
         with reading(self._engine) as connection:
             return {row.owner_id: row.photos for row in connection.execute(query)}

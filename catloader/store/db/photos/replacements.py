@@ -1,4 +1,4 @@
-"""Replacements of photos: earlier checks and decisions are about another file."""
+"""Replacements of photos' files: earlier checks and decisions are about the previous file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Replacements:
 
 
 def enter(connection: Connection, photo_id: int, now: datetime | None) -> None:
-    """Add a row; the caller has locked the photo's, so that no verdict is written meanwhile."""
+    """Add a row. The caller has locked the photo's row, so that no verdict is written meanwhile."""
     checks = select(func.coalesce(func.max(check_log.c.id), 0)).where(check_log.c.photo_id == photo_id)
     decisions = select(func.coalesce(func.max(reviews.c.id), 0)).where(reviews.c.photo_id == photo_id)
     values = {
@@ -54,12 +54,12 @@ def check_is_of_present_file() -> ColumnElement[bool]:
 
 
 def review_is_of_present_file() -> ColumnElement[bool]:
-    """Return the same condition on rows of ``reviews``."""
+    """Return the same condition for rows of ``reviews``."""
     return _is_after(replacements.c.last_review_id, reviews.c.id, reviews)
 
 
 def audit_is_of_present_file() -> ColumnElement[bool]:
-    """Return the same condition on rows of ``random_audits``."""
+    """Return the same condition for rows of ``random_audits``."""
     return _is_after(replacements.c.last_check_id, random_audits.c.check_log_id, random_audits)
 
 

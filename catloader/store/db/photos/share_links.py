@@ -14,13 +14,13 @@ from catloader.store.db.schema import photos, share_links
 
 
 class ShareLinks:
-    """One link for a photo at most. Only the digest of its token is stored."""
+    """Shared links, at most one per photo. Only the digest of a link's token is stored."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def make(self, photo_id: int, owner_id: int, now: datetime) -> str | None:
-        """Return the token (256 bits) of a new link, which replaces the one before.
+        """Return the token (256 bits) of a new link, which replaces the photo's previous link.
 
         Returns:
             None: this owner has no such photo.
@@ -36,11 +36,11 @@ class ShareLinks:
         return token
 
     def revoke(self, photo_id: int, owner_id: int) -> bool:
-        """End the link of a photo; False: this owner has no photo with one."""
+        """End the link of a photo; False: this owner has no such photo with a link."""
         own = exists().where(_own(photo_id, owner_id))
         with writing(self._engine) as connection:
-            done = connection.execute(delete(share_links).where(share_links.c.photo_id == photo_id, own))
-        return done.rowcount == 1
+            result = connection.execute(delete(share_links).where(share_links.c.photo_id == photo_id, own))
+        return result.rowcount == 1
 
     def made_at(self, photo_id: int) -> datetime | None:
         """Return the time at which the photo's link was made; None: it has none."""
@@ -49,7 +49,7 @@ class ShareLinks:
             return connection.execute(query).scalar_one_or_none()
 
     def photo(self, token: str) -> Photo | None:
-        """Return the photo that a link shows; None for a token that is unknown or revoked."""
+        """Return the photo that a link shows; None: the token is unknown or revoked."""
         query = select(photos).join(share_links, share_links.c.photo_id == photos.c.id)
         query = query.where(share_links.c.token_sha256 == token_digest(token), not_in_bin())
         with reading(self._engine) as connection:

@@ -1,4 +1,4 @@
-"""The rows of idempotency keys: an upload repeated with the same key makes no second photo."""
+"""The rows of idempotency keys: an upload that is repeated with the same key makes no second photo."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from catloader.store.db.engine import reading
 from catloader.store.db.schema import upload_keys
 
 _KEPT = timedelta(days=1)
-"""Clients repeat an upload within minutes."""
+"""Long enough, since clients repeat an upload within minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadKey:
-    """One upload of an owner, as its client names it."""
+    """The idempotency key that a client has chosen for one upload."""
 
     key: str
     body_sha256: str
-    """Of the file as it came."""
+    """Digest of the file as it was received."""
 
 
 class UploadKeys:
@@ -32,10 +32,10 @@ class UploadKeys:
         self._engine = engine
 
     def photo_of(self, user_id: int, key: UploadKey, now: datetime) -> int | None:
-        """Return the photo that was uploaded with this key within a day; None: there is none.
+        """Return the photo that was uploaded with this key within the last day; None: there is none.
 
         Raises:
-            KeyReused: it was uploaded from other bytes.
+            KeyReused: the photo was uploaded from other bytes.
         """
         query = select(upload_keys.c.photo_id.label("photo_id"), upload_keys.c.body_sha256).where(
             _is_used(user_id, key.key, now)
@@ -47,17 +47,17 @@ class UploadKeys:
         return row.photo_id if row else None
 
     def photo_with(self, user_id: int, key: str, now: datetime) -> int | None:
-        """Return the photo that was uploaded with this key within a day, from whatever bytes."""
+        """Return the photo that was uploaded with this key within the last day, from any bytes."""
         query = select(upload_keys.c.photo_id).where(_is_used(user_id, key, now))
         with reading(self._engine) as connection:
             return connection.execute(query).scalar()
 
 
 def add_key(connection: Connection, user_id: int, key: UploadKey, photo_id: int, now: datetime) -> None:
-    """Add a key and delete the account's old ones, within the caller's transaction.
+    """Add a key and delete the account's old keys, within the caller's transaction.
 
     Raises:
-        IntegrityError: the account has used the key already.
+        IntegrityError: the account has already used the key.
     """
     old = (upload_keys.c.user_id == user_id) & (upload_keys.c.created_at < now - _KEPT)
     connection.execute(delete(upload_keys).where(old))
@@ -66,6 +66,6 @@ def add_key(connection: Connection, user_id: int, key: UploadKey, photo_id: int,
 
 
 def _is_used(user_id: int, key: str, now: datetime) -> ColumnElement[bool]:
-    """Return the condition of an account's key; older ones are deleted by the next upload."""
+    """Return the condition of an account's key that is valid; the next upload deletes older keys."""
     is_key = (upload_keys.c.user_id == user_id) & (upload_keys.c.key_sha256 == token_digest(key))
     return is_key & (upload_keys.c.created_at >= now - _KEPT)

@@ -23,23 +23,23 @@ AnyRole = Literal["user", "reviewer", "admin"]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account and what it uses."""
+    """An account and its usage."""
 
     user: User
     used: Used
 
 
 class Administration:
-    """Accounts, page by page; roles, quotas, and whether they may log in.
+    """Pages of accounts; changes of their roles, their quotas and their right to log in.
 
-    Changes raise NotFound if the account, or the administrator's, was deleted meanwhile.
+    Changes raise ``NotFound`` if the account, or that of the administrator, was deleted meanwhile.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def page(self, after: int, limit: int, e_mail_part: str = "") -> list[Account]:
-        """Return accounts by rising id, those after an id, whose e-mail contains a text."""
+        """Return a page of accounts after an id, by rising id, whose e-mail contains a text."""
         query = select(users).where(users.c.id > after).order_by(users.c.id).limit(limit)
         if e_mail_part:
             query = query.where(users.c.email.contains(normal_email(e_mail_part), autoescape=True))
@@ -53,7 +53,7 @@ class Administration:
             return _with_usage(connection, [User(**row._mapping)])[0] if row else None
 
     def largest(self, limit: int) -> list[Account]:
-        """Return the accounts that store most, the largest first."""
+        """Return the accounts that store the most bytes, largest first."""
         size = func.sum(photos.c.size_bytes)
         query = select(users).join(photos).group_by(users.c.id).order_by(size.desc(), users.c.id).limit(limit)
         with reading(self._engine) as connection:
@@ -83,7 +83,7 @@ class Administration:
     def set_quota(
         self, id: int, max_photos: int | None, max_bytes: int | None, actor_id: int, now: datetime
     ) -> None:
-        """Set the account's limits; None: those of the settings; 0: none."""
+        """Set the account's limits; None: the limits of the settings; 0: unlimited."""
         values = {"max_photos": max_photos, "max_bytes": max_bytes}
         limits = f"{_shown(max_photos, 'photo')}, {_shown(max_bytes, 'byte')}"
         self._change(id, values, actor_id, f"set the quota to {limits}", now)
@@ -107,9 +107,9 @@ def _able_administrators() -> ColumnElement[bool]:
 
 
 def _refuse_last_administrator(connection: Connection, id: int) -> None:
-    """Refuse to take the rights of the only administrator; the caller has locked all of them.
+    """Refuse a change that would leave no administrator; the caller has locked the rows of all of them.
 
-    So of two who act on each other, the second one waits for the first, and is refused.
+    If two administrators act on each other at the same time, the second waits for the first and is refused.
     """
     if connection.execute(select(users.c.id).where(_able_administrators())).scalars().all() == [id]:
         raise InvalidInput("At least one administrator must be left.")

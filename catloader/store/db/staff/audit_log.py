@@ -17,7 +17,7 @@ BACKED_UP = "made a backup"
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One act."""
+    """One recorded act."""
 
     id: int
     made_at: datetime
@@ -28,13 +28,13 @@ class AuditEntry:
 
 
 class AuditLog:
-    """The record, newest first."""
+    """Read the log and add entries to it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def page(self, before: int | None, limit: int) -> list[AuditEntry]:
-        """Return entries, newest first; those before an id, or from the newest one on."""
+        """Return a page of entries, newest first: those before an id, or the newest ones for None."""
         query = select(audit_log).order_by(audit_log.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(audit_log.c.id < before)
@@ -42,26 +42,26 @@ class AuditLog:
             return [AuditEntry(**row._mapping) for row in connection.execute(query)]
 
     def latest(self, act: str) -> AuditEntry | None:
-        """Return the newest entry of an act; None: there is none."""
+        """Return the newest entry for an act; None: there is none."""
         query = select(audit_log).where(audit_log.c.act == act).order_by(audit_log.c.id.desc()).limit(1)
         with reading(self._engine) as connection:
             row = connection.execute(query).one_or_none()
         return AuditEntry(**row._mapping) if row else None
 
     def add(self, actor_id: int | None, act: str, target: str, now: datetime) -> None:
-        """Add an act that writes nothing else, in a transaction; ``actor_id``: as in ``record``."""
+        """Add an act that changes no other rows, in its own transaction; ``actor_id``: as in ``record``."""
         with writing(self._engine) as connection:
             record(connection, actor_id, act, target, now)
 
 
 def record(connection: Connection, actor_id: int | None, act: str, target: str, now: datetime) -> str:
-    """Add an act within the caller's transaction; return the actor as named in the row.
+    """Add an act within the caller's transaction; return the text in the column ``actor``.
 
     Args:
-        actor_id: None: somebody at the command line.
+        actor_id: None: a person at the command line.
 
     Raises:
-        NotFound: the actor's account was deleted meanwhile. Nothing is recorded, so nothing is done.
+        NotFound: the actor's account was deleted meanwhile; this ends the transaction, so nothing is changed.
     """
     actor = COMMAND_LINE
     if actor_id is not None:

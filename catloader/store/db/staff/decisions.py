@@ -24,7 +24,10 @@ def decide(
     note: str = "",
     now: datetime,
 ) -> None:
-    """Write a person's verdict and the rows of both records; the photo's row is locked by the caller."""
+    """Write a person's verdict and a row in both ``reviews`` and ``audit_log``.
+
+    The caller has locked the photo's row.
+    """
     set_verdict(connection, photo_id, verdict, verdict, now)
     row: dict[str, Any] = {"photo_id": photo_id, "reviewer_id": reviewer_id, "appeal_id": appeal_id}
     row |= {"made_at": now, "verdict": verdict, "note": note, "status_before": status_before}
@@ -35,7 +38,7 @@ def decide(
 def set_verdict(
     connection: Connection, photo_id: int, verdict: HumanVerdict | None, status: str, now: datetime
 ) -> None:
-    """Set or clear a person's verdict, with the status that goes with it."""
+    """Set or clear a person's verdict, and set the status that belongs to it."""
     # A checker that has the photo in hand loses its claim and writes nothing.
     values = {"human_verdict": verdict, "human_verdict_at": verdict and now, "status": status}
     values |= {"claim_token": None, "lease_until": None}

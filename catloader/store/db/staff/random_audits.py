@@ -24,16 +24,16 @@ _PER_TRANSACTION = 200
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The answers on photos of one verdict."""
+    """The number of answers on photos with one verdict of a model."""
 
     answered: int
-    """Photos that somebody could judge."""
+    """Photos that people could judge."""
     wrong: int
     cant_tell: int
 
 
 def is_drawn() -> ColumnElement[bool]:
-    """Return the condition of a photo whose present file an audit has drawn, answered or not."""
+    """Return the condition that an audit has drawn the photo's present file, answered or not."""
     return exists().where(random_audits.c.photo_id == photos.c.id, audit_is_of_present_file())
 
 
@@ -44,13 +44,14 @@ class RandomAudits:
         self._engine = engine
 
     def draw(self, verdict: HumanVerdict, number: int, actor_id: int, now: datetime) -> int:
-        """Draw photos with this verdict of a model, with equal probability; return their number.
+        """Draw photos to which a model gave this verdict, with equal probability; return their number.
 
-        Those that people decided, and those drawn before, are left out. What a transaction draws, it records.
+        Photos that people decided or that were drawn before are left out. Each transaction adds its photos
+        to the audit log.
         """
         query = select(photos.c.id).where(_decided_by_model(verdict), ~_was_drawn())
         ids = [row.id for page in pages(self._engine, query, photos.c.id, number) for row in page]
-        random.shuffle(ids)  # the answered part is a random sample too
+        random.shuffle(ids)  # so that those answered first are a random sample too
         return sum(
             self._enter(verdict, ids[start : start + _PER_TRANSACTION], actor_id, now)
             for start in range(0, len(ids), _PER_TRANSACTION)
@@ -67,12 +68,12 @@ class RandomAudits:
                 if rows:
                     connection.execute(insert(random_audits), rows)
                     record(connection, actor_id, "drew photos to audit", f"{len(rows)} {verdict}", now)
-        except IntegrityError:  # another draw took one of them at the same moment
+        except IntegrityError:  # another draw took one of these photos at the same moment
             return 0
         return len(rows)
 
     def next(self) -> Photo | None:
-        """Return the photo that was drawn first and has no answer yet."""
+        """Return the first drawn photo that has no answer yet."""
         query = (
             select(photos)
             .join(random_audits, random_audits.c.photo_id == photos.c.id)
@@ -94,33 +95,33 @@ class RandomAudits:
         """Write an answer, which is also a reviewer's decision; None: the photo can't be judged.
 
         Returns:
-            False: the photo does not wait for one. If its verdict or its file has changed since it was drawn,
-            it leaves the audit.
+            False: the photo does not wait for an answer. If its verdict or its file has changed since it was
+            drawn, it is removed from the audit.
 
         Raises:
             NotFound: the reviewer's account was deleted meanwhile.
         """
         lock = select(photos.c.status, photos.c.human_verdict).where(photos.c.id == photo_id, not_in_bin())
-        its_open = (random_audits.c.photo_id == photo_id) & _is_open()
+        is_open = (random_audits.c.photo_id == photo_id) & _is_open()
         with writing(self._engine) as connection:
             keep_account(connection, reviewer_id)
             photo = connection.execute(lock.with_for_update()).one_or_none()
-            verdict = connection.execute(select(random_audits.c.verdict).where(its_open)).scalar_one_or_none()
+            verdict = connection.execute(select(random_audits.c.verdict).where(is_open)).scalar_one_or_none()
             if verdict is None:
                 return False
-            present = select(random_audits.c.id).where(its_open, audit_is_of_present_file())
+            present = select(random_audits.c.id).where(is_open, audit_is_of_present_file())
             is_present = connection.execute(present).first() is not None
             if photo is None or photo.human_verdict or photo.status != verdict or not is_present:
-                connection.execute(delete(random_audits).where(its_open))
+                connection.execute(delete(random_audits).where(is_open))
                 return False
             values = {"answer": answer, "answered_at": now}
-            connection.execute(update(random_audits).where(its_open).values(values))
+            connection.execute(update(random_audits).where(is_open).values(values))
             if answer is not None:
                 decide(connection, photo_id, answer, reviewer_id=reviewer_id, status_before=verdict, now=now)
         return True
 
     def tallies(self, profile_id: str) -> Mapping[str, Tally]:
-        """Return the answers on decisions by a profile, for each verdict that has any."""
+        """Return the tally of each verdict by this profile that has answers."""
         columns = random_audits.c
         query = (
             select(columns.verdict, columns.answer, func.count().label("number"))
@@ -131,7 +132,7 @@ class RandomAudits:
             numbers = {(row.verdict, row.answer): row.number for row in connection.execute(query)}
         tallies = {}
         for verdict, other in (("cat", "not_cat"), ("not_cat", "cat")):
-            right, wrong, cant_tell = (numbers.get((verdict, one), 0) for one in (verdict, other, None))
+            right, wrong, cant_tell = (numbers.get((verdict, answer), 0) for answer in (verdict, other, None))
             if right or wrong or cant_tell:
                 tallies[verdict] = Tally(right + wrong, wrong, cant_tell)
         return tallies
@@ -139,8 +140,8 @@ class RandomAudits:
 
 def reopen(connection: Connection, photo_id: int) -> None:
     """Withdraw the answer on a photo, as part of undoing the decision."""
-    its = random_audits.c.photo_id == photo_id
-    connection.execute(update(random_audits).where(its).values(answer=None, answered_at=None))
+    of_photo = random_audits.c.photo_id == photo_id
+    connection.execute(update(random_audits).where(of_photo).values(answer=None, answered_at=None))
 
 
 def _is_open() -> ColumnElement[bool]:
@@ -148,7 +149,7 @@ def _is_open() -> ColumnElement[bool]:
 
 
 def _waits() -> ColumnElement[bool]:
-    """Return the condition of a photo that can be answered: its drawn verdict and file are still the same."""
+    """Return the condition that an answer is possible: the photo's verdict and file are still as drawn."""
     unchanged = (photos.c.status == random_audits.c.verdict) & photos.c.human_verdict.is_(None)
     return _is_open() & unchanged & not_in_bin() & audit_is_of_present_file()
 

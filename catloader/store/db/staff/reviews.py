@@ -1,4 +1,4 @@
-"""Appeals of owners and decisions of reviewers. Every decision, and every undoing, is a permanent row."""
+"""Appeals of owners and decisions of reviewers. Every decision and every undoing is a permanent row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from catloader.store.db.staff.takedowns import is_taken_down
 
 @dataclass(frozen=True, slots=True)
 class Appeal:
-    """An owner's wish for another verdict; open until it is withdrawn or a reviewer decides."""
+    """An owner's request for another verdict; open until it is withdrawn or a reviewer decides."""
 
     id: int
     photo_id: int
@@ -40,11 +40,11 @@ class Review:
     id: int
     photo_id: int
     reviewer_id: int | None
-    """None: the account is gone."""
+    """None: the reviewer's account was deleted."""
     appeal_id: int | None
     made_at: datetime
     verdict: HumanVerdict | None
-    """None: the decision before was undone."""
+    """None: the previous decision was undone."""
     note: str
     status_before: str
 
@@ -58,7 +58,7 @@ class QueueItem:
 
     @property
     def place(self) -> tuple[bool, int]:
-        """Its position in the queue: appeals first, oldest first."""
+        """The position in the queue: appeals come first, and the oldest first."""
         return (self.appeal is None, self.photo.id if self.appeal is None else self.appeal.id)
 
 
@@ -66,11 +66,11 @@ _APPEAL = tuple(column.label(column.key) for column in appeals.columns)
 _REVIEW = tuple(column.label(column.key) for column in reviews.columns)
 _is_open = appeals.c.closed_at.is_(None)
 _waits = _is_open & exists().where(photos.c.id == appeals.c.photo_id, not_in_bin())
-"""The appeals of photos in the bin wait until those are restored."""
+"""An appeal is not in the queue while its photo is in the bin."""
 
 
 class Reviews:
-    """Appeals, the queue of reviewers, and what they decided."""
+    """Appeals, the queue of reviewers, and their decisions."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -78,7 +78,8 @@ class Reviews:
     def appeal(self, photo_id: int, owner_id: int, wish: HumanVerdict, reason: str, now: datetime) -> bool:
         """Open an appeal.
 
-        False: no finished photo of this owner, one is open, a person has decided, or the verdict is the wish.
+        False: it is not a finished photo of this owner, an appeal is open, a person has decided, or the
+        verdict is the one that the owner wants.
         """
         own = (photos.c.id == photo_id) & (photos.c.owner_id == owner_id) & not_in_bin()
         finished = photos.c.status.in_(FINISHED) & photos.c.human_verdict.is_(None)
@@ -113,7 +114,7 @@ class Reviews:
             return [Review(**row._mapping) for row in connection.execute(query)]
 
     def queue(self, after: tuple[bool, int] | None, limit: int) -> list[QueueItem]:
-        """Return the photos after a position in the queue: open appeals, then unsure ones, oldest first."""
+        """Return photos after a position in the queue: open appeals, then unsure photos, oldest first."""
         after_appeal, after_photo = (after[1], 0) if after and not after[0] else (0, after[1] if after else 0)
         items: list[QueueItem] = []
         with reading(self._engine) as connection:
@@ -132,7 +133,7 @@ class Reviews:
         return items[0] if items else QueueItem(Photo(**row._mapping), None) if row else None
 
     def counts(self) -> tuple[int, int]:
-        """Count the open appeals and the unsure photos without one."""
+        """Count the open appeals and the unsure photos without an appeal."""
         unsure = select(func.count()).select_from(photos).where(_unsure())
         with reading(self._engine) as connection:
             of_appeals = connection.execute(select(func.count()).select_from(appeals).where(_waits))
@@ -148,10 +149,10 @@ class Reviews:
         *,
         seen_sha256: str | None = None,
     ) -> bool:
-        """Write a person's verdict, close the appeal and add the row of the record, in one transaction.
+        """Write a person's verdict, close the appeal and record the decision, in one transaction.
 
         Args:
-            seen_sha256: of the file that the reviewer saw; None: not known.
+            seen_sha256: digest of the file that the reviewer saw; None: unknown.
         Returns:
             False: the photo does not wait for a reviewer (any more), or has another file now.
         Raises:
@@ -181,7 +182,7 @@ class Reviews:
         return True
 
     def last_of(self, reviewer_id: int) -> Review | None:
-        """Return the reviewer's newest decision that can be undone: nothing has been decided on it since."""
+        """Return the reviewer's newest decision that can be undone: its photo has no later decision."""
         query = select(*_REVIEW).where(reviews.c.reviewer_id == reviewer_id, _is_undoable())
         with reading(self._engine) as connection:
             row = connection.execute(query.order_by(reviews.c.id.desc()).limit(1)).one_or_none()
@@ -191,7 +192,7 @@ class Reviews:
         """Undo the decision of ``last_of``, restoring verdict and appeal; return the photo's id.
 
         Args:
-            review_id: only if this is still the one; None: whichever it is.
+            review_id: undo only if ``last_of`` is this decision; None: undo it in any case.
         Raises:
             NotFound: the reviewer's account was deleted meanwhile.
         """
@@ -217,7 +218,7 @@ class Reviews:
         return last.photo_id
 
     def may_see(self, photo_id: int) -> bool:
-        """Return True if reviewers see the photo: it waits, was decided as it is now, hidden or drawn."""
+        """Return True if reviewers may see the photo: it waits, or was reviewed, taken down or drawn."""
         reviewed = exists().where(reviews.c.photo_id == photos.c.id, review_is_of_present_file())
         seen = (photos.c.status == Status.UNSURE) | _has_appeal() | reviewed | is_taken_down() | is_drawn()
         query = select(photos.c.id).where(photos.c.id == photo_id, seen, not_in_bin())
@@ -226,7 +227,7 @@ class Reviews:
 
 
 def _is_undoable() -> ColumnElement[bool]:
-    """Return the condition of a decision on a photo's present file after which there was no other."""
+    """Return the condition of a decision on a photo's present file that no other decision followed."""
     later = reviews.alias()
     has_later = exists().where(later.c.photo_id == reviews.c.photo_id, later.c.id > reviews.c.id)
     return reviews.c.verdict.is_not(None) & ~has_later & review_is_of_present_file()
@@ -243,6 +244,6 @@ def _has_appeal() -> ColumnElement[bool]:
 def _appealed(connection: Connection, condition: ColumnElement[bool], limit: int) -> list[QueueItem]:
     query = select(*_APPEAL).where(_waits, condition).order_by(appeals.c.id).limit(limit)
     page = [Appeal(**row._mapping) for row in connection.execute(query)]
-    rows = connection.execute(select(photos).where(photos.c.id.in_([one.photo_id for one in page])))
+    rows = connection.execute(select(photos).where(photos.c.id.in_([appeal.photo_id for appeal in page])))
     by_id = {row.id: Photo(**row._mapping) for row in rows}
     return [QueueItem(by_id[appeal.photo_id], appeal) for appeal in page]

@@ -1,4 +1,4 @@
-"""Photos that staff took out of the public album: the owners can't publish them until staff allow it."""
+"""Photos that staff took out of the public album. Their owners can't publish them until staff allow it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Takedown:
 
     photo_id: int
     note: str
-    """The owner reads it."""
+    """The reason, shown to the owner."""
     made_at: datetime
 
 
@@ -29,7 +29,7 @@ _COLUMNS = tuple(column.label(column.key) for column in takedowns.columns)
 
 
 def is_taken_down() -> ColumnElement[bool]:
-    """Return the condition of a photo that staff keep out of the album."""
+    """Return the condition that staff keep the photo out of the album."""
     return exists().where(takedowns.c.photo_id == photos.c.id)
 
 
@@ -40,7 +40,7 @@ class Takedowns:
         self._engine = engine
 
     def take_down(self, photo_id: int, actor_id: int, note: str, now: datetime) -> bool:
-        """Make a photo of the album private and prevent its publication; False: it is not in the album."""
+        """Make a photo of the album private and prevent its publication; False: it was not in the album."""
         query = update(photos).where(photos.c.id == photo_id, is_in_album()).values(on_air=False)
         row = {"photo_id": photo_id, "note": note, "made_at": now}
         try:
@@ -70,7 +70,7 @@ class Takedowns:
         return Takedown(**row._mapping) if row else None
 
     def page(self, before: int | None, limit: int) -> list[Takedown]:
-        """Return takedowns of photos outside the bin by falling id: all, or those before an id."""
+        """Return a page of takedowns of photos outside the bin, by falling id: before an id, or the first."""
         query = select(*_COLUMNS).join(photos, photos.c.id == takedowns.c.photo_id).where(not_in_bin())
         if before is not None:
             query = query.where(takedowns.c.photo_id < before)

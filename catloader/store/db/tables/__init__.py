@@ -1,1 +1,1 @@
-"""Tables: their columns, indexes and constraints; ``store.db.schema`` has them all."""
+"""Tables: their columns, indexes and constraints; ``store.db.schema`` exports them all."""

@@ -1,4 +1,4 @@
-"""The tables of accounts, sessions and attempts to log in; ``schema`` has them with all others."""
+"""The tables of accounts, sessions and attempts to log in; ``schema`` re-exports them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ users = Table(
     Column("is_admin", Boolean, nullable=False, server_default=text("false")),
     Column("is_reviewer", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("logged_in_at", UtcDateTime),  # the last time; NULL: never, or before this column existed
+    Column("logged_in_at", UtcDateTime),  # last log-in; NULL: never, or before this column existed
     Column("disabled_at", UtcDateTime),
-    # NULL: the limits of the settings; 0: none.
+    # NULL: the limits of the settings apply; 0: unlimited.
     Column("max_photos", Integer),
     Column("max_bytes", BigInteger),
     Column("email_confirmed_at", UtcDateTime),  # by a link in a mail; NULL: not confirmed
-    Column("language", String(8)),  # NULL: the browser's
+    Column("language", String(8)),  # NULL: the browser's language
     Column("wants_notices", Boolean, nullable=False, server_default=text("false")),  # mails about decisions
-    # Without it SQLite gives the id of a deleted account, and with it old links, to the next account.
+    # Otherwise SQLite would reuse the id of a deleted account, and old links would lead to the next account.
     sqlite_autoincrement=True,
 )
 
@@ -32,10 +32,10 @@ sessions = Table(
     "sessions",
     metadata,
     Column("token_sha256", String(64), primary_key=True),  # of the token in the cookie
-    # NULL: begun by a sign-up with an e-mail that is registered already; it gives no access.
+    # NULL: made by a sign-up with an e-mail address that is already registered; it gives no access.
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE")),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("used_at", UtcDateTime, nullable=False),  # by a page, to within some minutes
+    Column("used_at", UtcDateTime, nullable=False),  # last request for a page, to within some minutes
     Column("browser", String(60), nullable=False, server_default=text("''")),  # such as "Firefox on Linux"
     Index("ix_sessions_user_id", "user_id"),
     Index("ix_sessions_created_at", "created_at"),
@@ -45,7 +45,7 @@ ended_sessions = Table(
     "ended_sessions",
     metadata,
     Column("token_sha256", String(64), primary_key=True),  # as in sessions
-    # NULL: the account was deleted. Otherwise only to bound their number.
+    # Needed only to bound the number of rows per account. NULL: the account was deleted.
     Column("user_id", ForeignKey("users.id", ondelete="SET NULL")),
     Column("ended_at", UtcDateTime, nullable=False),
     Index("ix_ended_sessions_user_id", "user_id"),
@@ -56,7 +56,7 @@ attempts = Table(
     "attempts",
     metadata,
     Column("key", String(80), primary_key=True),  # a digest of the account or the network
-    Column("times", JSON, nullable=False),  # [seconds since 1970, ...] of those that still count
-    Column("until", UtcDateTime, nullable=False),  # after this none of them counts
+    Column("times", JSON, nullable=False),  # [seconds since 1970, ...] of the attempts that still count
+    Column("until", UtcDateTime, nullable=False),  # none of the attempts counts after this time
     Index("ix_attempts_until", "until"),
 )

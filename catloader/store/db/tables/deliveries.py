@@ -12,7 +12,7 @@ webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,
     Column("id", LARGE_ROW_NUMBER, primary_key=True),
-    # The reported row in the check log or the reviews; it may be deleted with its photo, so no foreign key.
+    # The reported row of check_log or reviews. Not a foreign key: that row may be deleted with its photo.
     Column("source", String(10), nullable=False, server_default=text("'check'")),
     Column("source_id", LARGE_ROW_NUMBER, nullable=False),
     Column("payload", Text, nullable=False),  # JSON, the same bytes in every attempt

@@ -1,4 +1,4 @@
-"""The tables of identities at a provider; ``schema`` has them with all others."""
+"""The tables of identities at a provider; ``schema`` re-exports them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ identities = Table(
     "identities",
     metadata,
     Column("issuer", String(300), primary_key=True),
-    Column("subject", String(255), primary_key=True),  # the provider's name for the person
+    Column("subject", String(255), primary_key=True),  # the provider's id of the person
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("linked_at", UtcDateTime, nullable=False),
     Index("ix_identities_user_id", "user_id"),
@@ -20,7 +20,7 @@ identities = Table(
 unlinked_accounts = Table(
     "unlinked_accounts",
     metadata,
-    # Only the owner links the account with this provider again, not the verified e-mail address alone.
+    # Only the owner can link the account with this provider again; its verified e-mail address is not enough.
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("issuer", String(300), primary_key=True),
     Column("unlinked_at", UtcDateTime, nullable=False),

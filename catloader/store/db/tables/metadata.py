@@ -1,4 +1,4 @@
-"""The collection of all tables, and how their indexes and constraints are named."""
+"""The collection of all tables, and the naming convention of their indexes and constraints."""
 
 from __future__ import annotations
 

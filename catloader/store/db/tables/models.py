@@ -1,4 +1,4 @@
-"""The tables of models that administrators chose; ``schema`` has them with all others."""
+"""The tables of models that administrators chose; ``schema`` re-exports them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from sqlalchemy import JSON, Column, Integer, String, Table, Text, text
 from catloader.store.db.tables.metadata import metadata
 from catloader.store.db.tables.utc_datetime import UtcDateTime
 
-# What ``CATCHECK_MODEL=auto`` means: the newest row that was not refused. Rows are added, and once marked.
+# ``CATCHECK_MODEL=auto`` means the model of the newest row that was not refused. A row is changed only once,
+# when a checker has loaded or refused its model.
 model_choices = Table(
     "model_choices",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("made_at", UtcDateTime, nullable=False),
-    Column("actor", String(254), nullable=False),  # e-mail at that time; '' in the row of the state before
+    Column("actor", String(254), nullable=False),  # e-mail at that time; '': before the first choice
     Column("model", String(64), nullable=False),  # of the catalogue, or 'auto'
-    Column("loaded_at", UtcDateTime),  # by the first checker that could
-    Column("refusal", Text),  # why the first checker that tried could not
+    Column("loaded_at", UtcDateTime),  # by the first checker that loaded the model
+    Column("refusal", Text),  # the reason, if the first checker that tried could not load the model
 )
 
-# Profiles whose thresholds were measured anew on decisions of people; and which of them holds.
+# Profiles whose thresholds were re-measured on decisions of people. `profile_choices` says which one applies.
 measured_profiles = Table(
     "measured_profiles",
     metadata,
@@ -31,12 +32,12 @@ measured_profiles = Table(
     Column("done", Integer, nullable=False, server_default=text("0")),  # photos compared
     Column("total", Integer, nullable=False, server_default=text("0")),
     Column("error", Text),
-    Column("missing", JSON(none_as_null=True)),  # where there are too few decisions: how many, and are needed
+    Column("missing", JSON(none_as_null=True)),  # if there are too few decisions: numbers, minimums
     # NULL until the job has ended.
     Column("profile_id", String(128)),
     Column("profile", JSON(none_as_null=True)),
     Column("flips", JSON(none_as_null=True)),  # {"cat -> not_cat": number}
-    Column("photos", JSON(none_as_null=True)),  # [[id, verdict, verdict then, score], ...]
+    Column("photos", JSON(none_as_null=True)),  # [[id, verdict, verdict by the new thresholds, score], ...]
 )
 
 profile_choices = Table(
@@ -58,5 +59,6 @@ shadow_reports = Table(
     Column("candidate", String(64), nullable=False),
     Column("counts", JSON, nullable=False),  # {"compared": ..., "towards_cat": ..., ...}
     Column("flips", JSON, nullable=False),  # {"cat -> not_cat": number}
-    Column("photos", JSON, nullable=False),  # [[id, verdict, score, verdict, score, person's], ...]
+    # [[id, verdict, score, the candidate's verdict, the candidate's score, a person's verdict or null], ...]
+    Column("photos", JSON, nullable=False),
 )

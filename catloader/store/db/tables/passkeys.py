@@ -1,4 +1,4 @@
-"""The table of passkeys; ``schema`` has it with all others."""
+"""The table of passkeys; ``schema`` re-exports it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ passkeys = Table(
     Column("id", Integer, primary_key=True),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("credential_id", String(1400), nullable=False, unique=True),  # base64url, of 1023 bytes at most
-    Column("public_key", LargeBinary, nullable=False),  # COSE
+    Column("public_key", LargeBinary, nullable=False),  # a COSE key
     Column("sign_count", BigInteger, nullable=False),  # 0: the authenticator does not count
     Column("name", String(60), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),

@@ -1,4 +1,4 @@
-"""The table of receipts for deleted accounts; ``schema`` has it with all others."""
+"""The table of receipts for deleted accounts; ``schema`` re-exports it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, Integer, String, Table
 from catloader.store.db.tables.metadata import metadata
 from catloader.store.db.tables.utc_datetime import UtcDateTime
 
-# It holds nothing that identifies the account.
+# A receipt contains nothing that identifies the account.
 receipts = Table(
     "receipts",
     metadata,
@@ -16,5 +16,5 @@ receipts = Table(
     Column("photos", Integer, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),  # of the large renditions
     Column("objects", Integer, nullable=False),  # photos, thumbnails and explanations in the object store
-    Column("done_at", UtcDateTime),  # NULL: the ledger still has some of them
+    Column("done_at", UtcDateTime),  # NULL: the deletion ledger still has some of the objects
 )

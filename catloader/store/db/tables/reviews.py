@@ -1,4 +1,4 @@
-"""The tables of appeals and reviews; ``schema`` has them with all others."""
+"""The tables of appeals and reviews; ``schema`` re-exports them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ takedowns = Table(
 random_audits = Table(
     "random_audits",
     metadata,
-    Column("id", Integer, primary_key=True),  # in the order of the answers
+    Column("id", Integer, primary_key=True),  # photos are judged in this order
     Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), key="photo_id", nullable=False),
     Column("verdict", String(10), nullable=False),  # the model's
     Column("check_log_id", LARGE_ROW_NUMBER, nullable=False),  # of that decision
     Column("profile_id", String(128), nullable=False),
     Column("drawn_at", UtcDateTime, nullable=False),
-    Column("answer", String(10)),  # NULL with a time: nobody can tell
+    Column("answer", String(10)),  # NULL with a time: the person could not tell
     Column("answered_at", UtcDateTime),
     CheckConstraint("verdict IN ('cat','not_cat')", name="verdict"),
     CheckConstraint("answer IN ('cat','not_cat')", name="answer"),
@@ -76,12 +76,12 @@ reviews = Table(
     Column("reviewer_id", ForeignKey("users.id", ondelete="SET NULL")),
     Column("appeal_id", ForeignKey("appeals.id", ondelete="CASCADE")),
     Column("made_at", UtcDateTime, nullable=False),
-    Column("verdict", String(10)),  # NULL: the decision before was undone
+    Column("verdict", String(10)),  # NULL: the previous decision was undone
     Column("note", String(MAX_TEXT_CHARS), nullable=False),
     Column("status_before", String(10), nullable=False),
     CheckConstraint("verdict IN ('cat','not_cat')", name="verdict"),
     Index("ix_reviews_image_id", "photo_id"),
     Index("ix_reviews_reviewer_id", "reviewer_id"),
     Index("ix_reviews_appeal_id", "appeal_id"),
-    sqlite_autoincrement=True,  # as in the check log: webhooks tell each one once
+    sqlite_autoincrement=True,  # as in check_log: the id identifies a webhook's message
 )

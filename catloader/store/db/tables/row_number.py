@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Integer
 
-# In SQLite only INTEGER columns number rows by themselves; they have 64 bits.
+# SQLite assigns numbers only to an INTEGER primary key, which has 64 bits.
 LARGE_ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")

@@ -1,4 +1,4 @@
-"""The tables of second factors; ``schema`` has them with all others."""
+"""The tables of second factors; ``schema`` re-exports them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ second_factors = Table(
     metadata,
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     Column("secret", String(32), nullable=False),  # base32; codes are computed from it
-    Column("last_step", BigInteger, nullable=False),  # of the last code that was accepted
+    Column("last_step", BigInteger, nullable=False),  # the time step of the last accepted code
     Column("set_up_at", UtcDateTime, nullable=False),
 )
 
 recovery_codes = Table(
     "recovery_codes",
     metadata,
-    Column("code_sha256", String(64), primary_key=True),  # the row goes with its use
+    Column("code_sha256", String(64), primary_key=True),  # the row is deleted when the code is used
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Index("ix_recovery_codes_user_id", "user_id"),
 )

@@ -1,4 +1,4 @@
-"""The tables of likes, and of links that show one photo; ``schema`` has them with all others."""
+"""The tables of likes and of shared links; ``schema`` re-exports them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from catloader.store.db.tables.utc_datetime import UtcDateTime
 share_links = Table(
     "share_links",
     metadata,
-    # One link for a photo; a new one replaces it.
+    # A photo has at most one link; a new link replaces it.
     Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), key="photo_id", primary_key=True),
     Column("token_sha256", String(64), nullable=False, unique=True),  # of the token in the link
     Column("created_at", UtcDateTime, nullable=False),

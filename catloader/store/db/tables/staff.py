@@ -1,4 +1,4 @@
-"""The tables of administration; ``schema`` has them with all others."""
+"""The tables of administration; ``schema`` re-exports them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from catloader.store.db.tables.utc_datetime import UtcDateTime
 one_time_links = Table(
     "one_time_links",
     metadata,
-    Column(
-        "token_sha256", String(64), primary_key=True
-    ),  # of the token in the link; the row goes with its use
+    # Of the token in the link. The row is deleted when the link is used.
+    Column("token_sha256", String(64), primary_key=True),
     Column("purpose", String(10), nullable=False),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE")),  # NULL: an invitation
     Column("expires_at", UtcDateTime, nullable=False),
-    Column("email", String(254)),  # that it was sent to; NULL: handed out by an administrator
+    Column("email", String(254)),  # to which it was sent; NULL: handed out by an administrator
     CheckConstraint("purpose IN ('reset','invitation','confirm')", name="purpose"),
     CheckConstraint("(purpose = 'invitation') = (user_id IS NULL)", name="user"),
     Index("ix_one_time_links_user_id", "user_id"),
@@ -34,7 +33,7 @@ audit_log = Table(
     Column("target", Text, nullable=False),
 )
 
-# Switches of the whole site; a row is a switch that is on.
+# Switches of the whole site; a switch is on while its row exists.
 switches = Table(
     "switches",
     metadata,

@@ -1,4 +1,4 @@
-"""The tables of API tokens and of uploads made with a key; ``schema`` has them with all others."""
+"""The tables of API tokens and of uploads made with a key; ``schema`` re-exports them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ api_tokens = Table(
     Column("id", Integer, primary_key=True),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("token_sha256", String(64), nullable=False, unique=True),
-    Column("name", String(60), nullable=False),  # the owner's word for it
-    Column("scopes", String(100), nullable=False),  # with blanks between them
+    Column("name", String(60), nullable=False),  # given by the owner
+    Column("scopes", String(100), nullable=False),  # separated by spaces
     Column("created_at", UtcDateTime, nullable=False),
     Column("used_at", UtcDateTime),  # to within some minutes; NULL: never
     Column("expires_at", UtcDateTime),  # NULL: never
@@ -22,7 +22,7 @@ api_tokens = Table(
     sqlite_autoincrement=True,  # the address of a revoked token must not lead to another one
 )
 
-# A row is deleted with its photo, or by the account's first upload with a key after a day.
+# A row is deleted with its photo, or once it is a day old by the account's next upload with a key.
 upload_keys = Table(
     "upload_keys",
     metadata,

@@ -1,4 +1,4 @@
-"""The column type of every time."""
+"""The column type of all times."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Rows of outgoing webhooks, and the ids of signed wake-ups that were seen."""
+"""Rows of outgoing webhooks, and the ids of signed wake-ups that were received."""

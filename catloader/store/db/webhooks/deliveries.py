@@ -1,4 +1,4 @@
-"""Outgoing webhooks: one delivery for each event, whichever process wrote it."""
+"""Outgoing webhooks: one delivery for each event, regardless of the process that caused the event."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from catloader.store.db.schema import webhook_deliveries as table
 from catloader.store.db.webhooks.messages import SOURCES, Source, SourceName
 
 _LOOK_BACK = 5000
-"""Rows of a source that may be committed later than rows with higher numbers."""
+"""Range of a source's row numbers in which a row may be committed after rows with higher numbers."""
 _KEPT_FOR = timedelta(days=30)
 _MISSED_FOR = timedelta(days=3)
-"""Older events are not delivered if the site was down or webhooks were disabled meanwhile."""
+"""Older events are not delivered after the site was down or webhooks were disabled."""
 _HELD_S = 120.0
-"""Longest time of an attempt, after which another process may take the delivery."""
+"""Maximum duration of an attempt; then another process may take the delivery."""
 _AT_ONCE = 500
 _LARGEST_ID = 2**63 - 1
-"""Of a column; no message has it."""
+"""The largest number in a column of ids; no message has this id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Delivery:
 
     @property
     def message_id(self) -> str:
-        """The ``webhook-id``: the same in every attempt, so that receivers can tell repetitions."""
+        """The ``webhook-id``: the same in every attempt, so that receivers can recognise repetitions."""
         return f"{_PREFIXES[self.source]}{self.source_id}"
 
 
@@ -74,9 +74,9 @@ class WebhookDeliveries:
         self._engine = engine
 
     def begin(self) -> None:
-        """Record the first event to deliver, when webhooks are used for the first time."""
+        """When webhooks are used for the first time, record after which events deliveries begin."""
         for name, source in SOURCES.items():
-            # Another process may be first; then its entry is the one that counts.
+            # If another process was first, its entry counts.
             with contextlib.suppress(IntegrityError), writing(self._engine) as connection:
                 if connection.execute(select(table.c.id).where(table.c.source == name).limit(1)).first():
                     continue
@@ -84,7 +84,7 @@ class WebhookDeliveries:
                 connection.execute(_NEW, _entry(name, latest, "", state="start"))
 
     def collect(self) -> int:
-        """Enter the events that are new; return their number."""
+        """Add a delivery for each new event; return their number."""
         return sum(self._collect(name, source) for name, source in SOURCES.items())
 
     def _collect(self, name: SourceName, source: Source) -> int:
@@ -113,23 +113,23 @@ class WebhookDeliveries:
         try:
             with writing(self._engine) as connection:
                 connection.execute(_NEW, entries)
-        except IntegrityError:  # another process was first; the next round enters what it left out
+        except IntegrityError:  # another process was first; the next round adds the remaining events
             return 0
         return len(entries)
 
     def claim(self) -> Delivery | None:
         """Claim the delivery that has been due longest and count an attempt; None: none is due."""
-        # A literal: a plan made for any parameter can't use the partial index.
+        # A literal, because a generic plan for parameters can't use the partial index.
         is_due = (table.c.state == literal_column("'waiting'")) & (table.c.next_attempt_at <= database_now())
         due = select(table.c.id).where(is_due).order_by(table.c.next_attempt_at).limit(1)
-        with reading(self._engine) as connection:  # SQLite's lock is for those who have something to write
+        with reading(self._engine) as connection:  # takes SQLite's lock only if there is something to write
             if connection.execute(due).first() is None:
                 return None
-        held = {
+        values = {
             "attempts": table.c.attempts + 1,
             "next_attempt_at": later(database_now(), literal(_HELD_S)),
         }
-        statement = update(table).where(table.c.id.in_(locked(due))).values(held)
+        statement = update(table).where(table.c.id.in_(locked(due))).values(values)
         with writing(self._engine) as connection:
             row = connection.execute(statement.returning(*_COLUMNS)).one_or_none()
         return Delivery(**row._mapping) if row else None
@@ -139,7 +139,7 @@ class WebhookDeliveries:
         self._set(delivery, values)
 
     def failed(self, delivery: Delivery, error: str, retry_s: float | None) -> None:
-        """Record the error; the next attempt follows in ``retry_s``; None: there will be none."""
+        """Record the error; the next attempt is due in ``retry_s`` seconds; None: give up."""
         values: dict[str, Any] = {"last_error": error}
         if retry_s is None:
             values["state"] = "given_up"
@@ -148,23 +148,27 @@ class WebhookDeliveries:
         self._set(delivery, values)
 
     def redeliver(self, ids: Sequence[tuple[SourceName, int]] | None) -> int:
-        """Send them again, with all attempts; None: all that were given up. Returns their number."""
-        named = (_is(*id) for id in ids or ())
-        chosen = table.c.state == "given_up" if ids is None else or_(false(), *named)
+        """Make deliveries due again with all attempts available; return their number.
+
+        Args:
+            ids: source and source id of each; None: all deliveries that were given up.
+        """
+        has_id = (_is(*id) for id in ids or ())
+        condition = table.c.state == "given_up" if ids is None else or_(false(), *has_id)
         values = {"state": "waiting", "attempts": 0, "next_attempt_at": database_now(), "delivered_at": None}
         with writing(self._engine) as connection:
-            query = update(table).where(chosen, table.c.state != "start").values(values)
+            query = update(table).where(condition, table.c.state != "start").values(values)
             return connection.execute(query).rowcount
 
     def latest(self, limit: int, state: str | None = None) -> list[Delivery]:
-        """Return the newest deliveries, newest first."""
-        chosen = table.c.state == state if state else table.c.state != "start"
-        query = select(*_COLUMNS).where(chosen).order_by(table.c.id.desc()).limit(limit)
+        """Return the newest deliveries, newest first; ``state``: only those in this state."""
+        condition = table.c.state == state if state else table.c.state != "start"
+        query = select(*_COLUMNS).where(condition).order_by(table.c.id.desc()).limit(limit)
         with reading(self._engine) as connection:
             return [Delivery(**row._mapping) for row in connection.execute(query)]
 
     def forget_old(self) -> None:
-        """Delete old, finished entries. The newest entry of a source stays: events after it are new."""
+        """Delete old, finished entries, but not the newest entry of a source: events after it are new."""
         old = table.c.created_at < later(database_now(), literal(-_KEPT_FOR.total_seconds()))
         done = table.c.state.in_(("delivered", "given_up"))
         with writing(self._engine) as connection:
@@ -174,19 +178,19 @@ class WebhookDeliveries:
                 connection.execute(delete(table).where(old, done, is_older))
 
     def _set(self, delivery: Delivery, values: dict[str, Any]) -> None:
-        """Write the result of an attempt, unless a later one has taken the delivery meanwhile."""
-        held = (table.c.attempts == delivery.attempts) & (table.c.state == "waiting")
+        """Write the result of an attempt, unless a later attempt has begun meanwhile."""
+        is_latest = (table.c.attempts == delivery.attempts) & (table.c.state == "waiting")
         with writing(self._engine) as connection:
-            one = _is(delivery.source, delivery.source_id) & held
-            connection.execute(update(table).where(one).values(values))
+            condition = _is(delivery.source, delivery.source_id) & is_latest
+            connection.execute(update(table).where(condition).values(values))
 
 
 def source_of(message_id: str) -> tuple[SourceName, int] | None:
-    """Return the source and the id of a message; None: there is no such message."""
+    """Return the source and the source id of a message id; None: no message has such an id."""
     for name, prefix in _PREFIXES.items():
         number = message_id.removeprefix(prefix)
         if message_id.startswith(prefix) and number.isascii() and number.isdecimal():
-            # Python refuses to read thousands of digits, and the database to compare a larger number.
+            # Python refuses to parse thousands of digits, and the database to compare a larger number.
             return name, int(number) if len(number) < len(str(_LARGEST_ID)) else _LARGEST_ID
     return None
 

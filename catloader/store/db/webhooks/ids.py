@@ -1,4 +1,4 @@
-"""Seen webhook ids: a signed wake-up is valid for one use."""
+"""Seen webhook ids: a signed wake-up is accepted once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from catloader.store.db.engine import writing
 from catloader.store.db.schema import webhook_ids
 
 _KEPT_FOR = timedelta(hours=1)
-"""Many times the five minutes for which a signature is valid: clocks may differ between machines."""
+"""Many times the five minutes for which a signature is valid, since the clocks of machines may differ."""
 
 
 class WebhookIds:
@@ -21,9 +21,9 @@ class WebhookIds:
         self._engine = engine
 
     def remember(self, id: str, now: datetime) -> bool:
-        """Record the id and drop expired ones; return False if it was seen before.
+        """Record the id and delete expired ids; return False if the id was seen before.
 
-        Of several calls with one id, in any process, exactly one returns True.
+        If several calls have the same id, in any processes, exactly one call returns True.
         """
         try:
             with writing(self._engine) as connection:

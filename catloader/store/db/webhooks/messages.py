@@ -1,4 +1,4 @@
-"""The events that webhooks deliver: rows of the check log and of the reviews, with a message for each.
+"""The events that webhooks deliver: rows of the check log and of the reviews, each with its message.
 
 Messages contain no caption, note or e-mail, so that the receiver's log holds no private data.
 """
@@ -27,7 +27,7 @@ class Source:
     id: Column[int]
     moment: Column[datetime]
     is_event: ColumnElement[bool]
-    """The condition of the rows that are events."""
+    """Selects the rows that are events."""
     message: Callable[[Row[Any]], str]
 
 
@@ -52,10 +52,10 @@ def _message(type: str, moment: datetime, data: Mapping[str, Any]) -> str:
 
 
 def _is_last_of_failed() -> ColumnElement[bool]:
-    """Return the condition of the attempt after which its photo is failed: the newest one.
+    """Return the condition of an attempt without verdict that is the newest of a failed photo.
 
-    A photo that is checked again before this is evaluated does not count as failed: its next outcome is
-    delivered.
+    A photo that was requeued before this condition is evaluated does not count as failed: its next outcome
+    is delivered instead.
     """
     of_photo = check_log.alias()
     newest = (

@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Without a batch: SQLite adds such columns in place; copying the table would stop all checks meanwhile.
+    # Not in a batch: SQLite adds these columns in place, while copying the table would stop all checks.
     op.add_column("images", sa.Column("explanation_key", sa.String(length=64), nullable=True))
     op.add_column("images", sa.Column("explanation_of", sa.String(length=64), nullable=True))
 

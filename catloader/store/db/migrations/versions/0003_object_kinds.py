@@ -17,7 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # SQLite copies the table to drop NOT NULL. The ledger is short: its rows are objects still to be deleted.
+    # SQLite copies the table to drop NOT NULL. The ledger is short, since it lists only objects to delete.
     with op.batch_alter_table("deletions") as batch:
         batch.add_column(sa.Column("kind", sa.String(length=16), nullable=True))
         batch.alter_column("bucket", existing_type=sa.String(length=63), nullable=True)
@@ -31,7 +31,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse while rows name their object by kind: without its bucket the object would never be deleted."""
+    """Refuse while rows have a kind instead of a bucket; the older version would never delete their objects."""
     by_kind = sa.text("SELECT count(*) FROM deletions WHERE kind IS NOT NULL")
     if rows := op.get_bind().execute(by_kind).scalar_one():
         raise CommandError(

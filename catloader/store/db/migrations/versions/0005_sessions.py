@@ -1,6 +1,6 @@
 """Add tables of sessions and of counted attempts.
 
-Older log-ins are cookies without a row in the table: all users log in once more.
+Older log-ins are cookies without a row in the table, so all users must log in again.
 """
 
 from __future__ import annotations

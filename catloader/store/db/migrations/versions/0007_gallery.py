@@ -38,7 +38,7 @@ def _fold_captions() -> None:
     page = sa.text("SELECT id, caption FROM images WHERE id > :last AND caption <> '' ORDER BY id LIMIT :n")
     fold = sa.text("UPDATE images SET caption_folded = :folded WHERE id = :id")
     while rows := connection.execute(page, {"last": last_id, "n": _BATCH}).all():
-        # The folding of catloader.texts at the time of this migration, which does not change with that code.
+        # The folding of catloader.texts at the time of this migration; later changes there must not matter.
         connection.execute(
             fold,
             [

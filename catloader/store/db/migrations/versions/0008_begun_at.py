@@ -1,7 +1,7 @@
-"""Distinguish photos whose decoding had begun when their checker stopped from those it had only claimed.
+"""Distinguish photos whose decoding had begun when their checker stopped from photos only claimed by it.
 
-Until now an attempt was counted at the claim; from now on it is counted when decoding begins. The attempts of
-photos that are in hand during the update stay counted.
+Attempts were counted at the claim, and are now counted when decoding begins. The attempts of photos that are
+in hand during the update stay counted.
 """
 
 from __future__ import annotations

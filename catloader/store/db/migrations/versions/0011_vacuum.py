@@ -1,7 +1,7 @@
 """Make PostgreSQL vacuum the table of photos long before a fifth of its rows are dead.
 
-Each check leaves three or four dead rows, whose entries stand at the head of the queue's index. By default
-PostgreSQL waits until they are a fifth of the table: 20 000 000 with 10^8 photos.
+Each check leaves three or four dead rows, whose entries are at the head of the queue's index. By default
+PostgreSQL waits until a fifth of the table is dead: 20 000 000 rows with 10^8 photos.
 """
 
 from __future__ import annotations

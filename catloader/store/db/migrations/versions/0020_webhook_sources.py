@@ -1,4 +1,4 @@
-"""Send webhooks about reviewers' decisions too: an entry of the ledger names the table of its event."""
+"""Send webhooks about reviewers' decisions too: an entry of the ledger states the table of its event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Add the time at which a photo was replaced by another file, and its checks and decisions before that."""
+"""Add the times at which a photo's file was replaced, with its last check and review before that time."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Never assign an id of these tables twice.
 
-SQLite reused the id of the last row once that row was deleted. Ids of these tables are stored outside of the
-database: by the processes that delete objects, in webhook messages, and in addresses. PostgreSQL never reuses
-an id.
+SQLite reused the id of the last row after that row was deleted. Ids of these tables are also used outside the
+database: by processes that delete objects, in webhook messages, and in addresses. PostgreSQL never reuses an
+id.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def downgrade() -> None:
 
 
 def _copy(*, autoincrement: bool) -> None:
-    """Copy the tables: SQLite cannot change this in place. No other table refers to them."""
+    """Copy the tables, since SQLite can't change this in place. No other table refers to them."""
     if op.get_bind().dialect.name != "sqlite":
         return
     for table in _TABLES:

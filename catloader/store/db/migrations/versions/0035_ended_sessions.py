@@ -1,4 +1,4 @@
-"""Add the digests of sessions that were ended on purpose, to tell them from those that expired."""
+"""Add the digests of sessions that were ended on purpose, to distinguish them from expired sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Add the time of the last log-in, which sessions do not keep: a log-out deletes them."""
+"""Add the time of the last log-in; sessions do not preserve it, because a log-out deletes their rows."""
 
 from __future__ import annotations
 

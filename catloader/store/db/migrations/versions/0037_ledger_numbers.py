@@ -1,6 +1,6 @@
 """Number the deletion ledger with 64 bits: each upload takes two numbers, so 10^9 photos use up 31 bits.
 
-SQLite's numbers have 64 bits anyway. The ledger is short: its rows are objects still to be deleted.
+SQLite's numbers have 64 bits anyway. The ledger is short, since it lists only objects to delete.
 """
 
 from __future__ import annotations

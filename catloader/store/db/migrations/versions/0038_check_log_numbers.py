@@ -1,6 +1,6 @@
 """Number the check log with 64 bits: 10^9 photos that are checked three times use up 31 bits.
 
-SQLite's numbers have 64 bits anyway. PostgreSQL writes the whole check log anew before the site starts.
+SQLite's numbers have 64 bits anyway. PostgreSQL rewrites the whole check log before the site starts.
 """
 
 from __future__ import annotations
