@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-# botocore imports pyOpenSSL, which webauthn has installed, for a name that it then takes from urllib3 too.
-# With cryptography that is 40 ms and 9 MB of each process. None makes that import fail; passkeys import what
-# they use.
+# botocore imports pyOpenSSL, a dependency of webauthn, for a name that it then also takes from urllib3. With
+# cryptography this import costs each process 40 ms and 9 MB. None makes it fail; passkeys import what they
+# use.
 sys.modules.setdefault("urllib3.contrib.pyopenssl", None)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """A circuit breaker: while the object store does not answer, requests to it fail at once.
 
-pybreaker runs all calls one after another, under a lock; purgatory and circuitbreaker let all calls through
-after the pause. Here one caller asks whether the store is back, and the others do not wait for it.
+Existing packages do not fit: pybreaker serialises all calls with a lock; purgatory and circuitbreaker let all
+calls through after the pause. Here a single caller probes the store, and the others do not wait for it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PAUSE_S = 3.0
 
 
 class Breaker:
-    """Opens after ``_FAILURES`` consecutive requests without an answer. Thread-safe."""
+    """Opens after ``_FAILURES`` consecutive requests without a response. Thread-safe."""
 
     def __init__(
         self,
@@ -31,13 +31,14 @@ class Breaker:
     ) -> None:
         """
         Args:
-            probe: a short request, made by one caller after each pause; raises ``NoAnswer``.
+            probe: makes a short request, and raises ``NoAnswer`` without a response; a single caller runs it
+                after each pause.
         """
         self._probe, self._clock_s = probe, clock_s
         self._lock = threading.Lock()
         self._failures = 0
         self._reason = ""
-        """The reason for being open; empty: it is closed."""
+        """The reason why the breaker is open; empty: it is closed."""
         self._opened_s = self._next_probe_s = 0.0
 
     @contextmanager
@@ -45,7 +46,7 @@ class Breaker:
         """Run a request in the block.
 
         Raises:
-            NoAnswer: the request got none, or was not made because others got none.
+            NoAnswer: the request got no response, or was not made because earlier ones got none.
         """
         if self._must_probe():
             self._run_probe()
@@ -54,7 +55,7 @@ class Breaker:
         except NoAnswer as error:
             self._count_failure(str(error))
             raise
-        except Exception:  # the store refused something, so it answers
+        except Exception:  # the store refused the request, so it is available
             self._close()
             raise
         self._close()
@@ -76,7 +77,7 @@ class Breaker:
                 self._reason = str(error)
             raise
         except Exception:
-            logger.debug("the object store refuses the probe", exc_info=True)  # so it answers
+            logger.debug("the object store refuses the probe", exc_info=True)  # so it is available
         finally:
             with self._lock:
                 self._next_probe_s = self._clock_s() + PAUSE_S
@@ -92,7 +93,7 @@ class Breaker:
         logger.error("%s Until it answers, requests to it fail at once.", reason)
 
     def _close(self) -> None:
-        if not self._failures:  # nearly always: no lock is needed
+        if not self._failures:  # the usual case needs no lock
             return
         with self._lock:
             was_open, self._reason, self._failures = self._reason, "", 0

@@ -1,4 +1,4 @@
-"""Delete many objects in one request, and report those that are not gone."""
+"""Delete many objects in one request, and report those that still exist."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.s3.errors import NO_OBJECT, NoAnswer
 
 Requests = Callable[[str], AbstractContextManager[None]]
-"""Translates the errors of requests about what it is given."""
+"""Returns the context manager that translates the errors of requests; the text is for messages."""
 
 
 def delete_many(client: Any, request: Requests, bucket: str, keys: Sequence[str]) -> dict[str, str]:
-    """Delete up to 1 000 objects in one request; return key -> reason for those that are not gone.
+    """Delete up to 1 000 objects in one request; return key -> reason for those that still exist.
 
-    Objects that did not exist count as gone. If the server does not support this request ("not found" may
-    mean that too) or refuses it as a whole, the objects are deleted one by one.
+    Objects that did not exist before count as deleted. If the server does not support this request (for which
+    "not found" may be the response) or refuses it as a whole, the objects are deleted one by one.
 
     Raises:
         NoAnswer: the server does not answer.
     """
+    objects = [{"Key": key} for key in keys]
     try:
         with request(f"{len(keys)} deletions in {bucket}"):
-            answer = client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+            response = client.delete_objects(Bucket=bucket, Delete={"Objects": objects})
     except NoAnswer:
         raise
     except (NotFound, StoreUnavailable):
         return _delete_each(client, request, bucket, keys)
-    errors = {entry.get("Key"): entry.get("Code") or "no reason" for entry in answer.get("Errors", [])}
-    gone = {entry.get("Key") for entry in answer.get("Deleted", [])}
+    errors = {entry.get("Key"): entry.get("Code") or "no reason" for entry in response.get("Errors", [])}
+    gone = {entry.get("Key") for entry in response.get("Deleted", [])}
     gone |= {key for key, code in errors.items() if code in NO_OBJECT}
-    return {key: errors.get(key, "the answer does not name it") for key in keys if key not in gone}
+    return {key: errors.get(key, "it is missing from the response") for key in keys if key not in gone}
 
 
 def _delete_each(client: Any, request: Requests, bucket: str, keys: Sequence[str]) -> dict[str, str]:

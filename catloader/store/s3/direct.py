@@ -1,7 +1,7 @@
-"""GETs and PUTs without boto3's client, at a quarter of its work: a photo and its check take two of each.
+"""GETs and PUTs without boto3's client, at a quarter of its cost; a photo and its check need two of each.
 
-Only the plain answer is read here. For every other one, and for a connection that has ended, the caller uses
-boto3's client, with its retries and errors; not for one that came too late, which would be awaited twice.
+This client handles only plain responses. After any other response and after a broken connection, the caller
+uses boto3's client, with its retries and errors. After a timeout it does not: it would wait a second time.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from botocore.exceptions import ReadTimeoutError
 from catloader.answer_time import LimitedResponse
 
 _CHUNK_BYTES = 256 * 1024
-"""A body is sent in such parts, each within the time limit: a slow connection may take longer for all."""
+"""Size of the parts of a body. The time limit applies to each part, so slow connections may take longer."""
 
 
 class DirectClient:
-    """Signed requests over HTTP connections that are kept open. Thread-safe.
+    """Signed requests over persistent HTTP connections. Thread-safe.
 
-    Keeps at most ``max_connections``; more are opened if that many requests are under way.
+    At most ``max_connections`` idle connections are kept; concurrent requests may open more.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class DirectClient:
         """
         Args:
             endpoint_url: ``http://``, without TLS.
-            connect_s: longest wait for a connection.
-            wait_s: longest wait for the next part of an answer, or until the next part of a body is sent.
-            response: limits the time of a whole answer.
+            connect_s: time limit for a connection.
+            wait_s: time limit for the next part of a response, and for sending the next part of a body.
+            response: response class of the connections, which limits the time of a whole response.
         """
         url = urlsplit(endpoint_url)
         self._address = url.hostname or "", url.port or 80
@@ -60,30 +60,30 @@ class DirectClient:
         weakref.finalize(self, _close_all, self._idle)
 
     def get(self, bucket: str, key: str) -> bytes | None:
-        """Return the object; None: the server gave another answer than 200, or none.
+        """Return the object; None: the status is not 200, or there was no response.
 
         Raises:
-            ReadTimeoutError: as ``put``.
+            ReadTimeoutError: as for ``put``.
         """
-        answer = self._answer("GET", bucket, key)
-        return None if answer is None else answer[0]
+        response = self._exchange("GET", bucket, key)
+        return None if response is None else response[0]
 
     def put(self, bucket: str, key: str, data: bytes, content_type: str) -> bool:
-        """Store the object; False: the server did not confirm it, or gave no answer.
+        """Store the object; False: the server did not confirm this, or there was no response.
 
         Raises:
-            ReadTimeoutError: not in time; another attempt would take as long.
+            ReadTimeoutError: no response in time; a retry would take just as long.
         """
-        answer = self._answer("PUT", bucket, key, data, {"Content-Type": content_type})
-        return answer is not None and bool(answer[1].getheader("ETag"))
+        response = self._exchange("PUT", bucket, key, data, {"Content-Type": content_type})
+        return response is not None and bool(response[1].getheader("ETag"))
 
-    def _answer(
+    def _exchange(
         self, method: str, bucket: str, key: str, data: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[bytes, HTTPResponse] | None:
-        """Return the body and the head of a plain answer.
+        """Send a request; return the body and the response if it is plain, else None.
 
         Raises:
-            ReadTimeoutError: none in time.
+            ReadTimeoutError: no response in time.
         """
         path = f"{self._path}/{bucket}/{quote(key)}"
         signed = AWSRequest(
@@ -93,35 +93,35 @@ class DirectClient:
         sent = {"User-Agent": "CatLoader", **signed.headers}
         if method == "PUT":
             sent["Content-Length"] = str(len(data))
-        connection, answer = None, None
+        connection, response = None, None
         try:
             connection = self._connection()
             connection.request(method, path, io.BytesIO(data) if data else None, sent)
-            answer = _plain(connection.getresponse())
+            response = _plain(connection.getresponse())
         except TimeoutError as error:
-            _close_all(self._idle)  # a firewall drops idle connections silently, and all of them
+            _close_all(self._idle)  # a firewall silently drops all idle connections
             raise ReadTimeoutError(endpoint_url=f"http://{self._host}") from error
         except (OSError, HTTPException):
             pass
         finally:
             if connection is not None:
-                # Without a socket, the server has ended it: http.client would connect again, and wait for an
-                # answer only as long as for a connection.
-                is_open = answer is not None and connection.sock is not None
+                # Without a socket, the server has closed the connection. http.client would connect again, and
+                # apply the time limit for connections to the response.
+                is_open = response is not None and connection.sock is not None
                 if is_open and len(self._idle) < self._max_connections:
                     self._idle.append(connection)
                 else:
                     connection.close()
-        return answer
+        return response
 
     def _connection(self) -> HTTPConnection:
-        """Return a kept connection, or a new one.
+        """Return an idle connection, or a new one.
 
         Raises:
-            OSError
+            OSError: there is no connection in time.
         """
         try:
-            return self._idle.pop()  # the one used last: the server has hardly closed it
+            return self._idle.pop()  # most recently used, so the server has hardly closed it
         except IndexError:
             pass
         connection = HTTPConnection(*self._address, timeout=self._connect_s, blocksize=_CHUNK_BYTES)
@@ -131,19 +131,19 @@ class DirectClient:
         return connection
 
 
-def _plain(answer: HTTPResponse) -> tuple[bytes, HTTPResponse] | None:
-    """Read a plain answer.
+def _plain(response: HTTPResponse) -> tuple[bytes, HTTPResponse] | None:
+    """Read the body if the response is plain; None: it is not plain.
 
     Raises:
-        OSError: no answer, or not in time.
-        HTTPException: only a part of it.
+        OSError: the body did not arrive, or not in time.
+        HTTPException: only a part of it arrived.
     """
     plain = (
-        answer.status == HTTPStatus.OK
-        and answer.length is not None  # or its end could not be told from a lost connection
-        and "content-encoding" not in answer.headers
+        response.status == HTTPStatus.OK
+        and response.length is not None  # else a lost connection would look like its end
+        and "content-encoding" not in response.headers
     )
-    return (answer.read(), answer) if plain else None
+    return (response.read(), response) if plain else None
 
 
 def _close_all(connections: deque[HTTPConnection]) -> None:

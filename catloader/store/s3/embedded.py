@@ -24,26 +24,26 @@ logger = logging.getLogger(__name__)
 
 _START_S = 30.0
 _RELEASE_S = 5.0
-"""Longest time for which a server that is being killed still holds the folder's lock."""
+"""Maximum time for which a server that is being killed still holds the folder's lock."""
 _RESTART_S = 0.5
 _RETRY_S = 2.0
 _PROBE_S = 1.0
 _LOG_BYTES = 4 * 2**20
-"""A longer log of crashes is begun anew: a server that crashes again and again would fill the disk."""
+"""A longer log is emptied, because a server that crashes repeatedly would fill the disk."""
 _HUNG_S = 10.0
-"""A server that does not answer a probe for this long is killed and restarted; that loses nothing."""
+"""A server that answers no probe for this long is killed and restarted, which loses no data."""
 
 
 class EmbeddedS3:
-    """Starts the server, restarts it on the same ports when it crashes, stops it.
+    """Starts the server, restarts it on the same ports when it crashes, and stops it.
 
-    Folder: ``data_dir/s3``. Ports and keys are chosen at the first start and kept there.
+    The folder ``data_dir/s3`` contains its files, and the ports and keys that the first start chooses.
     """
 
     def __init__(self, data_dir: Path) -> None:
         self._dir = data_dir.resolve() / "s3"
         self.log_file = self._dir / "weed.log"
-        """Output of its starts and crashes; the verbose log is in the folder ``log`` next to it."""
+        """Output of the server's starts and crashes; its verbose log is in the folder ``log`` next to it."""
         self._keys = self._dir / "keys.json"
         self.endpoint_url = self.access_key_id = self.secret_access_key = ""
         self._child: subprocess.Popen[bytes] | None = None
@@ -55,10 +55,10 @@ class EmbeddedS3:
         self._supervisor = threading.Thread(target=self._supervise, name="embedded-s3", daemon=True)
 
     def start(self) -> None:
-        """Start the server and wait until it answers, about a second.
+        """Start the server and wait until it answers, which takes about a second.
 
         Raises:
-            StartupError: the folder, the disk or the program is not usable; one sentence.
+            StartupError: the folder, the disk or the program is not usable.
         """
         self._weed = seaweedfs.find_program()
         seaweedfs.refuse_unusable_machine()
@@ -114,7 +114,7 @@ class EmbeddedS3:
         self.endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
 
     def _supervise(self) -> None:
-        """Run in a separate thread; the child process ends with this thread: see ``start_child``."""
+        """Run the server in a separate thread. The child process ends with it; see ``start_child``."""
         try:
             with (self._dir / "lock").open("w") as lock:
                 self._acquire(lock)
@@ -138,7 +138,7 @@ class EmbeddedS3:
             self._started.set()
 
     def _acquire(self, lock: IO[str]) -> None:
-        """Lock the folder. The server inherits the lock, so this waits for one that is just being killed."""
+        """Lock the folder. Servers inherit the lock, so this waits for a server that is just being killed."""
         deadline = time.monotonic() + _RELEASE_S
         while True:
             try:
@@ -192,7 +192,7 @@ class EmbeddedS3:
             self._stopping.wait(_RESTART_S)
 
     def _wait_until_hung(self, child: subprocess.Popen[bytes]) -> None:
-        """Wait until the server ends, hangs, or shall stop."""
+        """Wait until the server ends or hangs, or ``stop`` is called."""
         answered_s = time.monotonic()
         next_probe_s = answered_s + _PROBE_S
         while child.poll() is None and not self._stopping.wait(0.2):
@@ -214,8 +214,8 @@ class EmbeddedS3:
     def _end_child(self) -> None:
         child = self._child
         if child is not None and child.poll() is None:
-            # This loses nothing: what it has acknowledged is in the kernel's cache. After SIGTERM it waits a
-            # second for connections between its own parts, and then has the kernel write the photos to disk,
+            # This loses nothing, because acknowledged writes are in the kernel's cache. After SIGTERM the
+            # server would wait a second for connections between its parts, and then flush the photos to disk,
             # as `write_to_disk` does.
             child.kill()
             child.wait()
@@ -223,7 +223,7 @@ class EmbeddedS3:
 
 
 def _end_of(exit_code: int) -> str:
-    """Tell how a process ended; the kernel's lack of memory shows as SIGKILL."""
+    """Describe how a process ended. SIGKILL may mean that the kernel had no memory left."""
     if exit_code < 0:
         return f"was ended by {signal_name(-exit_code)}"
     return f"ended with exit code {exit_code}"

@@ -1,4 +1,4 @@
-"""Translation of boto3's errors, in this one place for every use of the object store."""
+"""The only translation of boto3's errors into the site's errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from catloader.errors import NotFound, StoreUnavailable
 
 
 class NoAnswer(StoreUnavailable):
-    """The object store gave no answer, as opposed to a refusal."""
+    """The object store did not respond, as opposed to a refusal."""
 
 
 class _Redirected(BotoCoreError):
@@ -34,7 +34,7 @@ class _Redirected(BotoCoreError):
 
 
 _SKEW_S = 600.0
-"""S3 accepts no signature that is 15 minutes older or newer than its clock."""
+"""Less than the 15 minutes by which a signature's time may differ from the clock of S3."""
 
 NO_OBJECT = ("NoSuchKey", "NotFound", "404")
 _REDIRECTIONS = (301, 302, 307, 308)
@@ -43,18 +43,21 @@ _REGION_HEADER = "x-amz-bucket-region"
 
 @contextmanager
 def translated(address: str, what: str) -> Iterator[None]:
-    """Run requests about ``what``, an object's key or a bucket, to the server at ``address``.
+    """Translate the errors of the block, which makes requests to the server at ``address``.
+
+    Args:
+        what: the object's key or the bucket, for messages.
 
     Raises:
         NotFound: the server has no such object.
-        NoAnswer: no answer; names the address and the reason.
-        StoreUnavailable: a refusal, a redirection, or an answer that can't be read; names the address, S3's
-            name of the error, and a clock that is far off.
+        NoAnswer: no response; the message has the address and the reason.
+        StoreUnavailable: a refusal, a redirection, or a response that can't be read; the message has the
+            address, S3's error code, and a hint if a clock is far off.
     """
     try:
         yield
     except ClientError as error:
-        if error_code(error) in NO_OBJECT and error.operation_name != "PutObject":  # a PUT needs none
+        if error_code(error) in NO_OBJECT and error.operation_name != "PutObject":  # a PUT needs no object
             raise NotFound(f"{what} is not in the store.") from error
         raise StoreUnavailable(
             f"The object store at {address} refused {what} ({_shown_code(error)}{_clock_hint(error)}).",
@@ -64,28 +67,28 @@ def translated(address: str, what: str) -> Iterator[None]:
         raise StoreUnavailable(
             f"The server at {address} redirects to {error}; set AWS_ENDPOINT_URL_S3 to the S3 server itself."
         ) from error
-    except (BotoCoreError, HTTPError) as error:  # urllib3's come out of the body of a refusal
+    except (BotoCoreError, HTTPError) as error:  # urllib3's errors: while the body of a refusal is read
         raise NoAnswer(f"The object store at {address} did not answer: {_reason(error)}.") from error
     except (ResponseParserError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise StoreUnavailable(
-            f"The server at {address} answers a request for {what} in another way than S3.",
+            f"The server at {address} did not respond like S3 to a request for {what}.",
             cause=f"{address} unreadable",
         ) from error
 
 
 def error_code(error: ClientError) -> str:
-    """Return S3's own name of the error, or the HTTP status for an answer without a body."""
+    """Return S3's error code, or the HTTP status if the response has no body."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def _shown_code(error: ClientError) -> str:
-    """Return the code; the HTTP status where a server other than S3 has answered with a page."""
+    """Return the error code, or the HTTP status if a server other than S3 has responded with a page."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
     return error_code(error) or f"HTTP {status}"
 
 
 def add_handlers(events: Any) -> None:
-    """Change how a client of boto3 makes its requests and repeats them."""
+    """Change how a boto3 client sends and retries requests."""
     events.register_last("before-call.s3", _send_at_once)
     events.register_first("needs-retry.s3", _refuse_retry)
 
@@ -93,8 +96,8 @@ def add_handlers(events: Any) -> None:
 def _send_at_once(params: dict[str, Any], **_: Any) -> None:
     """Remove "Expect: 100-continue".
 
-    botocore awaits that answer without the limits of others: bytes that drip hold the thread, and an answer
-    that is cut off keeps it in a loop.
+    botocore reads the interim response without the usual limits: a server that sends single bytes would
+    occupy the thread, and a truncated response would keep it in a loop.
     """
     params["headers"].pop("Expect", None)
 
@@ -102,36 +105,37 @@ def _send_at_once(params: dict[str, Any], **_: Any) -> None:
 def _refuse_retry(
     response: tuple[Any, Any] | None = None, caught_exception: Exception | None = None, **_: Any
 ) -> None:
-    """Keep botocore from repeating requests that timed out, and from following redirections without end.
+    """Prevent botocore from retrying requests that timed out, and from following redirections endlessly.
 
-    It repeats other failures. Only Amazon redirects between regions, and names the region.
+    botocore retries after other failures. Only Amazon redirects between regions, and states the region.
     """
     if caught_exception is not None and is_timeout(caught_exception):
         raise caught_exception
     if response is None:
         return
-    answer, _parsed = response
-    if answer.status_code in _REDIRECTIONS and _REGION_HEADER not in answer.headers:
-        url = urlsplit(answer.headers.get("location", ""))
+    http_response, _parsed = response
+    if http_response.status_code in _REDIRECTIONS and _REGION_HEADER not in http_response.headers:
+        url = urlsplit(http_response.headers.get("location", ""))
         origin = f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url.netloc else "another address"
         raise _Redirected(location=origin)
 
 
-def refuse_unconfirmed(answer: Mapping[str, object], address: str) -> None:
-    """Check the answer to a PUT: a console or a proxy says 200 to anything, and keeps nothing.
+def refuse_unconfirmed(response: Mapping[str, object], address: str) -> None:
+    """Check the response to a PUT. A web console or a proxy may respond with 200 although it stores nothing.
 
     Raises:
-        StoreUnavailable: it has no ETag, as S3's answers do.
+        StoreUnavailable: the response has no ETag, unlike those of S3.
     """
-    if not answer.get("ETag"):
+    if not response.get("ETag"):
         raise StoreUnavailable(
-            f"The server at {address} confirms no stored object (ETag); AWS_ENDPOINT_URL_S3 must be S3's."
+            f"The server at {address} does not confirm that it has stored the object (no ETag); "
+            "set AWS_ENDPOINT_URL_S3 to the S3 server itself."
         )
 
 
-def server_time(answer: Mapping[str, Any]) -> datetime | None:
-    """Return the time of day in the head of an answer; None: there is none, or it can't be read."""
-    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+def server_time(response: Mapping[str, Any]) -> datetime | None:
+    """Return the time in the head of a response; None: it is missing or can't be parsed."""
+    date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         return parsedate_to_datetime(date).astimezone(UTC)
     except (OverflowError, TypeError, ValueError):
@@ -139,7 +143,7 @@ def server_time(answer: Mapping[str, Any]) -> datetime | None:
 
 
 def _clock_hint(error: ClientError) -> str:
-    """Return a hint about this machine's clock if the answer's date shows that it is far off."""
+    """Return a hint about this machine's clock if it differs much from the date of the response."""
     time = server_time(error.response)
     if time is None:
         return ""
@@ -165,14 +169,14 @@ def _reason(error: Exception) -> str:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted ({cause.verify_message})"
-        if isinstance(cause, ssl.SSLError) and cause.reason:  # its text names a line of OpenSSL
+        if isinstance(cause, ssl.SSLError) and cause.reason:  # its text contains a line number of OpenSSL
             return f"TLS failed ({cause.reason.replace('_', ' ').lower()})"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror[:1].lower() + cause.strerror[1:]
         cause = cause.__cause__ or cause.__context__
-    # The texts of these have Python's names.
+    # The texts of these errors contain names from Python.
     if isinstance(error, ResponseStreamingError | IncompleteReadError | ProtocolError):
-        return "the answer was cut off"
+        return "the response was cut off"
     if isinstance(error, ConnectionClosedError):
-        return "it closed the connection without an answer"
+        return "it closed the connection without a response"
     return " ".join(str(error).split()).rstrip(".")

@@ -15,7 +15,7 @@ from catloader.errors import StoreUnavailable
 
 _PAGE_OBJECTS = 1000
 _PAGES_WAITING = 32
-"""Listed and not yet taken, in all threads together; about 10 MB."""
+"""Pages that all threads together have listed and the caller has not taken yet; about 10 MB."""
 _Request = Callable[[str], AbstractContextManager[None]]
 
 
@@ -39,30 +39,30 @@ def pages(
 ) -> Iterator[list[Listed]]:
     """Yield the objects of a bucket whose keys begin with ``prefix``, page by page.
 
-    One thread yields them in the server's order. Several list folders side by side, and yield them in any
-    order. A folder is what ends with a slash: how keys are sorted within one differs between servers, so that
-    no range of keys could be relied on. One with more than a page of entries is not divided further, because
-    a request for each folder in it would be more requests than pages.
+    A single thread yields them in the server's order. Several threads list folders concurrently, so the order
+    is arbitrary. A folder is a prefix that ends with a slash; ranges of keys would not be reliable, because
+    servers differ in how they sort the keys of a folder. A folder with more than a page of entries is not
+    divided further, because one request per subfolder would be more requests than pages.
 
     Args:
         page_objects: at most 1 000, which is S3's limit.
 
     Raises:
-        StoreUnavailable: the server does not support ``StartAfter`` or ``Prefix``, or as ``request``.
+        StoreUnavailable: the server does not support ``StartAfter`` or ``Prefix``; or raised by ``request``.
     """
 
     def pages_of(folder: str) -> Iterator[list[Listed]]:
         after = ""
         while True:
             with request(f"bucket {bucket}"):
-                answer = client.list_objects_v2(
+                response = client.list_objects_v2(
                     Bucket=bucket, Prefix=folder, StartAfter=after, MaxKeys=page_objects
                 )
-                page = _objects_in(answer)
+                page = _objects_in(response)
             if after and page and page[-1].key == after:
                 raise StoreUnavailable(f"The object store lists the first page of {bucket} again and again.")
             yield page
-            if not answer.get("IsTruncated") or not page:
+            if not response.get("IsTruncated") or not page:
                 return
             after = page[-1].key
 
@@ -74,14 +74,14 @@ def pages(
         below: list[str] = []
         for folder in folders:
             with request(f"bucket {bucket}"):
-                answer = client.list_objects_v2(
+                response = client.list_objects_v2(
                     Bucket=bucket, Prefix=folder, Delimiter="/", MaxKeys=page_objects
                 )
-                page = _objects_in(answer)
-                inside = [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])]
-                if folder in inside:  # and so on, without end
+                page = _objects_in(response)
+                inside = [entry["Prefix"] for entry in response.get("CommonPrefixes", [])]
+                if folder in inside:  # the listing would not end
                     raise StoreUnavailable(f"The object store lists {folder} of {bucket} as its own folder.")
-            if answer.get("IsTruncated"):
+            if response.get("IsTruncated"):
                 whole.append(folder)
             else:
                 yield page
@@ -94,7 +94,7 @@ def pages(
 def _side_by_side(
     folders: deque[str], pages_of: Callable[[str], Iterator[list[Listed]]], threads: int
 ) -> Iterator[list[Listed]]:
-    """Yield the pages of all folders as they come. The first error ends all threads and is raised."""
+    """Yield the pages of all folders as they arrive. The first error ends all threads and is raised."""
     pages: queue.Queue[list[Listed] | None] = queue.Queue(_PAGES_WAITING)
     stopped = threading.Event()
 
@@ -130,7 +130,7 @@ def _side_by_side(
         worker.result()
 
 
-def _objects_in(answer: dict[str, Any]) -> list[Listed]:
+def _objects_in(response: dict[str, Any]) -> list[Listed]:
     return [
-        Listed(entry["Key"], entry["LastModified"], entry["Size"]) for entry in answer.get("Contents", [])
+        Listed(entry["Key"], entry["LastModified"], entry["Size"]) for entry in response.get("Contents", [])
     ]

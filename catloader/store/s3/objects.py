@@ -30,11 +30,11 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CONNECT_S = 3
 _READ_S = 4
 _WRITE_S = 12
-"""Time for the answer to a PUT, after its last byte: room for 25 MB on a disk that writes 2 MB a second."""
+"""Time limit for the response to a PUT after its last byte: enough for 25 MB on a disk that writes 2 MB/s."""
 
 _ANSWER_S = 15.0
-"""Time for a whole answer, and a second more for each ``_BYTES_PER_S`` of it: a server from which bytes only
-drip would hold a thread for ever."""
+"""Time limit for a whole response, plus a second for each ``_BYTES_PER_S`` of it. Otherwise a server that
+sends single bytes would occupy a thread for ever."""
 _BYTES_PER_S, _ANSWER_BYTES = 100_000.0, 256 * 2**20
 
 
@@ -59,17 +59,17 @@ class ObjectStore:
         timed: Callable[[str], AbstractContextManager[None]] = lambda _operation: nullcontext(),
         answer_s: float = _ANSWER_S,
     ) -> None:
-        """Connects to nothing yet.
+        """Make the client without connecting.
 
         Args:
-            recent: takes each photo and thumbnail that was put, for ``S3ImageSource``.
-            timed: returns a context manager, for the name of an operation, in which requests run.
-            answer_s: longest time for a small answer.
+            recent: cache for each photo and thumbnail that is put, for ``S3ImageSource``.
+            timed: returns, for the name of an operation, the context manager in which its requests run.
+            answer_s: time limit for a small response.
         """
         self._timed, self._recent = timed, recent
         url = urlsplit(endpoint_url)
         self.address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"  # without a password
-        """For messages."""
+        """The server's address for messages."""
         self.photos_bucket, self.thumbnails_bucket = photos_bucket, thumbnails_bucket
         self._buckets = {
             ObjectKind.PHOTO: photos_bucket,
@@ -95,7 +95,7 @@ class ObjectStore:
         self._breaker = Breaker(self._probe)
         self._direct_reader: DirectClient | None = None
         self._direct_writer: DirectClient | None = None
-        # TLS and proxies are left to the client.
+        # boto3's client handles TLS and proxies.
         if endpoint_url.startswith("http://") and (is_local or "http" not in getproxies()):
             direct = partial(
                 DirectClient,
@@ -111,7 +111,7 @@ class ObjectStore:
 
     @contextmanager
     def _request(self, operation: str, what: str) -> Iterator[None]:
-        """Run requests in the block; raise ``NoAnswer`` at once while the server is known to be away."""
+        """Run requests in the block; raise ``NoAnswer`` at once while the circuit breaker is open."""
         with self._timed(operation), self._breaker.guarding(), translated(self.address, what):
             yield
 
@@ -120,12 +120,12 @@ class ObjectStore:
             self._reader.head_bucket(Bucket=self.photos_bucket)
 
     def ask(self) -> None:
-        """Ask for the photos' bucket, without which nothing can be stored; ``NotFound``: there is none."""
+        """Check that the server answers and has the photos' bucket; ``NotFound``: the bucket is missing."""
         with self._timed("head"), self._breaker.guarding():
             self._probe()
 
     def ensure_buckets(self) -> None:
-        """Create missing buckets; several processes may do so at once."""
+        """Create missing buckets; several processes may call this at once."""
         for bucket in (self.photos_bucket, self.thumbnails_bucket):
             with self._request("bucket", f"bucket {bucket}"):
                 try:
@@ -150,13 +150,13 @@ class ObjectStore:
         bucket, writer = self._buckets[kind], self._direct_writer
         with self._request("put", key):
             if writer is None or not writer.put(bucket, key, data, _JPEG):
-                answer = self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=_JPEG)
-                refuse_unconfirmed(answer, self.address)
+                response = self._client.put_object(Bucket=bucket, Key=key, Body=data, ContentType=_JPEG)
+                refuse_unconfirmed(response, self.address)
         if self._recent is not None and kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL):
             self._recent.add(key, data)
 
     def take_recent(self, key: str) -> bytes | None:
-        """Return a rendition that this process has just put, once; None: ``get`` it."""
+        """Return a rendition that this process has just put, once; None: the caller must ``get`` it."""
         return self._recent.take(key) if self._recent is not None else None
 
     def get(self, kind: ObjectKind, key: str) -> bytes:
@@ -167,19 +167,19 @@ class ObjectStore:
                 return content
             body = self._reader.get_object(Bucket=bucket, Key=key)["Body"]
             with body:
-                return b"".join(body.iter_chunks(_CHUNK_BYTES))  # never as much at once as it announces
+                return b"".join(body.iter_chunks(_CHUNK_BYTES))  # never all that it announces at once
 
     def open(self, kind: ObjectKind, key: str) -> tuple[Generator[bytes, None, None], int]:
         """Return the object in chunks and its size in bytes; close the iterator after a partial read."""
         with self._request("open", key):
-            answer = self._reader.get_object(Bucket=self._buckets[kind], Key=key)
-            if "ContentLength" not in answer:
-                answer["Body"].close()
+            response = self._reader.get_object(Bucket=self._buckets[kind], Key=key)
+            if "ContentLength" not in response:
+                response["Body"].close()
                 raise StoreUnavailable(
                     f"The server at {self.address} does not state the size of {key} (Content-Length).",
                     cause=f"{self.address} size",
                 )
-        return self._chunks(answer["Body"], key), int(answer["ContentLength"])
+        return self._chunks(response["Body"], key), int(response["ContentLength"])
 
     def _chunks(self, body: Any, key: str) -> Generator[bytes, None, None]:
         with translated(self.address, key), body:
@@ -200,16 +200,16 @@ class ObjectStore:
         """Yield the objects of a bucket whose keys begin with ``prefix``, up to 1 000 at a time.
 
         Args:
-            threads: with more than one they come in any order.
+            threads: with more than one, the order is arbitrary.
         """
         return pages(self._reader, partial(self._request, "list"), bucket, prefix, threads=threads)
 
     def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
-        """Delete up to 1 000 objects; return key -> reason for those that are not gone. See ``deleting``."""
+        """Delete up to 1 000 objects; return key -> reason for those that still exist. See ``deleting``."""
         return delete_many(self._client, partial(self._request, "delete"), bucket, keys)
 
     def url(self, kind: ObjectKind, key: str, ttl_s: int) -> str:
-        """Return a signed URL that works for anyone for ``ttl_s``; takes no round trip."""
+        """Return a signed URL that works for anyone for ``ttl_s`` seconds; makes no request."""
         target = {"Bucket": self._buckets[kind], "Key": key}
         return str(self._client.generate_presigned_url("get_object", Params=target, ExpiresIn=ttl_s))
 

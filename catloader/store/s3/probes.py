@@ -1,4 +1,4 @@
-"""Probe each capability of an S3 server that the site needs: all for ``doctor``, rights for a start."""
+"""Probe the capabilities of an S3 server that the site needs: all for ``doctor``, the rights for a start."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _MISSING = ("NoSuchBucket", "404", "NoSuchKey", "NotFound")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """The server's response to one request."""
 
     code: str
-    """S3's name of the error, or the HTTP status of one without a name; empty: none."""
+    """S3's error code, or the HTTP status if the error has no code; empty: no error."""
     body: bytes
     date: datetime | None
-    """The server's time of day."""
+    """The server's time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One capability."""
+    """The result for one capability."""
 
     name: str
     works: bool | None
@@ -55,31 +55,35 @@ class Finding:
 
 
 class Probes:
-    """The requests of one run; they leave no object behind."""
+    """The requests of one run, which leave no object behind."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store, self._client = store, store._client
-        self._buckets = {store.photos_bucket: 0, store.thumbnails_bucket: 0}  # in this order, each once
+        self._buckets = {store.photos_bucket: 0, store.thumbnails_bucket: 0}  # ordered, each once
         self._key = f"doctor-{secrets.token_hex(8)}"
         self._bytes = secrets.token_bytes(4096)
 
     def server_time(self) -> datetime | None:
-        """Return the server's time; None: it does not send it. Raises NoAnswer."""
+        """Return the server's time; None: it sends none.
+
+        Raises:
+            NoAnswer: the server can't be reached.
+        """
         return self._ask(self._client.head_bucket, self._store.photos_bucket).date
 
     def run(self) -> Iterator[Finding]:
-        """Yield the findings; ends early if further probes are impossible.
+        """Yield the findings; end early if further probes are impossible.
 
         Raises:
-            NoAnswer: the server can't be reached, or its certificate is not trusted; says why.
+            NoAnswer: the server can't be reached, or its certificate is not trusted; with the reason.
         """
-        answer = self._ask(self._client.get_object, self._store.photos_bucket, Key=self._key)
-        known = answer.code not in _REASONS
-        if known and not answer.code.isalpha():  # S3 names every error; this object does not exist
+        response = self._ask(self._client.get_object, self._store.photos_bucket, Key=self._key)
+        known = response.code not in _REASONS
+        if known and not response.code.isalpha():  # the object does not exist, and S3 errors have names
             yield Finding(
                 "address",
                 False,
-                f"{self._store.address} answers, but not as S3 does (HTTP {answer.code or 200}); "
+                f"{self._store.address} answers, but not as S3 does (HTTP {response.code or 200}); "
                 "set AWS_ENDPOINT_URL_S3 to the S3 server itself.",
             )
             return
@@ -89,7 +93,7 @@ class Probes:
             known,
             "The keys are known, and the region is right."
             if known
-            else f"{_upper(_REASONS[answer.code])} ({answer.code}).",
+            else f"{_upper(_REASONS[response.code])} ({response.code}).",
         )
         if not known:
             return
@@ -102,16 +106,16 @@ class Probes:
             yield from self._objects()
 
     def missing_right(self) -> str:
-        """Return a sentence on the first right that an upload or a deletion needs and the keys lack.
+        """Return a sentence about the first right for uploads or deletions that the keys lack.
 
-        Empty: there is none, or the server fails for a reason that may pass.
+        Empty: the keys lack none, or the server fails for a reason that may be temporary.
 
         Raises:
             NoAnswer: the server can't be reached.
         """
         requests = dict(self._requests())
         for bucket in self._buckets:
-            for name in ("delete", "put", "get"):  # what can't be deleted is not put
+            for name in ("delete", "put", "get"):  # no object is put that could not be deleted
                 if requests[name](bucket).code in _DENIED:
                     break
             else:
@@ -147,23 +151,23 @@ class Probes:
             ChecksumAlgorithm="CRC32",
         ).code
         self._ask(self._client.delete_object, self._store.photos_bucket, Key=self._key)
-        takes = "takes" if not code else "does not take"
+        accepts = "accepts" if not code else "does not accept"
         yield Finding(
-            "checksum headers", True, f"The server {takes} the newer ones; the site does not send them."
+            "checksum headers", True, f"The server {accepts} the newer ones; the site does not send them."
         )
 
-    def _requests(self) -> Iterator[tuple[str, Callable[[str], Answer]]]:
+    def _requests(self) -> Iterator[tuple[str, Callable[[str], Response]]]:
         client, key = self._client, self._key
         yield "list", lambda bucket: self._ask(client.list_objects_v2, bucket, MaxKeys=1)
         yield "put", lambda bucket: self._ask(client.put_object, bucket, Key=key, Body=self._bytes)
         yield "get", lambda bucket: self._same_bytes(self._ask(client.get_object, bucket, Key=key))
         yield "delete", lambda bucket: self._ask(client.delete_object, bucket, Key=key)
 
-    def _same_bytes(self, answer: Answer) -> Answer:
-        altered = not answer.code and answer.body != self._bytes
-        return Answer("AlteredBytes", answer.body, answer.date) if altered else answer
+    def _same_bytes(self, response: Response) -> Response:
+        altered = not response.code and response.body != self._bytes
+        return Response("AlteredBytes", response.body, response.date) if altered else response
 
-    def _for_each_bucket(self, name: str, right: str, ask: Callable[[str], Answer]) -> Finding:
+    def _for_each_bucket(self, name: str, right: str, ask: Callable[[str], Response]) -> Finding:
         for bucket in self._buckets:
             code = ask(bucket).code
             if code in _DENIED:
@@ -172,7 +176,7 @@ class Probes:
                 return Finding(name, False, f"Bucket {bucket}: {_failed(code)}")
         return Finding(name, True, "Works in both buckets.")
 
-    def _ask(self, request: Callable[..., Any], bucket: str, **parameters: Any) -> Answer:
+    def _ask(self, request: Callable[..., Any], bucket: str, **parameters: Any) -> Response:
         with translated(self._store.address, f"bucket {bucket}"):
             try:
                 response = request(Bucket=bucket, **parameters)
@@ -181,7 +185,7 @@ class Probes:
             except ClientError as error:
                 response, body = error.response, b""
                 code = error_code(error) or str(response["ResponseMetadata"]["HTTPStatusCode"])
-        return Answer(code, body, server_time(response))
+        return Response(code, body, server_time(response))
 
 
 def _denied(right: str, where: str) -> str:

@@ -1,4 +1,4 @@
-"""Renditions that this process has just put, kept so that its own checker does not fetch them."""
+"""A cache of the renditions that this process has just put, which its own checker then need not fetch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 _KEPT_S = 60
-"""A photo that this process has not claimed by then is checked elsewhere, or later from the store."""
+"""A photo that this process has not claimed after this time is checked elsewhere, or later from the store."""
 
 
 class RecentRenditions:
-    """Encoded renditions by key, up to ``max_bytes`` in all; the oldest make room. Thread-safe.
+    """Encoded renditions by key, up to ``max_bytes`` in all; the oldest are dropped first. Thread-safe.
 
-    The store remains authoritative: renditions that are not here are fetched; retries and replays always
-    fetch.
+    The store remains authoritative: renditions that are not here are fetched from it, and retries and replays
+    always fetch.
     """
 
     def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,7 +37,7 @@ class RecentRenditions:
                 self._drop(next(iter(self._kept)))
 
     def take(self, key: str) -> bytes | None:
-        """Return the rendition and forget it; None: it is not here."""
+        """Remove and return the rendition; None: it is not here."""
         with self._lock:
             return self._drop(key)
 

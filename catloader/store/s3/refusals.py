@@ -1,4 +1,4 @@
-"""Distinguish the refusal of one object, for which the photo is blamed, from a failing store."""
+"""Distinguish the refusal of a single object, which counts against its photo, from a failing store."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from catloader.store.s3.objects import ObjectStore
 
 _TRIED = 2
-"""Other objects tried in each bucket: while all are refused, each due photo costs this many requests."""
+"""Other objects that are tried in each bucket. While all are refused, each due photo costs these requests."""
 
 
 def refuses_one(objects: ObjectStore, key: str, error: StoreUnavailable) -> bool:
-    """Return True if the store, which gave ``error`` for the object ``key``, serves others.
+    """Return True if the store, which raised ``error`` for the object ``key``, serves other objects.
 
-    False: it gave no answer, or refuses all others that are tried. A listing is not sufficient: servers list
-        objects that they can't read.
+    False: the store did not respond, or refuses all other objects that are tried. A listing is not
+    sufficient, because servers list objects that they can't read.
     """
     if isinstance(error, NoAnswer):
         return False
     try:
         return any(_gives_any(objects, kind, key) for kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL))
-    except StoreUnavailable:  # also if this site has no right to list
+    except StoreUnavailable:  # including a missing right to list
         return False
 
 
@@ -53,12 +53,15 @@ def _gives(objects: ObjectStore, kind: ObjectKind, key: str) -> bool:
 
 @contextmanager
 def for_checker(objects: ObjectStore, key: str, what: str) -> Iterator[None]:
-    """Read the object ``key`` inside; ``what`` it is, for messages.
+    """Translate the errors of the block, which reads the object ``key``, for the checker.
+
+    Args:
+        what: "photo" or "thumbnail", for messages.
 
     Raises:
-        checker.errors.ObjectMissing: the store has none.
-        checker.errors.ObjectRefused: it refuses this one but serves others.
-        StoreUnavailable: it does not answer, or refuses others as well.
+        checker.errors.ObjectMissing: the store does not have the object.
+        checker.errors.ObjectRefused: the store refuses this object but serves others.
+        StoreUnavailable: the store does not answer, or refuses other objects as well.
     """
     try:
         yield

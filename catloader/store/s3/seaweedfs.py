@@ -1,4 +1,4 @@
-"""SeaweedFS' ``weed mini``: its program, ports, options, readiness and leftover sockets."""
+"""SeaweedFS' ``weed mini``: its program, ports, options, readiness and abandoned sockets."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from checker.process.cores import available_cores
 
 PARTS = ("s3", "master", "volume", "filer", "admin")
 MIN_FREE = 0.01
-"""Share of the disk below which it stores nothing more; ``weed mini`` has no option for it."""
+"""Share of free disk space below which it stores nothing more; ``weed mini`` has no option for this."""
 _SOCKETS = Path("/tmp")  # noqa: S108
-"""The folder of its sockets, whatever TMPDIR is."""
+"""The folder of its sockets, regardless of TMPDIR."""
 _LOOPBACK_S = 5.0
 _GRPC_OFFSET = 10_000
-"""Distance of a part's second port from its first, fixed in SeaweedFS."""
+"""Difference between a part's two ports, fixed in SeaweedFS."""
 
 
 def find_program() -> str:
@@ -41,10 +41,10 @@ def find_program() -> str:
 
 
 def refuse_unusable_machine(sockets: Path = _SOCKETS) -> None:
-    """Check for the loopback interface and the folder of the sockets: without them it never answers.
+    """Check the loopback interface and the folder of the sockets, without which the server never answers.
 
     Raises:
-        StartupError: names the missing part.
+        StartupError: one of them is not usable.
     """
     try:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -63,7 +63,7 @@ def refuse_unusable_machine(sockets: Path = _SOCKETS) -> None:
 
 
 def stored_ports(file: Path) -> dict[str, int]:
-    """Return the ports that an earlier start has chosen; empty: the file is missing or damaged."""
+    """Return the ports that an earlier start has chosen, by part; empty: the file is missing or damaged."""
     try:
         ports = json.loads(file.read_bytes())
     except (FileNotFoundError, ValueError, RecursionError):
@@ -76,13 +76,13 @@ def stored_ports(file: Path) -> dict[str, int]:
 
 def choose_ports() -> dict[str, int]:
     """Choose a free pair of ports for every part; return the first of each pair."""
-    chosen: set[int] = set()
-    while len(chosen) < len(PARTS):
-        # Both are below the range of ports for outgoing connections.
+    ports: set[int] = set()
+    while len(ports) < len(PARTS):
+        # Both ports are below the range for outgoing connections.
         port = 10_240 + secrets.randbelow(10_000)
         if is_free(port):
-            chosen.add(port)
-    return dict(zip(PARTS, chosen, strict=True))
+            ports.add(port)
+    return dict(zip(PARTS, ports, strict=True))
 
 
 def is_free(port: int) -> bool:
@@ -102,31 +102,31 @@ def command(program: str, folder: Path, keys: Path, ports: Mapping[str, int]) ->
     return [
         *(program, f"-logdir={folder / 'log'}", "-alsologtostderr=false", "-stderrthreshold=FATAL"),
         *("-log_max_size_mb=4", "-log_max_files=2"),
-        # Not the folder's path: a comma in it would be read as a list of folders.
+        # Not the folder's path, because a comma in it would separate two folders.
         *("mini", "-dir=.", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
         *(f"-{part}.port={port}" for part, port in ports.items()),
         *(f"-s3.config={keys}", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
         *("-webdav=false", "-admin.ui=false", "-master.telemetry=false"),
-        # By default it divides the free disk into a few volumes, and on a nearly full disk none is left for
-        # the second bucket. Volumes are not allocated in advance: the disk itself remains the limit.
+        # By default the free disk is divided into a few volumes, and on a nearly full disk none is left for
+        # the second bucket. Volumes are not allocated in advance, so only the disk itself is the limit.
         *("-volume.max=10000", "-master.volumeSizeLimitMB=1024"),
-        # By default its parts may join in the wrong order after a restart, and writes wait for 5 s or more.
+        # By default the parts may join in the wrong order after a restart, and writes wait for 5 s or more.
         "-master.resumeState=false",
         "-volume.preStopSeconds=0",
     ]
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return the server's complete environment: the site's proxies and AWS_... are not meant for it."""
+    """Return the server's complete environment, without the site's proxies and AWS_... variables."""
     return {
         "HOME": str(folder),
         "PATH": os.defpath,
-        # Bounds garbage to a tenth of the 230 MB of buffers that it keeps, most of them untouched. With 20, a
-        # start takes a second less, and 300 photos leave 24 MB more. A memory limit would count all of the
-        # buffers: with 256 MiB it collected garbage in most of its time.
+        # Limits garbage to a tenth of the server's 230 MB of buffers, most of which it never touches. With
+        # 20, a start takes a second less, and 300 photos leave 24 MB more. A memory limit would count all of
+        # the buffers: with 256 MiB, the server spent most of its time on garbage collection.
         "GOGC": "10",
-        # A request passes through several parts, which with more threads wake each other across cores: on two
-        # cores that takes 40 % of the request's time, and the other core is needed for checks.
+        # A request passes through several parts of the server. With more threads they wake each other across
+        # cores: on two cores this takes 40 % of the request's time, and checks need the other core.
         "GOMAXPROCS": str(max(1, available_cores() // 2)),
         "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",  # volumes made at a time; the default 7 is for clusters
         # Without these, the parts' own HTTP ports serve photos without a key.
@@ -138,12 +138,15 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def is_ready(ports: Mapping[str, int]) -> bool:
-    """Return True if it can store files: the S3 part answers before the master knows a volume server."""
+    """Return True if the server can store files.
+
+    Its S3 part answers before the master has a volume server.
+    """
     return _get(ports["s3"], "/healthz")[0] == http.HTTPStatus.OK and b"DataNodes" in _topology(ports)
 
 
 def answers(ports: Mapping[str, int]) -> bool:
-    """Return True if it answers at all, within two seconds."""
+    """Return True if the server responds at all within two seconds."""
     return _get(ports["s3"], "/healthz")[0] != 0
 
 
@@ -152,12 +155,12 @@ def _topology(ports: Mapping[str, int]) -> bytes:
 
 
 def _get(port: int, path: str) -> tuple[int, bytes]:
-    """Return status and body; status 0 if there is no answer."""
+    """Return status and body of a response; status 0 without a response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        response = connection.getresponse()
+        return response.status, response.read()
     except (OSError, http.client.HTTPException):
         return 0, b""
     finally:
@@ -165,7 +168,7 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
 
 
 def failure_reason(output: Path) -> str:
-    """Return its own last error message; of a crash its cause, which stands above the stacks."""
+    """Return the server's last error message, or the cause of a crash, which precedes the stack traces."""
     lines = [line for line in output.read_text(errors="replace").splitlines() if line.strip()]
     crashes = [line for line in lines if re.match("(fatal error|panic): ", line)]
     if crashes:
@@ -175,7 +178,7 @@ def failure_reason(output: Path) -> str:
 
 
 def remove_sockets(ports: Mapping[str, int]) -> None:
-    """Remove sockets that a killed server leaves behind, and a stopped one in part."""
+    """Remove the sockets that a killed server leaves behind; a stopped server leaves some of them, too."""
     for part, port in ports.items():
         for name in (f"{part}-{port}", f"{part}-grpc-{port + _GRPC_OFFSET}"):
             with contextlib.suppress(OSError):
@@ -183,10 +186,10 @@ def remove_sockets(ports: Mapping[str, int]) -> None:
 
 
 def remove_abandoned_sockets(folder: Path = _SOCKETS) -> None:
-    """Remove the sockets of servers that were killed, also of data folders that are never used again.
+    """Remove the sockets of all killed servers, including those whose data folders are never used again.
 
-    Nothing listens on such a socket. The port in its name is free too, unlike that of a server which has
-    just begun to start.
+    Nothing listens on such a socket. The port in its name is also free, unlike that of a server that is
+    starting.
     """
     for path in folder.glob("seaweedfs-*.sock"):
         port = re.search(r"-(\d{4,5})\.sock$", path.name)
@@ -204,9 +207,9 @@ def _is_closed(port: int) -> bool:
 
 
 def write_to_disk(folder: Path) -> None:
-    """Wait until the files of a server that has ended are on the disk, so that a power cut takes nothing."""
+    """Wait until the files of a stopped server are on the disk, so that a power failure loses none."""
     for path in folder.rglob("*"):
-        # Some are removed meanwhile, and a disk that fails has failed before.
+        # Files may be removed meanwhile, and a failing disk has already caused other errors.
         with contextlib.suppress(OSError):
             if path.is_file():
                 with path.open("rb") as file:

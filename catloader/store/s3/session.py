@@ -19,18 +19,18 @@ from catloader.store.s3.errors import add_handlers
 
 _FILES = ("config_file", "credentials_file")
 _KEPT = ("ca_bundle",)
-"""``AWS_CA_BUNDLE`` is still read: self-hosted servers need their own certificates."""
+"""``AWS_CA_BUNDLE`` is still read, because self-hosted servers may have certificates of their own."""
 
 
 def make_session(*, uses_tls: bool = False) -> boto3.session.Session:
     """Make a session that reads no profile, no file in ``~/.aws`` and no ``AWS_...`` variable.
 
-    The server, its keys and its region come from our settings. A missing profile, a broken file or an invalid
-    number would end the start with boto3's traceback, and an addressing style in a file would silently change
-    every request.
+    The server, its keys and its region come from the site's settings. Otherwise a missing profile, a broken
+    file or an invalid number would end the start with boto3's traceback, and an addressing style in a file
+    would silently change every request.
 
     Raises:
-        SettingError: the connections use TLS, and ``AWS_CA_BUNDLE`` names no file of certificates.
+        SettingError: the connections use TLS, and ``AWS_CA_BUNDLE`` is not a file of certificates.
     """
     isolated = {
         name: (None, None, os.devnull if name in _FILES else default, convert)
@@ -60,13 +60,13 @@ def make_client(
     """Make a client of S3.
 
     Args:
-        connect_s, read_s: time for a connection, and between two parts of an answer.
-        response: of the connections, as ``response_class`` makes it.
-        uses_proxies: those in the environment, which are meant for the internet.
+        connect_s, read_s: time limits for a connection, and for the next part of a response.
+        response: response class of the connections, made by ``response_class``.
+        uses_proxies: use the proxies in the environment, which are meant for the internet.
     """
     config = Config(
         signature_version="s3v4",
-        # The second one is not needed here, but a wrong one in the environment would be read.
+        # The second option is not needed here, but without it a wrong value in the environment is read.
         s3={"addressing_style": "path", "us_east_1_regional_endpoint": "regional"},
         connect_timeout=connect_s,
         read_timeout=read_s,
@@ -101,5 +101,5 @@ def _refuse_unreadable(bundle: str) -> None:
 
 @cache
 def _descriptions() -> botocore.loaders.Loader:
-    """Return the reader of S3's description, once for all sessions: parsing it takes 50 ms of a core."""
+    """Return the loader of S3's description, shared by all sessions, since parsing takes 50 ms of a core."""
     return botocore.loaders.create_loader()

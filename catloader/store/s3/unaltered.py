@@ -1,4 +1,4 @@
-"""Read objects of which the SHA-256 is known."""
+"""Read objects whose SHA-256 is known."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from catloader.store.s3.objects import ObjectStore
 
 
 def get_unaltered(objects: ObjectStore, kind: ObjectKind, key: str, sha256: str) -> bytes:
-    """Return the object; read it a second time if it differs: a proxy may have altered the first answer.
+    """Return the object. If its digest differs, read it again, since a proxy may have altered the response.
 
     Raises:
         ObjectAltered: the store has other bytes.
-        NotFound, StoreUnavailable: as ``ObjectStore.get``.
+        NotFound, StoreUnavailable: as for ``ObjectStore.get``.
     """
     for _ in range(2):
         data = objects.get(kind, key)

@@ -305,7 +305,7 @@ def test_peculiarities_of_a_server_are_named(server: EmbeddedS3) -> None:
     assert found["S3 checksum headers"] == Row(
         "S3 checksum headers",
         "ok",
-        "The server does not take the newer ones; the site does not send them.",
+        "The server does not accept the newer ones; the site does not send them.",
     )
     assert found["S3 clock"] == Row("S3 clock", "note", "The server does not tell its time of day.")
 

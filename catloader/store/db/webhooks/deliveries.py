@@ -74,7 +74,7 @@ class WebhookDeliveries:
         self._engine = engine
 
     def begin(self) -> None:
-        """When webhooks are used for the first time, record after which events deliveries begin."""
+        """Record after which events deliveries begin, if webhooks are used for the first time."""
         for name, source in SOURCES.items():
             # If another process was first, its entry counts.
             with contextlib.suppress(IntegrityError), writing(self._engine) as connection:

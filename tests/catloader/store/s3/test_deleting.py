@@ -66,7 +66,7 @@ def _answering(status: int, body: str, *, is_gone: bool = False) -> Iterator[tup
 def test_an_error_that_names_no_object_leaves_all_objects() -> None:
     body = "<DeleteResult><Error><Code>InternalError</Code></Error><Deleted/></DeleteResult>"
     with _answering(200, body) as (store, _):
-        assert store.delete_many("photos", ["a"]) == {"a": "the answer does not name it"}
+        assert store.delete_many("photos", ["a"]) == {"a": "it is missing from the response"}
 
 
 def test_only_objects_that_the_server_reports_as_deleted_are_deleted() -> None:
@@ -79,7 +79,7 @@ def test_only_objects_that_the_server_reports_as_deleted_are_deleted() -> None:
         assert store.delete_many("photos", ["gone", "refused", "missing", "silent", "unnamed"]) == {
             "refused": "AccessDenied",
             "silent": "no reason",
-            "unnamed": "the answer does not name it",
+            "unnamed": "it is missing from the response",
         }
         assert requests == ["POST"]
 

@@ -216,7 +216,7 @@ def test_full_disk_and_truncated_answer_are_store_unavailable() -> None:
         with pytest.raises(StoreUnavailable, match="did not answer"):
             store.get(ObjectKind.PHOTO, "a")
         chunks, _ = store.open(ObjectKind.PHOTO, "a")
-        with pytest.raises(StoreUnavailable, match=r"did not answer: the answer was cut off\."):
+        with pytest.raises(StoreUnavailable, match=r"did not answer: the response was cut off\."):
             list(chunks)
         server.shutdown()
 

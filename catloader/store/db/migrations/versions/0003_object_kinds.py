@@ -31,7 +31,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse while rows have a kind instead of a bucket; the older version would never delete their objects."""
+    """Refuse while rows have a kind instead of a bucket; the older version could not delete their objects."""
     by_kind = sa.text("SELECT count(*) FROM deletions WHERE kind IS NOT NULL")
     if rows := op.get_bind().execute(by_kind).scalar_one():
         raise CommandError(
