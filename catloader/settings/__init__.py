@@ -1,7 +1,8 @@
 """The settings: one table, read once from the environment.
 
-``table`` declares every setting with its environment variable, default, bounds and meaning; ``environment``
-reads them, also from files (``*_FILE``), and warns of unknown ones; ``page`` writes ``docs/settings.md``.
+``table`` declares every setting with its environment variable, default, bounds and meaning. ``environment``
+reads the settings, also from files (``*_FILE``), and warns of unknown names. ``page`` writes
+``docs/settings.md``.
 """
 
 from catloader.settings.kept_secret import kept_secret

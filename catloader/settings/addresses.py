@@ -1,4 +1,4 @@
-"""Addresses of servers: of S3, databases, brokers and others.
+"""Addresses of servers: S3, databases, brokers and others.
 
 Each check raises ValueError; its text continues the sentence "NAME is VALUE; ...".
 """
@@ -18,14 +18,14 @@ _SQLITE_OPTIONS = {
     "check_same_thread": "true|false",
     "cached_statements": "[0-9]{1,6}",
 }
-"""Those that SQLAlchemy hands to Python's driver; it warns of others and ignores them."""
+"""The options that SQLAlchemy passes to Python's driver. It ignores others with a warning."""
 _MAX_HOST_BYTES = 253  # of DNS
 _WRONG_HOST = "its host name is too long, or has an empty or a very long part"
 _BROKER_OPTION = r"ssl_(ca_certs|certfile|keyfile)=.+|ssl_cert_reqs=(required|optional|none)"
 
 
 def http_address(text: str) -> str:
-    """Return the text if it is an address of HTTP, without password or query, or empty."""
+    """Return the text if it is empty or an HTTP address without password or query."""
     _refuse_wrong_form(text)
     if not _is_host_name(urlsplit(text).hostname or ""):
         raise ValueError(_WRONG_HOST)
@@ -47,7 +47,7 @@ def _refuse_wrong_form(text: str) -> None:
 
 
 def _is_host_name(host: str) -> bool:
-    """Return False for a name that sockets refuse before they look it up: they raise no OSError for it."""
+    """Return False if sockets would refuse the name before resolving it, with an error other than OSError."""
     try:
         return len(host.encode("idna")) <= _MAX_HOST_BYTES
     except UnicodeError:  # an empty or a very long label
@@ -55,7 +55,7 @@ def _is_host_name(host: str) -> bool:
 
 
 def _store_address(text: str) -> str:
-    # botocore's rule; it would fail with a traceback. Names of containers often contain a _.
+    # botocore has the same rule, but would fail with a traceback. Container names often contain a _.
     _refuse_wrong_form(text)
     host = urlsplit(text).hostname or ""
     label = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
@@ -88,15 +88,15 @@ def _database_address(secret: SecretStr) -> SecretStr:
     if url and not re.match(r"sqlite(\+pysqlite)?:///.", url):
         raise ValueError("it must be postgresql://user:password@host/name or sqlite:///file")
     place, _, query = url.partition("?")
-    given = parse_qsl(query, keep_blank_values=True)
-    options = dict(given)
+    pairs = parse_qsl(query, keep_blank_values=True)
+    options = dict(pairs)
     if ":memory:" in place or options.get("mode") == "memory":
         raise ValueError("it must name a file, because a database in memory is lost at each stop")
-    if len(options) < len(given):
+    if len(options) < len(pairs):
         raise ValueError("it must have each of its options once")
     unknown = options.keys() - _SQLITE_OPTIONS.keys()
-    if options.get("uri") == "true":  # SQLite reads the others
-        if not re.search(r":///file:.", place):  # else they would be a part of the file's name
+    if options.get("uri") == "true":  # then SQLite itself reads the unknown options
+        if not re.search(r":///file:.", place):  # otherwise the options would be part of the file's name
             raise ValueError("with uri=true it must be sqlite:///file:NAME with options")
     elif unknown:
         raise ValueError(
@@ -104,7 +104,7 @@ def _database_address(secret: SecretStr) -> SecretStr:
         )
     for name in options.keys() - unknown:
         if not re.fullmatch(_SQLITE_OPTIONS[name], options[name]):
-            raise ValueError(f"its option {name} has a value that SQLite does not take")
+            raise ValueError(f"its option {name} has a value that SQLite does not accept")
     return secret
 
 
@@ -139,7 +139,7 @@ def _encoded_login(address: str) -> str:
     port = match[2]
     if port and not (re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
         raise ValueError("the port after the host must be a number between 1 and 65535")
-    host = host.removesuffix(":")  # a template whose port is empty: the usual one
+    host = host.removesuffix(":")  # a template left the port empty: the default applies
     encoded = ":".join(quote(unquote(part), safe="") for part in login.split(":", 1))
     return f"{encoded}{at}{host}{slash}{name}{question_mark}{query}"
 

@@ -1,4 +1,4 @@
-"""Settings that need one another."""
+"""Settings that require other settings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def check_together(settings: Settings) -> None:
-    """Refuse settings that lack others.
+    """Check that each setting has the other settings that it requires.
 
     Raises:
-        SettingError: names the variables that are missing.
+        SettingError: variables are missing; the message names them.
     """
     if settings.dispatch == "external" and not settings.checker_url:
         raise SettingError("CATCHECK_DISPATCH=external needs CATCHECKER_URL, the address of the Cat Checker.")

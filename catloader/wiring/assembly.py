@@ -1,4 +1,4 @@
-"""Make everything of a process from its settings."""
+"""Make all services of a process from its settings."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ def build(
     fetch: bool = False,
     shared_metrics: Path | None = None,
 ) -> Services:
-    """Make everything, start nothing.
+    """Make all services of a process without starting them.
 
     Args:
-        checker: make a checker for this process; None: according to ``settings.dispatch``.
-        fetch: let the checker fetch a better model; as ``settings.fetch``.
-        shared_metrics: the folder of ``metrics_folder``.
+        checker: make a checker for this process; None: as ``settings.dispatch`` requires.
+        fetch: let the checker fetch a better model, unless ``settings.fetch`` is off.
+        shared_metrics: the folder that ``metrics_folder`` returns; None: metrics of this process only.
 
     Raises:
         StartupError: no S3 server is set (``catloader serve`` starts the embedded one).

@@ -1,4 +1,4 @@
-"""The engine of the database: all that many commands need."""
+"""The database's engine, the only part that many commands need."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from catloader.store.db.engine import Engine, make_engine
 
 
 def build_engine(settings: Settings) -> Engine:
-    """Make the database's engine; connects at first use."""
+    """Make the database's engine, which connects at first use."""
     return make_engine(settings.database)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def build_object_store(
     settings: Settings, metrics: Metrics | None = None, recent: RecentRenditions | None = None
 ) -> ObjectStore:
-    """Make the client of the S3 server that ``settings`` name; ``metrics`` times its requests."""
+    """Make the client of the S3 server in ``settings``; ``metrics`` records the duration of its requests."""
     return ObjectStore(
         endpoint_url=settings.s3_endpoint_url,
         access_key_id=settings.s3_access_key_id.get_secret_value(),
@@ -49,7 +49,7 @@ def build_object_store(
         region=settings.s3_region,
         photos_bucket=settings.s3_photos_bucket,
         thumbnails_bucket=settings.s3_thumbnails_bucket,
-        # Every request thread and every checker thread may use one, and fetches overlap.
+        # Every request thread and every checking thread may use a connection, and fetches overlap.
         max_connections=settings.web_threads + 4 * settings.checking_threads + 4,
         recent=recent,
         timed=metrics.s3_request if metrics else lambda _operation: nullcontext(),
@@ -57,13 +57,13 @@ def build_object_store(
 
 
 def build_signer(settings: Settings, engine: Engine) -> Signer:
-    """Make the signer of wake-ups, with the configured secret or that of the data folder."""
+    """Make the signer of wake-ups, with the secret of the settings or the data folder."""
     secret = secret_of(settings.webhook_secret, settings, "webhook-secret", new_secret)
     return Signer(secret, WebhookIds(engine).remember)
 
 
 def build_broker(settings: Settings) -> Broker | None:
-    """Make the broker of ``celery``; connects at first use. None: another way to dispatch is set.
+    """Make the broker for dispatch by Celery, which connects at first use; None: another dispatch is set.
 
     Raises:
         StartupError: Celery is not installed.
@@ -72,9 +72,9 @@ def build_broker(settings: Settings) -> Broker | None:
 
 
 def build_provider(settings: Settings) -> Provider | None:
-    """Make the client of the OpenID provider; None where ``CATLOADER_OIDC_ISSUER`` is not set.
+    """Make the client of the OpenID provider; None: ``CATLOADER_OIDC_ISSUER`` is not set.
 
-    Its libraries would be a twentieth of each start: they are imported for a site that has a provider.
+    Importing its libraries takes a twentieth of a start, so a site without a provider does not import them.
     """
     if not settings.oidc_issuer:
         return None
@@ -86,7 +86,7 @@ def build_provider(settings: Settings) -> Provider | None:
 def build_listeners(
     engine: Engine, broker: Broker | None, wake: Callable[[], None], *, retry_s: float
 ) -> tuple[Listening, ...]:
-    """Make the listeners that wake this process's checker: for the database and for the broker."""
+    """Make the listeners to the database and the broker that wake this process's checker."""
     listeners: list[Listening] = []
     if can_notify(engine):
         listeners.append(Listener(engine, wake, retry_s=retry_s))
@@ -127,12 +127,12 @@ def build_checker_service(
 
 
 def load_model(settings: Settings) -> LoadedModel:
-    """Load the model and the decision rule that the settings ask for; the self-test has passed.
+    """Load the model and the decision rule of the settings, after a successful self-test.
 
-    Takes seconds, because torch is imported here.
+    This takes seconds, because torch is imported here.
 
     Raises:
-        ModelRefused, models.errors.ModelsError: the reason why it may not check.
+        ModelRefused, models.errors.ModelsError: no model may check; the message has the reason.
     """
     return LoadedModel(*load_classifier_and_rule(settings))
 
@@ -140,9 +140,11 @@ def load_model(settings: Settings) -> LoadedModel:
 def checking_model(settings: Settings) -> str:
     """Return the name of the model that ``load_model`` would load.
 
-    With ``auto`` it is loaded for that, which takes seconds: files or self-test may refuse the first model.
+    With ``auto`` this loads the model, which takes seconds: the first candidate may lack files or fail its
+    self-test.
 
-    Raises as ``load_model`` does.
+    Raises:
+        ModelRefused, models.errors.ModelsError: as for ``load_model``.
     """
     models = models_in_force(settings)
     if len(models) == 1:
@@ -155,5 +157,5 @@ def checking_model(settings: Settings) -> str:
 
 
 def load_classifier_and_rule(settings: Settings) -> tuple[Classifier, ThresholdRule]:
-    """As ``load_model``, typed for callers that use the thresholds or the profile."""
+    """Load the same as ``load_model``, with types for callers that use the thresholds or the profile."""
     return load_checker(models_in_force(settings), load_subject(settings.subject), runtime_request(settings))

@@ -1,4 +1,4 @@
-"""The configured secrets, or those made once and kept in the data folder."""
+"""The secrets of the settings, or those made at the first start and kept in the data folder."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from catloader.settings import Settings, kept_secret
 
 
 def site_secret(settings: Settings) -> str:
-    """Return the key that signs forms, cookies and tokens: the configured one or that of the data folder."""
+    """Return the key that signs forms, cookies and tokens, from the settings or the data folder."""
     return secret_of(settings.secret_key, settings, "secret-key")
 
 
 def secret_of(
-    given: SecretStr, settings: Settings, file_name: str, make: Callable[[], str] = lambda: ""
+    setting: SecretStr, settings: Settings, file_name: str, make: Callable[[], str] = lambda: ""
 ) -> str:
-    """Return the secret of the setting, else the one kept in the data folder, made at the first start."""
-    return given.get_secret_value() or kept_secret(settings.data_dir / file_name, make())
+    """Return the secret of the setting, else the secret in the data folder, which the first start makes."""
+    return setting.get_secret_value() or kept_secret(settings.data_dir / file_name, make())

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services of a process. ``close`` ends the threads in an order that loses no data."""
+    """The services of a process. ``close`` ends their threads in an order that loses no data."""
 
     settings: Settings
     secret_key: str
@@ -121,7 +121,7 @@ class Services:
     metrics: Metrics
 
     def start(self) -> None:
-        """Start the threads and the decoders. Call it after a fork, which would lose them."""
+        """Start the threads and the decoders. Call this after a fork, because threads do not survive it."""
         self.decoders.start()
         self.deletion.start()
         if self.checker is not None:

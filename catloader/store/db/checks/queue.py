@@ -1,4 +1,4 @@
-"""The table of photos as a queue: steps 5 (claim) and 10 (log)."""
+"""The table of photos as a queue: steps 5 and 10, claim and log."""
 
 from __future__ import annotations
 
