@@ -64,6 +64,7 @@ def _stop_autovacuum(engine: Engine) -> None:
 def old_snapshot(engine: Engine) -> Iterator[None]:
     """Hold a transaction open that may still read every old row version, as a long backup does."""
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-        connection.execute(text("SET idle_in_transaction_session_timeout = 0"))  # else it is ended
+        # Otherwise the site's limit would end the transaction.
+        connection.execute(text("SET idle_in_transaction_session_timeout = 0"))
         connection.execute(select(photos.c.id).limit(1))
         yield

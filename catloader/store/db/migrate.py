@@ -132,7 +132,7 @@ def _config() -> Config:
 
 
 def _newest() -> str:
-    """Return the revision of ``schema.py``: the newest one that begins the name of a migration."""
+    """Return the revision of ``schema.py``: that of the newest migration, whose file name begins with it."""
     return max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 

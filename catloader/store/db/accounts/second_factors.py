@@ -63,7 +63,7 @@ class SecondFactors:
     def accept(self, user_id: int, step: int) -> bool:
         """Record that the code of a time step is used; False: this code or a later one was used before."""
         last = second_factors.c.last_step
-        # A last step far ahead is from a wrong clock; without this, no code was accepted until that time.
+        # A last step far ahead is from a wrong clock; otherwise no code would be accepted until then.
         newer = (second_factors.c.user_id == user_id) & ((last < step) | (last > step + _MOST_APART))
         with writing(self._engine) as connection:
             return (

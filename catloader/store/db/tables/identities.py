@@ -20,7 +20,7 @@ identities = Table(
 unlinked_accounts = Table(
     "unlinked_accounts",
     metadata,
-    # Only the owner can link the account with this provider again; its verified e-mail address is not enough.
+    # Only the owner can link the account with this provider again; a verified e-mail is not enough.
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("issuer", String(300), primary_key=True),
     Column("unlinked_at", UtcDateTime, nullable=False),
