@@ -1,10 +1,10 @@
-# PYTHON=python3.12 names an interpreter; TORCH_INDEX=URL another package index for torch (see docs/operations.md).
+# PYTHON=python3.12 selects an interpreter, TORCH_INDEX=URL a package index for torch (see docs/operations.md).
 
 PY := .venv/bin/python
 RUNTIME := .venv/.requirements
 DEV := .venv/.requirements-dev
-# Three processes on two cores: tests often wait for servers. A process without tests takes some of another's.
-# A test that fails gets a second try, which tests/support/second_tries.py shows and limits.
+# Three processes on two cores, because tests often wait for servers. A process that runs out of tests steals some from
+# another one (worksteal). A failed test is run once more; tests/support/second_tries.py reports and limits this.
 PYTEST := $(PY) -m pytest -n 3 --dist worksteal --reruns 1
 export PYTHON TORCH_INDEX
 
@@ -12,7 +12,7 @@ export PYTHON TORCH_INDEX
 .DEFAULT_GOAL := run
 
 run: $(RUNTIME) ## Start the site on http://127.0.0.1:8000 [MODEL=resnet50]
-# exec: Ctrl-C reaches the server directly, without a shell in between.
+# With exec, Ctrl-C reaches the server directly, without a shell in between.
 ifdef MODEL
 	@$(PY) -m catloader models fetch $(MODEL)
 	@CATCHECK_MODEL=$(MODEL) exec $(PY) -m catloader serve
@@ -69,7 +69,7 @@ clean: ## Remove the environment and all caches; photos, users and fetched weigh
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# Stamps, so that a second run installs nothing.
+# These files are stamps: while they are newer than the requirements, nothing is installed.
 $(RUNTIME): requirements.txt requirements-torch.txt
 	@scripts/install requirements.txt
 	@touch $@
