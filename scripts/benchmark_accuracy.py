@@ -4,9 +4,9 @@
     python scripts/benchmark_accuracy.py --from-run PLAN[,PLAN...]
     python scripts/benchmark_accuracy.py imagenet DIR [--models resnet50_v1]
 
-A name alone means torch fp32 on a CPU; a site uses the fastest variant that holds its rates. Each model is
-judged by CatLoader's rule and, on the same activations, by the rules of other programs. If a model's profile
-was fitted on these same photos, CatLoader's scores are cross-validated.
+The name of a model alone means torch fp32 on a CPU, whereas a site uses the fastest variant that keeps its
+rates. Each model is evaluated by CatLoader's rule and, on the same activations, by the rules of other
+programs. If a model's profile was fitted on the same photos, CatLoader's scores are cross-validated.
 
 Exit codes: 0 done; 2 could not run; 3 a limit of the gate is broken; 130 stopped by Ctrl-C.
 """
@@ -23,7 +23,7 @@ from scripts.accuracy.options import add_variant_options, named_variants
 from scripts.command_line import existing_folder, new_file, number, report_errors, require
 
 SAMPLE = 100
-"""Number of photos of each label to corrupt by default: 32 versions of each take 5 minutes on one core."""
+"""Default number of photos of each label to corrupt: 32 versions of each take 5 minutes on one core."""
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -40,7 +40,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "--from-run",
         default="",
         metavar="PLAN,...",
-        help="read what runs of `catloader bulk plan --labelled` have kept, instead of DATA and --models",
+        help="read the stored activations of `catloader bulk plan --labelled`, instead of DATA and --models",
     )
     parser.add_argument(
         "--cat-classes", default="", metavar="NAME,...", help="folders or categories that show house cats"
@@ -50,7 +50,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     for option in ("--max-fpr", "--max-fnr"):
         parser.add_argument(option, type=number(float, 0.0001, 0.5), metavar="RATE", default=0.01)
     parser.add_argument(
-        "--profiles", type=existing_folder, nargs="*", metavar="FOLDER", help="the first that has one"
+        "--profiles", type=existing_folder, nargs="*", metavar="FOLDER", help="where to look for the profile"
     )
     results = Path(__file__).resolve().parent / "results"
     parser.add_argument(
@@ -68,7 +68,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         help="the report; it shows photos, so do not commit it (default: %(default)s)",
     )
     parser.add_argument("--csv", type=new_file, metavar="FILE", help="one line for each photo and model")
-    for option, what in (
+    for option, change in (
         ("--corruptions", "blurred, small, compressed, dark and noisy in five strengths, drawn, and edited"),
         ("--positions", "at the edges of larger frames"),
     ):
@@ -79,7 +79,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
             const=SAMPLE,
             default=0,
             metavar="N",
-            help=f"judge N cats and N others {what}, too (N: {SAMPLE})",
+            help=f"also evaluate N cats and N others {change} (default N: {SAMPLE})",
         )
     parser.add_argument(
         "--cache",
@@ -95,7 +95,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         help="read scores of the same photos, variant, profile and code from the cache, so that a run "
         "resumes after an interruption",
     )
-    parser.add_argument("--gate", type=Path, help="JSON of limits; exit code 3 if one is broken")
+    parser.add_argument("--gate", type=Path, help="JSON file of limits; exit code 3 if one is broken")
     arguments = parser.parse_args(argv)
     if bool(arguments.data) == bool(arguments.from_run):
         parser.error("give either DATA or --from-run")
@@ -162,10 +162,10 @@ def main(argv: list[str] | None = None) -> int:
             arguments.csv.write_text(photo_table(compared), encoding="utf-8")
             written.append(arguments.csv)
     print(f"written to {', '.join(map(str, written))}")
-    fallen = regressions(result, gate)
-    for sentence in fallen:
+    broken = regressions(result, gate)
+    for sentence in broken:
         print(f"REGRESSION {sentence}", file=sys.stderr)
-    return REGRESSION if fallen else 0
+    return REGRESSION if broken else 0
 
 
 if __name__ == "__main__":

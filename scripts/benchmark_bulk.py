@@ -1,8 +1,9 @@
 """Measure bulk work: the rates of both engines, the driver of a large plan, and recovery from kills.
 
-The photos are real, in an S3 server that this script starts; large plans list them repeatedly. The driver is
-`catloader bulk run` in its own process. Drivers, Ray's raylet and its workers are killed with SIGKILL. Of a
-large plan it measures the time to the first unit, the requests to S3, and the driver's memory.
+The photos are real and lie in an S3 server that this script starts; large plans list each photo several
+times. The driver is `catloader bulk run` in a separate process. Drivers, Ray's raylet and its workers are
+killed with SIGKILL. For a large plan the script measures the time to the first unit, the requests to S3, and
+the driver's memory.
 
     python scripts/benchmark_bulk.py [--photos 2000] [--plan 1000000] [--kills 3] [--json FILE]
 
@@ -38,26 +39,34 @@ def main(argv: list[str] | None = None) -> int:
         "--photos",
         type=number(int, 1, 10_000_000),
         default=2000,
-        help="number of photos of the plans that are killed",
+        help="number of photos in the plans whose processes are killed",
     )
     parser.add_argument(
         "--rate-photos",
         type=number(int, 1, 10_000_000),
         default=2000,
-        help="number of photos of the plans whose rate is measured",
+        help="number of photos in the plans whose rate is measured",
     )
     parser.add_argument(
         "--rounds",
         type=number(int, 1, 100),
         default=3,
-        help="rounds; each measures one engine after the other",
+        help="number of rounds; each measures one engine after the other",
     )
     parser.add_argument(
-        "--plan", type=number(int, 1, 100_000_000), default=1_000_000, help="photos of the large plan"
+        "--plan",
+        type=number(int, 1, 100_000_000),
+        default=1_000_000,
+        help="number of photos in the large plan",
     )
-    parser.add_argument("--kills", type=number(int, 1, 1000), default=3, help="of each kind of process")
     parser.add_argument(
-        "--watch", type=number(int, 1, 86_400), default=40, help="seconds to watch it after the first unit"
+        "--kills", type=number(int, 1, 1000), default=3, help="number of kills of each kind of process"
+    )
+    parser.add_argument(
+        "--watch",
+        type=number(int, 1, 86_400),
+        default=40,
+        help="seconds to watch the large plan after its first unit",
     )
     parser.add_argument("--unit-rows", type=number(int, 1, 100_000), default=50, help="photos in a unit")
     parser.add_argument(
@@ -74,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     results: dict[str, Any] = {**provenance("catloader"), "unit_rows": arguments.unit_rows}
     with tempfile.TemporaryDirectory(prefix="catloader-bulk-") as name:
         settings = settings_for(Path(name), model="efficientnet_lite0", min_free_bytes=0)
-        migrate_database(settings)  # `bulk run` of a site's photos is refused where there is no site
+        migrate_database(settings)  # without a site's database, `bulk run` refuses a plan of a site's photos
         with own_object_store(settings) as with_s3:
             results["engines"] = _engines(arguments, with_s3, Path(name))
     results["missed"] = missed(results["engines"], arguments.unit_rows)

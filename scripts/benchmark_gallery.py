@@ -2,7 +2,7 @@
 
 The pages are requested in turn, in several rounds; the result is the median. The processor time of this
 process is reported too, because other programs on the machine hardly affect it; with SQLite it covers all of
-the work. The databases are created and dropped by this script.
+the work. This script creates and drops the databases.
 
     python scripts/benchmark_gallery.py [--photos 100000] [--database-url URL] [--json FILE]
 
@@ -38,12 +38,12 @@ def main(argv: list[str] | None = None) -> int:
         "--photos",
         type=number(int, 1, 10_000_000),
         default=100_000,
-        help="number of photos of one owner (default 100000)",
+        help="number of the owner's photos (default 100000)",
     )
     parser.add_argument(
         "--database-url",
         default="",
-        help="a PostgreSQL server, on which a database is created and dropped again; default: SQLite",
+        help="PostgreSQL server on which a database is created and dropped again; default: SQLite",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
@@ -118,10 +118,10 @@ def _site(photos: int, server_url: str) -> Iterator[tuple[Any, Any]]:
 def measure(app: Any, client: Any) -> list[dict[str, Any]]:
     """Time each page ``_ROUNDS`` times, after one request that is not counted."""
     addresses = list(_addresses(app))
-    times: dict[str, list[float]] = {what: [] for what, _ in addresses}
-    computed: dict[str, list[float]] = {what: [] for what, _ in addresses}
+    times: dict[str, list[float]] = {page: [] for page, _ in addresses}
+    computed: dict[str, list[float]] = {page: [] for page, _ in addresses}
     for turn in range(_ROUNDS + 1):
-        for what, address in addresses:
+        for page, address in addresses:
             started_s, before_s = time.perf_counter(), time.process_time()
             response = client.get(address)
             passed_ms = 1000 * (time.perf_counter() - started_s)
@@ -129,17 +129,17 @@ def measure(app: Any, client: Any) -> list[dict[str, Any]]:
             if response.status_code != 200:
                 raise RuntimeError(f"{address}: {response.status}")
             if turn:
-                times[what].append(passed_ms)
-                computed[what].append(computed_ms)
+                times[page].append(passed_ms)
+                computed[page].append(computed_ms)
     return [
         {
-            "page": what,
+            "page": page,
             "median_ms": round(median(ms), 1),
             "least_ms": round(min(ms), 1),
             "most_ms": round(max(ms), 1),
-            "processor_ms": round(median(computed[what]), 1),
+            "processor_ms": round(median(computed[page]), 1),
         }
-        for what, ms in times.items()
+        for page, ms in times.items()
     ]
 
 
@@ -161,7 +161,7 @@ def _addresses(app: Any) -> Iterator[tuple[str, str]]:
 
 
 def _middle_photo(app: Any) -> int:
-    """Return the id of a photo in the middle."""
+    """Return the id of the photo in the middle of all."""
     counts: dict[str, int] = app.extensions["catloader"].photos.count_by_status()
     return sum(counts.values()) // 2
 

@@ -1,14 +1,14 @@
 """Measure the idle site: processor time and memory of all its processes.
 
-The script starts a site with the embedded S3 server on a data folder with an account, as every start but
-the first finds one. It logs in, uploads a few photos, and waits for their verdicts. After that it sends no
-requests for a while. Processor time is measured over this period, memory (PSS: shared pages count once) at
-its end. Linux only. In each web process the first sign-up takes 12 MB more, until the next start.
+The script starts a site with the embedded S3 server on a data folder that already has an account, like every
+start except the first. It logs in, uploads a few photos, and waits for their verdicts. Then it sends no
+requests for some time. Processor time is measured over this period, and memory (PSS: shared pages count once)
+at its end. Linux only. In each web process the first sign-up takes 12 MB more, until the next start.
 
     python scripts/benchmark_idle.py [--rest-s 60] [--json scripts/results/idle-avx512-vnni.json]
 
-Exit code 1: more than 1 % of a core, more than 450 MB, or another process runs one of the site's programs:
-pages that both use count only in part.
+Exit code 1: more than 1 % of a core, more than 450 MB, or another process runs one of the site's programs, so
+that pages of memory that both use count only in part.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     total = f"{results['mb']:.0f} MB, {results['core']:.2%} of a core"
     print(f"at rest, with {results['checks_with']}: {total} (promised: 450 MB, 1 %)")
     if results["also_running"]:
-        print(f"too low: other processes run {', '.join(results['also_running'])} as well")
+        print(f"the memory is too low: other processes also run {', '.join(results['also_running'])}")
     write_result(arguments.json, results)
     return 0 if results["holds"] else 1
 
@@ -115,7 +115,7 @@ def tree(pid: int) -> list[int]:
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = entry.read_text().rpartition(")")[2].split()
-        except OSError:  # it has just ended
+        except OSError:  # the process has just ended
             continue
         children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
     family = [pid]
@@ -125,7 +125,7 @@ def tree(pid: int) -> list[int]:
 
 
 def others(pids: list[int]) -> list[int]:
-    """Return all processes but these and this one."""
+    """Return all processes except these and this one."""
     running = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
     return [pid for pid in running if pid not in (*pids, os.getpid())]
 
@@ -134,7 +134,7 @@ def programs(pids: Iterable[int]) -> set[str]:
     """Return the names of the programs that processes of this user run."""
     names = set()
     for pid in pids:
-        with suppress(OSError):  # it has ended, it is another user's, or a kernel thread
+        with suppress(OSError):  # the process has ended, is another user's, or is a kernel thread
             names.add(Path(f"/proc/{pid}/exe").readlink().name)
     return names
 

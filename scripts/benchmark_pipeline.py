@@ -1,15 +1,16 @@
 """Measure the overhead of S3, database and log over the model, and its growth with the tables.
 
-Two targets, measured with real parts (the embedded S3 server, SQLite or PostgreSQL, a real model):
+There are two targets, measured with real parts (the embedded S3 server, SQLite or PostgreSQL, a real model):
 
     A  the whole pipeline, from S3 and back into the database, runs at 85 % or more of the classifier's own
-       rate: the same bytes from memory through decode, model and decision, with as many threads; so do
-       photos that the checking process has just stored, which it need not fetch
+       rate, which is measured with the same bytes from memory through decode, model and decision, with the
+       same number of threads. The target also holds for photos that the checking process has just stored,
+       which it does not need to fetch
     B  claim and verdict take as long in a table of 1 000 000 photos as in one of 1 000
 
 The compared parts are measured in turn, so that other load on the machine affects all of them equally. The
-settings of the section "Checking" are read from the environment; existing data is not used: folder and
-databases are new.
+settings of the section "Checking" are read from the environment. Folder and databases are new; existing data
+is not used.
 
     python scripts/benchmark_pipeline.py [--quick] [--photos FOLDER] [--json FILE] [--database-url URL]
 """
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="up to 100 000 rows, fewer measurements: under 2 minutes"
     )
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help="measure part A with these photos too")
-    parser.add_argument("--rows", type=_sizes, metavar="A,B", help="table sizes of part B")
+    parser.add_argument("--rows", type=_sizes, metavar="A,B", help="sizes of the tables in part B")
     parser.add_argument(
         "--rounds",
         type=number(int, 1, 1000),
@@ -49,12 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument(
-        "--stand-in", default="", metavar="VARIANT", help="openvino-int8, ...: --model with random weights"
+        "--stand-in", default="", metavar="VARIANT", help="run --model with random weights in this variant"
     )
     parser.add_argument(
         "--database-url",
         default="",
-        help="a PostgreSQL server, on which databases are created and dropped again",
+        help="PostgreSQL server on which databases are created and dropped again",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     return parser
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         plan = replace(plan, rows=arguments.rows)
     if min(plan.rows) < plan.pending:
         parser.error(f"--rows: at least {plan.pending}, the number of photos to check.")
-    # Report errors now that would otherwise end the run after minutes.
+    # Report now the errors that would otherwise end the run after minutes.
     require("psutil")
     if plan.folder is not None and not plan.folder.is_dir():
         raise CannotRun(f"the folder {plan.folder} does not exist")

@@ -1,7 +1,7 @@
 """Measure the queue on PostgreSQL: rates of 1 to 8 worker processes, and the cost of a claim in large tables.
 
 The model only sleeps, so that the processors of this machine are not the limit; claims, verdicts and log rows
-are made by the site's own code. The databases are created and dropped by this script.
+are made by the site's own code. This script creates and drops the databases.
 
     python scripts/benchmark_scale.py --database-url URL [--quick] [--json FILE]
 
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--database-url",
         default="",
-        help="a PostgreSQL server, on which databases are created and dropped again",
+        help="PostgreSQL server on which databases are created and dropped again",
     )
     parser.add_argument(
         "--batch-ms",

@@ -3,9 +3,9 @@
     python scripts/benchmark_speed.py [--quick] [--json FILE] [--device cuda]
 
 Each variant runs in its own process. The variants are measured in turn, in several rounds, so that other load
-on the machine affects all of them equally. The report has medians, the range over the rounds, and the other
-load. Every rate is from JPEG files to class scores. ``requirements-bench.txt`` installs the packages of the
-other libraries; a variant whose package is missing is left out and reported.
+on the machine affects all of them equally. The report contains medians, the range over the rounds, and the
+load of other programs. Every rate covers the way from JPEG files to class scores. ``requirements-bench.txt``
+installs the packages of the other libraries; a variant whose package is missing is left out and reported.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
             f"no variant {', '.join(sorted(unknown))} on this device; there are {', '.join(names)}"
         )
     for model in models:
-        entry_named(model)  # reject unknown ones before any file is made
+        entry_named(model)  # refuse unknown models before any file is made
     variants = [name for name in names if name in requested]
     if arguments.quick and device == "cpu" and not multiplies_bf16(cpu_flags()):
         variants = [name for name in variants if "bf16" not in name]  # emulated, it takes minutes

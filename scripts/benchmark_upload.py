@@ -2,12 +2,12 @@
 
 Three sites, each with its own database, share one embedded S3 server and are measured in turn:
 
-    fired     CATCHECK_DISPATCH=thread: the product as it ships
+    fired     CATCHECK_DISPATCH=thread: the default
     not fired CATCHECK_DISPATCH=off: no photo is checked
-    blocking  the design without fire and forget: the check runs inside the request
+    blocking  a design without fire and forget: the check runs inside the request
 
-The first two are compared without a backlog: each POST waits for the verdict of the photo before it, and the
-time from the start of its POST to its verdict is measured too. Then ``fired`` is measured again while 500
+The first two are compared without a backlog: each POST waits for the verdict of the previous photo. The time
+from the start of a fired POST to its verdict is measured too. Then ``fired`` is measured again while 500
 photos wait, whose checks use the same cores.
 
     python scripts/benchmark_upload.py [--rounds 60] [--json scripts/results/upload.json]
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         "--rounds",
         type=number(int, 1, 10_000),
         default=60,
-        help="POSTs to each site for each photo (default 60)",
+        help="number of POSTs of each photo to each site (default 60)",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)

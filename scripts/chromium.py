@@ -1,4 +1,4 @@
-"""Chromium without a window: the screenshots, the icons and the browser tests use it."""
+"""Headless Chromium for the screenshots, the icons and the browser tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MISSING = (
     "or name a program in CATLOADER_TEST_CHROMIUM."
 )
 _PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""The headless shell comes first: without the browser around its pages, they take two thirds of the time."""
+"""The headless shell comes first: pages take two thirds of the time, because it has no browser window."""
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -30,7 +30,7 @@ _FLAGS = (
 
 
 def program() -> str | None:
-    """Return the path of the installed Chromium to use."""
+    """Return the path of the Chromium to use, or None if none is installed."""
     return os.environ.get("CATLOADER_TEST_CHROMIUM") or next(filter(None, map(shutil.which, _PROGRAMS)), None)
 
 

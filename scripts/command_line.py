@@ -23,7 +23,7 @@ from models.errors import ModelsError
 
 COULD_NOT_RUN = 2
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
-"""Errors of a write, which do not name the file."""
+"""Errors of a write to an open file; their exceptions have no file name."""
 _P = ParamSpec("_P")
 
 
@@ -34,8 +34,9 @@ class CannotRun(Exception):
 def report_errors(main: Callable[_P, int]) -> Callable[_P, int]:
     """Print a known error as one line on stderr and exit with code 2; other errors keep their traceback.
 
-    Ctrl-C gives a line and the code 130; a closed reader of the output (``| head``) only the code 141. The
-    standard streams are opened as ``open_standard_streams`` does.
+    Ctrl-C prints one line and exits with code 130. If the reader of the output has closed it (``| head``),
+    the script exits with code 141 and prints nothing. Closed standard streams are opened
+    (``open_standard_streams``).
     """
 
     @functools.wraps(main)
@@ -44,7 +45,7 @@ def report_errors(main: Callable[_P, int]) -> Callable[_P, int]:
         open_standard_streams()
         try:
             code = main(*args, **kwargs)
-            print(end="", flush=True)  # while a closed reader can still be told from an error
+            print(end="", flush=True)  # a closed reader raises BrokenPipeError here, not at exit
             return code
         except (CannotRun, CatLoaderError, CheckerError, ModelsError) as error:
             print(f"{name}: {error}", file=sys.stderr)
@@ -70,7 +71,7 @@ def report_errors(main: Callable[_P, int]) -> Callable[_P, int]:
 
 
 def write_result(path: Path | None, result: object) -> None:
-    """Write the file of ``--json``, and print its name; None: it was not asked for."""
+    """Write the file of ``--json`` and print its name; do nothing if ``path`` is None."""
     if path:
         path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         print(f"written to {path}")
@@ -80,7 +81,7 @@ def require(*packages: str, file: str = "requirements-bench.txt") -> None:
     """Check that all of ``packages`` can be imported, without importing them.
 
     Raises:
-        CannotRun: names the missing ones and the command that installs them.
+        CannotRun: names the missing packages and the command that installs them.
     """
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
@@ -88,7 +89,7 @@ def require(*packages: str, file: str = "requirements-bench.txt") -> None:
 
 
 def number(kind: type[int | float], low: float, high: float = math.inf) -> Callable[[str], float]:
-    """Make a parser of an argument that is a number between two others; NaN is refused."""
+    """Return a parser of an argument that must be a number from ``low`` to ``high``; NaN is refused."""
 
     def parse(text: str) -> float:
         with contextlib.suppress(ValueError):
@@ -105,7 +106,7 @@ def existing_folder(name: str) -> Path:
     """Parse an argument that names a folder.
 
     Raises:
-        argparse.ArgumentTypeError: there is none.
+        argparse.ArgumentTypeError: the folder does not exist.
     """
     path = Path(name)
     if not path.is_dir():
@@ -117,7 +118,7 @@ def existing_file(name: str) -> Path:
     """Parse an argument that names a file.
 
     Raises:
-        argparse.ArgumentTypeError: there is none.
+        argparse.ArgumentTypeError: the file does not exist.
     """
     path = Path(name)
     if not path.is_file():
@@ -126,7 +127,7 @@ def existing_file(name: str) -> Path:
 
 
 def new_file(name: str) -> Path:
-    """Parse an argument that names a file to write, and make its folder before the work begins.
+    """Parse an argument that names a file to write; create its folder, so that errors appear before the work.
 
     Raises:
         argparse.ArgumentTypeError: the file cannot be written.
@@ -135,7 +136,7 @@ def new_file(name: str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
-        with path.open("ab"):  # the only test that holds on every file system
+        with path.open("ab"):  # the only test of the permission that is reliable on every file system
             pass
         if is_new:
             path.unlink()

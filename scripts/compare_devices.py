@@ -1,9 +1,9 @@
-"""Compare a GPU's scores and verdicts with the processor's, on the same photos and with the same profile.
+"""Compare a GPU's scores and verdicts with the CPU's, on the same photos and with the same profile.
 
     python scripts/compare_devices.py DATA [--model efficientnet_lite0] [--json FILE]
 
-The reference is torch in fp32 on the CPU, judged by its own profile. The decision based on it is
-docs/decisions/0015-gpu.md.
+The reference is torch in fp32 on the CPU, and its profile decides for both. The decision that is based on
+this comparison is docs/decisions/0015-gpu.md.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", help="as scripts/benchmark_accuracy.py takes it")
+    parser.add_argument("data", help="labelled photos, as for scripts/benchmark_accuracy.py")
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
     parser.add_argument(
         "--photos",
         type=number(int, 1, 10_000_000),
         metavar="N",
-        help="so many, spread over DATA; default: all",
+        help="use at most N photos, spread over DATA; default: all",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
@@ -39,8 +39,8 @@ def main(argv: list[str] | None = None) -> int:
 
     settings = Settings.from_environment()
     with open_photos(arguments.data, settings) as photos:
-        chosen = photos[:: -(-len(photos) // arguments.photos)] if arguments.photos else photos
-        figures = compare(chosen, arguments.model, arguments.weights_dir or settings.weights_dir)
+        sampled = photos[:: -(-len(photos) // arguments.photos)] if arguments.photos else photos
+        figures = compare(sampled, arguments.model, arguments.weights_dir or settings.weights_dir)
     result = {**provenance(), **figures}
     print(machine_kind(result["machine"]))
     print(as_text(figures))

@@ -2,8 +2,8 @@
 
     python scripts/compare_int8.py DATA [--model efficientnet_lite0] [--json FILE]
 
-Calibration uses photos spread over DATA; all others are evaluated, on this processor and limited to AVX2. The
-decision based on it is docs/decisions/0003-openvino.md.
+Photos spread over DATA are used for calibration; all others are evaluated, on this processor and restricted
+to AVX2. The decision that is based on this comparison is docs/decisions/0003-openvino.md.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path, help="as scripts/benchmark_accuracy.py takes it")
+    parser.add_argument("data", type=Path, help="labelled photos, as for scripts/benchmark_accuracy.py")
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--weights-dir", type=Path, metavar="FOLDER", help="default: CATCHECK_WEIGHTS_DIR")
     parser.add_argument(
-        "--calibration", type=number(int, 1, 100_000), default=300, metavar="N", help="photos that calibrate"
+        "--calibration", type=number(int, 1, 100_000), default=300, metavar="N", help="photos for calibration"
     )
     parser.add_argument(
         "--judged",
         type=number(int, 0, 10_000_000),
         default=0,
         metavar="N",
-        help="number of photos to evaluate; 0: all others",
+        help="number of other photos to evaluate; 0: all",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
@@ -72,8 +72,8 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     with decoded_apart(distinct_photos(labelled_photos(arguments.data))) as photos:
         files = [photo.read()[Rendition.PHOTO] for photo in photos]
     pixels = np.stack([decode(file, entry.preprocessing) for file in files])
-    chosen = np.linspace(0, len(pixels) - 1, arguments.calibration).astype(int)
-    judged = np.delete(pixels, chosen, axis=0)
+    calibrating = np.linspace(0, len(pixels) - 1, arguments.calibration).astype(int)
+    judged = np.delete(pixels, calibrating, axis=0)
     if arguments.judged:
         judged = judged[np.linspace(0, len(judged) - 1, arguments.judged).astype(int)]
     subject = list(load_subject("house_cat").classes)
@@ -86,7 +86,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         held, held_ms = int8.logits(source, folder / "photos.npy", folder, held_back=True)
         settings["fp32"] = {**int8.compare(fp32, fp32, held, subject), "ms_here": ms, "ms_held": held_ms}
         for title, run in int8.settings(nncf).items():
-            made = run(openvino.Core().read_model(source), pixels[chosen])
+            made = run(openvino.Core().read_model(source), pixels[calibrating])
             openvino.save_model(made, folder / "int8.xml", compress_to_fp16=False)
             here, ms = int8.logits(folder / "int8.xml", folder / "photos.npy", folder, held_back=False)
             held, held_ms = int8.logits(folder / "int8.xml", folder / "photos.npy", folder, held_back=True)
@@ -94,7 +94,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "model": entry.name,
         "data": describe(photos, [hashlib.sha256(file).hexdigest() for file in files]),
-        "calibration_photos": len(chosen),
+        "calibration_photos": len(calibrating),
         "judged_photos": len(judged),
         "settings": settings,
     }

@@ -2,8 +2,8 @@
 
     python scripts/compare_profiles.py FIRST SECOND [--json FILE]
 
-FIRST and SECOND are folders with profiles of the same names. Exit code 1: a rate of one lies outside the 95 %
-interval of the other.
+FIRST and SECOND are folders with profiles of the same names. Exit code 1: a rate in one profile lies outside
+the 95 % interval of the other.
 """
 
 from __future__ import annotations

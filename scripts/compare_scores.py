@@ -1,9 +1,9 @@
-"""Compare candidate scores on photos that they were not fitted on.
+"""Compare candidate scores on photos on which they were not fitted.
 
     python scripts/compare_scores.py DATA [--model efficientnet_lite0] [--repeats 4] [--json FILE]
 
-It reports the mean over repeats of a stratified cross-validation. The decision based on it is
-docs/decisions/0002-the-score.md.
+The result is the mean over repeats of a stratified cross-validation. The decision that is based on this
+comparison is docs/decisions/0002-the-score.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Draw the icons of the phone app from favicon.svg, in Chromium: `python scripts/draw_icons.py`."""
+"""Draw the icons of the phone app from favicon.svg, with Chromium: `python scripts/draw_icons.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scripts.command_line import report_errors, require
 STATIC = ROOT / "catloader/web/static"
 SIZES_PX = (192, 512)
 _DRAWING_SHARE = 0.62
-"""Phones crop icons to circles or rounded shapes, none of which cuts into the middle."""
+"""Share of the icon that the drawing fills: phones crop the edges of icons to circles or rounded shapes."""
 _PAPER = "#faf8f5"
 
 

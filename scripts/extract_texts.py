@@ -17,7 +17,7 @@ from catloader import errors
 from catloader.languages import ENGLISH, FOLDER, LANGUAGES, catalogue
 from checker.evaluation.provenance import ROOT
 
-# The texts of these are for operators and programs, which get English.
+# The texts of these modules are for operators and programs, which get English.
 ENGLISH_ONLY = (
     *("backup", "bulk", "checks", "cli", "demo", "doctor", "server", "settings", "store/s3", "transfer"),
     *("web/api_v1", "web/http/bearer.py", "wiring"),
@@ -83,7 +83,11 @@ def texts() -> Iterator[tuple[str, Any]]:
 
 
 def messages(method: str, file: BinaryIO, calls: dict[str, Any], options: dict[str, str]) -> list[Any]:
-    """Return the message ids of a file; a warning of Babel, which it only prints, is an error."""
+    """Return the message ids of a file.
+
+    Raises:
+        ValueError: Babel printed a warning.
+    """
     with contextlib.redirect_stderr(io.StringIO()) as printed:
         messages = [message for _, message, _, _ in extract(method, file, calls, (), options)]
     if printed.getvalue():
@@ -92,7 +96,7 @@ def messages(method: str, file: BinaryIO, calls: dict[str, Any], options: dict[s
 
 
 def shown_errors() -> set[str]:
-    """Return the names of the errors whose sentences users see: their first argument is a text."""
+    """Return the names of the error classes whose first argument is a text that users see."""
     names, todo = set(), [errors.CatLoaderError]
     while todo:
         error = todo.pop()
@@ -112,7 +116,7 @@ def updated(language: str) -> Catalog:
 
 
 def known(catalog: Catalog, message: Any) -> Any:
-    """Return the translation of a text; None: there is none, or the text had no plural before, or had one."""
+    """Return the translation of a text; None if it has none, or if a plural form was added or removed."""
     old = catalog.get(message)
     return old.string if old and isinstance(old.id, str) == isinstance(message, str) else None
 
@@ -122,7 +126,7 @@ def missing(catalog: Catalog) -> int:
 
 
 def as_text(catalog: Catalog) -> str:
-    # Sorted and without line numbers, so that two branches that add texts seldom change the same lines.
+    # Sorted and without line numbers, so that two branches that add texts rarely change the same lines.
     file = io.BytesIO()
     write_po(file, catalog, width=0, omit_header=True, sort_output=True, include_lineno=False)
     return _HEADER + file.getvalue().decode()

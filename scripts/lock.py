@@ -1,8 +1,8 @@
 """Write the lock files from pyproject.toml: `make lock`, or `make lock UPGRADE=1` for newer versions.
 
-All versions come from one resolution, so that any of the files can be installed on top of another. torch and
-the packages built against it have their own file, because scripts/install may install them from another
-index.
+All versions come from one resolution, so that any of the files can be installed in addition to another. torch
+and the packages that are built against it are in a separate file, because scripts/install may install them
+from another index.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _DEVELOPMENT = [
     f"--extra={name}"
     for name in ("quickstart", "bulk", "calibrate", "celery", "keras", "nvjpeg", "optimise", "ray")
 ]
-# File -> its first line, and the part of pyproject.toml that it locks. The others extend the first and do not
-# include it: with a torch for CPUs, that would install the CUDA libraries.
+# File -> its first line, and the part of pyproject.toml that it locks. The other files are installed in
+# addition to the first and do not include it: on a machine with torch for CPUs, that would install the CUDA
+# libraries.
 BASE = "requirements.txt"
 FILES = {
     BASE: ("Everything that `make run` and `make demo` need.", ["--extra=quickstart"]),
@@ -70,13 +71,13 @@ def main() -> int:
     upgrade = parser.parse_args().upgrade
     with tempfile.TemporaryDirectory() as folder:
         versions = Path(folder) / "versions.txt"
-        if not upgrade:  # uv keeps the versions that it finds in its output file
+        if not upgrade:  # uv keeps the versions that its output file already has
             locked = [ROOT / TORCH_FILE, *(ROOT / name for name in FILES)]
             versions.write_text("\n".join(_pins(path) for path in locked if path.exists()), "utf-8")
         _compile("--all-extras", "--group=dev", "--group=bench", "--output-file", str(versions))
         packages = {
-            name: _packages(_compile(*what, "--generate-hashes", "--constraints", str(versions)))
-            for name, (_, what) in FILES.items()
+            name: _packages(_compile(*options, "--generate-hashes", "--constraints", str(versions)))
+            for name, (_, options) in FILES.items()
         }
     torch = {
         name: lines
@@ -91,11 +92,11 @@ def main() -> int:
     )
     for name, (purpose, _) in FILES.items():
         elsewhere = torch if name == BASE else torch | packages[BASE]
-        own = {package: lines for package, lines in packages[name].items() if package not in elsewhere}
+        pins = {package: lines for package, lines in packages[name].items() if package not in elsewhere}
         include = f"-r {TORCH_FILE}\n" if name == BASE else ""
-        text = f"# {purpose}\n{_MADE_BY}{include}" + "".join(own[package] for package in sorted(own))
+        text = f"# {purpose}\n{_MADE_BY}{include}" + "".join(pins[package] for package in sorted(pins))
         (ROOT / name).write_text(text, "utf-8")
-        print(f"{name}: {len(own)} packages")
+        print(f"{name}: {len(pins)} packages")
     print(f"{TORCH_FILE}: {len(torch)} packages")
     return 0
 
@@ -104,7 +105,7 @@ def _compile(*arguments: str) -> str:
     """Resolve for every platform and for Python 3.11 and newer, with one version of each package for all."""
     command = [str(UV), "pip", "compile", "pyproject.toml", "--universal", "--python-version=3.11"]
     plain = ["--fork-strategy=fewest", "--no-header", "--no-annotate", "--quiet"]
-    # No index, link or path of the resolving machine may get into the files.
+    # The files must not contain an index, a link or a path of the machine on which they are made.
     neutral = ["--no-config", "--no-emit-package=catloader"]
     run = subprocess.run(
         [*command, *plain, *neutral, *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE
@@ -113,7 +114,7 @@ def _compile(*arguments: str) -> str:
 
 
 def _packages(text: str) -> dict[str, str]:
-    """Name -> its lines: the pin, and one line per hash."""
+    """Return package -> its lines: the pin, and one line per hash."""
     return {
         block.partition("==")[0]: block for block in re.findall(r"^\S.*\n(?:[ \t].*\n)*", text, re.MULTILINE)
     }

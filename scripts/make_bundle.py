@@ -1,8 +1,8 @@
 """Write a bundle for machines without a network: `make bundle`.
 
 The archive contains the wheels of the locked requirements, this checkout as a wheel, the weights that are on
-disk, their digests, and ``install``. The wheels fit machines with the same system, processor family and
-Python as this one.
+disk, a digest of each file, and ``install``. The wheels fit machines with the same operating system,
+processor family and Python version as this one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ INSTALL = ROOT / "scripts" / "bundle" / "install"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _TORCH_LINE = "-r requirements-torch.txt"
 _ONLY_FOR_TORCH = re.compile(r"^(?:fsspec|mpmath|sympy)==.*\n(?:[ ].*\n)*", re.MULTILINE)
-"""Packages of the locked requirements that nothing but torch needs."""
+"""Packages of the locked requirements that only torch needs."""
 
 
 def main() -> None:
@@ -41,15 +41,15 @@ def main() -> None:
         "--torch",
         choices=["cpu", "default", "none"],
         default=_installed_torch(),
-        help="torch for CPUs, torch of pip's own index with CUDA (5 GB), or none: then OpenVINO checks, and "
-        "verdicts can't be explained. Default: as in this environment.",
+        help="torch for CPUs, torch from pip's own index with CUDA (5 GB), or none: photos are then checked "
+        "with OpenVINO only, and verdicts can't be explained. Default: as in this environment.",
     )
     options = parser.parse_args()
     print(make_bundle(options.output, options.torch))
 
 
 def make_bundle(output: Path, torch: str) -> Path:
-    """Collect everything; return the archive."""
+    """Collect the files and write the archive; return its path."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     name = f"catloader-{__version__}-{sysconfig.get_platform()}-python{python}"
     output.mkdir(parents=True, exist_ok=True)
@@ -97,8 +97,8 @@ def _download(wheels: Path, torch: str) -> None:
 
 def _project_wheel(wheels: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        # Only tracked files: photos and data of this checkout are not copied, and no build folder is left
-        # behind.
+        # Copy only tracked files, so that photos and data of this checkout are not included, and no build
+        # folder is left behind.
         source = Path(temporary)
         files = subprocess.run(
             ["git", "ls-files", "-z", "--cached"], cwd=ROOT, check=True, capture_output=True, text=True
@@ -118,7 +118,7 @@ def _copy_weights(target: Path) -> None:
 
 
 def write_digests(folder: Path) -> None:
-    """Write ``SHA256SUMS`` of all files, as ``sha256sum --check`` reads it."""
+    """Write ``SHA256SUMS`` of all files, in the format of ``sha256sum --check``."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     lines = []
     for path in files:

@@ -1,8 +1,9 @@
-"""Make the recipe of an int8 variant, so that it can be shipped without its integers (models/recipes.py).
+"""Make the recipe of an int8 variant, so that the variant can be shipped without its integers.
 
     python scripts/make_recipe.py data/models/resnet50_v1-int8-59fe34fe1b43.json
 
-The weight of each integer is found by trial: the graph does not name it.
+models/recipes.py describes recipes. The weight from which a constant was computed is found by trial, because
+the graph does not name it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def main() -> int:
     parser.add_argument(
         "manifest",
         type=existing_file,
-        help="manifest of the variant: its .json, which lies next to the two other files",
+        help="manifest (.json) of the variant, next to its two other files",
     )
     parser.add_argument("--output", type=Path, default=SHIPPED, help="folder of the recipe")
     options = parser.parse_args()
@@ -73,7 +74,7 @@ def main() -> int:
         tensors,
         data,
     )
-    recipe.files(tensors)  # refuses if they differ
+    recipe.files(tensors)  # raises an error if the result differs from the variant
     path = write_recipe(recipe, options.output)
     print(f"{path}: {path.stat().st_size / 1e3:.0f} kB, {len(recipe.values)} integers corrected")
     return 0
@@ -111,7 +112,7 @@ def _constants(xml: bytes, data: bytes) -> Iterator[Constant]:
 
 
 def _origin(constant: Constant, tensors: Tensors) -> Integers:
-    """Find the weight, its batch norm and the epsilon that reproduce the constant best."""
+    """Return the weight, batch norm and epsilon that reproduce the constant best."""
     outputs = constant.shape[0]
     rows = constant.values.reshape(outputs, -1)[:_TRIED_OUTPUTS]
     norms = [

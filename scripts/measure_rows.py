@@ -1,6 +1,6 @@
 """Measure the size of a photo's rows in PostgreSQL; every fourth photo has a row in the check log.
 
-The script creates the database and drops it again. The rows are synthetic, with texts as long as a site's.
+The script creates a database and drops it again. The rows are synthetic, with texts as long as a real site's.
 
     python scripts/measure_rows.py --database-url URL [--rows 100000] [--json FILE]
 """
@@ -20,9 +20,16 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--database-url", default="", help="a PostgreSQL server: a database is created there")
     parser.add_argument(
-        "--rows", type=number(int, 1, 100_000_000), default=100_000, help="photos (default %(default)s)"
+        "--database-url",
+        default="",
+        help="PostgreSQL server on which a database is created and dropped again",
+    )
+    parser.add_argument(
+        "--rows",
+        type=number(int, 1, 100_000_000),
+        default=100_000,
+        help="number of photos (default %(default)s)",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""Report the branch coverage of the tests that just ran: `make coverage`, which runs them first."""
+"""Report the branch coverage of the tests that just ran; `make coverage` runs the tests and this script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take the screenshots of README and docs on a temporary site: `make screenshots`."""
+"""Take the screenshots of the README on a temporary site: `make screenshots`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PHOTOS = {
     "retina": "At the doctor's",
 }
 MOST_BYTES = 200_000
-"""Limit for one screenshot: the repository contains them."""
+"""Limit for one screenshot, because the repository contains them."""
 _DESKTOP, _PHONE = (1160, 780), (390, 844)
 
 
@@ -54,7 +54,7 @@ SHOTS = {
 
 
 def take_screenshots(target: Path, language: str) -> list[Path]:
-    """Start a site, upload ``PHOTOS``, wait for verdicts, and write ``SHOTS`` as PNGs with few colours."""
+    """Start a site, upload ``PHOTOS``, wait for verdicts, write ``SHOTS`` as PNGs, and return their paths."""
     from playwright.sync_api import expect
 
     target.mkdir(parents=True, exist_ok=True)
@@ -82,14 +82,14 @@ def take_screenshots(target: Path, language: str) -> list[Path]:
     return written
 
 
-def _window(browser: Browser, url: str, language: str, shot: Shot, known: Page | None = None) -> Page:
-    """Open a window; ``known`` is a window whose session it shares."""
+def _window(browser: Browser, url: str, language: str, shot: Shot, other: Page | None = None) -> Page:
+    """Open a window, with the session of the ``other`` window if there is one."""
     context = browser.new_context(
         base_url=url,
         viewport={"width": shot.size[0], "height": shot.size[1]},
         locale="en-GB" if language == ENGLISH else language,
         color_scheme=shot.theme,
-        storage_state=known.context.storage_state() if known else None,
+        storage_state=other.context.storage_state() if other else None,
     )
     return context.new_page()
 
@@ -113,7 +113,7 @@ def _upload_all(page: Page, folder: Path) -> None:
 
 
 def _small_png(png: bytes) -> bytes:
-    """Return the screenshot with as many colours, dithered, as fit into ``MOST_BYTES``."""
+    """Return the screenshot, dithered, with the largest number of colours that fits into ``MOST_BYTES``."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(png)).convert("RGB")
@@ -128,8 +128,10 @@ def _small_png(png: bytes) -> bytes:
 @report_errors
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "docs/screenshots", help="to write to")
-    parser.add_argument("--language", choices=LANGUAGES, default=ENGLISH, help="of the pages")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=ROOT / "docs/screenshots", help="folder to write to"
+    )
+    parser.add_argument("--language", choices=LANGUAGES, default=ENGLISH, help="language of the pages")
     arguments = parser.parse_args(argv)
     require("playwright", "skimage", file="requirements-dev.txt")
     for path in take_screenshots(arguments.folder, arguments.language):

@@ -1,8 +1,8 @@
 """Make ``python scripts/NAME.py`` work like ``python -m scripts.NAME``, without an installation.
 
-A script that is started by its path has its own folder as the first import path, so ``import scripts`` finds
-this file. It replaces that path by the checkout and itself by the package of the same name. Therefore the
-first import of every script is one from ``scripts``.
+When a script is started by its path, its folder is the first import path, so ``import scripts`` finds this
+module. The module replaces that path by the checkout, and itself by the package of the same name. Therefore
+the first import in every script must be from ``scripts``.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Photos arrive at random (Poisson), are stored by the web processes, recorded by the database and checked in
 micro-batches by workers. First the simulation is compared with the fleets that `benchmark_scale.py` measured:
-the time of a micro-batch without the model is taken from the fleet of one worker, and the rates of the others
-are predicted. The times of an upload and of a check are those of the files `upload-KIND.json` and
-`pipeline-lite0-KIND.json` beside it, unless options name others.
+the time of a micro-batch without the model is taken from the fleet of one worker, and the rates of the other
+fleets are predicted. The times of an upload and of a check come from the files `upload-KIND.json` and
+`pipeline-lite0-KIND.json` in the same folder, unless options give other times.
 
     python scripts/simulate_fleet.py scripts/results/scale-KIND.json [--photos-per-day N --workers N ...]
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NEAR = 0.15
 _BATCH_PHOTOS = 4
 _BATCHES = 200
-"""Of each worker, to measure a rate."""
+"""Number of micro-batches of each worker for measuring a rate."""
 _DAY_S = 86_400.0
 _PEAK = 3.0
 """Photos of the busiest hour, as a multiple of the day's mean."""
@@ -77,7 +77,7 @@ def fleet_rate(workers: int, model_s: float, own_s: float, cores: int) -> float:
 
     Args:
         own_s: core time of a micro-batch without the model, of worker and database together.
-        cores: that they share.
+        cores: number of cores that workers and database share.
     """
     import simpy
 
@@ -118,7 +118,7 @@ def compared(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def simulate(fleet: Fleet, seconds: float) -> Result:
-    """Simulate arrivals and checks for the given time; photos that wait then are not counted."""
+    """Simulate arrivals and checks for the given time; photos that still wait at its end are not counted."""
     import simpy
 
     random_times = random.Random(1)
@@ -170,10 +170,10 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("measured", type=existing_file, help="what `benchmark_scale.py --json` wrote")
+    parser.add_argument("measured", type=existing_file, help="result of `benchmark_scale.py --json`")
     parser.add_argument("--photos-per-day", type=number(float, 1, 1e12), default=1e6)
     parser.add_argument(
-        "--uploads-at-once", type=number(int, 1, 100_000), default=16, help="in all web processes"
+        "--uploads-at-once", type=number(int, 1, 100_000), default=16, help="uploads in all web processes"
     )
     parser.add_argument("--upload-ms", type=number(float, 0.001, 1e6), help="time of a POST")
     parser.add_argument("--database-cores", type=number(int, 1, 10_000), default=4)
@@ -181,7 +181,9 @@ def main(argv: list[str] | None = None) -> int:
         "--workers", type=number(int, 1, 100_000), default=4, help="threads that check, in all workers"
     )
     parser.add_argument("--photo-ms", type=number(float, 0.001, 1e6), help="time of a thread for one photo")
-    parser.add_argument("--seconds", type=number(float, 1, 86_400), default=600.0, help="of the busiest hour")
+    parser.add_argument(
+        "--seconds", type=number(float, 1, 86_400), default=600.0, help="length of the simulation"
+    )
     arguments = parser.parse_args(argv)
     require("simpy")
     try:

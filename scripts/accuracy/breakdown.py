@@ -26,7 +26,7 @@ def verdicts_of_all(scores: Scores, rule: Rule) -> Verdicts:
 
 
 def rates(verdicts: Verdicts, positive: Flags) -> dict[str, Any]:
-    """Return the rates of one group of photos; a rate without photos to measure it on is missing."""
+    """Return the rates of one group of photos; rates that these photos can't measure are left out."""
     row: dict[str, Any] = {"unsure": int((verdicts == Verdict.UNSURE).sum())}
     n_cats, n_others = int(positive.sum()), int((~positive).sum())
     if n_cats:

@@ -25,14 +25,14 @@ _LIMITS = {
 
 
 class BadGate(CannotRun):
-    """The gate's file has no limit to check: it must not count as a gate that was passed."""
+    """The gate's file is unreadable or has no limit to check, so the run must not count as passed."""
 
 
 def load_gate(path: Path) -> dict[str, dict[str, float]]:
     """Read ``{"models": {NAME: {LIMIT: number}}}``; return its models.
 
     Raises:
-        BadGate: it cannot be read, has an unknown limit, or has none.
+        BadGate: the file cannot be read, has an unknown limit, or has no limit.
     """
     try:
         models = json.loads(path.read_text(encoding="utf-8"))["models"]
@@ -71,7 +71,7 @@ def regressions(result: Mapping[str, Any], gate: Mapping[str, Mapping[str, float
         measured = figures(result["models"][name])
         for limit, bound in limits.items():
             figure, better = _LIMITS[limit]
-            if not better * measured[figure] >= better * bound:  # written like this, NaN fails
+            if not better * measured[figure] >= better * bound:  # "<" would let NaN pass
                 sentences.append(
                     f"{name}: {figure} is {measured[figure]:.4f}, the gate has {limit} {bound:.4f}"
                 )

@@ -1,6 +1,6 @@
 """Top-1 and top-5 of a model on photos of ImageNet's validation set, to compare with its published figure.
 
-As the model's authors measure it: the centre crop of each file, one input for each photo, no head.
+The models' authors measure in the same way: the centre crop of each file, one input for each photo, no head.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def validation_photos(folder: Path) -> list[ValidationPhoto]:
     start of its own name (``n02328150_Angora.JPEG``).
 
     Raises:
-        CannotRun: there is no such folder, it has no photos, or one of them names no class.
+        CannotRun: the folder does not exist or has no photos, or the class of a photo is unknown.
     """
     if not folder.is_dir():
         raise CannotRun(f"{folder}: no such folder")
@@ -82,8 +82,8 @@ def accuracy(photos: Sequence[ValidationPhoto], variant: NamedVariant) -> dict[s
             batch = photos[start : start + BATCH_PHOTOS]
             logits = _logits(batch, decoder, classifier)
             truth = np.array([photo.class_index for photo in batch])
-            own = logits[np.arange(len(batch)), truth]
-            ranks += (logits > own[:, np.newaxis]).sum(axis=1).tolist()
+            of_truth = logits[np.arange(len(batch)), truth]
+            ranks += (logits > of_truth[:, np.newaxis]).sum(axis=1).tolist()
             progress.update(len(batch))
     classifier.close()
     n = len(photos)
@@ -109,12 +109,12 @@ def _logits(
             pixels.append(decoder.centre(read(photo.path), classifier.preprocessing))
         except CheckerError as error:
             raise CannotRun(f"{in_utf8(photo.path)}: {error}") from error
-    # If a model classifies several parts of its input, the whole input comes first.
+    # If a model classifies several windows of its input, the first one is the whole input.
     return classifier.run(np.stack(pixels)).logits.reshape(len(batch), -1, CLASSES)[:, 0]
 
 
 def as_text(result: dict[str, Any]) -> str:
-    """Return a table, which states where the photos are only a subset of those of the published figure."""
+    """Return a table; it marks rows whose photos cover only some of the classes of the published figure."""
     lines = [f"{'model':32}{'photos':>8}{'top-1':>8}{'95 % interval':>18}{'top-5':>8}{'published top-1':>17}"]
     for name, row in result["models"].items():
         top_1 = row["top_1"]

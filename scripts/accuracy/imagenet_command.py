@@ -1,6 +1,7 @@
 """``benchmark_accuracy.py imagenet DIR``: top-1 and top-5 of models on ImageNet's validation photos.
 
-DIR has a folder for each class, named by WordNet ID or class name, or files such as n02328150_Angora.JPEG.
+DIR contains a folder for each class, named by WordNet ID or class name, or files such as
+n02328150_Angora.JPEG.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_variant_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that ``named_variants`` reads."""
+    """Add the options that ``named_variants`` evaluates."""
     parser.add_argument(
         "--models",
         default="efficientnet_lite0",

@@ -1,4 +1,4 @@
-"""Decision rules on the same activations: CatLoader's, and those of the programs that it replaces."""
+"""Decision rules that are compared on the same activations: CatLoader's, and those of other programs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ OTHERS = {
     "threshold 0.3, as PhotoPrism uses, on this model": 0.3,
     "threshold 0.1, as Nextcloud Recognize uses, on this model": 0.1,
 }
-"""Name -> confidence that at least one class of the subject must reach in the photo's window that looks most
-like the subject."""
+"""Name -> the confidence that one class of the subject must reach, in the window that looks most like it."""
 TOP_1 = "most likely class is a cat"
 
 
@@ -38,7 +37,7 @@ class Rule:
     """For cats and others, in the same order: ``cat``, ``unsure`` or ``not_cat``."""
     wild_verdicts: Verdicts
     thresholds: Thresholds | None = None
-    """CatLoader's only."""
+    """The thresholds of CatLoader's rule; other rules have none."""
 
 
 def rules(scores: Scores, subject: Subject, max_fpr: float, max_fnr: float) -> list[Rule]:
@@ -70,7 +69,7 @@ def _catloader(scores: Scores, subject: Subject, max_fpr: float, max_fnr: float)
 
 
 def held_back(scores: Scores, judged: Doubles, thresholds: Thresholds) -> Flags:
-    """Return which photos are not called cat although their score reaches ``cat_at``: contradicted, or soft.
+    """Return the photos that are not called cat even with a score of ``cat_at``: contradicted or soft ones.
 
     Args:
         judged: the scores of all photos, in order.

@@ -1,4 +1,4 @@
-"""A run of the accuracy benchmark: score the photos with each model, apply the rules, count."""
+"""A run of the accuracy benchmark: score the photos with each model, apply the rules, count the errors."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Request:
 
     data: str
     cat_classes: Sequence[str]
-    """As ``labelled_photos`` takes them."""
+    """Names of folders or categories that show house cats, as in ``labelled_photos``."""
     variants: dict[str, NamedVariant]
     """Keyed by the names that the report shows."""
     runs: dict[str, Plan]
@@ -70,14 +70,14 @@ class Request:
     resume: bool
     """Use cached scores."""
     corrupted: int = 0
-    """Number of photos of each label to corrupt and to draw."""
+    """Number of photos of each label that are corrupted, and turned into drawings."""
     moved: int = 0
     """Number of photos of each label that are placed at other positions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compared:
-    """One model's arrays, for the report."""
+    """The arrays of one model, for the report."""
 
     name: str
     scores: Scores
@@ -102,7 +102,8 @@ def run(request: Request) -> tuple[dict[str, Any], list[Compared]]:
     """Return the figures for the JSON file, and the arrays for the report."""
     compared = []
     for name, variant in request.variants.items():
-        # Its own process, so that its peak memory is its own; the process ends with this one in any case.
+        # A separate process for each variant, so that peak memory is measured for it alone. die_with ends the
+        # child with this process.
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, spawn, initializer=die_with, initargs=(os.getpid(),)) as child:
             try:
@@ -145,11 +146,11 @@ def _score(variant: NamedVariant, request: Request) -> tuple[Scores, _Varied, _V
             (request.corrupted, [*corruptions(), *drawings(), *edits()]),
             (request.moved, positions()),
         ):
-            chosen = sample(photos, number) if number else []
+            sampled = sample(photos, number) if number else []
             scored: _Varied = {}
             for variation in variations if number else []:
                 note(variation.name)
-                scored[variation.family, variation.strength] = scorer.score(varied(chosen, variation))
+                scored[variation.family, variation.strength] = scorer.score(varied(sampled, variation))
             changed.append(scored)
         scorer.classifier.close()
     corrupted, moved = changed
@@ -188,11 +189,11 @@ def _compare(name: str, scores: Scores, corrupted: _Varied, moved: _Varied, requ
 
 
 def served_sha256(rows: Sequence[PhotoScore]) -> str:
-    """Return a digest of what decides the verdicts of a site at every rate: each photo's score and flags.
+    """Return a digest of each photo's score and flags, which determine the verdicts of a site at every rate.
 
-    If it is the same on two processors, they give every photo the same score, to six decimals.
-    Cross-validated scores have no part in it: their heads are fitted again in each run, and numerical
-    libraries round differently on each kind of processor.
+    If two processors have the same digest, they give every photo the same score, to six decimals.
+    Cross-validated scores are left out: their heads are fitted again in each run, and numerical libraries
+    round differently on each kind of processor.
     """
     served = [(round(row.score, 6), row.vetoed, row.soft, row.wild) for row in rows]
     return hashlib.sha256(json.dumps(served).encode()).hexdigest()

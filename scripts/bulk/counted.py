@@ -23,7 +23,7 @@ from checker.values import INPUTS_PER_PHOTO, Activations, Pixels
 class CountedClassifier:
     """A classifier that appends the number of photos to a file before each forward pass.
 
-    Processes may share the file, and may be killed: the file keeps what was appended.
+    Several processes may share the file, and killing a process loses no count.
     """
 
     def __init__(self, classifier: Classifier, path: Path) -> None:

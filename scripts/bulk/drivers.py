@@ -1,4 +1,4 @@
-"""Drivers of bulk runs, in their own processes: rate, memory, time to the first unit."""
+"""Drivers of bulk runs in separate processes, and measurements of their rate, memory and first unit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 def start(
     settings: Settings, plan: Plan, engine: str, *, s3_url: str = "", count_file: Path | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start ``catloader bulk run``; with ``count_file``, a driver that counts the photos it classifies."""
+    """Start ``catloader bulk run``, or, with ``count_file``, a driver that counts the classified photos."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(_ROOT),
@@ -43,14 +43,14 @@ def end(process: subprocess.Popen[bytes]) -> None:
     """Wait for the end of a run.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the run failed.
     """
     if process.wait(LONGEST_S):
         raise RuntimeError(f"a driver failed: {' '.join(map(str, process.args))}")  # type: ignore[arg-type]
 
 
 def rate(settings: Settings, plan: Plan, engine: str) -> float:
-    """Return photos per second from the first to the last unit, which excludes the start of Ray and model."""
+    """Return photos per second from the first to the last unit, without the start of Ray and the model."""
     end(start(settings, plan, engine))
     times_s = sorted(path.stat().st_mtime for path in (plan.folder / "results").glob("*/*.parquet"))
     return round((len(times_s) - 1) * plan.facts.unit_rows / (times_s[-1] - times_s[0]), 1)

@@ -17,13 +17,13 @@ from scripts.bulk.drivers import LONGEST_S, end, start
 _ENDING_S = 180.0
 UNITS_BEFORE_A_KILL = 2
 VICTIMS = {"local": ("driver",), "ray": ("driver", "raylet", "worker")}
-"""The last kills of ``ray`` happen in a run that continues."""
+"""Engine -> kinds of processes to kill. The kills of Ray's workers happen in a run that continues."""
 _NAMES = {"worker": "ray::UnitChecker"}
-"""Names of processes that differ from those of the victims."""
+"""Kind of process -> the start of its process name, if it differs from the kind."""
 
 
 def kill(settings: Settings, plan: Plan, engine: str, kills: int) -> dict[str, Any]:
-    """Kill each kind of process the given number of times, between two units; then let the plan finish."""
+    """Kill each kind of process ``kills`` times, after some units each; then let the plan finish."""
     count_file = plan.folder / "classified"
     extra: dict[str, int] = {}
     process: subprocess.Popen[bytes] | None = None
@@ -83,7 +83,7 @@ def _kill_one(family: list[psutil.Process], victim: str) -> None:
 def _wait_for_end(process: subprocess.Popen[bytes], family: list[psutil.Process]) -> None:
     """Wait until no process of a killed run classifies any more, and end Ray's agents.
 
-    By themselves they end after two minutes.
+    Without this the agents would end only after two minutes.
     """
     process.wait(_ENDING_S)
     agents = [one for one in family[1:] if _name(one).endswith("Agent")]

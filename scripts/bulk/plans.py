@@ -26,7 +26,7 @@ Decisions = dict[str, str]
 
 
 def stored_photos(settings: Settings, named: int) -> list[Stored]:
-    """Put photos into the store; a plan may list each of them several times."""
+    """Put at most ``named`` photos into the store; a plan may list each photo several times."""
     folder = settings.data_dir / "demo"
     folder.mkdir()
     prepared = [prepare(photo.path.read_bytes(), limits=limits(settings)) for photo in demo_photos(folder)]
@@ -54,7 +54,7 @@ def make_plan(folder: Path, stored: Sequence[Stored], photos: int, unit_rows: in
 
 
 def decisions_of_check_run(settings: Settings, stored: Sequence[Stored]) -> Decisions:
-    """Check the photos through the queue of a new site."""
+    """Check the photos through the queue of a new site; return the decisions."""
     with open_site(settings, "live", partial(load_model, settings)) as site:
         site.add(stored)
         site.checker.drain()
@@ -69,7 +69,7 @@ def decisions_of_check_run(settings: Settings, stored: Sequence[Stored]) -> Deci
 
 
 def differing(plan: Plan, right: Decisions) -> int:
-    """Count the results of a plan that differ from those of ``right`` in any bit."""
+    """Return the number of results of a plan that differ in any bit from the decisions ``right``."""
     return sum(
         right.get(row["key"])
         != _as_json((row["verdict"], row["score"], log["labels"], log["subject_scores"]))

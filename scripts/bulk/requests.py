@@ -15,9 +15,9 @@ _REQUEST = re.compile(rb"(?:^|\r\n\r\n)([A-Z]+) /([^ ?]*)[^ ]* HTTP/1\.1\r\n")
 
 
 class CountedRequests:
-    """Forwards bytes, and counts requests that have no body: bulk work only reads.
+    """Forwards bytes and counts requests without a body, which is sufficient because bulk work only reads.
 
-    ``counts`` is keyed by the method; a GET of no object is a ``LIST``.
+    ``counts`` is keyed by the method; a GET of a bucket counts as ``LIST``.
     """
 
     def __init__(self, endpoint_url: str) -> None:
@@ -58,7 +58,7 @@ class CountedRequests:
             sink.shutdown(socket.SHUT_WR)
 
     def _count(self, block: bytes) -> None:
-        """Count the requests that begin in a block: a client waits for the answer before the next request."""
+        """Count the requests that begin in a block: a client sends one only after the previous response."""
         for method, path in _REQUEST.findall(block):
             _, _, key = path.partition(b"/")
             with self._lock:

@@ -1,4 +1,4 @@
-"""The distance of a GPU's outputs from the processor's, in each precision and with each decoder."""
+"""The distance of a GPU's outputs from the CPU's, in each precision and with each decoder."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from scripts.command_line import CannotRun
 TF32_OFF = "fp32 without TF32"
 PRECISIONS = ("fp32", "bf16", "fp16")
 _THREADS = 4
-"""Of a pass on the CPU. With all 16 of a machine the passes of one photo were many times slower."""
+"""Threads of a pass on the CPU. With all 16 of a machine, the passes of one photo were many times slower."""
 
 
 def compare(
     photos: Sequence[LabelledPhoto], model: str, weights_dir: Path, device: str = "cuda"
 ) -> dict[str, Any]:
-    """Run the model on both devices and compare what the profile of torch fp32 decides.
+    """Run the model on both devices and compare the decisions by the profile of torch fp32.
 
     Raises:
         CannotRun: there is no GPU, or the model has no profile for torch in fp32.
@@ -76,7 +76,7 @@ def compare(
 
 
 def as_text(figures: dict[str, Any]) -> str:
-    """Return a table with a line for each variant."""
+    """Return a table with one line for each variant."""
     lines = [
         f"{figures['model']} on {figures['device']}, compared with torch fp32 on the CPU",
         f"{'':20} largest / 99 % / rms of scores   rms of logits   verdicts changed   cat <-> not cat",

@@ -1,4 +1,4 @@
-"""Settings for quantising a model to int8, and the distance of each one's outputs from fp32 and from AVX2."""
+"""Settings for int8 quantisation, and the distance of their outputs from fp32 and between processors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from models.quantise import Pixels, quantise
 Logits = npt.NDArray[np.float32]
 
 HELD_BACK = {"ONEDNN_MAX_CPU_ISA": "AVX2", "OV_CPU_MAX_ISA": "AVX2"}
-"""Environment that limits OpenVINO to instructions up to AVX2: x86 without VNNI."""
+"""Environment that restricts OpenVINO to instructions up to AVX2, as on x86 without VNNI."""
 _BATCH = 8
 
 
@@ -65,8 +65,8 @@ def logits(model: Path, photos: Path, folder: Path, held_back: bool) -> tuple[Lo
     Args:
         photos: a ``.npy``, uint8 ``(N, H, W, 3)``.
     Returns:
-        ``(N, 1000)``, and milliseconds for each photo: of the fastest tenth of the batches of 8, since other
-        programs may share the cores.
+        ``(N, 1000)``, and milliseconds for each photo: the fastest tenth of the batches of 8, because other
+        programs may use the cores too.
     """
     outputs = folder / "logits.npz"
     subprocess.run(
@@ -80,7 +80,7 @@ def logits(model: Path, photos: Path, folder: Path, held_back: bool) -> tuple[Lo
 
 
 def compare(fp32: Logits, here: Logits, held_back: Logits, subject: list[int]) -> dict[str, float]:
-    """Compare a setting's logits, on both kinds of processor, with those of fp32."""
+    """Compare the logits of a setting, on both kinds of processor, with those of fp32."""
     odds = {
         name: _log_odds(rows, subject) for name, rows in (("fp32", fp32), ("here", here), ("held", held_back))
     }
@@ -119,7 +119,7 @@ def _save_logits(model: str, photos: str, outputs: str) -> None:
     for start in range(0, len(pixels), _BATCH):
         batch = np.ascontiguousarray(pixels[start : start + _BATCH])
         started_s = time.perf_counter()
-        rows.append(compiled([batch])["logits"][:, 0].copy())  # of the whole input
+        rows.append(compiled([batch])["logits"][:, 0].copy())  # window 0 is the whole input
         ms.append((time.perf_counter() - started_s) * 1000 / len(batch))
     np.savez(outputs, logits=np.concatenate(rows), ms=statistics.quantiles(ms, n=10)[0])
 

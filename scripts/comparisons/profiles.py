@@ -1,4 +1,4 @@
-"""Compare two sets of profiles: do two calibrations give the same rates within their error bars?"""
+"""Compare two sets of profiles, to see if two calibrations give the same rates within their error bars."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
     """Compare the profiles of two folders that have the same file names.
 
     Raises:
-        CannotRun: there are none.
+        CannotRun: no file name is in both folders.
         ModelRefused: a profile cannot be read.
     """
     names = sorted(

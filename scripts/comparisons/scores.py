@@ -55,7 +55,7 @@ CANDIDATES: dict[str, Score] = {
 
 
 def compare(examples: Examples, repeats: int, show: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """Return the means over the repeats, by candidate; ``show`` receives each as a line when it is known."""
+    """Return candidate -> means over the repeats; ``show`` receives one line for each when it is measured."""
     positive = examples.positive
     names = ["auc", "log_loss", *(f"recall_at_fpr_{target:g}" for target in TARGETS)]
     rows = {}

@@ -23,8 +23,9 @@ from scripts.pipeline.turns import check_uploads, classify, compare, recheck
 def pipeline_share(
     settings: Settings, loaded: LoadedModel, prepared: Sequence[Prepared], plan: Plan
 ) -> dict[str, Any]:
-    """Compare the rate of the pipeline with the classifier's own, for photos of one kind (part A)."""
-    # With "thread" a site keeps what it has just stored for its own checker; nothing starts by itself here.
+    """Compare the rate of the pipeline with the classifier's own rate, for photos of one kind (part A)."""
+    # With "thread" a site keeps the photos that it has just stored in memory for its checker. In this script
+    # no checker starts on its own.
     keeping = settings.with_changes(dispatch="thread")
     with (
         open_site(settings, "pipeline", lambda: lent(loaded)) as site,
@@ -50,7 +51,7 @@ def pipeline_share(
 def growth(
     settings: Settings, loaded: LoadedModel, prepared: Sequence[Prepared], plan: Plan
 ) -> dict[str, Any]:
-    """Compare tables of all sizes in turn (part B)."""
+    """Compare claims, verdicts and rates in tables of all sizes, in turn (part B)."""
     with ExitStack() as stack:
         sites = {}
         for rows in plan.rows:
@@ -80,7 +81,7 @@ def growth(
 
 
 def _cycles(sites: dict[int, Site], plan: Plan) -> dict[int, list[float]]:
-    """Return the times of claiming and finishing ``CLAIMED`` photos, by the size of the table."""
+    """Return the times in ms of claiming and finishing ``CLAIMED`` photos, by the number of rows."""
     ms: dict[int, list[float]] = {rows: [] for rows in sites}
     order = list(sites.items())
     total = plan.warm_up + plan.cycles

@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CLAIMED = 4
-"""Photos claimed and finished at once in part B."""
+"""Number of photos that are claimed and finished together in part B."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Rounds, photos and sizes of tables."""
+    """Numbers of rounds and photos, and sizes of the tables."""
 
     rounds: int = 7
     photos: int = 400
-    """In one turn."""
+    """Number of photos in one turn."""
     rows: Sequence[int] = (1_000, 10_000, 100_000, 1_000_000)
     cycles: int = 200
     """Number of times that ``CLAIMED`` photos are claimed and finished, for each table size."""
     folder: Path | None = None
-    """Real photos for part A."""
+    """Folder of real photos for part A."""
 
     @property
     def pending(self) -> int:
-        """Number of photos that part B checks: the smallest table has at least as many."""
+        """Number of photos that part B claims and finishes; every table must have at least as many rows."""
         return CLAIMED * (self.cycles + self.warm_up)
 
     @property

@@ -13,7 +13,7 @@ from scripts.pipeline.turns import Turn
 SHARE = 0.85
 """Target: minimum rate of the whole pipeline, as a share of the classifier's own."""
 FLAT = 1.15
-"""Target "flat": medians of milliseconds on a shared machine differ by up to this factor."""
+"""Target: maximum factor between the smallest and the largest table, because medians vary by so much."""
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def shares(turns: dict[str, list[Turn]], workers: int) -> dict[str, Any]:
-    """Summarise each way to check, its ratio to ``own``, and the parts of the gap of ``pipeline``."""
+    """Return the figures of each way to check, its ratio to ``own``, and the parts of ``pipeline``'s gap."""
     figures: dict[str, Any] = {name: _summary(taken) for name, taken in turns.items()}
     own, pipeline = figures["own"], figures["pipeline"]
     for name, prefix in (("pipeline", ""), ("uploads", "uploads_")):

@@ -1,4 +1,4 @@
-"""A run of the pipeline benchmark: model, photos, both parts, targets."""
+"""A run of the pipeline benchmark: load the model, make photos, measure both parts, compare with targets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from scripts.speed.variants import load_classifier, make_variants, prepared
 
 _GENERATED = "generated, 500x375"
 _DIFFERENT_PHOTOS = 24
-"""Each stored photo has its own objects, even if several show the same."""
+"""Number of different generated photos. Stored photos that show the same still have separate objects."""
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -69,7 +69,7 @@ def measure(settings: Settings, plan: Plan, stand_in: str = "") -> dict[str, Any
 
 
 def _stand_in(settings: Settings, variant: str) -> LoadedModel:
-    """Make a variant with random weights: its speed is the same, and its verdicts have no meaning."""
+    """Return a variant with random weights, which has the same speed, but whose verdicts have no meaning."""
     folder = settings.data_dir / "made"
     speed_photos.make(folder, "500x375", _DIFFERENT_PHOTOS)
     make_variants(settings.model, folder, [variant])

@@ -38,11 +38,11 @@ class Site(NamedTuple):
 
     services: Services
     checker: CheckerService
-    """Loads its model at the first ``drain``."""
+    """It loads its model at the first ``drain``."""
     owner_id: int
 
     def add(self, photos: Iterable[Stored]) -> datetime:
-        """Reserve and record the photos as an upload does; return the time of the first."""
+        """Reserve and record the photos as an upload does; return the time before the first one."""
         began = utcnow()
         for photo in photos:
             new, now = replace(photo.new, owner_id=self.owner_id), utcnow()
@@ -63,7 +63,7 @@ class _Lent:
 
 
 def lent(loaded: LoadedModel) -> LoadedModel:
-    """Return the model in a form for ``CheckerService``, which closes the models that it loads."""
+    """Return the model for ``CheckerService``, protected from being closed by it."""
     return loaded._replace(classifier=_Lent(loaded.classifier))
 
 
@@ -74,9 +74,9 @@ def open_site(
     """Open a site with a new database.
 
     Args:
-        settings: with an S3 server; ``database_url`` names a PostgreSQL server; empty means SQLite.
+        settings: must name an S3 server; ``database_url`` is a PostgreSQL server's, or empty for SQLite.
         load: loads the model at the first check.
-        rows: photos without objects to fill the table with, ``pending`` of them unchecked.
+        rows: number of photos without objects in the table; ``pending`` of them are unchecked.
     """
     with temporary_database(settings.database_url.get_secret_value(), settings.data_dir, name) as url:
         services = build(settings.with_changes(database_url=url), checker=False)
@@ -100,7 +100,7 @@ def open_site(
 
 
 def store(objects: ObjectStore, prepared: Sequence[Prepared], count: int) -> list[Stored]:
-    """Put ``count`` photos into the store, reusing the given ones as often as needed."""
+    """Put ``count`` photos into the store, repeating the given photos as often as needed."""
     photos = []
     for photo in itertools.islice(itertools.cycle(prepared), count):
         file = new_file(photo)
@@ -111,7 +111,7 @@ def store(objects: ObjectStore, prepared: Sequence[Prepared], count: int) -> lis
 
 
 def settings_for(folder: Path, **changes: Any) -> Settings:
-    """Return settings that check photos with the environment's values; all else is new in ``folder``."""
+    """Return settings for a new site in ``folder``, with the environment's values of the section Checking."""
     checking = {name for variable in variables() if variable.section == "Checking" for name in variable.names}
     environment = {name: value for name, value in os.environ.items() if name in checking}
     settings = Settings.from_environment(environment, data_dir=folder, dispatch="off", **changes)

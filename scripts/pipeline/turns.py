@@ -18,15 +18,15 @@ from checker.values import Claim
 from scripts.pipeline.sites import Site, Stored, store
 
 if TYPE_CHECKING:
-    import psutil  # from requirements-bench.txt: the script must start without it, to report it as missing
+    import psutil  # from requirements-bench.txt: if it is missing, the script must start to report that
 
 _AT_A_TIME = 200
-"""Photos stored between two measurements: 15 MB, of the 16 MB that a site keeps for its own checker. With
-fewer, the cores that are idle at the end of each part would count more than in the other turns."""
+"""Number of photos between two measurements: 15 MB of the 16 MB that a site keeps for its own checker. With
+fewer photos, the cores that are idle at the end of each part would count more than in the other turns."""
 
 
 class Turn(NamedTuple):
-    """One measurement; core times are per photo."""
+    """One measurement; core times are in milliseconds per photo."""
 
     photos_per_s: float
     process_core_ms: float
@@ -42,7 +42,7 @@ def measure_turn(work: Callable[[], int], photos: int) -> Turn:
     """Measure ``work``, which returns the number of verdicts.
 
     Raises:
-        RuntimeError: not every photo got a verdict; a rate would have no meaning.
+        RuntimeError: not every photo got a verdict, so that the rate has no meaning.
     """
     import psutil
 
@@ -61,7 +61,7 @@ def measure_turn(work: Callable[[], int], photos: int) -> Turn:
 
 
 def _core_s(process: psutil.Process) -> tuple[float, float]:
-    """Return the core time of the process and its children, ended ones too, and that of the object store."""
+    """Return the core time of the process and its children, including ended ones, and of the object store."""
     own_s = store_s = 0.0
     for one in (process, *process.children(recursive=True)):
         times = one.cpu_times()
@@ -74,7 +74,7 @@ def _core_s(process: psutil.Process) -> tuple[float, float]:
 
 
 def classify(loaded: LoadedModel, photos: Sequence[Stored], settings: Settings) -> Turn:
-    """Check these photos from memory: the classifier's own rate."""
+    """Check these photos from memory, to measure the classifier's own rate."""
     claims = [
         Claim(number, "", photo.new.photo_key, photo.new.thumbnail_key, 1)
         for number, photo in enumerate(photos)
@@ -103,8 +103,8 @@ def recheck(site: Site, photos: int, since: datetime) -> Turn:
 def check_uploads(site: Site, prepared: Sequence[Prepared], photos: int) -> Turn:
     """Store and record new photos as an upload does, and check them in the process that stored them.
 
-    Only the checks are timed. They come a part at a time: what a site keeps of its uploads for its own
-    checker has a bound.
+    Only the checks are timed. The photos are stored and checked in parts, because a site keeps only a limited
+    amount of its uploads in memory for its own checker.
     """
     parts = []
     for first in range(0, photos, _AT_A_TIME):
@@ -126,7 +126,7 @@ def check_uploads(site: Site, prepared: Sequence[Prepared], photos: int) -> Turn
 
 
 def compare(turns: Mapping[str, Callable[[], Turn]], rounds: int) -> dict[str, list[Turn]]:
-    """Measure the parts in turn, ``rounds`` times, after an uncounted round; each is first equally often."""
+    """Measure the turns alternately, in ``rounds`` rounds after an uncounted one; the order rotates."""
     taken: dict[str, list[Turn]] = {name: [] for name in turns}
     order = list(turns.items())
     for number in range(rounds + 1):

@@ -14,7 +14,7 @@ from scripts.scale.fleet import BATCH_PHOTOS, queue_of
 
 ROUNDS = 12
 _BATCHES = 40
-"""In each round."""
+"""Number of micro-batches in each round."""
 
 
 class Table:
@@ -26,7 +26,7 @@ class Table:
         self._queue = queue_of(engine)
         self._claim_ms: list[float] = []
         self._finish_ms: list[float] = []
-        self._queue.next_due_s()  # connected
+        self._queue.next_due_s()  # opens a connection, which is not timed
 
     def measure(self) -> None:
         """Claim and finish micro-batches."""
@@ -41,9 +41,9 @@ class Table:
         self._finish_ms += finish_ms
 
     def costs(self) -> dict[str, Any]:
-        """Return milliseconds: the 20th percentile of claims and verdicts, and further ones of the claims.
+        """Return percentiles of the times in milliseconds: the 20th of claims and verdicts, more of claims.
 
-        Other programs on the machine hardly affect the 20th percentile.
+        The 20th percentile is hardly affected by other programs on the machine.
         """
         return {
             **self._facts,

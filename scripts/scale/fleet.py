@@ -44,7 +44,7 @@ class Rate(NamedTuple):
     photos: int
     photos_per_s: float
     batch_ms: float
-    """Time of a micro-batch in a worker: the model's, and that of its claims, verdicts and log rows."""
+    """Time of a micro-batch in a worker, including the model, claims, verdicts and log rows."""
 
 
 def queue_of(engine: Engine) -> SqlCheckQueue:
@@ -118,7 +118,7 @@ def _blank(
 def _work(
     url: str, seconds: float, start: Barrier, results: multiprocessing.Queue[tuple[int, float, float]]
 ) -> None:
-    """Check until no photo is due (the target of a worker process)."""
+    """Check until no photo is due; this is the entry point of a worker process."""
     engine = make_engine(url, connections=4)
     queue = _WithoutDigests(engine, lease_s=_LEASE_S, max_attempts=5, backoff_s=15.0)
     checker = CheckerService(
@@ -129,7 +129,7 @@ def _work(
         workers=1,
         batch_photos=BATCH_PHOTOS,
     )
-    queue.next_due_s()  # connected
+    queue.next_due_s()  # opens a connection, which is not timed
     start.wait()
     begun_s = time.time()
     finished = checker.drain()
@@ -142,7 +142,7 @@ def rate(url: str, workers: int, photos: int, batch_s: float) -> Rate:
     """Check all waiting photos of the table in the given number of processes.
 
     Raises:
-        RuntimeError: not every photo got one verdict; a rate would have no meaning.
+        RuntimeError: not every photo got exactly one verdict, so that the rate has no meaning.
     """
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(workers)

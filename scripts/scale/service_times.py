@@ -1,4 +1,4 @@
-"""The times of an upload and of a check, from the published results beside that of `benchmark_scale.py`."""
+"""The times of an upload and of a check, from the results in the same folder as `benchmark_scale.py`'s."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def upload_ms_beside(scale: Path) -> float:
     """Return the time of the POST of a photo.
 
     Raises:
-        CannotRun: `benchmark_upload.py` has no result beside ``scale``.
+        CannotRun: the folder of ``scale`` has no result of `benchmark_upload.py`.
     """
     path = _beside(scale, "upload")
     try:
@@ -23,10 +23,10 @@ def upload_ms_beside(scale: Path) -> float:
 
 
 def photo_ms_beside(scale: Path) -> float:
-    """Return the time of a thread for a photo, when there is a thread for each core.
+    """Return the time of a thread for a photo, measured with one thread for each core.
 
     Raises:
-        CannotRun: `benchmark_pipeline.py` has no result beside ``scale``.
+        CannotRun: the folder of ``scale`` has no result of `benchmark_pipeline.py`.
     """
     path = _beside(scale, "pipeline-lite0")
     try:

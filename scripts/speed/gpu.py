@@ -1,4 +1,4 @@
-"""GPU utilisation while a variant works, as the driver reports it."""
+"""GPU utilisation while a variant runs, as the driver reports it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COMMAND = (
 
 @contextlib.contextmanager
 def utilisation(device: str) -> Iterator[list[float]]:
-    """Yield a list; at the end of the block it gets the mean share of time in which a kernel ran, 0..1.
+    """Yield a list that receives the mean share of time with a running kernel, 0..1, at the end of the block.
 
     The list stays empty on a CPU, and if there is no ``nvidia-smi``.
     """

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 MODELS = ("resnet50", "resnet18", "efficientnet_lite0")
 OTHERS = ("torchvision", "transformers", "onnxruntime")
-"""The loops of three other libraries, as in their documentation."""
+"""The loops of three other libraries, written as in their documentation."""
 CATLOADER = ("openvino-int8", "openvino-bf16", "openvino-fp32", "torch-bf16", "torch-fp32")
 WHOLE = "-whole"
-"""Suffix of a variant that processes a photo's three inputs, as the site does, and not one square."""
+"""Suffix of a variant that processes a photo's three inputs, as the site does, instead of one square."""
 WHOLE_PHOTO: tuple[str, ...] = tuple(f"{name}{WHOLE}" for name in ("openvino-int8", "openvino-fp32"))
 GRAPHS, WINDOW, NVJPEG = "graphs", "window", "nvjpeg"
-"""The experimental settings of a GPU: CUDA graphs, a batching window of ``WINDOW_MS``, the decoder."""
+"""The experimental settings for GPUs: CUDA graphs, a batching window of ``WINDOW_MS``, the decoder nvJPEG."""
 WINDOW_MS = 3.0
 ON_GPU = (
     "torchvision",
@@ -30,7 +30,7 @@ PACKAGES = {
     **dict.fromkeys(("openvino-int8", f"openvino-int8{WHOLE}"), ("nncf",)),
     **dict.fromkeys((f"torch-fp16-{NVJPEG}", f"torch-fp16-{NVJPEG}{WHOLE}"), ("torchcodec",)),
 }
-"""Packages of ``requirements-bench.txt``, by the variant that needs them."""
+"""Variant -> the packages of ``requirements-bench.txt`` that it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Plan:
     device: str
     rounds: int
     turn_s: float
-    """Length of one measurement in seconds; it has at least one round of the photos or batches."""
+    """Length of one measurement in seconds; at least all photos, or one batch, are measured once."""
     single_photos: int
     """Number of single photos in one latency measurement."""
     large_photos: int
-    """Number of different photos with 12 megapixels: each takes about two seconds to make."""
+    """Number of different photos with 12 megapixels; each takes about two seconds to make."""

@@ -1,4 +1,4 @@
-"""The loops that CatLoader is compared with, as in their libraries' documentation."""
+"""The loops with which CatLoader is compared, written as in the documentation of their libraries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.catalogue import Entry
 
 
 class Variant(Protocol):
-    """A model, loaded once in its own process."""
+    """A model that has been loaded in its own process."""
 
     def classify(self, photo: Path) -> Any:
         """Return one photo's class scores, from its file."""
@@ -83,7 +83,7 @@ class Torchvision:
 
 
 class Transformers:
-    """``pipeline("image-classification")``: a list of files for many photos, one file for one."""
+    """``pipeline("image-classification")``, called with a list of files for many photos, or with one file."""
 
     def __init__(self, folder: Path, device: str) -> None:
         os.environ["HF_HUB_OFFLINE"] = "1"

@@ -1,7 +1,7 @@
 """The peak rate of this processor's arithmetic units: products on all cores, in GOP/s.
 
-It is the faster one of matrix products and 1x1 convolutions (without VNNI, OpenVINO's int8 is fast in
-convolutions only), and the fastest of several runs, since other load can only slow a run down.
+The peak is the faster of matrix products and 1x1 convolutions, because without VNNI, OpenVINO's int8 is fast
+only in convolutions. The fastest of several runs counts, because other load can only slow a run down.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ def _measured(core: Any, chain: Chain, hint: str, seconds: float) -> float:
 def fastest_s(
     run: Callable[[], object], until_s: float, clock_s: Callable[[], float] = time.perf_counter
 ) -> float:
-    """Run until a time of the clock; return the shortest duration of a run.
+    """Call ``run`` repeatedly until ``until_s`` on the clock; return the shortest duration of a call.
 
-    A run that ends later counts only if it is the first: the other cores may be idle by then, and a core
-    whose neighbours are idle is faster than all of them together.
+    A call that ends later counts only if it is the first: by then the other cores may be idle, and a core is
+    faster while its neighbours are idle.
     """
     best_s = math.inf
     while (started_s := clock_s()) < until_s:
@@ -104,7 +104,7 @@ def _convolutions(openvino: Any, precision: str) -> Chain:
 def _chain(
     openvino: Any, precision: str, shape: Shape, weights_shape: Shape, product: Callable[[Any, Any], Any]
 ) -> Any:
-    """Chain products, each of the previous one with constants: only the first and the last use float32."""
+    """Return a chain of products with constants; only its first input and last output are float32."""
     ops = openvino.opset13
     numbers = np.random.default_rng(0).standard_normal(weights_shape).astype(np.float32) / 30
 

@@ -1,8 +1,8 @@
-"""Photos for the speed benchmark, made from scikit-image's, with detail at every scale like a camera's.
+"""Photos for the speed benchmark, made from scikit-image's, with detail at every scale as in camera photos.
 
-A smooth photo scaled up to 12 megapixels would be a small JPEG, and the cost of decoding grows with the
-bytes. So each scale gets texture, and the finest one gets grain: about 50 kB at 500 x 375 and 1.8 MB at 4000
-x 3000. The benchmark prints the sizes.
+A smooth photo that is scaled up to 12 megapixels would be a small JPEG, but the cost of decoding grows with
+the number of bytes. So each scale gets texture, and the finest one gets grain: about 50 kB at 500 x 375 and
+1.8 MB at 4000 x 3000. The benchmark prints the sizes.
 """
 
 from __future__ import annotations

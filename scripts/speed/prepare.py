@@ -1,9 +1,9 @@
-"""Make one model's files for all variants of the speed benchmark: OpenVINO, ONNX, Hugging Face folder.
+"""Make the files of one model for all variants of the speed benchmark: OpenVINO, ONNX, Hugging Face folder.
 
     python -m scripts.speed.prepare MODEL FOLDER VARIANT,...
 
-The weights are those on disk, or random ones if there are none: speed does not depend on them. This runs in
-its own process, so that the measured processes never hold the memory that only the preparation needs.
+The weights are those on disk, or random ones if there are none, because speed does not depend on them. The
+preparation runs in a separate process, so that the measured processes never hold the memory that it needs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RESNETS = {"resnet18": ("basic", [2, 2, 2, 2]), "resnet50": ("bottleneck", [3, 
 
 
 class LogitsOnly(nn.Module):
-    """A model without its features: ONNX Runtime's examples have one output."""
+    """A model that returns only the logits, because ONNX Runtime's examples have one output."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -58,7 +58,8 @@ def prepare(folder: Path, model: str, variants: Sequence[str]) -> None:
     }
     (folder / f"{model}.json").write_text(json.dumps(facts))
     pixels = [decode(file.read_bytes(), entry.preprocessing) for file in sorted(folder.glob("500x375-*.jpg"))]
-    # Enough photos for the ranges; benchmark_accuracy.py measures accuracy on real photos.
+    # Flipped photos are sufficient to calibrate ranges; benchmark_accuracy.py measures accuracy on real
+    # photos.
     flipped = [flip for photo in pixels for flip in (photo, photo[:, ::-1], photo[::-1], photo[::-1, ::-1])]
     calibration = (flipped * MIN_CALIBRATION_PHOTOS)[:MIN_CALIBRATION_PHOTOS]
     for precision in PRECISIONS:
@@ -79,7 +80,7 @@ def prepare(folder: Path, model: str, variants: Sequence[str]) -> None:
 
 
 def _gop(module: nn.Module, entry: Entry) -> float:
-    """Count the operations for one photo in 10^9: two per multiply-add of convolutions and linear layers."""
+    """Return the operations for one photo in 10^9: two per multiply-add of convolutions and linear layers."""
     total = 0
 
     def count(layer: nn.Module, _: object, output: Tensor) -> None:
@@ -100,7 +101,7 @@ def _gop(module: nn.Module, entry: Entry) -> float:
 
 
 def _hugging_face(folder: Path, model: str) -> None:
-    """Write a folder with model and image processor, like the published ``microsoft/resnet-50``."""
+    """Write a folder with a model and its image processor, like the published ``microsoft/resnet-50``."""
     from transformers import ConvNextImageProcessor, ResNetConfig, ResNetForImageClassification
 
     kind, depths = _RESNETS[model]

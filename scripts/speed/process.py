@@ -1,4 +1,4 @@
-"""The benchmark's side of a variant's process: orders and answers are lines of JSON."""
+"""The speed benchmark's handle of a variant's process; orders and answers are lines of JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scripts.command_line import CannotRun
 
 
 class VariantProcess:
-    """Runs ``scripts.speed.worker``."""
+    """A child process that runs ``scripts.speed.worker``."""
 
     def __init__(self, name: str, model: str, folder: Path, device: str) -> None:
         self.name = name
@@ -28,7 +28,7 @@ class VariantProcess:
             text=True,
         )
         self.refusal: str | None = None
-        """The reason why the variant cannot run here."""
+        """The reason why the variant cannot run here; None if it can."""
 
     def wait_until_ready(self) -> bool:
         self.refusal = self._answer().get("error")
@@ -41,7 +41,7 @@ class VariantProcess:
             CannotRun: the process has ended, for example because the machine has too little memory.
         """
         assert self._process.stdin
-        with contextlib.suppress(BrokenPipeError):  # the answer says that it has ended
+        with contextlib.suppress(BrokenPipeError):  # if the process has ended, its missing answer shows that
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
         answer = self._answer()
@@ -51,7 +51,7 @@ class VariantProcess:
 
     def stop(self) -> None:
         assert self._process.stdin and self._process.stdout
-        with contextlib.suppress(BrokenPipeError):  # it has ended before
+        with contextlib.suppress(BrokenPipeError):  # the process has ended already
             self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()

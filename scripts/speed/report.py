@@ -1,4 +1,4 @@
-"""The results of the speed benchmark as text."""
+"""Report the results of the speed benchmark as text."""
 
 from __future__ import annotations
 

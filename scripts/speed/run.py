@@ -1,4 +1,4 @@
-"""A run of the speed benchmark: measure the variants in turn, and summarise them as medians."""
+"""A run of the speed benchmark: measure the variants in turn, and summarise the results as medians."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FIRST_VERDICT = "openvino-int8"
 
 
 def run(plan: Plan, folder: Path) -> dict[str, Any]:
-    """Measure everything in the plan; the result has ``ratios`` and ``targets`` too."""
+    """Measure everything in the plan; return the figures with ``ratios`` and ``targets``."""
     results: dict[str, Any] = {
         "made": provenance(),
         "load_at_start": os.getloadavg(),
@@ -96,7 +96,7 @@ def _measure(
     ready = [process for process in processes if process.refusal is None]
     if not ready:
         raise CannotRun(f"{model}: no variant runs here")
-    # OpenVINO measures the peaks, of the processor only.
+    # The peaks are measured with OpenVINO, and only those of the CPU.
     has_peaks = any(process.name.startswith("openvino") for process in ready)
     arithmetic = VariantProcess("peaks", "-", folder, plan.device)
     processes.append(arithmetic)
@@ -104,7 +104,7 @@ def _measure(
     for size, files in photos.items():
         names = [str(file) for file in files]
         turns = {process.name: _Turns() for process in ready}
-        # Latency comes first, before the throughput has made the processes grow. The first order warms up.
+        # Latency is measured first, before throughput makes the processes grow. The first order is a warm-up.
         for process in ready:
             process.ask(do="one", photos=names, times=2)
         for number in range(plan.rounds):
@@ -115,7 +115,7 @@ def _measure(
             process.ask(do="many", photos=names, seconds=plan.turn_s / 4)
         with progress_bar(plan.rounds, f"{model}, {size}", "rounds") as progress:
             for number in range(plan.rounds):
-                if has_peaks:  # in every round: the peak must be measured under the same load as the variants
+                if has_peaks:  # in every round, so that peaks and variants are measured under the same load
                     rates = arithmetic.ask(do="peaks", seconds=plan.turn_s / 4)["gop_per_s"]
                     peaks.update({name: max(rate, peaks.get(name, 0.0)) for name, rate in rates.items()})
                 for process in _rotated(ready, number):
@@ -138,12 +138,12 @@ def _throughput(process: VariantProcess, turns: _Turns, plan: Plan, size: str, p
 
 
 def _rotated(processes: list[VariantProcess], number: int) -> list[VariantProcess]:
-    """Start each round with another process, so that no variant always follows the same other one."""
+    """Return the processes in the order of a round, so that no variant always follows the same other one."""
     return [*processes[number % len(processes) :], *processes[: number % len(processes)]]
 
 
 class _Turns:
-    """Answers of one variant, for photos of one size."""
+    """The answers of one variant for photos of one size."""
 
     def __init__(self) -> None:
         self.many: list[dict[str, Any]] = []

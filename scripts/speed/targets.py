@@ -1,4 +1,4 @@
-"""Ratios of CatLoader's rate to the others' in the speed benchmark, and their targets."""
+"""Ratios of CatLoader's rate to those of other libraries in the speed benchmark, and their targets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _JUDGED = "resnet50"
 
 
 def fastest(variants: dict[str, Any], runtime: str = "") -> str | None:
-    """Return CatLoader's fastest variant on one square, of one runtime or of all."""
+    """Return CatLoader's fastest variant on one square, of one runtime or of all; None if there is none."""
     names = [
         name
         for name in variants
@@ -39,9 +39,10 @@ def fastest(variants: dict[str, Any], runtime: str = "") -> str | None:
 
 
 def ratios(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the ratios of CatLoader's rate to the others': of the medians, and the range over rounds.
+    """Return the ratios of CatLoader's rate to those of others: of the medians, and the range over rounds.
 
-    ``at_most`` is the ratio if the arithmetic units never wait and decoding takes no time.
+    ``at_most`` is the ratio that would be reached if the arithmetic units never waited and decoding took no
+    time.
     """
     rows = []
     peaks = results.get("peak_gop_per_s", {})

@@ -29,7 +29,7 @@ from scripts.speed.others import OnnxRuntime, Torchvision, Transformers, Variant
 from scripts.speed.photos import thumbnail_of
 
 _MICRO_BATCH = {"cpu": 8, "cuda": 32}
-"""Photos of one input each."""
+"""Device -> number of photos, with one input each, in a micro-batch."""
 
 
 def make_variants(model: str, folder: Path, variants: Sequence[str]) -> None:
@@ -70,7 +70,7 @@ def load(name: str, model: str, folder: Path, device: str) -> Variant:
 
 
 def load_classifier(name: str, entry: Entry, weights: Path, folder: Path, device: str) -> Classifier:
-    """Load CatLoader's variant called RUNTIME-PRECISION or RUNTIME-PRECISION-OPTION, an option of a GPU."""
+    """Load CatLoader's variant RUNTIME-PRECISION or, on a GPU, RUNTIME-PRECISION-OPTION."""
     runtime, precision, *options = name.split("-")
     if runtime == "openvino":
         from checker.runtimes.openvino_runtime import OpenVinoClassifier
@@ -89,7 +89,7 @@ def load_classifier(name: str, entry: Entry, weights: Path, folder: Path, device
 
 
 class CatLoader:
-    """Works like the service: one worker per core processes a micro-batch from its files to its logits."""
+    """CatLoader's classifier, used as in the service: one worker per core processes micro-batches."""
 
     def __init__(self, classifier: Classifier, micro_batch: int) -> None:
         self._classifier, self._micro_batch = classifier, micro_batch
@@ -103,7 +103,7 @@ class CatLoader:
         return self._in_all_workers(self._scores, photos, seconds)
 
     def forwards_per_s(self, photos: Sequence[Path], seconds: float) -> tuple[float, int]:
-        """Return the rate for decoded photos: the difference to ``photos_per_s`` is due to the other work."""
+        """Return the rate for decoded photos, without the other work that ``photos_per_s`` includes."""
         pixels = np.concatenate([self._decoded(photos[0])] * self._micro_batch)
         return self._in_all_workers(lambda _: self._classifier.run(pixels), photos, seconds)
 
@@ -119,7 +119,8 @@ class CatLoader:
     def _in_all_workers(
         self, work: Callable[[Sequence[Path]], object], photos: Sequence[Path], seconds: float
     ) -> tuple[float, int]:
-        # The threads' own rates are added, so that a thread does not pay for the last batch of the others.
+        # The rates of the threads are added, so that waiting for the last batch of other threads does not
+        # count.
         endless, lock = itertools.cycle(photos), threading.Lock()
         rates, done = [0.0] * self._workers, [0] * self._workers
         errors: list[BaseException] = []
@@ -153,7 +154,7 @@ class CatLoader:
 
 
 class WholePhotos(CatLoader):
-    """Processes a photo like the site: both of its ends and the thumbnail."""
+    """CatLoader's classifier on complete photos, as on the site: both ends and the thumbnail."""
 
     def __init__(self, classifier: Classifier, micro_batch: int) -> None:
         super().__init__(classifier, micro_batch // 2)

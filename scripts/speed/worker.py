@@ -1,4 +1,4 @@
-"""One variant of the speed benchmark in a process of its own; orders and answers are lines of JSON.
+"""Process of one variant of the speed benchmark; orders and answers are lines of JSON.
 
 python -m scripts.speed.worker VARIANT MODEL FOLDER DEVICE
 """
@@ -40,7 +40,7 @@ def answer(variant: Variant | None, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _memory() -> dict[str, Any]:
-    """Return the peak so far. ``getrusage`` would include the parent's memory before ``exec``."""
+    """Return the peak memory so far. ``getrusage`` would include the parent's memory before ``exec``."""
     status = Path("/proc/self/status").read_text().splitlines()
     peak_kib = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
     return {"peak_rss_bytes": peak_kib * 1024, "torch_is_loaded": "torch" in sys.modules}
@@ -48,7 +48,7 @@ def _memory() -> dict[str, Any]:
 
 def main() -> None:
     name, model, folder, device = sys.argv[1:]
-    # Text that libraries print must not be mixed with the answers.
+    # Redirect the output of libraries to stderr: it must not be mixed with the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     try:

@@ -22,7 +22,7 @@ from checker.evaluation.provenance import machine_kind, provenance
 from scripts.upload.sites import Posted, Site, sites
 
 LIMIT = 1.05
-"""The promise: maximum ratio of a fired POST's time to that of one that is not fired."""
+"""The promise: maximum ratio of the time of a fired POST to that of a POST that is not fired."""
 VERDICT_MS = {"VNNI": 60, "AVX2": 90}
 """Kind of processor -> target for the time from the start of a small photo's POST to its verdict."""
 UNTIL_VERDICT = "until the verdict"
@@ -32,7 +32,7 @@ _VERDICT_S = 60.0
 
 
 def measure(rounds: int, show: Callable[[str], None]) -> dict[str, Any]:
-    """Measure everything; ``show`` receives each line of the result as soon as it is known."""
+    """Run the benchmark; ``show`` receives each line of the result as soon as it is known."""
     results: dict[str, Any] = {**provenance("catloader"), "rounds": rounds, "limit": LIMIT, "photos": {}}
     show(machine_kind(results["machine"]))
     with tempfile.TemporaryDirectory(prefix="catloader-bench-") as name:
@@ -76,15 +76,15 @@ def alternate(
     """POST to each site in turn; after a fired photo, wait for its verdict before the next POST.
 
     Args:
-        log: of the site whose checks are fired.
+        log: the check log of the site whose checks are fired.
     Returns:
-        Milliseconds of the POSTs by variant, and those from the start of a fired one to its verdict.
+        Milliseconds of the POSTs by variant, and those from the start of a fired POST to its verdict.
     """
     ms: dict[str, list[float]] = {name: [] for name in (*running, UNTIL_VERDICT)}
     order = list(running.values())
     with progress_bar(rounds + _WARM_UP, label, "rounds") as progress:
         for number in range(rounds + _WARM_UP):
-            # Each site is first equally often, so that none always follows a check.
+            # Each site starts a round equally often, so that no site always follows a check.
             for site in order[number % len(order) :] + order[: number % len(order)]:
                 posted = site.post("photo.jpg", data)
                 times = {site.variant: posted.ms}
@@ -110,10 +110,10 @@ def _until_verdict_ms(posted: Posted, log: CheckLog) -> float:
 
 
 def under_backlog(site: Site, name: str, data: bytes) -> tuple[list[float], int]:
-    """POST while ``BACKLOG`` photos are checked; a POST that ends after the last of them does not count.
+    """POST while ``BACKLOG`` photos are checked; a POST that ends after the last check does not count.
 
     Returns:
-        The times, and the number of photos that waited at the start.
+        The times in ms, and the number of photos that waited at the start.
     """
     services = build(site.settings, checker=False)
     try:

@@ -21,7 +21,7 @@ from catloader.wiring import Services, build
 
 
 def serve(variant: str) -> None:
-    """Serve until a signal: ``fired``, ``not fired`` or ``blocking``."""
+    """Run the site of a variant (``fired``, ``not fired`` or ``blocking``) until a signal."""
     settings = Settings.from_environment()
     with listening(settings.host, settings.port, "CATLOADER_HOST", "CATLOADER_PORT") as listener:
 
@@ -48,7 +48,7 @@ def serve(variant: str) -> None:
 
 
 def _checked_first(services: Services) -> Callable[[Response], Response]:
-    """Return a hook that delays the answer to an upload until the check is done."""
+    """Return a hook that delays the response to an upload until the check is done."""
     checker = services.checker
     assert checker is not None
 

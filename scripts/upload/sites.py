@@ -1,4 +1,4 @@
-"""The three sites of the upload benchmark, as a client sees them."""
+"""The three running sites of the upload benchmark, and their client."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Site:
     visitor: Visitor
 
     def post(self, name: str, data: bytes) -> Posted:
-        """Upload a photo; its time is without that of the form's page."""
+        """Upload a photo; the measured time excludes loading the form's page."""
         form = self.visitor.form("/upload")
         started_at, started_s = utcnow(), time.perf_counter()
         photo_id = self.visitor.upload(name, data, form)
@@ -72,7 +72,8 @@ def sites(folder: Path) -> Iterator[dict[str, Site]]:
                 "CATLOADER_THUMBNAILS_BUCKET": f"thumbnails-{number}",
                 "CATCHECK_DISPATCH": "thread" if variant == "fired" else "off",
                 "DATABASE_URL": "",
-                # The backlog is made first; the next POST starts its checks, not a sweep before it.
+                # Without sweeps, the checks of the backlog start with the first POST after the backlog is
+                # complete.
                 "CATCHECK_SWEEP_S": "3600",
                 "AWS_ENDPOINT_URL_S3": s3.endpoint_url,
                 "AWS_ACCESS_KEY_ID": s3.access_key_id,
@@ -108,7 +109,7 @@ def _prepare(settings: Settings) -> None:
 def _must_run(process: subprocess.Popen[bytes]) -> Callable[[], None]:
     def must_run() -> None:
         if process.poll() is not None:
-            raise StartupError("A site ended before it answered; its messages are above.")
+            raise StartupError("A site ended before it responded; its messages are above.")
 
     return must_run
 

@@ -1,1 +1,1 @@
-"""The results of the accuracy benchmark for people: text for a terminal, an HTML page, a CSV file."""
+"""Reports of the accuracy benchmark's results: text for a terminal, an HTML page, a CSV file."""

@@ -12,7 +12,7 @@ RATE, FROM_RATE = 0.005, 0.01
 
 
 def advice(kinds: Mapping[str, Any]) -> str:
-    """Return a sentence about the kinds of other photos, from the rates of each kind."""
+    """Return a sentence that says how many more photos of each kind are needed, from the kinds' rates."""
     enough = photos_to_tell(RATE, FROM_RATE)
     numbers = {
         kind: row["false_positive_rate"]["n"] for kind, row in kinds.items() if "false_positive_rate" in row

@@ -23,11 +23,11 @@ from scripts.accuracy.rules import CATLOADER, Rule
 
 Counts = npt.NDArray[np.float64]
 LEAST_ERRORS = 3
-"""With fewer photos a curve lies on the axes and shows nothing, even on a logarithmic axis."""
+"""With fewer errors a curve lies on the axes and shows nothing, even on a logarithmic axis."""
 _INK = "#010203"
 """Placeholder for the page's text colour until the SVG is embedded in the page."""
 _COLOURS = ("#c2570c", "#3b82f6", "#16a34a", "#a855f7", "#64748b")
-"""Readable on the light and the dark page."""
+"""Readable on the light page and on the dark one."""
 _STYLE: Any = {
     "svg.fonttype": "none",  # text remains text: it is searchable, and uses the page's font
     "svg.hashsalt": "accuracy",
@@ -54,8 +54,8 @@ def fewest_errors(rule: Rule, positive: Flags) -> int:
 def curves(rules: Sequence[Rule], positive: Flags, points: Sequence[OperatingPoint]) -> list[str]:
     """Draw ROC and precision over recall, with 95 % intervals and all rules as points.
 
-    All axes show errors and are logarithmic: these rates lie near the perfect corner, where linear axes show
-    nothing. No error at all is drawn as half a photo.
+    All axes show errors and are logarithmic, because these rates lie near the perfect corner, where linear
+    axes show nothing. A point without errors is drawn at half an error.
     """
     catloader, best_label = rules[0], rules[1]
     n_cats, n_others = int(positive.sum()), int((~positive).sum())
@@ -116,7 +116,7 @@ def _band(
     colour: str,
     name: str,
 ) -> None:
-    """Draw a curve of errors with the interval of its y value at each x."""
+    """Draw a curve of errors, with the interval of the y value at each x."""
     x = np.maximum(x_errors, 0.5) / x_n
     y = np.where(y_errors > 0, y_errors / y_n, floor)
     ends = np.array([wilson(int(errors), int(n)) for errors, n in zip(y_errors, y_n, strict=True)])
@@ -127,7 +127,7 @@ def _band(
 
 
 def _spot(axes: Axes, x: tuple[int, int], y: tuple[int, int], colour: str, marker: str) -> None:
-    """Mark (errors, n) on both axes, with the intervals of both."""
+    """Draw a point from (errors, n) of each axis, with the intervals of both."""
     place = [max(errors, 0.5) / n for errors, n in (x, y)]
     ends = [wilson(errors, n) for errors, n in (x, y)]
     arms = [

@@ -17,7 +17,7 @@ COLUMNS = (
 
 
 def photo_table(compared: Iterable[Compared]) -> str:
-    """Return the table; its scores are those of the report, cross-validated where the report's are."""
+    """Return the table as CSV, with the scores of the report, which may be cross-validated."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(COLUMNS)

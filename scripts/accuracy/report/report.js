@@ -1,7 +1,7 @@
 "use strict";
 // Every model's section has its scores as JSON: {"at", "below", "cats": [...], "others": [...],
-// "kinds": {kind: [...]}, "scores": [[...], [...]], "shown"}. Of cats, others and kinds, -1 means no cat at any
-// threshold; "scores" are the same photos' own ones, cats and others.
+// "kinds": {kind: [...]}, "scores": [[...], [...]], "shown"}. In cats, others and kinds, -1 stands for a photo that
+// is not called cat at any threshold; "scores" has the measured scores of the same photos: cats, then others.
 const Z = 1.959963984540054;
 
 function wilson(errors, n) {

@@ -1,4 +1,4 @@
-"""The HTML report of the accuracy benchmark: one file with charts and thumbnails, without other resources."""
+"""The HTML report of the accuracy benchmark: one self-contained file with charts and thumbnails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RATES_HEAD = ("cats found", "others called cat", "cats called not_cat", "unsure
 
 
 def report(result: dict[str, Any], compared: Sequence[Compared], photos: Sequence[LabelledPhoto]) -> str:
-    """Return the page; ``photos`` are the measured photos, in the order of their measurements."""
+    """Return the HTML page; ``photos`` are the measured photos, in the order of their measurements."""
     several = len(compared) > 1
     results = [
         f'<p class="result">{escape(f"{one.name}: " if several else "")}{escape(summary(one.result))}</p>'

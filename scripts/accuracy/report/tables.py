@@ -17,7 +17,7 @@ class Cell:
     figure: str
     interval: str
     kind: str | None = None
-    """The page's script writes the rate of this kind of photo into the cell."""
+    """If set, the page's script writes the rate of this kind of photo into the cell."""
 
 
 def counted_cell(share: Mapping[str, Any] | None, kind: str | None = None) -> Cell | str:
@@ -32,7 +32,7 @@ def counted_cell(share: Mapping[str, Any] | None, kind: str | None = None) -> Ce
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table that scrolls by itself if the screen is narrow."""
+    """Return a table that can be scrolled sideways on a narrow screen."""
     body = "".join("<tr>" + "".join(map(_cell, row)) for row in rows)
     heading = "".join(f"<th>{escape(title)}" for title in head)
     return f'<div class="scroll"><table><tr>{heading}{body}</table></div>'

@@ -27,7 +27,7 @@ def summary(model: Mapping[str, Any]) -> str:
 
 
 def interval(share: Mapping[str, Any]) -> str:
-    """Return a 95 % interval."""
+    """Return the 95 % interval of a share as text, in per cent."""
     return f"{100 * share['low']:.2f} - {100 * share['high']:.2f} %"
 
 

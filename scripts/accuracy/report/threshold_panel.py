@@ -1,4 +1,4 @@
-"""The report's threshold slider, and the photos that it marks as wrong."""
+"""The report's threshold slider, and the photos whose verdict is wrong at the chosen threshold."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from scripts.accuracy.rules import held_back
 from scripts.accuracy.run import Compared
 
 SHOWN = 12
-"""Number of photos of each label that are shown although their verdict is right: those with the worst scores.
+"""Number of photos of each label, those with the worst scores, that are shown even if their verdict is right.
 """
 KEPT = 36
-"""Photos of each label in the page, for thresholds at which more of them are wrong; 5 kB each."""
+"""Number of photos of each label in the page, for thresholds at which more are wrong; each takes 5 kB."""
 CONTACT_PX = 128
 _RANGE = 9
 """The log-odds at the slider's ends: scores of 0.0001 and 0.9999."""
@@ -47,7 +47,7 @@ class Thumbnails:
 
 
 def panel(one: Compared) -> str:
-    """Return the slider, which the script shows. It starts at the thresholds in use."""
+    """Return the slider, hidden until the script shows it. It starts at the thresholds in use."""
     data = json.dumps(_data(one)).replace("</", "<\\/")
     return (
         f'<script type="application/json" class="scores">{data}</script>'
@@ -61,7 +61,7 @@ def panel(one: Compared) -> str:
 
 def _data(one: Compared) -> dict[str, Any]:
     thresholds = one.rules[0].thresholds
-    assert thresholds is not None, "CatLoader's rule has them"
+    assert thresholds is not None, "CatLoader's rule has thresholds"
     scores = one.scores
     judged = np.array([row.score for row in scores.rows])
     judged[~scores.wild] = one.rules[0].scores
@@ -97,7 +97,7 @@ def _figure(one: Compared, thumbnails: Thumbnails, place: int, score: float, *, 
     row = one.scores.rows[place]
     shown = " hidden" if hidden else ""
     thresholds = one.rules[0].thresholds
-    assert thresholds is not None, "CatLoader's rule has them"
+    assert thresholds is not None, "CatLoader's rule has thresholds"
     too_soft = row.soft and score < thresholds.soft_cat_at
     veto = " (vetoed)" if row.vetoed else " (soft)" if too_soft else ""
     of_verdict = -1 if row.vetoed or too_soft else round(score, 6)

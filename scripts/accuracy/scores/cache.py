@@ -1,8 +1,8 @@
 """Cache of scores on disk: a second report takes seconds, and an interrupted run resumes.
 
-One ``.jsonl`` file for each variant, profile and code: its first line is the key, each further line the score
-of one photo by the digest of its file. Lines are appended while photos are measured; an incomplete one is
-ignored.
+There is one ``.jsonl`` file for each variant, profile and version of the code. Its first line is the key.
+Each further line is the score of one photo, with the digest of the photo's file. Lines are appended while
+photos are measured; incomplete lines are ignored.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CODE = (
     "scripts/accuracy/scores/*.py",
     "scripts/accuracy/variations/*.py",
 )
-"""Source files that determine a score: the scores of other code are not reused."""
+"""Source files that determine a score: cached scores of other versions of these files are not used."""
 
 
 class ScoreCache:
@@ -64,31 +64,31 @@ class ScoreCache:
         self._scores = self._load()
 
     def get(self, photo: str) -> PhotoScore | None:
-        """Return the score of a photo by its digest."""
+        """Return the cached score of the photo with this digest."""
         return self._scores.get(photo)
 
     def add(self, scores: Mapping[str, PhotoScore]) -> None:
-        """Append scores by the photos' digests."""
+        """Append scores, keyed by the photos' digests."""
         is_new = not self._path.exists()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             lines = [json.dumps({"photo": photo, **score.as_json()}) for photo, score in scores.items()]
-            # The incomplete last line of a killed run must not absorb the first new one.
+            # Start with a newline: otherwise the incomplete last line of a killed run would absorb the first.
             file.write("\n".join([self._first_line if is_new else "", *lines, ""]))
         self._scores.update(scores)
 
     def held_out(self, data_sha256: str) -> Doubles | None:
-        """Return the cross-validated scores of a set of photos, by the digest of the set."""
+        """Return the cached cross-validated scores of the set of photos with this digest."""
         path = self._held_out_path(data_sha256)
         return np.array(json.loads(path.read_text("utf-8"))) if path.is_file() else None
 
     def add_held_out(self, data_sha256: str, scores: Iterable[float]) -> None:
-        """Keep the cross-validated scores of a set of photos."""
+        """Store the cross-validated scores of a set of photos."""
         path = self._held_out_path(data_sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole = path.with_suffix(".new")
-        whole.write_text(json.dumps(list(scores)), encoding="utf-8")
-        whole.replace(path)
+        draft = path.with_suffix(".new")
+        draft.write_text(json.dumps(list(scores)), encoding="utf-8")
+        draft.replace(path)
 
     def _held_out_path(self, data_sha256: str) -> Path:
         return self._path.with_name(f"{self._path.stem}-held-out-{data_sha256[:16]}.json")
@@ -108,7 +108,7 @@ class ScoreCache:
 
 @functools.cache
 def code_digest() -> str:
-    """Return a digest over the source of everything that a score depends on."""
+    """Return a digest of the source files in ``CODE``."""
     digest = hashlib.sha256()
     for pattern in CODE:
         for path in sorted(ROOT.glob(pattern)):

@@ -26,10 +26,10 @@ SLICES: Mapping[str, tuple[Slicer, Mapping[str, float]]] = {
     ),
     "colour": (lambda facts: facts.colour, {"grey (below 8)": 8, "coloured": float("inf")}),
 }
-"""Name -> a value of each photo, and its ranges by their upper ends, which are excluded."""
+"""Name -> a function of a photo's facts, and the ranges of its value: title -> upper end, exclusive."""
 
 
 def slice_of(name: str, facts: Facts) -> str:
-    """Return the range of ``SLICES[name]`` that a photo lies in."""
+    """Return the title of the range of ``SLICES[name]`` to which a photo belongs."""
     figure, ends = SLICES[name]
     return next(title for title, end in ends.items() if figure(facts) < end)

@@ -1,4 +1,4 @@
-"""Score labelled photos from what a bulk run has kept: no photo is decoded or classified again."""
+"""Score labelled photos from the stored activations of a bulk run, without decoding or classifying again."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from scripts.accuracy.scores.scoring import was_fitted_on, without_thresholds
 
 
 def run_scores(plan: Plan, weights_dir: Path, subject: Subject, profile_folders: Sequence[Path]) -> Scores:
-    """Return the scores that ``Scorer.score`` returns for the same photos and variant.
+    """Return the same scores as ``Scorer.score`` for these photos and this variant.
 
-    Memory: a score for each photo; if the profile was fitted on these photos, their features too.
+    Memory: one score for each photo; if the profile was fitted on these photos, also their features.
 
     Raises:
-        BulkError: the plan is not done, or keeps verdicts only.
+        BulkError: the plan is not done, or stores only verdicts.
         UnusablePhotos: names a photo that could not be classified.
     """
     info, _ = model_of(plan)
@@ -80,7 +80,7 @@ def run_scores(plan: Plan, weights_dir: Path, subject: Subject, profile_folders:
 
 @contextmanager
 def open_run_photos(plan: Plan, settings: Settings) -> Iterator[list[LabelledPhoto]]:
-    """Yield the photos of a plan in its order; read them inside the block, as with ``open_photos``."""
+    """Yield the photos of a plan, in its order; read them inside the block, as with ``open_photos``."""
     units = read_units(plan.folder / "manifest", range(plan.units))
     planned = [photo for _, photos in units for photo in photos]
     if plan.facts.source != TABLE:
@@ -93,5 +93,5 @@ def open_run_photos(plan: Plan, settings: Settings) -> Iterator[list[LabelledPho
 
 
 def _label(photo: PlannedPhoto) -> tuple[str, str, str]:
-    assert photo.labelled is not None, "the plan keeps what its photos' labels are"
+    assert photo.labelled is not None, "the plan was made with --labelled"
     return photo.labelled.name, photo.labelled.label, photo.labelled.kind

@@ -1,4 +1,4 @@
-"""Cross-validated scores of the photos that a profile was fitted on: each by a head fitted without it."""
+"""Cross-validated scores of the photos on which a profile was fitted: each by a head fitted without it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def held_out_scores(examples: Examples, fit: dict[str, Any]) -> Doubles:
     Wild felines have no such score and are left out.
 
     Args:
-        examples: of photos without augmentations, which would take four times as long.
+        examples: the photos without augmentations, because those would take four times as long.
     """
     penalty = fit["penalty"] or FEATURE_PENALTY
     logits, _ = cross_fitted(
@@ -34,9 +34,9 @@ def held_out_scores(examples: Examples, fit: dict[str, Any]) -> Doubles:
 
 
 def joined(parts: Sequence[_Part]) -> _Part:
-    """Concatenate measurements of several sets of photos: every array and tuple in them.
+    """Concatenate all arrays and tuples of the measurements of several sets of photos.
 
-    Other fields are those of the first part.
+    Other fields are taken from the first part.
     """
     first: Any = parts[0]
     values: dict[str, Any] = {}

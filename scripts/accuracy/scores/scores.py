@@ -1,4 +1,4 @@
-"""One variant's scores of labelled photos: the data of its activations that rules and report need."""
+"""One variant's scores of labelled photos: the data from its activations that rules and report need."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PhotoScore:
     best: float
     """Confidence of the most likely class of the subject, in the photo's window that looks most like it."""
     top: int
-    """The most likely class of all in that window."""
+    """Index of the most likely of all classes in that window."""
     renditions_sha256: str
     facts: Facts
 
@@ -69,7 +69,7 @@ class Scores:
     kinds: Texts
     rows: Sequence[PhotoScore]
     data: Mapping[str, Any]
-    """Counts and digest."""
+    """Counts and digest of the photos."""
     model_info: ModelInfo
     profile: Profile | None
     held_out: Doubles | None

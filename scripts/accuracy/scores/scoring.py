@@ -28,12 +28,12 @@ from scripts.accuracy.scores.held_out import held_out_scores, joined
 from scripts.accuracy.scores.scores import PhotoScore, Scores, described, labels_and_kinds
 
 CHUNK_PHOTOS = 32
-"""Photos between two writes to the cache: a killed run loses the work of seconds."""
+"""Number of photos between two writes to the cache: a killed run loses the work of seconds."""
 
 
 @dataclass(slots=True)
 class _Reading:
-    """Reads a photo once, and keeps the required data of its renditions."""
+    """Reads a photo, and keeps the digest of its renditions and its facts."""
 
     photo: LabelledPhoto
     sha256: str = ""
@@ -153,7 +153,7 @@ class Scorer:
 
 
 def without_thresholds(subject: Subject, profile: Profile | None) -> ThresholdRule:
-    """Return a rule by which every photo is a cat, except those that no score can make one."""
+    """Return a rule that calls every photo a cat, except those that are not a cat at any score."""
     rule = ThresholdRule(subject, class_names(), profile=profile, max_fpr=1, max_fnr=1)
     return rule.with_thresholds(Thresholds(*[0.0] * len(fields(Thresholds))))
 

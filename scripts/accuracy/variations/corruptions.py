@@ -1,8 +1,8 @@
 """Corruptions in five strengths: blur, small size, JPEG, darkness and noise.
 
 The strengths of blur, JPEG and noise are those of ImageNet-C (Hendrycks and Dietterich 2019), which are
-defined for photos of 224 px; here they are relative to the shorter side, so that a photo of any size is
-corrupted alike. They are made with Pillow and numpy: the libraries for this purpose require OpenCV.
+defined for photos of 224 px. Here they are relative to the shorter side, so that photos of all sizes are
+corrupted equally. They are made with Pillow and numpy, because the libraries for this purpose require OpenCV.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BOX, _BICUBIC, _NEAREST = Image.Resampling.BOX, Image.Resampling.BICUBIC, Image
 
 
 def corruptions() -> list[Variation]:
-    """Return all families, each from its weakest to its strongest."""
+    """Return all corruptions, each family from its weakest to its strongest."""
     return [
         *(_one("blur", f"radius {px}/224 of the shorter side", _blurred(px)) for px in _BLUR_PX),
         *(_one("small, enlarged", f"{px} px", _small(px)) for px in _SHORTER_SIDE_PX),
@@ -59,7 +59,7 @@ def _small(shorter_px: int) -> Callable[[Image.Image, int], Image.Image]:
 
 
 def _compressed(quality: int) -> Callable[[Image.Image, int], Image.Image]:
-    """A larger photo is reduced first: JPEG's blocks have 8 px, whatever the photo's size."""
+    """Reduce a larger photo first, because JPEG's blocks have 8 px in photos of every size."""
 
     def corrupt(photo: Image.Image, _seed: int) -> Image.Image:
         small = _resized(photo, _BASE_PX, _BOX) if min(photo.size) > _BASE_PX else photo
@@ -76,7 +76,7 @@ def _darkened(light: float) -> Callable[[Image.Image, int], Image.Image]:
 
 
 def _noisy(deviation: float) -> Callable[[Image.Image, int], Image.Image]:
-    """Gaussian noise, the same for all channels, with a grain of 1/224 of the shorter side."""
+    """Add Gaussian noise, the same to all channels, with a grain of 1/224 of the shorter side."""
 
     def corrupt(photo: Image.Image, seed: int) -> Image.Image:
         scale = min(_BASE_PX / min(photo.size), 1)

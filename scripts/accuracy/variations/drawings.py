@@ -10,11 +10,11 @@ from PIL import Image, ImageFilter, ImageOps
 from scripts.accuracy.variations.variations import Variation
 
 _DARK = 110
-"""Grey value below which two tones are black."""
+"""Grey values below this one become black in a drawing of two tones."""
 
 
 def drawings() -> list[Variation]:
-    """Return all techniques."""
+    """Return one variation for each technique."""
     return [
         _one("lines", lambda photo: _filtered(photo, ImageFilter.FIND_EDGES())),
         _one("contours", lambda photo: _filtered(photo, ImageFilter.CONTOUR())),
@@ -42,7 +42,7 @@ def _filtered(photo: Image.Image, line_filter: ImageFilter.Filter) -> Image.Imag
 
 
 def _pencil(photo: Image.Image) -> Image.Image:
-    """Divide the photo by a blurred copy: what is left are edges in soft grey on white."""
+    """Divide the photo by a blurred copy, which leaves edges in soft grey on white."""
     grey = _grey(photo)
     blurred = grey.filter(ImageFilter.GaussianBlur(max(photo.size) / 60))
     shares = np.asarray(grey, dtype=np.float32) / np.maximum(np.asarray(blurred, dtype=np.float32), 1)

@@ -1,4 +1,4 @@
-"""Edits that keep all of the photo: turned, with a watermark, in a frame, shown on a screen."""
+"""Edits that keep the whole photo: turned, with a watermark, in a frame, shown on a screen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from scripts.accuracy.variations.variations import Variation
 
 _TILES = 5
-"""Words of the watermark along the shorter side."""
+"""Number of the watermark's words along the shorter side."""
 _WORD_OPACITY = 110
 _FRAME_SHARE = 0.15
 _SCREEN_SHARE = 0.15
@@ -28,8 +28,8 @@ def edits() -> list[Variation]:
     ]
 
 
-def _one(family: str, how: str, edit: Callable[[Image.Image], Image.Image]) -> Variation:
-    return Variation(family, how, lambda photo, _seed, _ground: edit(photo))
+def _one(family: str, strength: str, edit: Callable[[Image.Image], Image.Image]) -> Variation:
+    return Variation(family, strength, lambda photo, _seed, _ground: edit(photo))
 
 
 def _with_watermark(photo: Image.Image) -> Image.Image:

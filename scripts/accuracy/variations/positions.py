@@ -1,6 +1,6 @@
-"""Positions: the middle of a photo placed in a larger frame, so that the cat may be at its edge.
+"""Positions: the middle of a photo is placed in a larger frame, so that the cat may be at the frame's edge.
 
-The rest of the frame is filled by another photo, without a cat.
+The rest of the frame shows another photo, without a cat.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PLACES = {
 
 
 def positions() -> list[Variation]:
-    """Return all places."""
+    """Return one variation for each place."""
     return [Variation(frame, where, _put(place)) for (frame, where), place in _PLACES.items()]
 
 

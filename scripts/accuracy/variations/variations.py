@@ -1,4 +1,4 @@
-"""Modified labelled photos: the base of corruptions and positions. Labels and kinds do not change."""
+"""Base of corruptions and positions: modified labelled photos, with unchanged labels and kinds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from checker.pixels.sizes import DEFAULT_SIZES
 from checker.values import Rendition
 
 Ground = Callable[[], Image.Image]
-"""Decodes another RGB photo, without a cat."""
+"""A function that decodes another photo, without a cat, as RGB."""
 Change = Callable[[Image.Image, int, Ground], Image.Image]
-"""(RGB photo, seed, ground) -> RGB photo. The same seed gives the same photo."""
+"""(RGB photo, seed, ground) -> modified RGB photo. The same seed gives the same result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Variation:
 
 
 def varied(photos: Sequence[LabelledPhoto], variation: Variation) -> list[LabelledPhoto]:
-    """Return the modified photos, in their order; each is made when it is read."""
+    """Return the modified photos, in the order of ``photos``; each is made when it is read."""
     grounds = [photo for photo in photos if photo.label == NOT_CAT]
     return [_varied(photo, variation, grounds[i % len(grounds)]) for i, photo in enumerate(photos)]
 
@@ -61,7 +61,7 @@ def _image(photo: LabelledPhoto) -> Image.Image:
 
 def sample(photos: Sequence[LabelledPhoto], most: int) -> list[LabelledPhoto]:
     """Choose at most ``most`` cats and as many others, spread over their kinds; deterministic."""
-    chosen: list[LabelledPhoto] = []
+    sampled: list[LabelledPhoto] = []
     for label in (CAT, NOT_CAT):
         by_kind: dict[str, list[LabelledPhoto]] = defaultdict(list)
         for photo in sorted(photos, key=lambda photo: hashlib.sha256(photo.name.encode()).hexdigest()):
@@ -73,5 +73,5 @@ def sample(photos: Sequence[LabelledPhoto], most: int) -> list[LabelledPhoto]:
             for kind in sorted(by_kind)
             for photo in by_kind[kind][turn : turn + 1]
         ]
-        chosen += turns[:most]
-    return sorted(chosen, key=lambda photo: photo.name)
+        sampled += turns[:most]
+    return sorted(sampled, key=lambda photo: photo.name)
