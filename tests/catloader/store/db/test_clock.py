@@ -1,4 +1,4 @@
-"""Leases, due times and reservations use the database's clock, whatever the clock of a process shows."""
+"""Leases, due times and reservations use the database's clock, regardless of the clock of a process."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _near(time: datetime | None, expected: datetime) -> bool:
 
 
 @pytest.mark.parametrize("offset_s", [3600, -3600, 125])
-def test_a_process_with_a_wrong_clock_delays_no_check_and_repeats_none(
+def test_a_process_with_a_wrong_clock_neither_delays_nor_repeats_a_check(
     postgres: Engine, tmp_path: Path, offset_s: int
 ) -> None:
     owner = some_user(postgres).id

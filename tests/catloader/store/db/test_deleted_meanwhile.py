@@ -225,10 +225,10 @@ def _name(function: Callable[..., object]) -> str:
     ids=["own account", "owner's account", "actor's account", "photo"],
 )
 @pytest.mark.parametrize("act", _WRITES + _READS, ids=_name)
-def test_a_deletion_between_any_two_statements_is_answered_plainly(
+def test_a_deletion_between_any_two_statements_ends_in_success_or_a_plain_error(
     engine: Engine, act: Callable[[_Scene], object], actor: str, delete: Callable[[_Scene], object]
 ) -> None:
-    """Neither side fails, waits for ever, or names another actor; and it ends with no row of what is gone."""
+    """Neither transaction fails, deadlocks or records another actor, and no row refers to a deleted row."""
     place, statements = 0, 1
     while place <= statements:
         one = _scene(engine, by_owner=actor == "owner")
@@ -246,7 +246,7 @@ def test_a_deletion_between_any_two_statements_is_answered_plainly(
 
 
 @pytest.mark.parametrize("act", [_make_password_link, _reset_second_factor, _disable], ids=_name)
-def test_two_people_who_act_on_each_other_do_not_wait_for_each_other(
+def test_two_people_who_act_on_each_other_do_not_deadlock(
     engine: Engine, act: Callable[[_Scene], object]
 ) -> None:
     place, statements = 0, 1
@@ -263,10 +263,10 @@ def test_two_people_who_act_on_each_other_do_not_wait_for_each_other(
 @pytest.mark.parametrize(
     ("first", "second"), [((0, 1), (0, 2)), ((1, 0), (0, 1))], ids=["the same account", "each other"]
 )
-def test_two_administrators_do_not_wait_for_each_other(
+def test_two_administrators_do_not_deadlock(
     engine: Engine, act: Callable[[_Scene], object], first: tuple[int, int], second: tuple[int, int]
 ) -> None:
-    """One changes an account while another one makes a password link; pairs: the account, and who acts."""
+    """One changes an account while another makes a password link; pairs: the account and the actor."""
     place, statements = 0, 1
     while place <= statements:
         scene = _scene(engine, by_owner=False)
@@ -315,7 +315,11 @@ def _scene(engine: Engine, *, by_owner: bool) -> _Scene:
 
 @contextmanager
 def _deleting(engine: Engine, place: int, delete: Callable[[], object]) -> Iterator[Callable[[], int]]:
-    """Delete in another thread before this one's statement ``place``; yield how to count statements."""
+    """Call ``delete`` in another thread before statement number ``place`` of this thread.
+
+    Yields:
+        A function that returns the number of statements of this thread.
+    """
     here, statements, deletions = threading.get_ident(), 0, list[Future[object]]()
 
     def before(*_arguments: Any) -> None:

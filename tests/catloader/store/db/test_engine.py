@@ -69,7 +69,7 @@ def test_failed_block_writes_nothing(engine: Engine) -> None:
         assert connection.execute(select(webhook_ids)).all() == []
 
 
-def test_times_are_stored_in_utc_and_naive_ones_refused(engine: Engine) -> None:
+def test_times_are_stored_in_utc_and_naive_times_are_refused(engine: Engine) -> None:
     noon = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
     with writing(engine) as connection:
         connection.execute(insert(webhook_ids).values(id="x", seen_at=noon))
@@ -92,7 +92,7 @@ def test_sqlite_is_configured_for_many_processes(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_a_new_sqlite_file_is_for_its_owner_only_and_an_older_one_keeps_its_mode(tmp_path: Path) -> None:
+def test_a_new_sqlite_file_is_private_and_an_existing_file_keeps_its_mode(tmp_path: Path) -> None:
     path, older = tmp_path / "new.sqlite3", tmp_path / "older.sqlite3"
     with closing(sqlite3.connect(older)) as made:
         made.execute("CREATE TABLE t (i INTEGER)")
@@ -112,7 +112,7 @@ def test_a_new_sqlite_file_is_for_its_owner_only_and_an_older_one_keeps_its_mode
 
 
 def test_acknowledged_commits_are_synced_to_disk_and_checks_are_not(tmp_path: Path) -> None:
-    """All of them share one connection pool."""
+    """Both kinds of transactions share one connection pool."""
     engine = make_engine(tmp_path / "a.sqlite3", connections=1)
     without_log = make_engine(f"sqlite:///file:{tmp_path}/b.sqlite3?vfs=unix-dotfile&uri=true")
 
@@ -130,7 +130,7 @@ def test_acknowledged_commits_are_synced_to_disk_and_checks_are_not(tmp_path: Pa
     without_log.dispose()
 
 
-def test_settings_of_a_connection_are_made_once(tmp_path: Path) -> None:
+def test_pragmas_of_a_connection_are_set_once(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "a.sqlite3", connections=1)
     statements: list[str] = []
     event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
@@ -146,7 +146,7 @@ def test_settings_of_a_connection_are_made_once(tmp_path: Path) -> None:
 def test_sqlite_without_shared_memory_uses_a_rollback_journal_and_logs_it_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Like network file systems, this VFS of SQLite's has no shared memory."""
+    """The test uses a VFS of SQLite that has no shared memory, like a network file system."""
     engine = make_engine(f"sqlite:///file:{tmp_path}/a.sqlite3?vfs=unix-dotfile&uri=true")
     migrate(engine)
     _add_user(engine)
@@ -293,7 +293,7 @@ def test_exhausted_pool_is_store_unavailable(tmp_path: Path) -> None:
 
 
 def test_postgresql_ends_an_idle_transaction(postgres_url: str) -> None:
-    """Its locks would withhold photos from all other checkers while its own checker is stopped."""
+    """Otherwise its locks would withhold photos from other checkers while its own checker is stopped."""
     engine, silent = make_engine(postgres_url), make_engine(postgres_url, idle_s=0.3)
     migrate(engine)
     row = {"id": "idle", "seen_at": datetime.now(UTC)}

@@ -1,4 +1,4 @@
-"""A database that is damaged or withdraws its rights while the site runs."""
+"""A database that is damaged, or whose rights are withdrawn, while the site runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAGE_BYTES = 4096
 @pytest.mark.parametrize(
     ("first", "reason"), [(1, "database disk image is malformed"), (0, "file is not a database")]
 )
-def test_a_file_that_is_damaged_under_the_running_site_is_unavailable(
+def test_a_file_that_is_damaged_while_the_site_runs_makes_the_database_unavailable(
     tmp_path: Path, first: int, reason: str
 ) -> None:
     path = tmp_path / "test.sqlite3"
@@ -41,7 +41,7 @@ def test_a_file_that_is_damaged_under_the_running_site_is_unavailable(
 
 
 @pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
-def test_a_right_that_was_withdrawn_is_unavailable(engine: Engine) -> None:
+def test_a_withdrawn_right_makes_the_database_unavailable(engine: Engine) -> None:
     with (
         pytest.raises(DatabaseUnusable, match=r"refuses the request: permission denied for table users\.$"),
         reading(engine) as connection,

@@ -19,7 +19,7 @@ from tests.support.rows import add_photos
 _THEN = datetime(2038, 1, 20, tzinfo=UTC)
 
 
-def test_impossible_waits_end_at_once_and_others_go_on(engine: Engine) -> None:
+def test_impossible_waits_end_at_once_and_possible_waits_stay(engine: Engine) -> None:
     queue = SqlCheckQueue(engine, lease_s=60, max_attempts=3, backoff_s=1)
     (waiting,) = add_photos(engine, 1, _THEN, attempts=1)
     (claimed,) = add_photos(engine, 1, status="checking", claim_token="of then", lease_until=_THEN)

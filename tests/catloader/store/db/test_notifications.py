@@ -58,7 +58,7 @@ def test_a_limit_on_idle_sessions_ends_no_listener(postgres_url: str) -> None:
     engine.dispose()
 
 
-def test_a_broken_connection_is_reconnected(server: Engine, other: Engine) -> None:
+def test_a_broken_connection_is_replaced(server: Engine, other: Engine) -> None:
     wake_ups = WakeUpCounter()
     listener = Listener(other, wake_ups, retry_s=0.1)
     listener.start()
@@ -115,7 +115,7 @@ def test_a_listener_survives_a_restart_of_the_server(
     assert [record for record in caplog.records if record.exc_info] == []
 
 
-def test_an_unavailable_database_is_one_sentence() -> None:
+def test_an_unavailable_database_is_reported_in_one_sentence() -> None:
     engine = make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
     assert can_notify(engine)
     sentence = notify(engine)

@@ -1,4 +1,4 @@
-"""Databases of PostgreSQL with other defaults than the site needs."""
+"""PostgreSQL databases whose defaults differ from the settings that the site needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
-def test_writers_wait_for_each_other_whatever_isolation_is_the_default(empty_url: str, level: str) -> None:
+def test_writers_wait_for_each_other_under_any_default_isolation_level(empty_url: str, level: str) -> None:
     first = make_engine(empty_url)
     migrate(first)
     change_settings(empty_url, f"default_transaction_isolation = '{level}'")
@@ -48,7 +48,7 @@ def test_writers_wait_for_each_other_whatever_isolation_is_the_default(empty_url
 
 
 @pytest.mark.parametrize("change", ["DateStyle = 'German, DMY'", "client_encoding = 'LATIN1'"])
-def test_rows_are_read_as_written_whatever_format_is_the_default(empty_url: str, change: str) -> None:
+def test_rows_are_read_as_written_under_any_default_date_style(empty_url: str, change: str) -> None:
     change_settings(empty_url, change)
     engine, row = make_engine(empty_url), {"id": "猫 😺", "seen_at": datetime(2026, 11, 2, 13, 5, tzinfo=UTC)}
     migrate(engine)

@@ -319,7 +319,7 @@ def test_tables_of_another_version_are_not_mistaken_for_the_newest(
     engine.dispose()
 
 
-def test_the_tables_of_another_program_are_not_called_broken(empty_url: str) -> None:
+def test_tables_of_another_program_are_not_reported_as_broken(empty_url: str) -> None:
     engine = make_engine(empty_url)
     with writing(engine) as connection:
         connection.execute(text("CREATE TABLE users (name VARCHAR(9))"))
@@ -330,7 +330,7 @@ def test_the_tables_of_another_program_are_not_called_broken(empty_url: str) -> 
     engine.dispose()
 
 
-def test_tables_of_this_program_without_their_version_are_broken(empty_url: str) -> None:
+def test_tables_of_catloader_without_their_version_are_reported_as_broken(empty_url: str) -> None:
     engine = make_engine(empty_url)
     migrate(engine)
     with writing(engine) as connection:
@@ -340,7 +340,7 @@ def test_tables_of_this_program_without_their_version_are_broken(empty_url: str)
     engine.dispose()
 
 
-def test_a_file_that_may_only_be_read_is_named_at_the_start(tmp_path: Path) -> None:
+def test_a_read_only_file_is_reported_at_the_start(tmp_path: Path) -> None:
     path = tmp_path / "site.sqlite3"
     writable = make_engine(path)
     migrate(writable)
@@ -353,7 +353,7 @@ def test_a_file_that_may_only_be_read_is_named_at_the_start(tmp_path: Path) -> N
     engine.dispose()
 
 
-def test_an_unknown_option_of_the_address_is_named() -> None:
+def test_an_unknown_option_of_the_database_address_is_reported() -> None:
     engine = make_engine("postgresql+psycopg://u:secret@127.0.0.1/d?speed=fast")
     with pytest.raises(StartupError, match=r'The address .*127\.0\.0\.1/d is wrong: .*"speed"\.') as error:
         migrate(engine)

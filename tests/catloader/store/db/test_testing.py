@@ -24,7 +24,7 @@ def test_a_temporary_database_is_dropped_and_no_other_is_changed(postgres_url: s
 
 
 @pytest.mark.parametrize("url", ["nonsense", "sqlite:///x", "postgresql://u:hunter2@h:x/n"])
-def test_another_url_is_refused_without_its_password(url: str, tmp_path: Path) -> None:
+def test_the_refusal_of_another_url_does_not_show_its_password(url: str, tmp_path: Path) -> None:
     with pytest.raises(SettingError) as error, temporary_database(url, tmp_path, "x"):
         raise AssertionError("refused before")
     assert str(error.value) == "The URL of a database server is postgresql://user:password@host/name."

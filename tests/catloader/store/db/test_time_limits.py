@@ -1,4 +1,4 @@
-"""Time limits that an operator sets for the site in PostgreSQL, and a server that takes no writes."""
+"""Time limits that an operator sets for the site in PostgreSQL, and a server that accepts no writes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_statement_that_takes_too_long_is_unavailable(empty_url: str, limit: s
 
 
 def test_a_read_only_server_is_unavailable_for_writing(empty_url: str) -> None:
-    """A standby after a failover, or a provider's answer to a full disk."""
+    """Such as a standby after a failover, or a server whose provider found its disk full."""
     engine = make_engine(empty_url)
     migrate(engine)
     engine.dispose()
@@ -80,8 +80,8 @@ def test_connections_that_were_read_only_do_not_stay_in_use(empty_url: str) -> N
 
 
 @pytest.mark.parametrize("state", ["before a statement", "during a statement"])
-def test_a_server_whose_machine_is_gone_is_unavailable(empty_url: str, state: str) -> None:
-    """After a power failure nothing ends its connections, and nothing acknowledges what is sent."""
+def test_a_server_whose_machine_is_lost_is_unavailable(empty_url: str, state: str) -> None:
+    """After a power failure nothing closes its connections, and packets are not acknowledged."""
     server = make_url(empty_url)
     with _TcpPort(server) as port:
         through_port = server.set(host="127.0.0.1", port=port.number, query={})
@@ -135,7 +135,7 @@ class _TcpPort:
         self.close()
 
     def close(self) -> None:
-        """End every connection, also those whose other end waits."""
+        """Close every connection, including those whose other end is waiting."""
         for one in (self._listener, *self._clients, *self._servers):
             with suppress(OSError):
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST

@@ -48,7 +48,7 @@ def _open() -> _Store:
     return store
 
 
-def test_after_two_requests_without_an_answer_no_more_are_made() -> None:
+def test_after_two_requests_without_a_response_no_more_are_made() -> None:
     store = _open()
     assert [store.fails() for _ in range(5)] == [True] * 5
     assert (store.requests, store.probes) == (2, 0)
@@ -89,7 +89,7 @@ def test_other_requests_do_not_wait_for_the_probe() -> None:
     assert not store.fails()
 
 
-def test_failures_with_an_answer_between_them_do_not_open_it() -> None:
+def test_failures_with_a_response_between_them_do_not_open_the_breaker() -> None:
     store = _Store()
     for answers in (False, True, False, True, False):
         store.answers = answers
@@ -97,7 +97,7 @@ def test_failures_with_an_answer_between_them_do_not_open_it() -> None:
     assert store.requests == 5
 
 
-def test_a_refusal_is_an_answer() -> None:
+def test_a_refusal_counts_as_a_response() -> None:
     store = _Store()
     for _ in range(3):
         with pytest.raises(NotFound), store.breaker.guarding():
@@ -106,7 +106,7 @@ def test_a_refusal_is_an_answer() -> None:
     assert store.requests == 1
 
 
-def test_a_refusal_between_two_requests_without_an_answer_keeps_it_closed() -> None:
+def test_a_refusal_between_two_requests_without_a_response_keeps_the_breaker_closed() -> None:
     store = _Store()
     for _ in range(3):
         store.answers = False
@@ -118,7 +118,7 @@ def test_a_refusal_between_two_requests_without_an_answer_keeps_it_closed() -> N
     assert (store.requests, store.probes) == (4, 0)
 
 
-def test_a_probe_that_is_refused_is_an_answer() -> None:
+def test_a_refused_probe_counts_as_a_response() -> None:
     store = _open()
     store.answers, store.now_s = True, store.now_s + PAUSE_S
 

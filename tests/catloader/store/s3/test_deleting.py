@@ -1,4 +1,4 @@
-"""Many objects are deleted in one request, and only those that the server reports as deleted are deleted."""
+"""Many objects are deleted in one request; only those that the server reports as deleted count as deleted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_many_objects_of_a_real_server_are_deleted(objects: ObjectStore) -> None
 
 
 class _Server(BaseHTTPRequestHandler):
-    """Answers a request for many deletions with ``status`` and ``body``; others succeed or get no answer."""
+    """Sends ``status`` and ``body`` for many deletions; other requests succeed or get no response."""
 
     status: ClassVar[int] = 200
     body: ClassVar[str] = ""
@@ -63,13 +63,13 @@ def _answering(status: int, body: str, *, is_gone: bool = False) -> Iterator[tup
         server.shutdown()
 
 
-def test_an_error_that_names_no_object_leaves_all_objects() -> None:
+def test_an_error_without_a_key_deletes_no_object() -> None:
     body = "<DeleteResult><Error><Code>InternalError</Code></Error><Deleted/></DeleteResult>"
     with _answering(200, body) as (store, _):
         assert store.delete_many("photos", ["a"]) == {"a": "it is missing from the response"}
 
 
-def test_only_objects_that_the_server_reports_as_deleted_are_deleted() -> None:
+def test_only_objects_that_the_server_reports_as_deleted_count_as_deleted() -> None:
     errors = "".join(
         f"<Error><Key>{key}</Key><Code>{code}</Code></Error>"
         for key, code in (("refused", "AccessDenied"), ("missing", "NoSuchKey"), ("silent", ""))
@@ -87,20 +87,20 @@ def test_only_objects_that_the_server_reports_as_deleted_are_deleted() -> None:
 @pytest.mark.parametrize(
     ("status", "code"), [(400, "MissingContentMD5"), (404, "NotFound"), (501, "NotImplemented")]
 )
-def test_server_without_this_request_gets_one_request_per_object(status: int, code: str) -> None:
+def test_server_that_cannot_delete_many_gets_one_request_per_object(status: int, code: str) -> None:
     with _answering(status, f"<Error><Code>{code}</Code></Error>") as (store, requests):
         assert store.delete_many("photos", ["a", "b"]) == {}
         assert requests == ["POST", "DELETE /photos/a", "DELETE /photos/b"]
 
 
-def test_a_server_that_falls_silent_between_two_deletions_is_not_asked_about_the_others() -> None:
+def test_no_more_requests_are_made_after_a_server_falls_silent_between_two_deletions() -> None:
     with _answering(501, "<Error><Code>NotImplemented</Code></Error>", is_gone=True) as (store, requests):
         with pytest.raises(StoreUnavailable, match="did not answer"):
             store.delete_many("photos", ["a", "b"])
         assert set(requests) == {"POST", "DELETE /photos/a"}
 
 
-def test_unavailable_server_is_asked_once() -> None:
+def test_an_unavailable_server_gets_one_request() -> None:
     with _answering(200, "") as (store, _):
         pass
     with pytest.raises(StoreUnavailable, match="did not answer"):

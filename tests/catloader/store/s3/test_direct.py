@@ -23,7 +23,7 @@ _JPEG = "image/jpeg"
 
 
 class _Server:
-    """Answers the requests of each connection from its own list, and closes it then."""
+    """Sends the responses of one list per connection, and then closes the connection."""
 
     def __init__(self, answers: Sequence[Sequence[bytes]]) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -87,7 +87,7 @@ def test_bytes_are_those_that_were_put(
     assert answer.headers["Content-Type"] == _JPEG
 
 
-def test_wrong_keys_give_nothing_and_store_nothing(s3_server: EmbeddedS3, objects: ObjectStore) -> None:
+def test_wrong_keys_neither_read_nor_store_an_object(s3_server: EmbeddedS3, objects: ObjectStore) -> None:
     objects.put(ObjectKind.PHOTO, "a", b"photo")
     client = _client(s3_server.endpoint_url)
     assert client.get(objects.photos_bucket, "a") is None
@@ -96,7 +96,7 @@ def test_wrong_keys_give_nothing_and_store_nothing(s3_server: EmbeddedS3, object
 
 
 @pytest.mark.parametrize(("max_connections", "made"), [(1, 1), (0, 3)])
-def test_connections_are_kept_up_to_the_limit(max_connections: int, made: int) -> None:
+def test_idle_connections_are_kept_up_to_the_limit(max_connections: int, made: int) -> None:
     with _server(*[[_PLAIN] * (3 // made)] * made) as server:
         client = _client(server.url, max_connections=max_connections)
         assert [client.get("bucket", "key") for _ in range(3)] == [b"photo"] * 3
@@ -119,7 +119,7 @@ def test_connections_are_kept_up_to_the_limit(max_connections: int, made: int) -
         b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 30_000 + b"Content-Length: 5\r\n\r\nphoto",
     ],
 )
-def test_any_other_answer_is_left_to_the_client_and_ends_the_connection(answer: bytes) -> None:
+def test_any_other_response_is_left_to_boto3_and_ends_the_connection(answer: bytes) -> None:
     with _server([answer], [_PLAIN]) as server:
         client = _client(server.url)
         assert [client.get("bucket", "key") for _ in range(2)] == [None, b"photo"]
@@ -137,7 +137,7 @@ def test_any_other_answer_is_left_to_the_client_and_ends_the_connection(answer: 
         b"HTTP/1.1 200 OK\r\nETag: 1\r\nContent-Length: 9\r\n\r\n",
     ],
 )
-def test_unconfirmed_put_is_left_to_the_client_and_ends_the_connection(answer: bytes) -> None:
+def test_unconfirmed_put_is_left_to_boto3_and_ends_the_connection(answer: bytes) -> None:
     with _server([answer], [_STORED] * 2) as server:
         client = _client(server.url)
         assert [client.put("bucket", "key", b"photo", _JPEG) for _ in range(2)] == [False, True]
@@ -156,13 +156,13 @@ def test_put_without_an_etag_is_not_confirmed() -> None:
         b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nphoto",
     ],
 )
-def test_answers_on_connections_that_end_are_read(answer: bytes) -> None:
+def test_responses_on_connections_that_end_are_read(answer: bytes) -> None:
     with _server([answer], [_PLAIN]) as server:
         client = _client(server.url)
         assert [client.get("bucket", "key") for _ in range(2)] == [b"photo"] * 2
 
 
-def test_answer_on_a_new_connection_is_waited_for_as_long_after_one_that_has_ended() -> None:
+def test_a_new_connection_after_a_closed_one_has_the_same_time_limit_for_responses() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         client = _client(f"http://127.0.0.1:{listener.getsockname()[1]}", wait_s=0.1)
         first = pool.submit(client.get, "bucket", "key")
@@ -175,7 +175,7 @@ def test_answer_on_a_new_connection_is_waited_for_as_long_after_one_that_has_end
             second.result(10)
 
 
-def test_kept_connection_that_the_server_has_closed_is_left_to_the_client() -> None:
+def test_a_request_on_an_idle_connection_that_the_server_has_closed_is_left_to_boto3() -> None:
     with _server([_PLAIN], [_PLAIN]) as server:
         client = _client(server.url)
         assert client.get("bucket", "key") == b"photo"
@@ -183,7 +183,7 @@ def test_kept_connection_that_the_server_has_closed_is_left_to_the_client() -> N
         assert [client.get("bucket", "key") for _ in range(2)] == [None, b"photo"]
 
 
-def test_after_a_silent_connection_others_of_its_time_are_not_used() -> None:
+def test_after_a_timeout_no_idle_connection_is_used() -> None:
     """A firewall drops idle connections without telling either side."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = _client(f"http://127.0.0.1:{listener.getsockname()[1]}", wait_s=1)
@@ -209,7 +209,7 @@ def test_after_a_silent_connection_others_of_its_time_are_not_used() -> None:
             connection.close()
 
 
-def test_silent_server_is_waited_for_only_so_long() -> None:
+def test_a_request_to_a_silent_server_ends_after_the_time_limit() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         client = _client(url, wait_s=0.1)

@@ -174,21 +174,21 @@ def test_crashed_server_is_restarted_on_the_same_port(
     assert [one for one in caplog.messages if one.startswith(message)] == [message], "once a minute"
 
 
-def test_an_end_by_any_signal_is_named() -> None:
-    """An error in that sentence would end the thread that restarts the server."""
+def test_an_end_by_any_signal_is_reported() -> None:
+    """An error while the message is composed would end the thread that restarts the server."""
     for number in signal.valid_signals():
         assert _end_of(-number).startswith("was ended by ")
 
 
 def _crash(server: EmbeddedS3, folder: Path) -> None:
-    """Kill the server, and wait until another one answers."""
+    """Kill the server, and wait until its successor answers."""
     (weed,) = seaweedfs_processes(folder)
     weed.kill()
     wait_until(lambda: any(other.pid != weed.pid for other in seaweedfs_processes(folder)))
     wait_until(lambda: _status(server.endpoint_url + "/healthz") == requests.codes.ok)
 
 
-def test_server_that_cannot_be_restarted_is_tried_again(
+def test_a_failed_restart_is_repeated(
     tmp_path: Path, started: Callable[[], EmbeddedS3], caplog: pytest.LogCaptureFixture
 ) -> None:
     server = started()
@@ -209,7 +209,7 @@ def _status(url: str) -> int:
 
 
 def _started_by_a_site(folder: Path) -> tuple[subprocess.Popen[str], str]:
-    """Start a server in a process of its own; return the process and the server's address."""
+    """Start a server in a separate process; return the process and the server's address."""
     # An empty HOME, and a proxy that must not be used.
     environment = {
         "PATH": os.environ["PATH"],
@@ -285,7 +285,7 @@ def test_keys_and_photos_are_private(running: tuple[Path, EmbeddedS3]) -> None:
     assert _status(f"http://127.0.0.1:{ports['volume']}/{fid}") == requests.codes.unauthorized
 
 
-def test_taken_port_leads_to_new_ports(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
+def test_a_port_in_use_leads_to_new_ports(tmp_path: Path, started: Callable[[], EmbeddedS3]) -> None:
     first = started()
     store_of(first).put(ObjectKind.PHOTO, "a", b"bytes")
     first.stop()
@@ -309,14 +309,14 @@ def _refusal(folder: Path) -> str:
     return str(raised.value)
 
 
-def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+def test_a_file_instead_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s3").write_text("")
     assert (
         _refusal(tmp_path) == f"The object store's folder {tmp_path / 's3'} is not usable: Not a directory."
     )
 
 
-def test_damaged_keys_are_refused_by_name(tmp_path: Path) -> None:
+def test_damaged_keys_are_refused_with_the_name_of_their_file(tmp_path: Path) -> None:
     (tmp_path / "s3").mkdir()
     for damage in (b"{", b"{}", b'{"identities": [{"credentials": []}]}', b"[]", b"\xff"):
         (tmp_path / "s3" / "keys.json").write_bytes(damage)
@@ -340,7 +340,7 @@ def test_ports_of_a_damaged_file_are_not_used(tmp_path: Path, content: str) -> N
 
 
 @pytest.mark.parametrize("port", ["10240", True, 0, 2**16 - 1, 2**70, 10_241])
-def test_ports_that_cannot_be_used_are_chosen_again(tmp_path: Path, port: object) -> None:
+def test_unusable_ports_are_replaced(tmp_path: Path, port: object) -> None:
     file = tmp_path / "ports.json"
     ports = {part: 10_240 + number for number, part in enumerate(seaweedfs.PARTS)}
     file.write_text(json.dumps(ports))

@@ -20,7 +20,7 @@ from tests.support.object_stores import store_at
 
 
 class _Refusing(BaseHTTPRequestHandler):
-    """Refuses every request, with its own clock."""
+    """Refuses every request; ``ahead_s`` is the error of its clock."""
 
     protocol_version = "HTTP/1.1"  # so that it sends 100 Continue, for which a PUT waits up to a second
     ahead_s = 0.0
@@ -40,7 +40,7 @@ class _Refusing(BaseHTTPRequestHandler):
 
 @contextmanager
 def _served(handler: type[BaseHTTPRequestHandler]) -> Iterator[ObjectStore]:
-    """Yield a store whose server is this one."""
+    """Yield a store that uses this server."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         try:
@@ -57,7 +57,7 @@ def _served(handler: type[BaseHTTPRequestHandler]) -> Iterator[ObjectStore]:
         (0, "refused a.jpg (403)."),
     ],
 )
-def test_a_wrong_clock_is_named(ahead_s: float, words: str) -> None:
+def test_a_wrong_clock_is_reported(ahead_s: float, words: str) -> None:
     handler = type("Handler", (_Refusing,), {"ahead_s": ahead_s})
     with _served(handler) as store, pytest.raises(StoreUnavailable) as raised:
         store.put(ObjectKind.PHOTO, "a.jpg", b"x")
@@ -65,7 +65,7 @@ def test_a_wrong_clock_is_named(ahead_s: float, words: str) -> None:
 
 
 class _Page(BaseHTTPRequestHandler):
-    """Answers everything like a console, a sign-in page or a proxy, none of which is S3."""
+    """Responds to every request like a web console, a sign-in page or a proxy."""
 
     protocol_version = "HTTP/1.1"
     status, location = 200, ""
@@ -99,7 +99,7 @@ def _page(status: int, location: str = "") -> AbstractContextManager[ObjectStore
     ],
 )
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_redirection_is_named_and_not_followed(status: int, location: str, shown: str) -> None:
+def test_a_redirection_is_reported_and_not_followed(status: int, location: str, shown: str) -> None:
     with _page(status, location) as store:
         for use in (
             store.ensure_buckets,
@@ -115,7 +115,7 @@ def test_redirection_is_named_and_not_followed(status: int, location: str, shown
 
 
 class _OtherRegion(_Page):
-    """Redirects as Amazon does: it names the region of the bucket, for which a request must be signed."""
+    """Redirects like Amazon, with the region of the bucket, for which a request must be signed."""
 
     def send_response(self, code: int, message: str | None = None) -> None:
         is_there = "/eu-west-3/s3/" in self.headers["Authorization"]
@@ -129,14 +129,14 @@ def test_redirection_to_another_region_is_followed() -> None:
         assert store.get(ObjectKind.PHOTO, "a.jpg") == b"<html>hi</html>"
 
 
-def test_server_that_says_yes_to_anything_confirms_no_object() -> None:
+def test_a_put_without_an_etag_in_the_response_is_refused() -> None:
     with _page(200) as store, pytest.raises(StoreUnavailable, match="does not confirm that it has stored"):
         store.put(ObjectKind.PHOTO, "a.jpg", b"x")
 
 
 @contextmanager
 def _answering(answer: bytes, times: int = 1) -> Iterator[ObjectStore]:
-    """Yield a store whose server gives this answer on each of its first connections."""
+    """Yield a store whose server sends this response on each of its first connections."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer_each() -> None:
@@ -152,7 +152,7 @@ def _answering(answer: bytes, times: int = 1) -> Iterator[ObjectStore]:
         answering.join()
 
 
-def test_a_put_that_is_answered_with_404_is_a_refusal_of_the_server() -> None:
+def test_status_404_for_a_put_is_a_refusal_by_the_server() -> None:
     error = b"<Error><Code>NoSuchKey</Code><Message>-</Message></Error>"
     head = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(error)
     with (
@@ -163,7 +163,7 @@ def test_a_put_that_is_answered_with_404_is_a_refusal_of_the_server() -> None:
     assert raised.value.cause == f"{store.address} NoSuchKey"  # one line a minute for all objects
 
 
-def test_an_object_whose_size_is_not_stated_is_a_refusal_of_the_server() -> None:
+def test_an_object_without_a_content_length_is_a_failure_of_the_server() -> None:
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     with (
         _answering(chunked + b"1\r\nx\r\n0\r\n\r\n") as store,
@@ -177,13 +177,13 @@ def test_refusal_in_a_page_is_shown_by_its_status() -> None:
         store.ensure_buckets()
 
 
-def test_server_without_tls_is_named_in_plain_words() -> None:
+def test_a_server_without_tls_is_reported_in_plain_words() -> None:
     with _page(200) as store, pytest.raises(StoreUnavailable) as raised:
         store_at(store.address.replace("http:", "https:")).ensure_buckets()
     assert str(raised.value).endswith(" did not answer: TLS failed (wrong version number).")
 
 
-def test_connection_closed_without_an_answer_is_named() -> None:
+def test_a_connection_closed_without_a_response_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def close_each() -> None:
@@ -203,7 +203,7 @@ def test_connection_closed_without_an_answer_is_named() -> None:
 
 @contextmanager
 def _always(answer: bytes) -> Iterator[ObjectStore]:
-    """Yield a store whose server gives this answer on every connection."""
+    """Yield a store whose server sends this response on every connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer_each() -> None:
@@ -230,9 +230,7 @@ def _always(answer: bytes) -> Iterator[ObjectStore]:
         (b"404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\nFF\r\n<Error>", "the response was cut off"),
     ],
 )
-def test_an_object_in_an_answer_that_cannot_be_read_is_a_failure_of_the_server(
-    answer: bytes, words: str
-) -> None:
+def test_an_object_in_an_unreadable_response_is_a_failure_of_the_server(answer: bytes, words: str) -> None:
     with _always(b"HTTP/1.1 " + answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)) as store:
         with pytest.raises(StoreUnavailable, match=words) as raised:
             chunks, _size_bytes = store.open(ObjectKind.PHOTO, "a.jpg")
@@ -242,7 +240,7 @@ def test_an_object_in_an_answer_that_cannot_be_read_is_a_failure_of_the_server(
     assert "a.jpg" not in cause  # one line a minute for all objects
 
 
-def test_memory_for_an_object_is_not_taken_before_its_bytes_come() -> None:
+def test_memory_for_an_object_is_not_allocated_before_its_bytes_arrive() -> None:
     chunk = b"200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFF\r\nphoto"
     with _always(b"HTTP/1.1 " + chunk) as store, pytest.raises(StoreUnavailable, match="was cut off"):
         store.get(ObjectKind.PHOTO, "a.jpg")
@@ -257,7 +255,7 @@ def test_memory_for_an_object_is_not_taken_before_its_bytes_come() -> None:
         "<Key>a</Key><Size>1</Size><LastModified>yesterday</LastModified>",
     ],
 )
-def test_a_list_that_cannot_be_read_is_a_failure_of_the_server(entry: str) -> None:
+def test_an_unreadable_list_is_a_failure_of_the_server(entry: str) -> None:
     body = f"<ListBucketResult><Contents>{entry}</Contents></ListBucketResult>".encode()
     head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
     for threads in (1, 2):
@@ -279,7 +277,7 @@ def test_a_server_that_gives_one_list_for_all_folders_ends_the_listing() -> None
 
 
 @pytest.mark.parametrize("date", ["yesterday", "Mon, 01 Jan 99999999999 00:00:00 GMT"])
-def test_a_date_that_cannot_be_read_says_nothing_about_the_clock(date: str) -> None:
+def test_an_unreadable_date_gives_no_hint_about_the_clock(date: str) -> None:
     head = f"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n"
     with _always(head.encode()) as store:
         with pytest.raises(StoreUnavailable, match=r"refused a\.jpg \(403\)\."):
@@ -288,7 +286,7 @@ def test_a_date_that_cannot_be_read_says_nothing_about_the_clock(date: str) -> N
 
 
 def test_no_request_waits_for_the_server_to_ask_for_its_body() -> None:
-    """botocore waits for "100 Continue" in a loop that the end of the connection does not end."""
+    """botocore waits for "100 Continue" in a loop that continues after the connection has ended."""
     expected: list[str | None] = []
 
     class Noting(_Refusing):

@@ -64,7 +64,7 @@ def test_each_object_is_listed_once(bucket: tuple[Any, str], prefix: str, thread
     assert sorted(keys) == sorted(key for key in _KEYS if key.startswith(prefix))
 
 
-def test_folders_are_listed_side_by_side(bucket: tuple[Any, str]) -> None:
+def test_folders_are_listed_concurrently(bucket: tuple[Any, str]) -> None:
     both = threading.Barrier(2, timeout=20)
     begun = threading.Event()
 

@@ -31,7 +31,7 @@ _PHOTO = bytes(range(256)) * 4000  # 1 MB: several chunks
 
 @pytest.fixture(scope="module")
 def slow_put() -> Iterator[Future[tuple[float, int]]]:
-    """Put a large photo over a slow connection, which takes 11 s, while another test waits for time-outs."""
+    """Put a large photo over a slow connection, which takes 11 s, while another test waits for timeouts."""
     with ThreadPoolExecutor(1) as thread:
         yield thread.submit(_put_slowly, bytes(10_000_000))
 
@@ -149,7 +149,7 @@ def _every_use(store: ObjectStore) -> list[Callable[[], object]]:
     ]
 
 
-def test_error_names_an_unreachable_server_and_the_reason() -> None:
+def test_the_error_for_an_unreachable_server_has_its_address_and_the_reason() -> None:
     address = f"http://127.0.0.1:{free_port()}"
     store = _store(address.replace("//", "//user:secret@") + "/")
     deletion: Callable[[], object] = partial(store.delete_many, store.photos_bucket, ["a"])
@@ -207,7 +207,7 @@ class _Broken(BaseHTTPRequestHandler):
         return
 
 
-def test_full_disk_and_truncated_answer_are_store_unavailable() -> None:
+def test_full_disk_and_truncated_response_are_store_unavailable() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Broken) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         store = _store(f"http://127.0.0.1:{server.server_port}")
@@ -249,7 +249,7 @@ class _Hiccup(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("key", ["refuses.jpg", "hangs up.jpg"])
-def test_request_that_failed_without_boto3_is_repeated_with_it(key: str) -> None:
+def test_a_request_that_failed_without_boto3_is_repeated_with_boto3(key: str) -> None:
     _Hiccup.agents.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), _Hiccup) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -280,7 +280,7 @@ def test_image_source_distinguishes_a_missing_object_from_an_unavailable_store(o
 
 
 class _Silent:
-    """A server that does not answer before ``answer_after_bytes``, and reads at ``bytes_per_s``."""
+    """A server that responds only after it has read ``answer_after_bytes``, at ``bytes_per_s``."""
 
     def __init__(
         self, answer_after_bytes: int = 2**62, bytes_per_s: float = 1e9, thinks_s: float = 0
@@ -314,7 +314,7 @@ class _Silent:
 
 
 @pytest.mark.usefixtures("slow_put")
-def test_silent_server_is_waited_for_once_and_then_not_at_all() -> None:
+def test_only_the_first_requests_wait_for_a_silent_server() -> None:
     server = _Silent()
     store = _store(server.url)
     try:
@@ -342,7 +342,7 @@ def _put_slowly(data: bytes) -> tuple[float, int]:
 
 
 def test_large_photo_is_not_interrupted_on_a_slow_connection(slow_put: Future[tuple[float, int]]) -> None:
-    """Sending its bytes takes longer than the connection time-out, and the server's disk takes time too."""
+    """Sending its bytes takes longer than the connection timeout, and the server's disk takes time too."""
     took_s, requests = slow_put.result()
     assert took_s > 10, "the server was slow"
     assert requests == 1

@@ -29,7 +29,7 @@ def test_each_part_gets_two_free_ports() -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 10_000])
-def test_port_is_free_only_if_both_of_its_pair_are(offset: int) -> None:
+def test_a_pair_of_ports_is_free_only_if_both_ports_are(offset: int) -> None:
     port = next(iter(seaweedfs.choose_ports().values()))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port + offset))
@@ -39,7 +39,7 @@ def test_port_is_free_only_if_both_of_its_pair_are(offset: int) -> None:
 
 
 @pytest.mark.skipif(not refusing.SUPPORTED, reason="numbers of the system calls are not known here")
-def test_a_missing_loopback_interface_is_named_at_once() -> None:
+def test_a_missing_loopback_interface_is_reported_at_once() -> None:
     look = "from catloader.store.s3 import seaweedfs; seaweedfs.refuse_unusable_machine()"
     command = refusing.command([sys.executable, "-c", look], connect="ENETUNREACH")
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -69,7 +69,7 @@ def test_only_sockets_without_a_server_are_removed(tmp_path: Path) -> None:
     assert {name for name, path in paths.items() if path.exists()} == {"listening", "starting", "other"}
 
 
-def test_a_missing_folder_of_sockets_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_of_sockets_is_reported(tmp_path: Path) -> None:
     seaweedfs.refuse_unusable_machine(tmp_path)
     with pytest.raises(StartupError, match=r"missing for its sockets.*: No such file or directory.$"):
         seaweedfs.refuse_unusable_machine(tmp_path / "missing")

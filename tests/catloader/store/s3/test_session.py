@@ -69,7 +69,7 @@ def _store_and_read(server: EmbeddedS3) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"), [(None, "No such file or directory"), ("hello", "it has no certificates")]
 )
-def test_own_ca_certificates_that_cannot_be_read_are_named(
+def test_unreadable_ca_certificates_are_reported(
     content: str | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = tmp_path / "ca.pem"

@@ -34,7 +34,7 @@ def test_no_window_exceeds_the_rate(store: Attempts) -> None:
     assert all(sum(start <= s < start + 900 for s in allowed) <= 10 for start in range(3600))
 
 
-def test_the_wait_is_the_time_until_the_next_one_is_allowed(store: Attempts) -> None:
+def test_the_wait_is_the_time_until_the_next_attempt_is_allowed(store: Attempts) -> None:
     for second in range(10):
         assert store.reserve({"ada": TEN}, _at(second)) is None
     assert store.reserve({"ada": TEN}, _at(10)) == 890
@@ -43,7 +43,7 @@ def test_the_wait_is_the_time_until_the_next_one_is_allowed(store: Attempts) -> 
     assert store.reserve({"ada": TEN}, _at(900)) == 1
 
 
-def test_all_rates_of_all_keys_must_allow_an_attempt_and_a_refused_one_counts_for_none(
+def test_all_rates_of_all_keys_must_allow_an_attempt_and_a_refusal_counts_under_no_key(
     store: Attempts,
 ) -> None:
     network = [Rate(2, 60), Rate(3, 3600)]
@@ -99,7 +99,7 @@ def test_attempts_of_a_clock_that_was_years_ahead_do_not_count(engine: Engine, s
         assert len(connection.execute(select(attempts.c.times)).scalar_one()) == 10
 
 
-def test_rows_of_a_clock_that_was_years_ahead_are_deleted_and_those_that_count_are_kept(
+def test_rows_of_a_clock_that_was_years_ahead_are_deleted_and_current_rows_are_kept(
     engine: Engine, store: Attempts
 ) -> None:
     store.reserve({"ada": TEN}, datetime(2038, 1, 20, tzinfo=UTC), 900)

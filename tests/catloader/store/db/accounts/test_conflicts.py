@@ -45,7 +45,7 @@ _HERE = "https://id.example.org"
 
 @dataclass(frozen=True)
 class _Request:
-    """The numbers that one of several simultaneous requests of an account uses."""
+    """The numbers used by one of several simultaneous requests of an account."""
 
     engine: Engine
     user_id: int
@@ -138,7 +138,7 @@ def test_simultaneous_requests_for_one_row_add_it_once_and_raise_only_plain_erro
 
 
 def test_an_identity_is_linked_to_one_account_once(engine: Engine) -> None:
-    """Two requests that found it unlinked: the second one of its account has nothing left to do."""
+    """If two requests found the identity unlinked, the second one for the same account changes nothing."""
     store, ada, eve = Identities(engine), some_user(engine).id, some_user(engine).id
     assert [store.link(ada, _HERE, "1", _NOW, by_owner=True) for _ in range(2)] == [True, True]
     with pytest.raises(ProviderRefused, match="Another account here is linked with this log-in"):
@@ -154,7 +154,7 @@ def test_an_identity_is_linked_to_one_account_once(engine: Engine) -> None:
 @pytest.mark.parametrize(
     "write", [_link, _add_passkey, _set_up_second_factor, _add_token, _change_password], ids=_name
 )
-def test_a_request_whose_account_was_just_deleted_is_told_so(
+def test_a_request_whose_account_was_just_deleted_fails_with_not_found(
     engine: Engine, write: Callable[[_Request], object]
 ) -> None:
     user = some_user(engine)

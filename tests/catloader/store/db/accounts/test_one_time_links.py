@@ -69,7 +69,9 @@ def test_a_mailed_link_ends_all_other_access_to_an_account_with_an_unconfirmed_a
 
 
 @pytest.mark.parametrize("purpose", ["confirm", "reset"])
-def test_a_link_to_an_address_that_is_being_changed_confirms_no_other(engine: Engine, purpose: str) -> None:
+def test_a_link_to_an_address_that_is_being_changed_does_not_confirm_the_new_address(
+    engine: Engine, purpose: str
+) -> None:
     store, user = OneTimeLinks(engine), some_user(engine)
     use: dict[str, Callable[[str], int | None]] = {
         "confirm": lambda token: store.confirm_email(token, user.id, NOW),
@@ -112,7 +114,7 @@ def test_each_link_is_for_one_purpose_and_one_account(engine: Engine) -> None:
     assert store.set_password(reset, "new hash", NOW) == user.id
 
 
-def test_a_used_link_ends_the_account_s_other_ones(engine: Engine) -> None:
+def test_a_used_link_ends_the_other_links_of_its_account(engine: Engine) -> None:
     store, user = OneTimeLinks(engine), some_user(engine)
     used, other = (store.mailed_reset(user.email, NOW, _LATER) for _ in range(2))
     assert used
@@ -122,7 +124,7 @@ def test_a_used_link_ends_the_account_s_other_ones(engine: Engine) -> None:
     assert store.user_of_reset(other, NOW) is None
 
 
-def test_expired_links_are_deleted_when_another_one_is_made(engine: Engine) -> None:
+def test_expired_links_are_deleted_when_a_new_link_is_made(engine: Engine) -> None:
     store, user = OneTimeLinks(engine), some_user(engine)
     store.reset(user.id, None, NOW, _LATER)
     store.invite(None, NOW, _LATER)

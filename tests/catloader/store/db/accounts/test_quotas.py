@@ -1,4 +1,4 @@
-"""Limits of accounts while several uploads look at them."""
+"""Limits of accounts under concurrent uploads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.rows import some_user
 
 
 @pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
-def test_a_second_upload_waits_until_the_first_has_used_its_space(engine: Engine) -> None:
+def test_a_second_upload_waits_for_the_first_one_to_use_its_space(engine: Engine) -> None:
     """SQLite has one writer at a time anyway."""
     quotas, owner, other = Quotas(engine, Quota(1, 0)), some_user(engine), some_user(engine)
     with writing(engine) as first:
@@ -25,7 +25,7 @@ def test_a_second_upload_waits_until_the_first_has_used_its_space(engine: Engine
             quotas.refuse_full(second, owner.id, 1)
 
 
-def test_a_photo_may_grow_within_the_bytes_of_its_account_only(engine: Engine) -> None:
+def test_a_photo_may_grow_only_within_the_quota_of_its_account(engine: Engine) -> None:
     owner = some_user(engine)
     with writing(engine) as connection:
         Quotas(engine, Quota(0, 100)).refuse_growth(connection, owner.id, 100)

@@ -1,4 +1,4 @@
-"""Signs of a running checker, and of one whose checks all fail."""
+"""Signs of a running checker, and of a checker whose checks all fail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from catloader.store.db.schema import check_log, photos
 from tests.support.rows import add_photos
 
 
-def test_one_verdict_among_the_latest_attempts_is_enough(engine: Engine) -> None:
+def test_one_verdict_among_the_latest_attempts_proves_a_working_checker(engine: Engine) -> None:
     activity = CheckerActivity(engine)
     assert activity.last_attempts_failed(3) is None
     (photo,) = add_photos(engine, 1)
@@ -31,7 +31,7 @@ def test_one_verdict_among_the_latest_attempts_is_enough(engine: Engine) -> None
     assert activity.last_attempts_failed(3) is False
 
 
-def test_a_claim_is_a_sign_of_a_checker_until_its_lease_has_run_out(engine: Engine) -> None:
+def test_a_claim_is_a_sign_of_a_checker_until_its_lease_expires(engine: Engine) -> None:
     activity, now = CheckerActivity(engine), utcnow()
     add_photos(engine, 1)
     assert not activity.seen_since(now, now)

@@ -19,7 +19,7 @@ from tests.support.rows import add_photo, add_photos, some_user
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def test_reviewed_photos_come_by_rising_id_with_their_verdicts_and_without_the_bin(engine: Engine) -> None:
+def test_reviewed_photos_outside_the_bin_are_yielded_by_rising_id_with_their_verdicts(engine: Engine) -> None:
     owner = some_user(engine).id
     ids = [add_photo(engine, owner) for _ in range(4)]
     reviewed = {ids[2]: "cat", ids[0]: "not_cat", ids[3]: "cat"}
@@ -42,7 +42,7 @@ def test_reviewed_photos_come_by_rising_id_with_their_verdicts_and_without_the_b
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_verdicts_are_written_only_to_photos_that_are_as_planned(
+def test_verdicts_are_written_only_to_photos_that_are_unchanged_since_the_plan(
     engine: Engine, change: dict[str, Any]
 ) -> None:
     same, changed = add_photos(engine, 2, status="not_cat")
@@ -67,7 +67,7 @@ def test_verdicts_are_written_only_to_photos_that_are_as_planned(
         assert connection.execute(query.where(photos.c.id == same)).one().status == "cat"
 
 
-def test_time_for_a_photo_is_the_median_of_the_models_checks(engine: Engine) -> None:
+def test_time_for_a_photo_is_the_median_over_the_checks_by_the_model(engine: Engine) -> None:
     """The forward pass is shared by the photos of its batch; the fetch runs meanwhile."""
     table, (photo,) = BulkTable(engine), add_photos(engine, 1)
     assert table.seconds_per_photo("lite0") is None

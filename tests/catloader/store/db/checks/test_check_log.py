@@ -55,7 +55,9 @@ def test_latest_decision_skips_failed_attempts_and_unreadable_photos(engine: Eng
     assert log.latest_decision(other) is None
 
 
-def test_a_check_of_another_square_is_not_of_the_present_objects(engine: Engine, log: CheckLog) -> None:
+def test_a_check_of_another_thumbnail_square_is_not_of_the_present_objects(
+    engine: Engine, log: CheckLog
+) -> None:
     photo = add_photo(engine, some_user(engine).id)
     with writing(engine) as connection:
         present = connection.execute(select(photos.c.thumbnail_sha256)).scalar_one()

@@ -39,7 +39,7 @@ def test_one_job_runs_and_one_choice_is_made(engine: Engine) -> None:
     assert [choice.model for choice in models.history(9)] == ["b", "a"]
 
 
-def test_of_two_checkers_the_first_one_marks_a_choice(engine: Engine) -> None:
+def test_the_first_of_two_checkers_marks_a_choice(engine: Engine) -> None:
     models, now = ModelChoices(engine), utcnow()
     for name in ("b", "c"):
         models.choose(name, "a", "promoted model", None, now, is_loaded=False)

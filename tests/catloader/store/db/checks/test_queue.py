@@ -1,4 +1,4 @@
-"""Columns, transactions and query plans of the SQL queue; its contract: ``tests/checker/contract``."""
+"""Columns, transactions and query plans of the SQL queue. ``tests/checker/contract`` tests its contract."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def test_claim_writes_its_token_and_lease(engine: Engine, queue: SqlCheckQueue) 
     )
 
 
-def test_claim_has_the_digests_of_the_bytes_that_were_stored(engine: Engine, queue: SqlCheckQueue) -> None:
-    """Without them the checker has nothing to compare the objects with, and judges whatever it gets."""
+def test_claim_has_the_digests_of_the_stored_bytes(engine: Engine, queue: SqlCheckQueue) -> None:
+    """Without them the checker could not detect altered objects."""
     add_photos(engine, 1, START)
     with writing(engine) as connection:
         connection.execute(update(photos).values(sha256=64 * "d", thumbnail_sha256=64 * "e"))
@@ -170,7 +170,7 @@ def test_stale_token_changes_no_column(engine: Engine, queue: SqlCheckQueue, clo
     assert (row_of(engine, id), log(engine)) == before
 
 
-def test_photo_that_kills_its_checker_keeps_the_reason(
+def test_photo_that_crashes_its_checker_keeps_the_reason(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
     (id,) = add_photos(engine, 1, START)
@@ -201,9 +201,7 @@ def test_photo_that_was_not_begun_does_not_fail_after_fewer_attempts_were_set(
     assert row_of(engine, id).check_error == "It did not work."
 
 
-def test_photos_that_another_transaction_has_locked_are_not_waited_for(
-    engine: Engine, queue: SqlCheckQueue
-) -> None:
+def test_claim_skips_photos_that_another_transaction_has_locked(engine: Engine, queue: SqlCheckQueue) -> None:
     if engine.dialect.name == "sqlite":  # it has no locks of rows
         return
     locked, other = add_photos(engine, 2, START)
@@ -248,7 +246,7 @@ def test_rows_are_locked_in_the_order_of_ids(engine: Engine, queue: SqlCheckQueu
     assert free == [low, high]
 
 
-def test_release_gives_the_attempt_back(engine: Engine, queue: SqlCheckQueue) -> None:
+def test_release_does_not_count_the_attempt(engine: Engine, queue: SqlCheckQueue) -> None:
     ids = add_photos(engine, 3, START)
     claims = queue.claim(3)
     queue.begin(claims)
@@ -430,7 +428,7 @@ def test_claim_cost_depends_on_the_backlog_not_on_finished_photos(
     assert "Seq Scan on images" not in counting
 
 
-def test_claims_of_a_backlog_read_nothing_that_an_open_transaction_keeps(
+def test_claims_of_a_backlog_read_no_dead_entries_that_an_open_transaction_preserves(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
     if engine.dialect.name == "sqlite":  # it keeps no dead entries
@@ -463,7 +461,7 @@ def _buffers(engine: Engine, use: Callable[[], object]) -> int:
     return pages
 
 
-def test_photo_that_another_process_gives_back_amid_a_backlog_waits_ten_seconds_at_most(
+def test_photo_that_another_process_releases_during_a_backlog_waits_at_most_ten_seconds(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
     ids = add_photos(engine, 12, START)
@@ -482,7 +480,7 @@ def test_photo_that_another_process_gives_back_amid_a_backlog_waits_ten_seconds_
     assert [claim.photo_id for claim in queue.claim(2)] == ids[:2], "its own do not wait"
 
 
-def test_photos_before_a_backlog_are_claimed_when_the_rest_is_too_short(
+def test_photos_before_a_backlog_are_claimed_if_the_rest_does_not_fill_the_claim(
     engine: Engine, queue: SqlCheckQueue, clock: Clock
 ) -> None:
     ids = add_photos(engine, 7, START)

@@ -36,8 +36,8 @@ def test_due_rows_are_returned_longest_due_first(engine: Engine) -> None:
     assert ledger.count() == 6
 
 
-def test_late_confirmation_removes_no_other_rows(engine: Engine) -> None:
-    """Two processes delete the same objects; when the second one confirms, the ledger has other rows."""
+def test_late_confirmation_of_a_deletion_removes_no_other_rows(engine: Engine) -> None:
+    """Two processes delete the same objects; when the second process confirms, the ledger has new rows."""
     photos, ledger = Photos(engine), Deletions(engine)
     photos.reserve(_upload(1), _NOW)
     ids = [row.id for row in ledger.due(10, _NOW)]
@@ -47,7 +47,7 @@ def test_late_confirmation_removes_no_other_rows(engine: Engine) -> None:
     assert [row.key for row in ledger.due(10, _NOW)] == ["p2", "t2"]
 
 
-def test_receipt_is_done_with_its_last_object(engine: Engine) -> None:
+def test_receipt_is_done_when_its_last_object_is_gone(engine: Engine) -> None:
     ledger, user, other, token = (
         Deletions(engine),
         some_user(engine),

@@ -117,7 +117,7 @@ def test_a_caption_is_found_after_it_was_changed(engine: Engine, gallery: Galler
     ]
 
 
-def test_letters_that_become_longer_when_folded_fit_into_the_index(engine: Engine, gallery: Gallery) -> None:
+def test_captions_that_become_longer_when_folded_fit_into_the_index(engine: Engine, gallery: Gallery) -> None:
     owner = some_user(engine).id
     widest = ["ΐ" * 500, "\U0001f408" * 500, "﷽" * 500]
     ids = _add(engine, owner, *[(_NOW, "cat", caption) for caption in widest])
@@ -145,7 +145,7 @@ def test_months_are_those_with_photos(engine: Engine, gallery: Gallery) -> None:
 
 
 @pytest.mark.skipif("America/Asuncion" not in available_timezones(), reason="the system has no time zones")
-def test_a_month_may_begin_in_an_hour_that_the_clocks_left_out(engine: Engine, gallery: Gallery) -> None:
+def test_a_month_may_begin_in_an_hour_that_a_clock_change_skips(engine: Engine, gallery: Gallery) -> None:
     owner = some_user(engine).id
     _add(engine, owner, (datetime(2017, 10, 5, tzinfo=UTC), "cat", ""))
     months = gallery.months(Selection(owner), ZoneInfo("America/Asuncion"))
@@ -206,7 +206,7 @@ def test_no_query_reads_or_sorts_all_photos_of_an_owner(engine: Engine, gallery:
             assert any("COVERING INDEX ix_images_captions" in step for step in steps), steps
 
 
-def test_appeals_of_others_are_not_read_where_the_owner_has_fewer_photos(
+def test_open_appeals_of_others_are_not_read_if_the_owner_has_fewer_photos(
     engine: Engine, gallery: Gallery
 ) -> None:
     owner = some_user(engine).id
@@ -223,7 +223,7 @@ def test_appeals_of_others_are_not_read_where_the_owner_has_fewer_photos(
 
 @contextmanager
 def _statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
-    """Yield the queries that are made meanwhile, with their parameters."""
+    """Yield the list of the queries that the block makes, with their parameters."""
     statements: list[tuple[str, Any]] = []
 
     def remember(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
@@ -236,7 +236,7 @@ def _statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
 
 
 def _plan(engine: Engine, explain: str, statement: str, parameters: Any) -> str:
-    """Return the steps of a query, one a line."""
+    """Return the plan of a query, one step per line."""
     with reading(engine) as connection:
         rows = connection.exec_driver_sql(f"{explain} {statement}", parameters).all()
     return "\n".join(row[-1] for row in rows)

@@ -63,7 +63,7 @@ def test_an_upload_that_dies_leaves_its_reservations(
     ]
 
 
-def test_add_cancels_its_own_reservations_only(engine: Engine, photos: Photos, ledger: Deletions) -> None:
+def test_add_cancels_only_its_own_reservations(engine: Engine, photos: Photos, ledger: Deletions) -> None:
     new = new_photo(some_user(engine).id)
     photos.reserve(new, _NOW + _HOUR)
     add_photo(engine, new.owner_id, _NOW)
@@ -86,7 +86,7 @@ def test_add_is_refused_after_its_reservation_expired(
     assert photos.count_by_status()["pending"] == 0
 
 
-def test_objects_stored_after_the_deletion_worker_looked_for_them_are_due(
+def test_objects_stored_after_the_deletion_worker_tried_to_delete_them_are_due(
     engine: Engine, photos: Photos, ledger: Deletions
 ) -> None:
     """A machine may be suspended between the reservation of an upload and its puts."""
@@ -154,7 +154,7 @@ def test_statuses_are_those_of_the_owner(engine: Engine, photos: Photos) -> None
     assert photos.statuses(owner, []) == []
 
 
-def test_only_the_owner_deletes_and_the_objects_are_due(
+def test_only_the_owner_can_delete_a_photo_and_its_objects_are_due(
     engine: Engine, photos: Photos, ledger: Deletions
 ) -> None:
     owner = some_user(engine).id
@@ -180,7 +180,7 @@ def test_waiting_lists_photos_being_checked_first(engine: Engine, photos: Photos
     assert [photo.id for photo in photos.waiting(1)] == [checking]
 
 
-def test_count_by_status_names_every_status(engine: Engine, photos: Photos) -> None:
+def test_count_by_status_includes_every_status(engine: Engine, photos: Photos) -> None:
     add_photos(engine, 1, status="pending")
     add_photos(engine, 2, status="cat")
     add_photos(engine, 1, status="cat", binned_at=_NOW)
@@ -188,7 +188,7 @@ def test_count_by_status_names_every_status(engine: Engine, photos: Photos) -> N
     assert photos.count_by_status() == {**none, "pending": 1, "cat": 3}
 
 
-def test_count_by_status_reads_indexes_in_place_of_the_table(engine: Engine, photos: Photos) -> None:
+def test_count_by_status_reads_indexes_instead_of_the_table(engine: Engine, photos: Photos) -> None:
     if engine.dialect.name != "sqlite":
         pytest.skip("SQLite tells its plan without statistics")
     statements: list[str] = []

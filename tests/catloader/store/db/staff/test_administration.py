@@ -25,7 +25,7 @@ _Act = Callable[[Administration, int, int], None]
         lambda administration, id, actor: administration.disable(id, actor, _NOW),
     ],
 )
-def test_an_administrator_is_left(engine: Engine, act: _Act) -> None:
+def test_two_administrators_who_demote_each_other_leave_one(engine: Engine, act: _Act) -> None:
     anna, ben = (
         Users(engine).create(f"{name}@example.org", "hash", _NOW, is_admin=True).id
         for name in ("anna", "ben")

@@ -1,4 +1,4 @@
-"""Acts of staff and of the command line: none is done without its row in the audit log."""
+"""Acts of staff and of the command line: no act is done without its row in the audit log."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_an_act_is_recorded(engine: Engine, prepared: tuple[int, int], act: str)
 
 @pytest.mark.usefixtures("no_audit_log")
 @pytest.mark.parametrize("act", _ACTS)
-def test_an_act_that_can_not_be_recorded_changes_nothing(
+def test_an_act_that_cannot_be_recorded_changes_nothing(
     engine: Engine, prepared: tuple[int, int], act: str
 ) -> None:
     before = _rows(engine)
