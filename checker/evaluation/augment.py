@@ -1,6 +1,6 @@
 """Augmentations of labelled photos: soft photos, and photos with a small part of another photo.
 
-Made from model inputs, not from files, so that an augmentation costs a forward pass and no decoding.
+They are made from model inputs, not from files, so that an augmentation costs a forward pass but no decoding.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from checker.values import Pixels
 SOFT_AUGMENTATIONS = ("blurred", "tiny", "compressed", "dark")
 SOFT, PASTED = "soft", "pasted"
 AUGMENTATIONS = (SOFT, SOFT, PASTED)
-"""Those of each photo, in the order of ``augmented``."""
+"""The augmentations of each photo, in the order of ``augmented``."""
 _SEED = 7
 _BACKGROUNDS = 64
 
 
 def background_rows(labels: Sequence[str]) -> list[int]:
-    """Return the rows of the photos that others are pasted into: at most 64, without the subject.
+    """Return the rows of the photos that other photos are pasted into: at most 64, without the subject.
 
-    They are the same in all folds of a cross-validation: a head that judges one of them has seen parts of it.
+    They are the same in all folds of a cross-validation, so a head that is judged on one of these photos has
+    seen parts of it.
     """
     others = [row for row, label in enumerate(labels) if label == NOT_CAT]
-    chosen = np.random.default_rng(_SEED).permutation(len(others))[:_BACKGROUNDS]
-    return [others[place] for place in chosen]
+    sample = np.random.default_rng(_SEED).permutation(len(others))[:_BACKGROUNDS]
+    return [others[place] for place in sample]
 
 
 def augmented(row: int, inputs: Pixels, backgrounds: Sequence[Pixels]) -> list[Pixels]:
-    """Make the ``AUGMENTATIONS`` of a photo, the same ones in every run and in every process.
+    """Make the ``AUGMENTATIONS`` of a photo; every run and every process makes the same ones.
 
     Args:
         row: the photo's place in the set, from 0.
@@ -50,7 +51,7 @@ def augmented(row: int, inputs: Pixels, backgrounds: Sequence[Pixels]) -> list[P
 
 
 def soft(inputs: Pixels, augmentation: str, generator: np.random.Generator) -> Pixels:
-    """Return a photo's inputs as a soft photo would give them, uint8 ``(inputs, S, S, 3)``.
+    """Return a photo's inputs made soft, uint8 ``(inputs, S, S, 3)``.
 
     Args:
         augmentation: one of ``SOFT_AUGMENTATIONS``: out of focus (by 1/150 to 1/50 of the side), enlarged
@@ -79,13 +80,14 @@ def _soft(image: Image.Image, augmentation: str, strength: float) -> Pixels:
 
 
 def pasted(inputs: Pixels, other: Pixels, generator: np.random.Generator) -> Pixels:
-    """Return a photo's inputs with another photo, small, in one of the photo's ends.
+    """Return a photo's inputs with another photo pasted small into one of the photo's two ends.
 
-    The paste covers a fifth to two thirds of the square, and lies at an edge as often as not.
+    The paste covers a fifth to two thirds of the square; half of the horizontal and of the vertical positions
+    are at an edge.
 
     Args:
-        inputs: of the photo that is the background.
-        other: one square of the photo that is pasted, ``(S, S, 3)``.
+        inputs: inputs of the background photo.
+        other: one square of the photo to paste, ``(S, S, 3)``.
     """
     side = inputs.shape[1]
     small_px = int(side * generator.uniform(0.2, 0.66) ** 0.5)

@@ -28,7 +28,8 @@ from models.catalogue import Preprocessing, class_names
 
 SEED = 20
 EXCHANGED_AUC = 0.25
-"""Far below 0.5, the AUC of a model that has not learnt the subject: a head on its features may be good."""
+"""AUC below which the labels are taken to be exchanged. It is far below 0.5, the AUC of a model that has not
+learnt the subject: a head on the features of such a model may still be good."""
 
 
 def measure_and_calibrate(
@@ -54,12 +55,12 @@ def measure_and_calibrate(
 
 
 def _refuse_exchanged_labels(examples: Examples, subject: Subject) -> None:
-    """Compare the labels with the model's own log-odds, which no head has turned round.
+    """Compare the labels with the model's own log-odds, before a head is fitted.
 
-    A head that is fitted to exchanged labels reverses them, and its rates look good.
+    A head fitted to exchanged labels reverses the log-odds, so that its rates look good.
 
     Raises:
-        UnusablePhotos: the model finds the subject in the photos that are labelled as others.
+        UnusablePhotos: the model finds the subject in the photos labelled ``not_cat``.
     """
     plain = examples.plain
     highest = examples.odds[plain].reshape(int(plain.sum()), -1).max(axis=1)
@@ -87,12 +88,12 @@ def calibrate(
     """Fit the head, choose thresholds and judge them; the profile has no golden test yet.
 
     Args:
-        measured: of the photos of ``enough_of_both``.
+        measured: measurements of photos that pass ``enough_of_both``.
         info, preprocessing: of the classifier that measured them.
         fit_head: also fit weights for the model's features, not only for the softmax mass.
-        penalty: L2, of the features' weights; None: ``FEATURE_PENALTY``.
+        penalty: L2 penalty on the weights of the features; None: ``FEATURE_PENALTY``.
     Raises:
-        UnusablePhotos: the model finds the subject in the photos that are labelled as others.
+        UnusablePhotos: the model finds the subject in the photos labelled ``not_cat``.
     """
     penalty = FEATURE_PENALTY if penalty is None else penalty
     examples = measured.examples
@@ -149,7 +150,7 @@ def write_profile(profile: Profile, classifier: Classifier, folder: Path) -> Pat
 
 
 def table(profile: Profile) -> str:
-    """Return the operating points as text, one a line, then the rates of each kind of other photo."""
+    """Return the operating points as text, one per line, then the rates of each kind of other photo."""
     lines = [
         profile.profile_id,
         f"{'target':13} {'threshold':>9} {'realised':>8} {'95 % interval':>17} {'n':>6} {'recall':>8} "

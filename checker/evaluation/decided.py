@@ -1,8 +1,8 @@
-"""Measure the thresholds of a profile anew, from stored scores of photos that people decided.
+"""Measure the thresholds of a profile again, from stored scores of photos that people decided.
 
-The head is kept, so the stored scores remain valid and no photo is read. People decide mostly on photos that
-were unsure or appealed, which are harder than average: the measured rates are those of such photos, and are
-safe for all others.
+The head is kept, so the stored scores remain valid and no photo is read. People mostly decide on photos that
+were unsure or appealed, which are harder than average: the measured rates hold for such photos, and the rates
+on other photos are lower.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CLIP = 1e-12
 
 
 class TooFewDecisions(CheckerError):
-    """The text says how many are needed."""
+    """People decided on too few photos; the message says how many are needed."""
 
     def __init__(self, cats: int, others: int, cats_needed: int, others_needed: int) -> None:
         super().__init__(
@@ -52,10 +52,10 @@ class TooFewDecisions(CheckerError):
 
 
 def needed(targets: Sequence[float], rate: float) -> int:
-    """Return the photos that measure the loosest target within a rate.
+    """Return the number of photos needed to measure the loosest target within a rate.
 
     Raises:
-        ModelRefused: every target is looser.
+        ModelRefused: the rate is below the strictest target.
     """
     within = [target for target in targets if target <= rate]
     if not within:
@@ -72,13 +72,13 @@ def remeasured(
     """Return the profile with thresholds for these photos, judged by cross-validation.
 
     Args:
-        scores: ``(n,)``, of sharp photos by the profile's head.
-        positive: ``(n,)``, a person says that the photo shows the subject.
+        scores: ``(n,)``, the scores that the profile's head gave to sharp photos.
+        positive: ``(n,)``, True if a person decided that the photo shows the subject.
         max_fpr, max_fnr: the current rates, which the new thresholds must be able to keep.
 
     Raises:
         TooFewDecisions: the photos can't measure these rates.
-        ModelRefused: no number of photos could.
+        ModelRefused: no number of photos can measure them.
     """
     cats, others = int(positive.sum()), int((~positive).sum())
     cats_needed = needed(FALSE_NEGATIVE_TARGETS, max_fnr)
@@ -105,7 +105,7 @@ def remeasured(
         base,
         cat=cat,
         not_cat=not_cat,
-        # The share that int8 loses was measured on the same photos in both; it stays as it was.
+        # The recall that int8 loses was measured on the same photos in both precisions; it does not change.
         fp32_recall={
             point.target: round(point.recall.rate + lost[point.target], 5)
             for point in cat

@@ -27,18 +27,18 @@ class Examples:
     odds: Doubles
     """Log-odds of the subject's softmax mass, ``(n, inputs, W)``."""
     features: Floats
-    """``(n, inputs, W, D)``; D is 0 where no features are fitted."""
+    """``(n, inputs, W, D)``; D is 0 if no features are fitted."""
     positive: Flags
     soft: Flags
     augmentation: Strings
     """``PLAIN``, ``SOFT`` or ``PASTED``."""
     photo: Indices
-    """Number of the photo; its augmentations have the same one."""
+    """Number of the photo; its augmentations have the same number."""
     kinds: Strings
 
     @classmethod
     def of(cls, subject: Subject, measured: Measured) -> Examples:
-        """Collect all examples but wild felines; ``photo`` numbers the plain ones from 0."""
+        """Collect all examples except wild felines; ``photo`` numbers the plain examples from 0."""
         known = np.flatnonzero(~measured.wild)
         number = np.full(len(measured.labels), -1)
         number[known] = np.arange(len(known))
@@ -69,18 +69,18 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CalibrationSet:
-    """The measurements that a profile is made of."""
+    """The measurements that a profile is made from."""
 
     examples: Examples
     wild_odds: Doubles
-    """Of the wild felines, which choose no threshold; as ``Examples.odds``."""
+    """Log-odds of the wild felines, as in ``Examples.odds``; they are not used to choose thresholds."""
     wild_features: Floats
     data: dict[str, Any]
     """Counts and digest of the photos."""
 
     @classmethod
     def of(cls, subject: Subject, measured: Measured) -> CalibrationSet:
-        """Take measured photos."""
+        """Separate the wild felines from the other measured photos."""
         wild = measured.evidence[measured.wild]
         return cls(
             Examples.of(subject, measured), log_odds(wild.logits, subject), wild.features, measured.data

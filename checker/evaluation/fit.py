@@ -19,7 +19,8 @@ from checker.evaluation.examples import Examples, Flags, Indices
 from checker.values import Floats
 
 FEATURE_PENALTY = 150.0
-"""L2, on the weights of features scaled to unit spread. docs/decisions/0002-the-score.md has others."""
+"""L2 penalty on the weights of features scaled to unit spread. docs/decisions/0002-the-score.md compares it
+with others."""
 MASS_PENALTY = 1e-3
 _PLATT_PENALTY = 1e-6
 _TOLERANCE = 1e-4
@@ -27,7 +28,7 @@ _AUGMENTED_WEIGHT = 0.5
 """Weight of an augmented photo; the photo itself has weight 1."""
 _ROUNDS = 2
 _HARDEST = 3
-"""Windows of a photo without the subject that become examples: those that look most like it."""
+"""Number of windows of a photo without the subject that become examples: those most like the subject."""
 
 
 def fit(examples: Examples, *, features: bool, penalty: float = FEATURE_PENALTY) -> Head:
@@ -39,7 +40,7 @@ def fit(examples: Examples, *, features: bool, penalty: float = FEATURE_PENALTY)
     """
     weight = np.where(examples.plain, 1.0, _AUGMENTED_WEIGHT)
     pasted_subject = (examples.augmentation == PASTED) & examples.positive
-    rows = np.flatnonzero(~pasted_subject)  # what a whole input shows there is both
+    rows = np.flatnonzero(~pasted_subject)  # a whole input with a pasted subject fits neither label
     whole = _linear(
         np.concatenate([examples.odds[rows, :, 0].mean(axis=1), examples.odds[rows, -1, 0]]),
         np.concatenate([examples.features[rows, :, 0].mean(axis=1), examples.features[rows, -1, 0]]),
@@ -59,9 +60,9 @@ def fit(examples: Examples, *, features: bool, penalty: float = FEATURE_PENALTY)
         hardest = min(_HARDEST, inputs * windows)
         row = np.concatenate([np.flatnonzero(examples.positive), np.repeat(others, hardest)])
         column = np.concatenate([best[examples.positive, 0], best[others, :hardest].ravel()])
-        shown = np.flatnonzero(examples.positive & ~pasted_subject)  # the whole thumbnail shows it too
-        row = np.concatenate([row, shown])
-        column = np.concatenate([column, np.full(len(shown), thumbnail)])
+        in_thumbnail = np.flatnonzero(examples.positive & ~pasted_subject)  # also shows the subject
+        row = np.concatenate([row, in_thumbnail])
+        column = np.concatenate([column, np.full(len(in_thumbnail), thumbnail)])
         window = _linear(
             odds[row, column],
             vectors[row, column],
@@ -74,7 +75,7 @@ def fit(examples: Examples, *, features: bool, penalty: float = FEATURE_PENALTY)
 
 
 def _window_logits(linear: Linear, odds: Doubles, vectors: Floats) -> Doubles:
-    """As ``Linear.logits``, in float32 and without a copy of all features in float64."""
+    """Compute ``Linear.logits`` in float32, without a float64 copy of all features."""
     z = linear.bias + linear.mass * odds
     return z if linear.features is None else z + vectors @ linear.features.astype(np.float32)
 
@@ -95,12 +96,12 @@ def _linear(
         penalties=np.r_[MASS_PENALTY, np.full(vectors.shape[1], penalty)],
         sample_weight=weight,
     )
-    slope = (weights[1:] / spread).astype(np.float32).astype(np.float64)  # as a profile keeps them
+    slope = (weights[1:] / spread).astype(np.float32).astype(np.float64)  # rounded as in a saved profile
     return Linear(bias - float(centre @ slope), float(weights[0]), slope)
 
 
 def head_logits(head: Head, examples: Examples) -> Doubles:
-    """Compute the score before the sigmoid of many examples, as ``Head.logits`` does for one."""
+    """Compute the score before the sigmoid of many examples, as ``Head.logits`` does for one photo."""
     n = len(examples.odds)
     whole = _window_logits(head.whole, examples.odds[..., 0], examples.features[..., 0, :]).mean(axis=1)
     window = _window_logits(head.window, examples.odds, examples.features).reshape(n, -1).max(axis=1)
@@ -110,7 +111,7 @@ def head_logits(head: Head, examples: Examples) -> Doubles:
 def cross_fitted(
     examples: Examples, *, features: bool, penalty: float, folds: int, seed: int
 ) -> tuple[Doubles, Indices]:
-    """Return each example's logit by a head that was fitted without its photo, and the photo's fold."""
+    """Return each example's logit from a head that was fitted without its photo, and the photo's fold."""
     logits = np.empty(len(examples.positive))
     fold_of = np.empty(int(examples.plain.sum()), dtype=np.int64)
     for number, (_, test) in enumerate(stratified_folds(examples.positive[examples.plain], folds, seed)):
@@ -123,7 +124,7 @@ def cross_fitted(
 
 
 def stratified_folds(positive: Flags, folds: int, seed: int) -> Iterator[tuple[Indices, Indices]]:
-    """Yield (train, test) indices: each photo is tested once, both labels are spread evenly."""
+    """Yield (train, test) indices: each photo is tested once; both labels are spread evenly over folds."""
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     yield from splitter.split(positive, positive)
 
@@ -136,7 +137,7 @@ def platt(logits: Doubles, positive: Flags) -> tuple[float, float]:
     """
     n, m = int(positive.sum()), int((~positive).sum())
     targets = np.where(positive, (n + 1) / (n + 2), 1 / (m + 2))
-    # scikit-learn takes no fractional labels: each photo stands once with either label, weighted by it.
+    # scikit-learn takes no fractional labels, so each photo appears once with each label, weighted.
     shift, slope = _logistic_regression(
         np.tile(logits, 2)[:, np.newaxis],
         np.repeat([True, False], len(logits)),
@@ -156,7 +157,7 @@ def _logistic_regression(
 ) -> tuple[float, Doubles]:
     """Return intercept (unpenalised) and weights that minimise summed log loss + penalties / 2 * weights**2.
 
-    scikit-learn has one penalty for all weights, so each column is divided by the root of its own.
+    scikit-learn has one penalty for all weights, so each column is divided by the square root of its penalty.
     """
     scale: Any = (1 / np.sqrt(penalties)).astype(columns.dtype)
     model = LogisticRegression(C=1.0, solver="lbfgs", tol=_TOLERANCE, max_iter=1000)

@@ -17,7 +17,7 @@ from checker.values import Evidence, Rendition
 PHOTO = SHIPPED_PROFILES / "golden.jpg"
 """Chelsea the cat, from scikit-image (CC0, by Stefan van der Walt)."""
 SCORE_TOLERANCE = 0.02
-"""Another processor or a GPU changes a score by far less; swapped channels or classes, by far more."""
+"""Another processor or a GPU changes a score by far less; swapped channels or classes by far more."""
 
 
 def golden_test(profile: Profile, classifier: Classifier, folder: Path, rule: ThresholdRule) -> Profile:

@@ -1,4 +1,4 @@
-"""Measure a model on labelled photos once; the activations are kept in arrays."""
+"""Run a model on labelled photos once, and keep the activations in arrays."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Augmented:
 
     evidence: Evidence
     photo: npt.NDArray[np.int64]
-    """Row of the photo that the augmentation is made of."""
+    """Row of the photo that the augmentation is made from."""
     augmentation: Strings
     """``SOFT`` or ``PASTED``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """Row i of every array is photo i."""
+    """The measurements of labelled photos. Row i of every array is photo i."""
 
     names: tuple[str, ...]
     labels: Strings
@@ -49,9 +49,9 @@ class Measured:
     data: dict[str, Any]
     """Counts and digest."""
     photos_per_s: float
-    """Decode and forward of all inputs, one thread; files are read before, augmentations do not count."""
+    """Rate of decoding and forward passes in one thread, without reading files and without augmentations."""
     peak_bytes: int
-    """Resident memory of this process so far."""
+    """Highest resident memory of this process so far."""
     augmented: Augmented | None = None
 
     @property
@@ -75,8 +75,9 @@ def measure(
     """Run the model on the inputs of every photo.
 
     Args:
-        progress: a bar that counts the photos of several calls; None: this call has its own.
-        augmented: also measure soft photos and photos pasted small into others: two and one per photo.
+        progress: a bar that counts the photos of several calls; None: show a bar for this call.
+        augmented: also measure two soft versions of each photo, and one in which it is pasted small into
+            another photo.
     Raises:
         UnusablePhotos: names a photo that can't be read.
     """
@@ -131,7 +132,7 @@ def _augmented(evidence: Evidence, photos: int) -> Augmented:
 
 
 class _Rows:
-    """The activations of photos, as they come."""
+    """Collects the activations of photos, batch by batch."""
 
     def __init__(self) -> None:
         self._parts: list[Activations] = []

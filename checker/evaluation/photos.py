@@ -18,10 +18,10 @@ from checker.pixels.renditions import site_renditions
 from checker.values import Rendition
 
 CAT, NOT_CAT, WILD_FELINE = "cat", "not_cat", "wild_feline"
-"""The labels. Wild felines are reported separately: they choose no threshold."""
+"""The labels. Wild felines are reported separately: they are not used to choose thresholds."""
 LABELS = (CAT, NOT_CAT, WILD_FELINE)
 FEWEST = 50
-"""Photos of either label; fewer are too few to measure a useful rate."""
+"""Smallest number of photos of each label that measures a useful rate."""
 
 
 class UnusablePhotos(CheckerError):
@@ -29,7 +29,7 @@ class UnusablePhotos(CheckerError):
 
 
 class Labelled(Protocol):
-    """A photo's name and label, wherever they come from."""
+    """The name and label of a photo from any source."""
 
     @property
     def name(self) -> str: ...
@@ -49,17 +49,17 @@ class LabelledPhoto:
     kind: str | None = None
     """The subject of the photo, in lower case: ``dog``, ``thing or scene``. Rates are reported per kind."""
     source_sha256: Callable[[], str] | None = None
-    """Return the digest of the source of the renditions, without the time that making them takes."""
+    """Return the digest of the source of the renditions: this takes less time than making the renditions."""
     path: str | None = None
-    """The file that the renditions are made of; None: they are not made of one."""
+    """The file that the renditions are made from; None: they are not made from a file."""
 
     @property
     def kind_or_label(self) -> str:
-        """As ``kind_of``."""
+        """The photo's kind, as ``kind_of`` returns it."""
         return kind_of(self.kind, self.label)
 
     def digest(self) -> str:
-        """Return a digest that stands for the photo's contents. Raises as ``read`` does."""
+        """Return a digest of the photo's contents. Raises as ``read`` does."""
         return self.source_sha256() if self.source_sha256 else renditions_sha256(self.read())
 
 
@@ -72,7 +72,7 @@ def both_labels(photos: Iterable[LabelledPhoto], source: str) -> list[LabelledPh
     """Sort the photos by name.
 
     Raises:
-        UnusablePhotos: there are none of one label.
+        UnusablePhotos: one of the labels has no photos.
     """
     by_name = sorted(photos, key=lambda photo: photo.name)
     counts = Counter(photo.label for photo in by_name)
@@ -83,7 +83,7 @@ def both_labels(photos: Iterable[LabelledPhoto], source: str) -> list[LabelledPh
 
 
 def enough_of_both(photos: Iterable[Labelled], fewest: int = FEWEST) -> None:
-    """Check the number of photos before the minutes that measuring them takes.
+    """Check the number of photos before spending minutes on measuring them.
 
     Raises:
         UnusablePhotos: fewer than ``fewest`` of one label.
@@ -108,7 +108,7 @@ def describe(photos: Sequence[Labelled], contents: Iterable[str]) -> dict[str, A
 
 
 class Copies:
-    """Recognise copies of photos: a head would be judged by photos it was fitted on.
+    """Recognises copies of photos, with which a head would be judged on photos that it was fitted on.
 
     Memory: content and label of each photo.
     """
@@ -117,10 +117,13 @@ class Copies:
         self._firsts: dict[str, Labelled] = {}
 
     def is_copy(self, photo: Labelled, content: str) -> bool:
-        """Return True if a photo with the same content, such as a digest, was given before.
+        """Return True if an earlier call passed a photo with the same content.
+
+        Args:
+            content: a digest or another string that identifies the content.
 
         Raises:
-            UnusablePhotos: that photo has another label.
+            UnusablePhotos: the earlier photo has another label.
         """
         before = self._firsts.setdefault(content, photo)
         if before.label != photo.label:
@@ -135,15 +138,15 @@ def distinct_photos(photos: Sequence[LabelledPhoto]) -> list[LabelledPhoto]:
     """Return the photos without copies of the same file.
 
     Raises:
-        UnusablePhotos: two copies have different labels; or one can't be read.
+        UnusablePhotos: two copies have different labels, or a photo can't be read.
     """
     sizes = [_size_bytes(photo) for photo in photos]
     counts = Counter(sizes)
     copies = Copies()
     distinct = []
     for photo, size in zip(photos, sizes, strict=True):
-        has_copies = size is not None and counts[size] > 1  # perhaps; other files need not be read
-        content = photo.digest() if has_copies else photo.path or photo.name
+        may_have_copies = size is not None and counts[size] > 1  # files of a unique size are not read
+        content = photo.digest() if may_have_copies else photo.path or photo.name
         if not copies.is_copy(photo, content):
             distinct.append(photo)
     return distinct
@@ -153,15 +156,15 @@ def _size_bytes(photo: LabelledPhoto) -> int | None:
     try:
         return os.stat(photo.path).st_size if photo.path else None  # noqa: PTH116 - names may be no UTF-8
     except OSError:
-        return None  # reading the photo will name it
+        return None  # the error is reported when the photo is read
 
 
 @contextmanager
 def naming(photo: str) -> Iterator[None]:
-    """Name the photo in an error. Every photo must be readable, or the figures describe another set.
+    """Turn an error into one that names the photo: all photos must be readable, or the figures don't hold.
 
     Raises:
-        UnusablePhotos: in place of any ``CheckerError``.
+        UnusablePhotos: instead of any ``CheckerError``.
     """
     try:
         yield
@@ -170,7 +173,7 @@ def naming(photo: str) -> Iterator[None]:
 
 
 def photo_file(path: str, name: str, label: str, kind: str | None) -> LabelledPhoto:
-    """Return a labelled photo that is read from a file; ``name`` may hold bytes that are not UTF-8."""
+    """Return a labelled photo that is read from a file; ``name`` may contain bytes that are not UTF-8."""
 
     def renditions() -> Mapping[Rendition, bytes]:
         with naming(in_utf8(path)):
@@ -187,9 +190,9 @@ def photo_file(path: str, name: str, label: str, kind: str | None) -> LabelledPh
 def decoded_apart(
     photos: Iterable[LabelledPhoto], limits: Limits = DECODE_LIMITS
 ) -> Iterator[list[LabelledPhoto]]:
-    """Yield the photos with their files decoded in a child process, with limits for each of them.
+    """Yield the photos with their files decoded in a child process, with limits for each photo.
 
-    Read them inside the block. Photos that are not read from files stay as they are.
+    Read the photos inside the block. Photos that do not come from files are not changed.
     """
     with isolated_decoder(1, limits) as decoder:
         yield [_decoded_by(decoder, photo) for photo in photos]
@@ -209,7 +212,7 @@ def _decoded_by(decoder: IsolatedDecoder, photo: LabelledPhoto) -> LabelledPhoto
 
 def renditions_sha256(renditions: Mapping[Rendition, bytes]) -> str:
     """Return a digest of both renditions of a photo, as ``describe`` takes it."""
-    return hashlib.sha256(b"".join(renditions[one] for one in Rendition)).hexdigest()
+    return hashlib.sha256(b"".join(renditions[rendition] for rendition in Rendition)).hexdigest()
 
 
 def in_utf8(name: str) -> str:

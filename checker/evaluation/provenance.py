@@ -23,7 +23,7 @@ _CODE = ("checker", "models", "scripts")
 
 
 def provenance(*code: str) -> dict[str, Any]:
-    """Return where and how a figure was made, without the names of user and host: results are published.
+    """Return where and how a figure was made. Results are published, so user and host are not named.
 
     Args:
         code: further paths in the checkout that the figure depends on.
@@ -55,7 +55,7 @@ def _command() -> str:
 
 
 def _publishable(argument: str) -> str:
-    """Drop this machine's folders, and all of a URL but its scheme: it may hold hosts and passwords."""
+    """Drop this machine's folders, and all of a URL except its scheme: it may contain hosts and passwords."""
     path = Path(argument)
     if not path.is_absolute():
         return re.sub(r"(?s)://.*", "://...", argument)
@@ -63,7 +63,7 @@ def _publishable(argument: str) -> str:
 
 
 def _commit(code: Sequence[str]) -> str:
-    """Return the commit, with ``+changes`` where tracked files differ from it; installed, the version."""
+    """Return the commit, with ``+changes`` if tracked files differ; outside a checkout, the version."""
     if not (ROOT / ".git").exists():
         try:
             return f"catloader {metadata.version('catloader')}"
@@ -89,7 +89,7 @@ def _cpuinfo() -> str:
 
 
 def processor(cpuinfo: str) -> dict[str, Any]:
-    """Return the processor's name, with family and model number, and its instruction sets in use."""
+    """Return the processor's name with family and model number, and the instruction sets in use."""
     lines = cpuinfo.partition("\n\n")[0].splitlines()
     facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     name = facts.get("model name") or platform.processor() or "unknown"

@@ -19,18 +19,18 @@ Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 _BINS = 10
-"""Of the scores, for calibration errors."""
+"""Number of bins of the scores, for calibration errors."""
 
 
 def wilson_high(share: float, n: float) -> float:
-    """Upper end of Wilson's 95 % interval where ``share`` of n photos was observed, a whole number or not."""
+    """Upper end of Wilson's 95 % interval for a ``share`` of n photos; share * n need not be whole."""
     z2 = Z95**2
     spread = Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     return (share + z2 / (2 * n) + spread) / (1 + z2 / n)
 
 
 def photos_to_tell(share: float, from_share: float) -> int:
-    """Number of photos from which the interval of an observed ``share`` ends below ``from_share``."""
+    """Smallest number of photos on which the interval of an observed ``share`` ends below ``from_share``."""
     if not 0 <= share < from_share < 1:
         raise ValueError(f"{share} is not below {from_share}")
     enough = 1
@@ -41,14 +41,14 @@ def photos_to_tell(share: float, from_share: float) -> int:
 
 
 def auc(scores: Doubles, positive: Flags) -> float:
-    """Probability that a positive outranks a negative, ties counting half; NaN without one of the two."""
+    """Probability that a positive outranks a negative, ties counting half; NaN if either is missing."""
     return float(roc_auc_score(positive, scores)) if positive.any() and not positive.all() else math.nan
 
 
 def recall_at_fpr(scores: Doubles, positive: Flags, target: float) -> Rate:
-    """Recall at the lowest threshold that at most ``target`` of these same negatives reach.
+    """Recall at the lowest threshold that at most a share ``target`` of these same negatives reaches.
 
-    Optimistic, because the judged photos choose the threshold: good for comparing models only.
+    Optimistic, because the threshold is chosen on the judged photos: good only for comparing models.
     """
     false_positive_rate, _, thresholds = roc_curve(positive, scores, drop_intermediate=False)
     threshold = thresholds[false_positive_rate <= target + 1e-12].min()
@@ -58,7 +58,7 @@ def recall_at_fpr(scores: Doubles, positive: Flags, target: float) -> Rate:
 def reliability(scores: Doubles, positive: Flags) -> list[dict[str, float]]:
     """Mean score, share of positives and count of each filled bin of equal width."""
     shares, means = calibration_curve(positive, scores, n_bins=_BINS)
-    edges = np.linspace(0, 1, _BINS + 1)[1:-1]  # as calibration_curve has them; it does not return counts
+    edges = np.linspace(0, 1, _BINS + 1)[1:-1]  # the edges of calibration_curve, which returns no counts
     counts = np.bincount(np.searchsorted(edges, scores), minlength=_BINS)
     return [
         {"score": float(mean), "share": float(share), "n": int(n)}
@@ -73,7 +73,7 @@ def expected_calibration_error(scores: Doubles, positive: Flags) -> float:
 
 
 def mcnemar(first_right: Flags, second_right: Flags) -> dict[str, Any]:
-    """Exact two-sided McNemar test on the photos where just one of two models is right."""
+    """Exact two-sided McNemar test on the photos for which only one of two models is right."""
     only_first = int((first_right & ~second_right).sum())
     only_second = int((~first_right & second_right).sum())
     discordant = only_first + only_second

@@ -18,7 +18,7 @@ def threshold_above(logits: Doubles, target: float) -> float:
 
     A plain quantile this far out would depend on two or three photos. So an exponential tail, typical of
     log-odds, is fitted to the highest tenth, and its scale is increased by one standard error to be on the
-    safe side. If the tail is longer than that, the plain quantile is higher and is used.
+    safe side. If the actual tail is longer, the plain quantile is higher and is used instead.
     """
     falling = np.sort(logits)[::-1]
     tail = max(int(len(falling) * TAIL_SHARE), 2)

@@ -1,4 +1,4 @@
-"""Choose thresholds that keep a rate on unseen photos, and judge them on photos that did not choose them."""
+"""Choose thresholds that keep a rate on unseen photos, and judge them on photos not used to choose them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from checker.evaluation.tail import (
 
 FOLDS = 5
 FEWEST_OF_A_KIND = 100
-"""Photos of a kind without the subject; with fewer, a rate of one in a hundred can't be measured."""
+"""Smallest number of photos of a kind without the subject that can measure a rate of one in a hundred."""
 OTHER = "other"
 SOFT = "soft picture"
-"""Kind of soft photos, under its first name: profiles and tables of labelled photos have it."""
+"""Kind of soft photos, under its first name, which profiles and tables of labelled photos contain."""
 SMALL_FACTOR = 6
-"""Times the target: share of the small subjects that may be ruled out. With 10 there were 6 of 40 cats of
-396 px at the left of 1280 x 720, with 5 a tenth of all other photos were unsure."""
+"""This factor times the target is the share of small subjects that may be ruled out. With 10, 6 of 40 cats of
+396 px at the left of 1280 x 720 were ruled out; with 5, a tenth of all other photos were unsure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,15 @@ class Chosen:
 
 
 def kinds_of_others(examples: Examples) -> dict[str, Flags]:
-    """Return the photos of each kind that has its own rate; if none has, all of them as one kind."""
+    """Return the photos of each kind that has enough for a rate; if no kind has, all others as one kind."""
     others = examples.plain & ~examples.positive
     names, counts = np.unique(examples.kinds[others], return_counts=True)
     enough = [str(name) for name, n in zip(names, counts, strict=True) if n >= FEWEST_OF_A_KIND]
     return {name: others & (examples.kinds == name) for name in enough} or {OTHER: others}
 
 
-def _telling(kinds: Mapping[str, Flags], target: float, share: float = 1.0) -> list[str]:
-    """Return the kinds for which ``share`` of the photos is enough for this rate, or the largest one."""
+def _measurable_kinds(kinds: Mapping[str, Flags], target: float, share: float = 1.0) -> list[str]:
+    """Return the kinds for which ``share`` of the photos is enough for this rate, or the largest kind."""
     n = {name: int(group.sum() * share) for name, group in kinds.items()}
     return [name for name in kinds if measurable((target,), n[name])] or [max(n, key=lambda name: n[name])]
 
@@ -58,13 +58,13 @@ def _telling(kinds: Mapping[str, Flags], target: float, share: float = 1.0) -> l
 def choose_thresholds(examples: Examples, logits: Doubles, *, share: float = 1.0) -> Chosen:
     """Choose thresholds that keep each target on the worst kind of photo.
 
-    ``cat``: on every kind of other photo with enough of them; ``soft``: on soft photos without the subject;
+    ``cat``: on every kind of other photo with enough photos; ``soft``: on soft photos without the subject;
     ``not_cat``: on photos of the subject, and, at ``SMALL_FACTOR`` times the rate, on small ones pasted into
-    others. A looser target never has a higher ``cat``.
+    other photos. A looser target never has a higher ``cat``.
 
     Args:
-        share: of the photos of a kind that must be enough for the kind to count; below 1 when thresholds from
-            fewer photos are judged in place of these.
+        share: a kind counts if this share of its photos is enough for the rate. Below 1 if the thresholds
+            that are judged are chosen from fewer photos, as in cross-validation.
     """
     plain, positive = examples.plain, examples.positive
     kinds = kinds_of_others(examples)
@@ -74,8 +74,8 @@ def choose_thresholds(examples: Examples, logits: Doubles, *, share: float = 1.0
     soft = logits[examples.soft & ~positive & (examples.augmentation != PASTED)]
     cat: dict[float, float] = {}
     for target in FALSE_POSITIVE_TARGETS:
-        telling = _telling(kinds, target, share)
-        highest = max(threshold_above(logits[kinds[name]], target) for name in telling)
+        names = _measurable_kinds(kinds, target, share)
+        highest = max(threshold_above(logits[kinds[name]], target) for name in names)
         cat[target] = min(highest, *cat.values(), math.inf)
     return Chosen(
         cat=cat,
@@ -92,7 +92,7 @@ def choose_thresholds(examples: Examples, logits: Doubles, *, share: float = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The rates of thresholds on photos that did not choose them. The points' ``threshold`` is NaN."""
+    """The rates of thresholds on photos not used to choose them. The ``threshold`` of each point is NaN."""
 
     cat: tuple[OperatingPoint, ...]
     not_cat: tuple[OperatingPoint, ...]
@@ -100,12 +100,12 @@ class Judged:
 
 
 def judge(examples: Examples, logits: Doubles, fold: Indices) -> Judged:
-    """Choose thresholds from all folds but one and count the errors in that one, for each fold.
+    """For each fold, choose thresholds from the other folds and count the errors in this one.
 
-    The counts are those of all photos, each judged once, by a head that was fitted without it.
+    So every photo is judged once, by a head that was fitted without it.
 
     Args:
-        logits: by ``cross_fitted``, as is ``fold``.
+        logits, fold: the results of ``cross_fitted``.
     """
     called: dict[float, Flags] = {}
     ruled_out: dict[float, Flags] = {}
@@ -141,7 +141,7 @@ def judge(examples: Examples, logits: Doubles, fold: Indices) -> Judged:
 
 def _point(target: float, called: Flags, groups: Mapping[str, Flags], cats: Flags) -> OperatingPoint:
     kinds = {name: _rate(called, group) for name, group in groups.items()}
-    worst = max((kinds[name] for name in _telling(groups, target)), key=lambda rate: rate.rate)
+    worst = max((kinds[name] for name in _measurable_kinds(groups, target)), key=lambda rate: rate.rate)
     return OperatingPoint(target, math.nan, worst, _recall(~called, cats), kinds)
 
 

@@ -14,7 +14,7 @@ from models.catalogue import Entry, default_weights_dir, resolve
 
 @dataclass(frozen=True, slots=True)
 class NamedVariant:
-    """The names are not checked yet; ``load_classifier`` explains each."""
+    """The names of a variant, not yet checked; ``load_classifier`` explains each."""
 
     model: str = "auto"
     runtime: str = "torch"
@@ -28,7 +28,8 @@ class NamedVariant:
         """Return the model's entry and weights.
 
         Raises:
-            ModelRefused: there is no such runtime, or it has no such precision; names the existing ones.
+            ModelRefused: there is no such runtime, or it has no such precision; the message lists those there
+                are.
             ModelsError: there is no such model, or its weights are not on disk.
         """
         if self.runtime not in RUNTIME_PRECISIONS:

@@ -1,4 +1,4 @@
-"""Folders of classes, as torchvision's ImageFolder has them: one folder for each class, named after it."""
+"""Folders of classes, laid out as for torchvision's ImageFolder: one folder per class, named after it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhoto
 from checker.folder.walk import is_hidden, walk
 
 _SHOWN = 8
-"""Names in the sentence about a wrong folder."""
+"""Number of folder names that an error message lists."""
 
 
 def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[LabelledPhoto]:
-    """Yield the photos below each class folder, without hidden ones.
+    """Yield the photos below each class folder, except hidden files.
 
-    The class of a photo that shows no cat is its kind. Below ``not_cat``, the next folder's name is.
+    The kind of a photo without a cat is its class, or, below ``not_cat``, the name of the next folder.
 
     Raises:
-        UnusablePhotos: no folder's name stands for cats, there is no folder for one of ``cat_classes``, a
-            folder of another class has one of cats in it, or a folder can't be read.
+        UnusablePhotos: no folder is named after cats, there is no folder for one of ``cat_classes``, a folder
+            of another class contains a folder named after cats, or a folder can't be read.
     """
     classes = sorted(
         (entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name)),
@@ -60,9 +60,9 @@ def _no_cats(folder: Path, classes: list[Path], cat_classes: frozenset[str]) -> 
 
 
 def _cats_below(folder: Path, cat_classes: frozenset[str]) -> str | None:
-    """Return the name of a folder in this one that is named after cats; None if there is none."""
+    """Return the name of a subfolder that is named after cats; None if there is none."""
     try:
         names = [in_utf8(below.name) for below in sorted(folder.iterdir()) if below.is_dir()]
-    except OSError:  # ``walk`` names the folder that can't be read
+    except OSError:  # ``walk`` reports the folder that can't be read
         return None
     return next((name for name in names if label_of_class(name, cat_classes)[0] == CAT), None)

@@ -21,10 +21,10 @@ PATTERN = "annotations/instances_*.json"
 
 
 def from_coco(path: Path, cat_classes: frozenset[str]) -> list[LabelledPhoto]:
-    """Return every photo of the file once, with or without annotations.
+    """Return every photo that the file lists once, with or without annotations.
 
     Raises:
-        UnusablePhotos: it is not such a file, or its photos or one of ``cat_classes`` are not found.
+        UnusablePhotos: the file is not a COCO file, or its photos or one of ``cat_classes`` are not found.
     """
     try:
         names, shown, categories = _parsed(json.loads(path.read_text("utf-8-sig")))
@@ -41,7 +41,7 @@ def from_coco(path: Path, cat_classes: frozenset[str]) -> list[LabelledPhoto]:
         raise UnusablePhotos(f"{path} has no category {' or '.join(sorted(unknown))}, as --cat-classes says")
     files, place = _photos_folder(path, names)
     photos: dict[str, tuple[str, list[Any]]] = {}
-    """Path -> name and categories: a file may be listed twice."""
+    """Path -> name and categories of a photo, since a file may be listed twice."""
     for image, name in names.items():
         file = files.find(name)
         if file is None:
@@ -83,7 +83,7 @@ def _label(categories: list[Any], cat_classes: frozenset[str]) -> tuple[str, str
 
 
 def _photos_folder(path: Path, names: Mapping[str, str]) -> tuple[FileNames, Path]:
-    """Find the folder of the photos: the first place that has the first of them."""
+    """Find the folder of the photos: the first of the usual places that contains the first photo."""
     first = next(iter(names.values()), None)
     if first is None:
         raise UnusablePhotos(f"{path} names no photos")

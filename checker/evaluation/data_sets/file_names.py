@@ -1,7 +1,7 @@
 """Search for files by names that were written on another system.
 
-Windows separates folders by backslashes and ignores case, Macs take accents apart, old systems write names in
-an encoding of their own, and reports escape such bytes.
+Windows separates folders by backslashes and ignores case, macOS decomposes accented letters, old systems use
+other encodings than UTF-8, and reports escape bytes that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from checker.evaluation.photos import in_utf8
 
 
 class FileNames:
-    """Finds files below one folder. Each folder is listed once: for each name it would take hours."""
+    """Finds files below one folder. Each folder is listed only once: once per name would take hours."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._listed: dict[str, dict[str, str | None]] = {}
 
     def find(self, name: str) -> str | None:
-        """Return the path of the file with this name, or with the only similar one.
+        """Return the path of the file with this name or, if there is exactly one, with a similar name.
 
         Args:
             name: relative to the folder, or absolute.
@@ -38,7 +38,7 @@ class FileNames:
         return None
 
     def _similar(self, name: str) -> str | None:
-        """Follow a name from folder to folder; None if an entry is missing or not the only one."""
+        """Follow a name from folder to folder; None if an entry is missing or ambiguous."""
         if Path(name).is_absolute():
             return None
         path = str(self._folder)
@@ -50,7 +50,7 @@ class FileNames:
         return path
 
     def _entries(self, folder: str) -> dict[str, str | None]:
-        """Return the entries of a folder by their plain names; None where two have the same."""
+        """Return the entries of a folder by their plain names; None if two entries have the same one."""
         if folder not in self._listed:
             listed: dict[str, str | None] = {}
             for entry in Path(folder).iterdir() if Path(folder).is_dir() else ():
@@ -65,11 +65,11 @@ def _is_file(path: str) -> bool:
 
 
 def _spellings(entry: str) -> Iterator[str]:
-    """Yield an entry's name as tables may have it: bytes that are not UTF-8 escaped, or decoded."""
+    """Yield an entry's name as tables may spell it: bytes that are not UTF-8 are escaped, or decoded."""
     yield in_utf8(entry)
     yield os.fsencode(entry).decode("cp1252", "replace") if in_utf8(entry) != entry else entry
 
 
 def _plain(name: str) -> str:
-    """Remove differences of case and composition."""
+    """Remove differences of case and Unicode composition."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -1,7 +1,7 @@
 """Kinds of photos: error rates differ between dogs, other animals and things, so they are reported per kind.
 
-A kind is a free word chosen by the person who labelled the photos. These are the ones that the readers assign
-themselves.
+A kind is any word that the person who labelled the photos chose. These are the kinds that the readers of data
+sets assign themselves.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def imagenet_wnids() -> tuple[str, ...]:
 
 @functools.cache
 def _indices() -> dict[str, int]:
-    """WordNet ID or class name -> index; a name as it is written comes before another in lower case."""
+    """WordNet ID or class name -> index; an exact name takes precedence over a lower-case one."""
     names = [*map(normalised, class_names()), *class_names(), *imagenet_wnids()]
     return {name: number % len(class_names()) for number, name in enumerate(names)}
 
@@ -52,7 +52,7 @@ def label_of_class(name: str, cat_classes: frozenset[str] = frozenset()) -> tupl
     """Return label and kind of the photos of a class.
 
     Args:
-        name: of a folder or category: one of the labels, an ImageNet class, or any other word.
+        name: name of a folder or category: one of the labels, an ImageNet class, or any other word.
         cat_classes: further names, ``normalised``, of classes that show house cats.
     """
     word = normalised(name)
@@ -72,7 +72,7 @@ def label_of_class(name: str, cat_classes: frozenset[str] = frozenset()) -> tupl
 
 
 def kind_from_name(file: str) -> str | None:
-    """Return the kind that a file's name tells: by its WordNet ID, or ``dog.4209.jpg``."""
+    """Return the kind that a file's name states, by a WordNet ID or as in ``dog.4209.jpg``."""
     wnid = _WNID.match(file)
     index = _indices().get(wnid[1]) if wnid else None
     if index is not None:

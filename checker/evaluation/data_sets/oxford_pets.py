@@ -1,7 +1,7 @@
 """Oxford-IIIT Pet (Parkhi et al. 2012): ``annotations/list.txt`` next to the folder ``images``.
 
-A line is ``Abyssinian_100 1 1 1``: name, class, species (1 cat, 2 dog), breed; comments begin with ``#``. Its
-``trainval.txt`` and ``test.txt`` are the same without comments.
+A line is ``Abyssinian_100 1 1 1``: name, class, species (1 cat, 2 dog), breed; comments begin with ``#``.
+``trainval.txt`` and ``test.txt`` together contain the same lines without the comments.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SPECIES: dict[str, tuple[str, str | None]] = {"1": (CAT, None), "2": (NOT_CAT, 
 
 
 def pet_lists_in(folder: Path) -> list[Path]:
-    """Return the list of all photos of a folder; the lists of its splits where there is none."""
+    """Return the list of all photos of a folder or, if it is missing, the lists of the splits."""
     files = FileNames(folder)
     whole = files.find(_LIST)
     lists = [whole] if whole else [path for name in _SPLITS if (path := files.find(name))]
@@ -26,10 +26,10 @@ def pet_lists_in(folder: Path) -> list[Path]:
 
 
 def from_pet_lists(paths: Iterable[Path]) -> list[LabelledPhoto]:
-    """Return the photos of lists, each once; the folder ``images`` is next to a list's folder, or next to it.
+    """Return the photos of lists, each once. The folder ``images`` is next to a list or to its folder.
 
     Raises:
-        UnusablePhotos: a list cannot be read, a photo is missing, or it has two species.
+        UnusablePhotos: a list cannot be read, a photo is missing, or a photo has two species.
     """
     photos: dict[str, LabelledPhoto] = {}
     for path in paths:
@@ -43,14 +43,14 @@ def from_pet_lists(paths: Iterable[Path]) -> list[LabelledPhoto]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, LabelledPhoto]]:
-    """Yield each photo of a list, and its line."""
+    """Yield the line number and the photo of each row of a list."""
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise UnusablePhotos(f"{path} cannot be read as a list of pets: it is not text") from error
     except OSError as error:
         raise UnusablePhotos(f"{path} cannot be read: {error.strerror}") from error
-    files = _photos_beside(path)
+    files = _photos_folder(path)
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -66,7 +66,7 @@ def _rows(path: Path) -> Iterator[tuple[int, LabelledPhoto]]:
         yield number, photo_file(file, photo, *_SPECIES[numbers[1]])
 
 
-def _photos_beside(path: Path) -> FileNames:
+def _photos_folder(path: Path) -> FileNames:
     for above in (path.parent.parent, path.parent):
         for entry in sorted(above.iterdir()):
             if entry.name.lower() == "images" and entry.is_dir():

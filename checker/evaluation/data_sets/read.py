@@ -1,4 +1,4 @@
-"""Labelled photos from a folder or a file, whatever its layout."""
+"""Labelled photos from a folder or a file in any of the known layouts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def labelled_photos(data: Path, cat_classes: Iterable[str] = ()) -> list[Labelle
     """Return the labelled photos, sorted by name. Hidden files and folders are left out.
 
     Args:
-        data: a CSV file with the columns ``file`` and ``label`` (perhaps ``kind``), or a folder with
-            ``labels.csv`` and perhaps more of them; the folder or ``list.txt`` of Oxford-IIIT Pet; the folder
-            or ``.json`` of COCO; or a folder with a folder for each class.
-        cat_classes: names of the classes that show house cats, in addition to ``cat`` and ImageNet's own.
+        data: a CSV file with the columns ``file``, ``label`` and optionally ``kind``, or a folder with such
+            files; the folder or ``list.txt`` of Oxford-IIIT Pet; the folder or ``.json`` of COCO; or a folder
+            with a folder for each class.
+        cat_classes: names of the classes that show house cats, in addition to ``cat`` and ImageNet's classes.
     Raises:
         UnusablePhotos: there is no such data, a label is unknown, one of the labels has no photos, or one of
             ``cat_classes`` is missing.

@@ -1,7 +1,7 @@
-"""Tables of labelled photos: CSV files with the columns ``file``, ``label`` and perhaps ``kind``.
+"""Tables of labelled photos: CSV files with the columns ``file``, ``label`` and optionally ``kind``.
 
-They may be exported by a spreadsheet in any language: with commas, semicolons or tabs, in UTF-8, UTF-16 or
-Windows' own encoding, and with empty rows.
+They may come from a spreadsheet program in any language: with commas, semicolons or tabs, in UTF-8, UTF-16 or
+Windows-1252, and with empty rows.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _ENDINGS = frozenset({".csv", ".tsv"})
 _COLUMNS = frozenset({"file", "label"})
 _SEPARATORS = ",;\t|"
 _STATED_SEPARATOR = "sep="
-"""Begins the line that Excel needs before the header if the separator is not the one of its language."""
+"""Start of the line that Excel needs above the header if the separator is not its language's default."""
 _SHOWN = 60
-"""Characters of a wrong first line in the sentence about it."""
+"""Number of characters of a wrong first line that the error message shows."""
 _START_BYTES = 8192
-"""Of another program's table, which may have any size; enough for a header, and for lines above it."""
+"""Bytes read to recognise a table, which may be large: enough for the header and lines above it."""
 _ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -45,10 +45,10 @@ def from_tables(tables: Iterable[Path]) -> list[LabelledPhoto]:
 
     Raises:
         UnusablePhotos: a table cannot be read, has an unknown label, names a missing file, or gives a photo
-            another label than the table before.
+            another label than an earlier row.
     """
     photos: dict[str, LabelledPhoto] = {}
-    """By the file's path: ``a.jpg`` and ``./a.jpg`` are one photo."""
+    """Path of the file -> photo: ``a.jpg`` and ``./a.jpg`` are one photo."""
     for table in tables:
         try:
             for path, photo in _rows(table):
@@ -78,7 +78,7 @@ def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
         raise UnusablePhotos(f"{table}: its first line names the column {twice[0]} twice")
     before = above
     for row in rows:
-        if lines.ended:  # the row would contain all following ones
+        if lines.ended:  # this row would contain all following rows
             raise UnusablePhotos(f"{table}, line {before + 1}: a quotation mark is not closed")
         before = rows.line_num + above
         name, label, kind = ((row.get(column) or "").strip() for column in ("file", "label", "kind"))
@@ -96,7 +96,7 @@ def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
 
 
 def _decoded(table: bytes, *, is_whole: bool = True) -> str:
-    """Decode a table from the encoding that its first bytes tell, else from UTF-8 or that of Windows.
+    """Decode a table with the encoding that its first bytes state, else as UTF-8 or Windows-1252.
 
     Args:
         is_whole: False: the last character may be cut off.
@@ -118,7 +118,7 @@ class _Lines:
     def __init__(self, text: str) -> None:
         self._lines = io.StringIO(text, newline="")
         self.ended = False
-        """A line was asked for after the last one."""
+        """Set when a line was requested after the last line."""
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -132,7 +132,7 @@ class _Lines:
 
 
 def _reader(text: str) -> tuple[csv.DictReader[str], int, _Lines]:
-    """Read the header of a table for its separator and columns.
+    """Find the separator and the columns of a table in its header.
 
     Returns:
         The remaining rows, the number of lines above them, and the lines that they are read from.
