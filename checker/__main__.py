@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_standard_streams()
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
-    except OSError as error:  # the help was not printed
+    except OSError as error:  # the help could not be printed
         return _refuse_unwritten(error)
     if isinstance(options, int):
         return options
@@ -41,7 +41,7 @@ def _run(options: CheckOptions | ExplainOptions) -> int:
     try:
         if sentence := low_limit(EARLY):
             return refuse(sentence)
-        # Imported late: numpy and Pillow take time to import, and torch, which they lead to, takes seconds.
+        # Imported here, after the arguments were parsed: importing numpy, Pillow and torch takes seconds.
         from checker.folder import commands
 
         return commands.check(options) if isinstance(options, CheckOptions) else commands.explain(options)
@@ -54,7 +54,7 @@ def _run(options: CheckOptions | ExplainOptions) -> int:
     except BrokenPipeError:
         drop_output()
         return READER_GONE
-    except (OSError, RuntimeError, MemoryError) as error:  # errors of files are in their rows
+    except (OSError, RuntimeError, MemoryError) as error:  # errors of photos are in their rows
         if is_shortage(error):
             return refuse(SHORTAGE)
         if not isinstance(error, OSError):
@@ -63,7 +63,7 @@ def _run(options: CheckOptions | ExplainOptions) -> int:
 
 
 def _refuse_unwritten(error: OSError) -> int:
-    if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd()
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd()
         return refuse("The current folder does not exist any more.")
     reason = f"{error.strerror or error}."
     if error.filename is not None:
@@ -79,12 +79,12 @@ def _interrupt(*_: object) -> None:
 
 if __name__ == "__main__":
     postpone_full_collections()
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may have set it to be ignored
         signal.signal(signal.SIGINT, _interrupt)
     code = main()
     if code == INTERRUPTED:
-        # Python resets the handler while it ends: a second Ctrl-C then would be the process's exit status.
-        with contextlib.suppress(AttributeError, OSError, ValueError):  # None where it is closed
+        # Python restores the default handler while it exits; a second Ctrl-C would then change the status.
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # stdout is None if it was closed
             sys.stdout.flush()
         os._exit(code)
     sys.exit(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class CheckerError(Exception):
-    """The root. ``retryable``: a later attempt may succeed."""
+    """Base class. ``retryable``: a later attempt on the same photo may succeed."""
 
     retryable = False
 
@@ -42,7 +42,7 @@ class UnreadableImage(CheckerError):
 
 
 class TakesTooLong(UnreadableImage):
-    """No ordinary encoder writes such a file, and decoding it would keep a processor busy."""
+    """Decoding the file would keep a processor busy; no ordinary encoder writes such a file."""
 
 
 class ClassifierFailed(CheckerError):
@@ -78,11 +78,11 @@ class DecodingFailed(CheckerError):
 
 
 class DecodingTooSlow(DecodingFailed):
-    """It used up its processor time, or did not end in time."""
+    """Decoding the photo used up its processor time or passed its deadline."""
 
 
 class DecodingTooLarge(DecodingFailed):
-    """It used up its memory."""
+    """Decoding the photo used up its memory."""
 
 
 class DecoderUnavailable(CheckerError):

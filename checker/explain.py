@@ -22,8 +22,9 @@ from models.catalogue import Entry
 from models.errors import ModelsError
 
 _HOTTEST_LOG_ODDS = 4.0
-"""Log-odds of a photo that looks everywhere like this place; lower ones never get the hottest colour. Lite0
-gives 13 to 30 on cats and below 1.5 on other things, which would also glow if scaled to their own maximum."""
+"""The lowest log-odds that can get the hottest colour. The heat of a place is the log-odds of a photo that
+looks like this place everywhere. Lite0 gives 13 to 30 on cats and below 1.5 on other things; scaled to their
+own maximum, the other things would glow too."""
 
 _COLOURS = ((30, 10, 70), (120, 30, 120), (205, 60, 80), (250, 145, 30), (255, 240, 120))
 """Dark violet to light yellow. The lightness rises throughout, for readers without colour vision."""
@@ -33,14 +34,14 @@ _OPACITY = 0.72
 def heat_maps(
     entry: Entry, path: Path, squares: Pixels, subject: Subject, head: Head | None = None
 ) -> Floats:
-    """Compute the share of each part of K model inputs in the subject's log-odds.
+    """Compute how much each part of K model inputs adds to the subject's log-odds.
 
     Grad-CAM on the feature map of the last convolution. All models here pool that map before they classify,
-    so that its gradient is the same at every place and needs no backward pass through convolutions.
+    so its gradient is the same at every place and needs no backward pass through convolutions.
 
     Args:
         squares: uint8 ``(K, S, S, 3)``, as ``decode_squares`` returns them.
-        head: head of the profile that decides; None: the log-odds alone.
+        head: head of the profile that decides; None: use the log-odds alone.
 
     Returns:
         float32 ``(K, S, S)``, 0..1, on one scale; near 0 everywhere if the photo does not show the subject.
@@ -59,7 +60,7 @@ def heat_maps(
         raise ModelRefused(str(error)) from error
     if isinstance(model, VisionTransformer):
         raise ModelRefused(f"{entry.name} has no feature map, so its verdicts can't be explained.")
-    torch.set_num_threads(1)  # in this thread only; more of them would compete with the checking threads
+    torch.set_num_threads(1)  # for calls from this thread; more would compete with the checking threads
     scale = entry.preprocessing.scale
     mean, std = (
         torch.tensor(channels).view(1, 3, 1, 1)
@@ -113,9 +114,9 @@ def explanation(
 
 
 def overlay(photo: Image.Image, heat: Floats) -> Image.Image:
-    """Paint ``heat``, ``(h, w)`` of the whole photo, over it.
+    """Paint ``heat``, float32 ``(h, w)`` for the whole photo, over the photo.
 
-    Cold areas show the photo unchanged; warm areas show it through the colour.
+    Cold areas stay unchanged; in warm areas the photo shows through the colour.
     """
     resized = Image.fromarray((heat * 255).astype(np.uint8)).resize(photo.size, Image.Resampling.BICUBIC)
     strength = np.asarray(resized, dtype=np.float32)[..., None] / 255

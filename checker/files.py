@@ -31,24 +31,24 @@ def write_whole(path: Path, data: bytes) -> None:
         raise
 
 
-def read_soon(path: Path, most_bytes: int, wait_s: float = 10.0) -> bytes:
-    """Return the content of a file or pipe, or its first ``most_bytes``.
+def read_soon(path: Path, max_bytes: int, wait_s: float = 10.0) -> bytes:
+    """Return the content of a file or pipe, or its first ``max_bytes``.
 
     Args:
-        wait_s: time for a pipe to be written, as that of ``<(command)`` in a shell.
+        wait_s: limit for the wait on a pipe, such as a shell's ``<(command)``.
     Raises:
-        OSError: it can't be read, or nobody writes to the pipe.
+        OSError: the file can't be read, or the pipe was not written in time.
     """
-    end_s, content = time.monotonic() + wait_s, b""
+    deadline_s, content = time.monotonic() + wait_s, b""
     # Without O_NONBLOCK, opening a pipe waits for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - of a descriptor
         poll = select.poll()
         poll.register(file, select.POLLIN)
-        while len(content) < most_bytes:
-            if not poll.poll(1000 * max(0.0, end_s - time.monotonic())):
+        while len(content) < max_bytes:
+            if not poll.poll(1000 * max(0.0, deadline_s - time.monotonic())):
                 raise TimeoutError(errno.ETIMEDOUT, f"it is a pipe that was not written within {wait_s:g} s")
-            part = file.read(most_bytes - len(content))
+            part = file.read(max_bytes - len(content))
             if part == b"":
                 break
             content += part or b""

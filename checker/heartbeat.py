@@ -17,16 +17,17 @@ logger = logging.getLogger(__name__)
 _BEATS_PER_LEASE = 3
 """Two beats may be lost to a busy machine or database before another checker takes the photos."""
 LONGEST_HOLD_S = 900.0
-"""A photo in hand for longer is held by a thread that hangs: its lease is left to run out, and another
-checker takes it. Decoding the slowest batch of the default size takes 80 s, 20 for each of 4 photos."""
+"""If a photo is in hand for longer, its thread must hang: the lease is no longer renewed, so that another
+checker takes the photo. Decoding the slowest batch of the default size takes 80 s, 20 s for each of 4 photos.
+"""
 
 
 class Heartbeat:
-    """One daemon thread. When the process ends it stops too, and the leases run out.
+    """A daemon thread that renews leases. It stops with the process, and the leases then run out.
 
     Args:
-        in_hand: the claims, each with the ``time.monotonic`` at which it was taken; changed with ``guard``
-            held.
+        in_hand: the claims, each with the ``time.monotonic`` at which it was taken; changed only while
+            ``guard`` is held.
     """
 
     def __init__(

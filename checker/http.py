@@ -20,7 +20,7 @@ Refusal = Callable[[Mapping[str, str], bytes], str | None]
 
 
 def wake_up_blueprint(wake: Callable[[], None], refusal: Refusal) -> Blueprint:
-    """Answer ``POST WAKE_UP_PATH``: 202 at once if its signature holds, else 401 with the reason."""
+    """Build ``POST WAKE_UP_PATH``: 202 at once if ``refusal`` returns None, else 401 with the reason."""
     blueprint = Blueprint("wake_up", __name__)
     log_limits = LogLimits()
 
@@ -30,7 +30,7 @@ def wake_up_blueprint(wake: Callable[[], None], refusal: Refusal) -> Blueprint:
         request.max_content_length = MAX_BODY_BYTES
         reason = refusal(dict(request.headers), request.get_data())
         if reason is not None:
-            if (suffix := log_limits.suffix(reason)) is not None:  # anyone may send them
+            if (suffix := log_limits.suffix(reason)) is not None:  # anyone can send such requests
                 logger.warning("%s (from %s)%s", reason, request.remote_addr, suffix)
             return jsonify(error=reason), 401
         wake()

@@ -20,14 +20,14 @@ class InHand:
     """Claims, and the time at which each was taken.
 
     Args:
-        guard: a lock that may be taken again by the thread that holds it.
+        guard: a reentrant lock.
     """
 
     def __init__(self, queue: CheckQueue, guard: AbstractContextManager[object]) -> None:
         self._queue, self._guard = queue, guard
         self.since: dict[Claim, float] = {}
-        """Claim -> when it was taken, ``time.monotonic``; changed with ``guard`` held. The heartbeat renews
-        these."""
+        """Claim -> ``time.monotonic`` at which it was taken; changed only while ``guard`` is held. The
+        heartbeat renews these claims."""
         self._log_limits = LogLimits()
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class InHand:
                 self.since.pop(claim, None)
 
     def release(self, claims: Iterable[Claim]) -> None:
-        """Give back those that are still in hand: another checker may take them at once."""
+        """Give back the claims that are still in hand: another checker may take their photos at once."""
         with self._guard:
             held = [claim for claim in claims if claim in self.since]
         self.forget(held)

@@ -19,7 +19,7 @@ class LogLimit:
         self._suppressed = 0
 
     def suffix(self) -> str | None:
-        """Return None if this message must not be logged, else what to append: how many were left out."""
+        """Return None if this message must not be logged, else a suffix with the number of those left out."""
         with self._lock:
             now_s = self._clock_s()
             if now_s < self._next_s:
@@ -31,14 +31,14 @@ class LogLimit:
 
 
 class LogLimits:
-    """A ``LogLimit`` for each cause; the causes remembered are bounded. Thread-safe."""
+    """A ``LogLimit`` for each of the latest 256 causes. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._limits: dict[str, LogLimit] = {}
 
     def suffix(self, cause: str) -> str | None:
-        """Do the same for the messages of one cause."""
+        """Return the ``LogLimit.suffix`` of this cause."""
         with self._lock:
             if cause not in self._limits and len(self._limits) >= _MAX_CAUSES:
                 self._limits.pop(next(iter(self._limits)))

@@ -1,6 +1,6 @@
-"""Steps 6 to 9, batch: a micro-batch of claims goes in, exactly one outcome per claim comes out.
+"""Steps 6 to 9 for a micro-batch: claims go in, exactly one outcome per claim comes out.
 
-``fetch`` and ``classify`` are apart, so that the next batch can be fetched during this one's forward pass.
+``fetch`` and ``classify`` are separate: the next batch is fetched while the current one is classified.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _fetch_one(claim: Claim, source: ImageSource) -> Fetched:
             item.renditions[rendition] = data
             item.sha256[rendition] = digest
     except CheckerError as error:
-        # Without its traceback, which would keep the locals of the failed calls alive, decoded photos too.
+        # The traceback is dropped: it would keep the locals of the failed calls alive, with decoded photos.
         error.__cause__ = error.__context__ = None
         item.error = error.with_traceback(None)
     except Exception as error:  # the boundary of one photo: the rest of the batch continues
@@ -126,7 +126,7 @@ def _get(source: ImageSource, claim: Claim, rendition: Rendition) -> tuple[bytes
 
     Raises:
         ObjectAltered: they still differ; logged as an error, with the key.
-        CheckerError: as the source's.
+        CheckerError: the errors of ``ImageSource.get``.
     """
     expected = claim.sha256(rendition)
     for _ in range(2):
@@ -153,7 +153,7 @@ def _decode(
     started_s = time.perf_counter()
     photos = [dict(item.renditions) for item in items]
     for item in items:
-        item.renditions.clear()  # megabytes that are not needed any more once they are decoded
+        item.renditions.clear()  # so that ``decode`` can free the bytes of each photo that it has decoded
     for item, pixels in zip(items, decode(photos, classifier.preprocessing), strict=True):
         item.ms["decode"] = _ms_since(started_s)
         yield pixels
@@ -163,14 +163,14 @@ def _decode(
 def _forward(
     items: Sequence[Fetched], pixels: Pixels, classifier: Classifier, rule: DecisionRule
 ) -> list[Outcome]:
-    """Classify N items from ``(INPUTS_PER_PHOTO * N, H, W, 3)``: the inputs of each in turn."""
+    """Classify N items from ``(INPUTS_PER_PHOTO * N, H, W, 3)``: the inputs of each item in turn."""
     started_s = time.perf_counter()
     try:
         activations = classifier.run(pixels)
     except ClassifierFailed as error:
         if len(items) == 1:
-            to_blame = _unexpected(items[0], error) if _works(classifier, pixels) else error
-            return [_failed(items[0], to_blame)]
+            cause = _unexpected(items[0], error) if _works(classifier, pixels) else error
+            return [_failed(items[0], cause)]
         half = len(items) // 2
         logger.warning("%s; trying again with batches of %d", error, half)
         return [
@@ -192,8 +192,8 @@ def _forward(
 
 
 def _works(classifier: Classifier, pixels: Pixels) -> bool:
-    """Return True if the classifier, which failed on these inputs alone, takes others of the same size."""
-    with suppress(Exception):  # whatever it is, the classifier does not work
+    """Return True if the classifier works on other inputs of this shape, so that only these make it fail."""
+    with suppress(Exception):  # any error means that the classifier does not work
         classifier.run(np.zeros_like(pixels))
         return True
     return False

@@ -22,7 +22,7 @@ class ImageSource(Protocol):
         Raises:
             StoreUnavailable: the store does not answer.
             ObjectMissing: the store has no such object.
-            ObjectRefused: it refuses this object but serves others.
+            ObjectRefused: the store refuses this object but serves others.
             UnreadableImage: the source makes renditions itself and can't make one from this photo.
         """
         ...
@@ -52,7 +52,7 @@ class CheckQueue(Protocol):
         """Count the attempt, right before these photos are decoded: from now on a crash is blamed on them.
 
         Returns:
-            One flag per claim; False: it no longer holds, so its photo must not be decoded.
+            One flag per claim; False: the claim no longer holds, so its photo must not be decoded.
         """
         ...
 
@@ -69,7 +69,7 @@ class CheckQueue(Protocol):
         ...
 
     def release(self, claims: Sequence[Claim]) -> None:
-        """Give claims back, begun or not: no attempt is counted."""
+        """Give claims back, before or after ``begin``: no attempt is counted."""
         ...
 
     def next_due_s(self) -> float | None:

@@ -22,22 +22,22 @@ from models.errors import ModelsError
 
 logger = logging.getLogger(__name__)
 
-# A photo that is due but was not claimed is about to be claimed by another process.
+# A photo that is due but was not claimed is about to be claimed by another process: wait for that.
 _SHORTEST_WAIT_S = 0.25
 _INTERRUPT_S = 0.5  # Longest time until Ctrl-C ends ``drain``.
 _NO_CLAIM = Claim(photo_id=0, token="", photo_key="", thumbnail_key="", attempt=1)
 
 
 class Successors(Protocol):
-    """Supplies the models that may take over from the one that was loaded first. Thread-safe."""
+    """Supplies the models that may take over from the model that was loaded first. Thread-safe."""
 
     @property
     def why_not_faster(self) -> str:
-        """One plain sentence on the faster variants that do not serve; empty where there are none."""
+        """One plain sentence on the faster variants that do not serve; empty if there are none."""
         ...
 
     def next(self) -> LoadedModel | None:
-        """Wait for a model that is better than the last one; None: there will be no other."""
+        """Wait for a model that is better than the last one; None: there will be no better model."""
         ...
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class CheckerService:
         sweep_s: float = 15.0,
     ) -> None:
         self.ready = threading.Event()
-        """Set once the model is loaded; never, if it is refused."""
+        """Set once the model is loaded; never set if the model is refused."""
         self._queue, self._load, self._sweep_s = queue, load, sweep_s
         self._successors = successors
         self._pool = Workers(
@@ -102,7 +102,7 @@ class CheckerService:
         """Check until nothing is due.
 
         Returns:
-            Number of photos that got their verdict meanwhile.
+            Number of photos that this process gave a verdict meanwhile.
         Raises:
             ModelRefused: the model can't be used; nothing was claimed.
         """
@@ -121,7 +121,7 @@ class CheckerService:
 
         Raises:
             NotReady: the model is not loaded yet.
-            ModelRefused: it can't be used.
+            ModelRefused: the model can't be used.
         """
         if self._refusal is not None:
             raise ModelRefused(self._refusal)
@@ -180,14 +180,14 @@ class CheckerService:
                 self._woken = False
                 assert self._model is not None
                 self._pool.wake(self._model)
-                # While one worker is busy only a wake-up matters: it may concern the idle ones.
+                # While any worker is busy only a wake-up matters: the idle workers may find new photos.
                 self._changed.wait_for(lambda: self._woken or self._closing or self._pool.active == 0)
             wait_s = self._next_look_s()
             with self._changed:
                 self._changed.wait_for(lambda: self._woken or self._closing, wait_s)
 
     def _succeed(self, successors: Successors) -> None:
-        """Replace the model by each successor in turn (the target of a thread)."""
+        """Replace the model with each successor in turn (the target of a thread)."""
         try:
             while (model := successors.next()) is not None:
                 with self._changed:
@@ -215,7 +215,7 @@ class CheckerService:
         return self._sweep_s if due_s is None else min(self._sweep_s, max(due_s, _SHORTEST_WAIT_S))
 
     def _model_or_refusal(self) -> LoadedModel:
-        """Load the model at the first call; the same result at all later ones."""
+        """Load the model at the first call; later calls return the same model or raise the same refusal."""
         with self._loading:
             if self._model is None and self._refusal is None:
                 self._load_model()

@@ -15,7 +15,7 @@ _LOG_EVERY_S = 60.0
 
 LOST = "taken over by another checker"
 ERROR = "error"
-"""An attempt without a verdict; another one may follow."""
+"""An attempt without a verdict; another attempt may follow."""
 
 
 class Tally:

@@ -18,22 +18,22 @@ from checker.values import Claim, Outcome, Rendition, Verdict
 
 
 class InMemoryImageSource:
-    """Encoded renditions by key. Memory: the sum of what was put and not deleted."""
+    """Encoded renditions by key. Memory: the sum of the stored renditions."""
 
     def __init__(self) -> None:
         self._objects: dict[tuple[Rendition, str], bytes] = {}
 
     def put(self, claim: Claim, renditions: Mapping[Rendition, bytes]) -> None:
-        """Store renditions under the claim's keys, in place of earlier ones."""
+        """Store renditions under the claim's keys, replacing earlier ones."""
         for rendition, data in renditions.items():
             self._objects[rendition, claim.key(rendition)] = data
 
     def delete(self, claim: Claim, rendition: Rendition) -> None:
-        """Remove one rendition; it is not an error if it is missing."""
+        """Remove one rendition; a missing rendition is not an error."""
         self._objects.pop((rendition, claim.key(rendition)), None)
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
-        """See ``ports.ImageSource``; raises ``ObjectMissing`` alone."""
+        """See ``ports.ImageSource``; raises only ``ObjectMissing``."""
         try:
             return self._objects[rendition, claim.key(rendition)]
         except KeyError as error:
@@ -53,7 +53,7 @@ class _Photo:
 
 
 class InMemoryCheckQueue:
-    """Photos with leases, tokens, attempts and backoff, as the table keeps them.
+    """Photos with leases, tokens, attempts and backoff, as in the database table.
 
     A claim and ``next_due_s`` look at every photo. Photos stay after their verdict, for ``status``.
     """
@@ -95,7 +95,7 @@ class InMemoryCheckQueue:
             return [photo_id for photo_id, photo in self._photos.items() if photo.status == status]
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> bool:
-        """Wait for a change that makes ``condition()`` true; False: there was none within ``timeout_s``."""
+        """Wait until a change makes ``condition()`` true; False: it was still false after ``timeout_s``."""
         with self._changed:
             return self._changed.wait_for(condition, timeout_s)
 
@@ -190,7 +190,7 @@ class InMemoryCheckQueue:
         return True
 
     def _claimed(self, claim: Claim) -> _Photo | None:
-        """The claim's photo; None where the claim no longer holds."""
+        """The claim's photo; None if the claim no longer holds."""
         photo = self._photos.get(claim.photo_id)
         return photo if photo is not None and photo.token == claim.token else None
 

@@ -57,16 +57,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to check one photo until the lease ends; ``token`` proves it when writing back."""
+    """The right to check one photo until the lease ends; ``token`` proves it when the verdict is written."""
 
     photo_id: int
     token: str
     photo_key: str
     thumbnail_key: str
     attempt: int
-    """1 for the first. It counts once the photo is decoded or has an outcome."""
+    """1 for the first attempt. An attempt counts when its decoding begins or when it has an outcome."""
     photo_sha256: str | None = None
-    """SHA-256 of the stored bytes; None: not known, so not compared."""
+    """SHA-256 of the stored bytes; None: unknown, so the bytes are not compared with it."""
     thumbnail_sha256: str | None = None
     waited_s: float = 0.0
     """Time from the moment the photo became due to this claim."""
@@ -90,7 +90,7 @@ class Label:
 
 
 class Detail(NamedTuple):
-    """The kind of detail in a photo, in which models tend to see what is not there."""
+    """Signs that a photo lacks ordinary detail; in such photos models tend to see what is not there."""
 
     soft: bool
     """Little detail or light: blurred, enlarged or nearly black."""
@@ -100,7 +100,7 @@ class Detail(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Activations:
-    """The outputs of a model for a batch of N inputs, in their order; or for one, without the first axis.
+    """The outputs of a model for N inputs, in their order; or for one input, without the first axis.
 
     Each input is judged in W windows: the whole input first, then parts of it if the model supports that.
     """
@@ -173,8 +173,8 @@ class Decision:
     profile_id: str
     """``uncalibrated`` if no profile was measured for this model."""
     reason: Reason | None
-    """Set where the verdict is unsure although the score reaches ``cat_at``, or would in a sharp photo, and
-    for all unsure drawings."""
+    """Set if the verdict is unsure although the score reaches ``cat_at`` (for a soft photo: the ``cat_at`` of
+    sharp photos), and for all unsure drawings."""
     wild_feline: bool
     """The photo shows a lynx, lion, tiger, ...: a feline, but not a house cat."""
     labels: Mapping[Rendition, tuple[Label, ...]]
@@ -193,8 +193,8 @@ class Outcome:
     error: str | None = None
     """One plain sentence; None exactly if ``decision`` is set."""
     unreadable: bool = False
-    """The photo can't be decoded: the verdict is ``unreadable``, for a retryable outcome after the last
-    attempt only."""
+    """The photo can't be decoded: the verdict is ``unreadable``. If the outcome is retryable, only the last
+    attempt sets that verdict."""
     retryable: bool = False
     blames_machine: bool = False
     """The object store or the model failed; the photo is not the cause."""

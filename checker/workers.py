@@ -1,7 +1,7 @@
 """Steps 5 to 10 in a bounded pool: each worker takes micro-batches from claim to verdict.
 
 A worker decodes and classifies with one compute thread while the bytes of its next batch are fetched. On a
-CPU that beats one larger, shared batch, because no thread waits for another one.
+CPU this is faster than one larger, shared batch, because no thread waits for another.
 
 Memory, at most, in addition to the model: ``workers x 2 x batch_photos`` encoded photos and thumbnails (the
 batch being classified and the one being fetched), and for each worker one decoded photo (with the default
@@ -67,7 +67,7 @@ class Workers:
         return len(self._in_hand)
 
     def wake(self, model: LoadedModel) -> None:
-        """Start every idle worker; busy ones look at the queue once more. Call with ``changed`` held.
+        """Start every idle worker; busy workers look at the queue once more. Call with ``changed`` held.
 
         Batches that start from now on are classified by ``model``.
         """
@@ -99,12 +99,12 @@ class Workers:
         return self._classify(batch)
 
     def wait_until_unused(self, model: LoadedModel) -> None:
-        """Wait until no batch is being classified by ``model``, after another one has taken over."""
+        """Wait until no batch is being classified by ``model``, after another model has taken over."""
         with self.changed:
             self.changed.wait_for(lambda: not any(used is model for used in self._classifying))
 
     def close(self, timeout_s: float) -> bool:
-        """Finish running batches within ``timeout_s``, release other claims; True: every worker has ended."""
+        """Finish running batches within ``timeout_s``, release other claims; True: all workers have ended."""
         with self.changed:
             self._closing = True
             ended = self.changed.wait_for(lambda: not (self.active or self._classifying), timeout_s)
@@ -154,7 +154,7 @@ class Workers:
             raise
 
     def _begin(self, part: Sequence[Fetched]) -> list[Fetched]:
-        """Count the attempts of the photos that are about to be decoded; leave out those lost meanwhile."""
+        """Count the attempts of the photos that are decoded next; leave out photos whose claim was lost."""
         fetched = [item.claim for item in part if item.error is None]
         try:
             held = dict(zip(fetched, self._queue.begin(fetched), strict=True)) if fetched else {}
@@ -209,7 +209,7 @@ class Workers:
             self._pause(f"{counted(len(outcomes), 'photo')} released", outcomes[0].error or "")
             return
         with self.changed:
-            outcomes = [outcome for outcome in outcomes if outcome.claim in self._in_hand]  # else released
+            outcomes = [outcome for outcome in outcomes if outcome.claim in self._in_hand]  # not released
         self._in_hand.forget(outcome.claim for outcome in outcomes)
         if outcomes:
             self._write(outcomes)

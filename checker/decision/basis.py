@@ -68,11 +68,12 @@ def model_of_decision(
 ) -> DecisionBasis:
     """Find the model, subject and head that made a decision.
 
-    An int8 model has no gradients and a digest of its own, so the weights it was made from stand for it.
+    For an int8 model the float32 weights that it was made from are returned: the int8 model has no gradients,
+    and its digest differs from theirs.
 
     Args:
-        subject: name or file of the current subject: an uncalibrated decision can be traced to this one or a
-            built-in one only.
+        subject: name or file of the current subject. An uncalibrated decision can be traced only to this
+            subject or to a built-in one.
 
     Raises:
         ModelRefused: the weights or the profile are no longer on this machine.

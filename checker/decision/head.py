@@ -17,9 +17,9 @@ from checker.values import Evidence, Floats
 Doubles = npt.NDArray[np.float64]
 
 KNEE, BEYOND = -3.0, 0.3
-"""Log-odds up to which a window counts in full, and the share of the excess that counts above them. With a
-higher knee or share more dogs pass by a single window, so that the threshold rises and loses cats; with a
-lower one, small cats are not found. docs/decisions/0002-the-score.md has the figures."""
+"""Log-odds up to which a window counts in full, and the share of the excess above them that counts. With a
+higher knee or share more dogs pass because of a single window, so the threshold must rise and loses cats;
+with a lower knee or share small cats are not found. docs/decisions/0002-the-score.md has the figures."""
 CLIP = 30.0
 """Bound of the log-odds: larger values carry no information, and one class must not outweigh all others."""
 
@@ -86,11 +86,11 @@ class Linear:
 class Head:
     """Two logistic regressions, fitted by the calibration: over whole model inputs, and over their windows.
 
-    ``whole``, averaged over a photo's inputs, is reliable for what the photo shows as a whole. ``window``,
-    taken where it is highest, finds a small subject anywhere in the photo, but also more dogs that look like
-    one. So a subject found by a window alone is not ruled out, and it counts as the subject only if the
-    window is far more certain than the whole needs to be: score = sigmoid(bias + slope * max(whole,
-    bent(window))), see ``combined``.
+    ``whole``, averaged over a photo's inputs, is reliable for the photo as a whole. ``window``, taken where
+    it is highest, finds a small subject anywhere in the photo, but also more dogs that look like the subject.
+    So a high window alone keeps the photo from being ruled out, but counts as the subject only if the window
+    is far more certain than the whole needs to be: score = sigmoid(bias + slope * max(whole, bent(window))),
+    see ``combined``.
     """
 
     whole: Linear = Linear()

@@ -24,8 +24,8 @@ UNCALIBRATED = "uncalibrated"
 SHIPPED_PROFILES = Path(__file__).resolve().parents[2] / "models" / "profiles"
 _LABELS = 5
 _EVIDENCE = 20
-"""A photo is a cat only if one of its classes is among so many most likely ones. Of 1 395 cats above the
-threshold the first five lose 24 and the first twenty 5; see docs/decisions/0002-the-score.md."""
+"""A photo is a cat only if a class of the subject is among this many most likely classes. Of 1 395 cats above
+the threshold, a limit of 5 loses 24 and a limit of 20 loses 5; see docs/decisions/0002-the-score.md."""
 
 WILD_MASS = 0.5
 """Mean softmax mass of the wild classes, over the photo's inputs, that makes a photo a wild feline."""
@@ -38,7 +38,7 @@ class Thresholds:
     cat_at: float
     not_cat_below: float
     soft_cat_at: float = 1.0
-    """Instead of ``cat_at``, for soft photos."""
+    """Replaces ``cat_at`` for soft photos."""
 
     def verdict(self, score: float) -> Verdict:
         if score >= self.cat_at:
@@ -145,7 +145,7 @@ class ThresholdRule:
         A drawing is never a cat: in its lines the model may see anything.
 
         Args:
-            named: the classes of the labels; without one of the subject's there is no cat.
+            named: the classes of the labels; a photo with none of the subject's classes is never a cat.
         """
         verdict = self.thresholds.verdict(score)
         if drawn and verdict is not Verdict.NOT_CAT:
@@ -179,7 +179,7 @@ class ThresholdRule:
         return wild >= WILD_MASS and wild > float(mean[list(self.subject.classes)].sum())
 
     def _top(self, confidences: Floats) -> tuple[Label, ...]:
-        """Return the most likely classes; behind them the subject's best one, if it is likely enough."""
+        """Return the most likely classes, then the subject's best class if it is likely enough."""
         order = np.argsort(-confidences, kind="stable")[:_EVIDENCE]
         of_subject = order[np.isin(order, self.subject.classes)][:1]
         best = order[:_LABELS]

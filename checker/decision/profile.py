@@ -1,8 +1,9 @@
 """Profiles: measurements of one model with one preprocessing, runtime, precision and subject.
 
 A profile is a JSON file made by the calibration: the head that turns activations into a score, and the
-*operating points*: thresholds with their error rates on photos that neither was fitted on. Shipped profiles
-are in ``models/profiles``; a site's own profile in ``DATA_DIR/profiles`` takes precedence.
+*operating points*: thresholds with their error rates on photos that were used neither to fit the head nor to
+choose the thresholds. Shipped profiles are in ``models/profiles``; a site's own profile in
+``DATA_DIR/profiles`` takes precedence.
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ class ProfileKey:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ProfileKey:
-        subject = data["subject"]
-        group = Subject(subject["name"], tuple(subject["classes"]), tuple(subject["wild"]))
-        return cls(data["weights_sha256"], data["preprocessing"], data["runtime"], data["precision"], group)
+        fields = data["subject"]
+        subject = Subject(fields["name"], tuple(fields["classes"]), tuple(fields["wild"]))
+        return cls(data["weights_sha256"], data["preprocessing"], data["runtime"], data["precision"], subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """A threshold with the rates that it reached on photos that had no part in choosing it."""
+    """A threshold with the rates that it reached on photos that were not used to choose it."""
 
     target: float
     """The rate to keep within: false positives at ``cat_at``, false negatives at ``not_cat_below``."""
@@ -92,11 +93,11 @@ class Profile:
     model: str
     head: Head
     cat: tuple[OperatingPoint, ...]
-    """By rising target (maximum false positive rate)."""
+    """Sorted by rising target (maximum false positive rate)."""
     not_cat: tuple[OperatingPoint, ...]
-    """By rising target (maximum false negative rate)."""
+    """Sorted by rising target (maximum false negative rate)."""
     soft: tuple[OperatingPoint, ...] = ()
-    """For soft photos, by rising target (maximum false positive rate)."""
+    """For soft photos, sorted by rising target (maximum false positive rate)."""
     made: Mapping[str, Any] = field(default_factory=dict)
     """Provenance: date, command, commit, machine, data (counts and digest), method."""
     fp32_recall: Mapping[float, float] = field(default_factory=dict)
@@ -134,7 +135,7 @@ def load_profile(path: Path) -> Profile:
     """Read a profile.
 
     Raises:
-        ModelRefused: the file is not a valid profile; it must not be treated as missing.
+        ModelRefused: the file is not a valid profile; the caller must not treat it as missing.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -150,7 +151,7 @@ def load_profile(path: Path) -> Profile:
 
 
 def profiles_in(folder: Path) -> Iterator[Profile]:
-    """Read the profiles of a folder, by their names; raises as ``load_profile`` does."""
+    """Read the profiles of a folder, sorted by file name; raises as ``load_profile`` does."""
     return map(load_profile, sorted(folder.glob("*.json")))
 
 

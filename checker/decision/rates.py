@@ -1,4 +1,4 @@
-"""The measured error rates of a decision: what people see beside a threshold."""
+"""The measured error rates of a decision, which pages and commands show next to its threshold."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def rates_within(profile: Profile, max_fpr: float) -> MeasuredRates:
         ModelRefused: the rate is lower than the lowest one measured.
     """
     point = cat_point(profile, max_fpr)
-    soft = [one for one in profile.soft if one.target <= max_fpr]
-    of_soft = max(soft, key=lambda one: one.target).kinds if soft else {}
-    return MeasuredRates(point.target, point.recall, {**point.kinds, **of_soft})
+    soft_points = [point for point in profile.soft if point.target <= max_fpr]
+    soft_kinds = max(soft_points, key=lambda point: point.target).kinds if soft_points else {}
+    return MeasuredRates(point.target, point.recall, {**point.kinds, **soft_kinds})
 
 
 def rates_at(profile: Profile, cat_at: float, max_fpr: float = 0.0) -> MeasuredRates | None:
@@ -39,8 +39,8 @@ def rates_at(profile: Profile, cat_at: float, max_fpr: float = 0.0) -> MeasuredR
     None: the profile has no such threshold, because it was set by hand.
 
     Args:
-        max_fpr: the rate in force. If several points have this threshold, the loosest one within the rate
-            counts, else the strictest: they differ in the threshold of soft photos.
+        max_fpr: the current rate. Several points can have this threshold and differ in the threshold of soft
+            photos: the loosest point within the rate counts, or the strictest if none is within it.
     """
     # Soft photos may have been measured for lower rates than sharp ones.
     lowest = min((point.target for point in profile.cat), default=math.inf)
@@ -51,4 +51,5 @@ def rates_at(profile: Profile, cat_at: float, max_fpr: float = 0.0) -> MeasuredR
     ]
     if not targets:
         return None
-    return rates_within(profile, max((one for one in targets if one <= max_fpr), default=min(targets)))
+    within = (target for target in targets if target <= max_fpr)
+    return rates_within(profile, max(within, default=min(targets)))

@@ -97,7 +97,7 @@ def _indices(entries: Any, class_names: Sequence[str], path: Path) -> tuple[int,
         if isinstance(entry, int) and not isinstance(entry, bool):
             indices.append(entry)
         elif isinstance(entry, str):
-            # First as it is written: a Cardigan is a dog, and a cardigan a jacket.
+            # The exact spelling first: a Cardigan is a dog, and a cardigan a jacket.
             names, name = (class_names, entry) if entry in class_names else (folded_names, entry.casefold())
             if name not in names:
                 raise ModelRefused(f"subject file {path}: {entry!r} is not an ImageNet-1k class")
