@@ -80,7 +80,7 @@ def printable(text: str) -> str:
 
 
 def parse(argv: Sequence[str]) -> CheckOptions | ExplainOptions | int:
-    """Parse the arguments; return the exit code where help or an error was printed instead."""
+    """Parse the arguments; return the exit code if help or an error was printed instead."""
     explains = list(argv[:1]) == ["explain"]
     command, name = (_explain, f"{_PROGRAM} explain") if explains else (_check, _PROGRAM)
     try:
@@ -123,7 +123,7 @@ def _choice(name: str, choices: Sequence[str], help_text: str) -> Callable[[Deco
 
 
 class _Command(click.Command):
-    """A command whose help may be read in part (``| head``)."""
+    """A command that exits cleanly if its help is read only in part (``| head``)."""
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         with ending_without_reader():
@@ -136,7 +136,7 @@ class _Command(click.Command):
     epilog=f"`{_PROGRAM} explain PHOTO -o OUT.png` shows the evidence in one photo.\n\n{_EXIT_CODES}",
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.UNPROCESSED)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header line.")
 @_common
 @_choice("--device", DEVICES, "auto uses a GPU if there is one.")

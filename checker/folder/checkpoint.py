@@ -1,6 +1,6 @@
 """The file of ``--resume``: the ``--json`` lines of all runs so far, from which the next run continues.
 
-Memory: about 150 bytes for each file that was checked, and its path.
+Memory: about 150 bytes plus its path for each file that was checked.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from checker.folder.report import Row, json_line
 from checker.values import Verdict
 
 _SAME = ("model", "runtime", "precision", "profile", "subject")
-"""Fields that must be those of this run: one file does not mix the verdicts of two models."""
+"""Fields that must be equal to those of this run, so that a file never mixes the verdicts of two models."""
 _THRESHOLDS = ("cat_at", "soft_cat_at", "not_cat_below")
-"""The same, but for the lines of earlier versions, which lack some of them. Two pairs of rates may differ in
-the threshold of soft photos only."""
+"""Fields that must also be equal, except that lines of earlier versions lack some of them. Two pairs of rates
+may differ only in the threshold of soft photos."""
 _START = b'{"path": '
 
 
 class CannotResume(CheckerError):
-    """The file does not hold ``--json`` lines, is from a run with another model, or is in use."""
+    """The file does not contain ``--json`` lines, is from a run with another model, or is in use."""
 
 
 class Checkpoint:
     """A file of ``--json`` lines that grows. Not thread-safe; one process at a time."""
 
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
-        """Read what an earlier run wrote; remove a line that was cut off when that run was killed.
+        """Read the lines of earlier runs; remove a line that was cut off when a run was killed.
 
         Args:
-            run: the fields that all rows of this run have.
+            run: the fields that all rows of this run share.
         Raises:
-            CannotResume: the file is something else, or of another model.
-            OSError: it can't be read or written.
+            CannotResume: see there.
+            OSError: the file can't be read or written.
         """
         self._path = path
         self._run = {field: run[field] for field in (*_SAME, *_THRESHOLDS)}
@@ -71,7 +71,7 @@ class Checkpoint:
         self._file.close()
 
     def _lock(self) -> None:
-        """Keep other runs out: their removal of a cut-off line would remove rows that this one appends."""
+        """Lock other runs out: removing a cut-off line, they would also remove rows that this run appends."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -79,11 +79,11 @@ class Checkpoint:
                 f"{self._path} is in use by another run: wait for its end, or choose another file."
             ) from None
         except OSError:
-            pass  # the file system has no locks
+            pass  # the file system does not support locks
 
     def _read(self) -> int:
-        """Read the paths of all whole lines; return the size of these in bytes."""
-        whole_bytes = 0
+        """Read the paths of all complete lines; return the total size of these lines in bytes."""
+        complete_bytes = 0
         self._file.seek(0)
         for number, line in enumerate(self._file, 1):
             if not line.endswith(b"\n"):
@@ -91,8 +91,8 @@ class Checkpoint:
                     raise self._other_file(number)
                 break
             self._paths.add(self._path_in(line, number))
-            whole_bytes += len(line)
-        return whole_bytes
+            complete_bytes += len(line)
+        return complete_bytes
 
     def _path_in(self, line: bytes, number: int) -> bytes:
         try:
@@ -125,7 +125,7 @@ def _shown(run: dict[str, Any]) -> str:
 
 
 def _examine_result(row: Row) -> None:
-    """Raise ``ValueError`` where the fields that ``--megadetector`` reads are not those of a result."""
+    """Raise ``ValueError`` if the fields that ``--megadetector`` reads are not those of a result."""
     Verdict(row["verdict"])
     if row["score"] is None and isinstance(row["error"], str):
         return

@@ -1,4 +1,4 @@
-"""The two commands of the folder tool, and its composition root, as ``catloader.wiring`` is the site's."""
+"""The two commands of the folder tool, and its composition root (the site's is ``catloader.wiring``)."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ from checker.values import ModelInfo, Rendition
 from models.catalogue import class_names, resolve
 
 _MICRO_BATCH_PHOTOS = {"cpu": 2, "gpu": 32}
-"""On a CPU four are no faster and take 35 MB more. On a GPU a forward pass takes nearly the same time for any
-number of photos."""
+"""On a CPU four photos are no faster and take 35 MB more. On a GPU a forward pass takes nearly the same time
+for any number of photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def check(options: CheckOptions) -> int:
 
     Raises:
         ModelRefused, models.errors.ModelsError: the requested model, subject or rates are not available.
-        CannotResume: the file to resume from is something else.
+        CannotResume: the file to resume from is not usable.
         OSError: the output can't be written.
     """
     if (path := _missing(options.paths)) is not None:
@@ -84,8 +84,8 @@ def check(options: CheckOptions) -> int:
     model_info = classifier.model_info
     records, skipped, clock = Records(options, model_info, rule), Skipped(), Clock()
     if sys.stderr.isatty():  # a terminal's progress bar shows a total
-        everything = records.new(walk(paths), Skipped())
-        threading.Thread(target=lambda: total.append(sum(1 for _ in everything)), daemon=True).start()
+        files = records.new(walk(paths), Skipped())
+        threading.Thread(target=lambda: total.append(sum(1 for _ in files)), daemon=True).start()
     checks = check_files(
         clock.started_by(records.new(walk(paths, on_skip=skipped.add), skipped)),
         LoadedModel(classifier, rule),
@@ -132,10 +132,10 @@ def explain(options: ExplainOptions) -> int:
 
 @contextlib.contextmanager
 def _making(choice: SelectedVariant, name: str, weights_dir: Path) -> Iterator[Callable[[], SelectedVariant]]:
-    """Make a missing faster variant in the background, for the next run if this one lasts long enough.
+    """Make a missing faster variant in the background. The next run uses it if this run lasts long enough.
 
     Yields:
-        A function that returns the choice, with the variant made or still missing.
+        A function that returns the choice: with the faster variant if it has been made by then.
     """
     if (missing := choice.not_made) is None:
         yield lambda: choice
@@ -166,8 +166,8 @@ def _print(
             line = format_line(row)
             if to_terminal:
                 status.progress.clear()
-            verdicts[row["verdict"]] += 1  # just before its line, so that Ctrl-C hardly ever separates them
-            records.add(row)  # first: a row that was shown but not kept would be checked and shown again
+            verdicts[row["verdict"]] += 1  # just before the row, so that Ctrl-C hardly ever separates them
+            records.add(row)  # before the output, or the next run could check and show this photo again
             out.write(line)
             out.flush()
             status.progress.advance()
@@ -195,7 +195,7 @@ def _missing(paths: Sequence[str]) -> str | None:
         except (FileNotFoundError, NotADirectoryError):
             return path
         except OSError:
-            continue  # it exists, or may exist: its row will have the error
+            continue  # the path exists or may exist: its row will report the error
     return None
 
 

@@ -1,4 +1,4 @@
-"""Named paths without those that another one contains: each photo is checked and counted once."""
+"""Drop paths that are inside another named path, so that each photo is checked and counted once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from checker.folder.walk import EXTENSIONS, is_hidden
 
 
 def distinct_paths(paths: Sequence[str]) -> list[str]:
-    """Return the paths in their order, without repeated ones and those that ``walk`` finds below another."""
+    """Return the paths in order, without repeated paths and paths that ``walk`` finds below another path."""
     places = {path: Path(os.path.abspath(path)) for path in paths}  # noqa: PTH100 - absolute() keeps ".."
     first: dict[Path, str] = {}
     for path, place in places.items():
@@ -24,7 +24,7 @@ def distinct_paths(paths: Sequence[str]) -> list[str]:
 
 
 def _is_walked(folder: Path, place: Path) -> bool:
-    """Return True if ``walk`` finds a path below a folder: it leaves out hidden ones and links."""
+    """Return True if ``walk`` finds a path below a folder: it skips hidden files and folders, and links."""
     if any(is_hidden(part) for part in place.relative_to(folder).parts):
         return False
     between = [parent for parent in place.parents if folder in parent.parents]

@@ -33,14 +33,14 @@ _WHOLE_PHOTO = (0.0, 0.0, 1.0, 1.0)
 
 
 class BatchResults:
-    """A results file that is written photo by photo; it appears under its name when it is whole."""
+    """A results file that is written photo by photo; it appears under its name once it is complete."""
 
     def __init__(self, path: Path, paths: Sequence[str], model_info: ModelInfo, rule: ThresholdRule) -> None:
         """Begin the file.
 
         Args:
-            paths: as given by the user: photos are named relative to the folder, or to the folder that all
-                paths share.
+            paths: the paths that the user named. The file names photos relative to the folder, or to the
+                folder that all paths share.
         Raises:
             OSError: the file can't be written.
         """
@@ -49,7 +49,7 @@ class BatchResults:
         self._model_info, self._rule = model_info, rule
         self._cat_at = _rounded_down(rule.thresholds.cat_at)
         self._below_cat_at = round(self._cat_at - _STEP, _DIGITS)
-        # A name that no other run and no file of the user has; hidden, so that walks leave it out.
+        # Other runs and the user's files have other names; the name is hidden, so that walks skip the file.
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             self._file = _locked(self._part)
@@ -65,7 +65,7 @@ class BatchResults:
         self._separator = ",\n"
 
     def close(self) -> None:
-        """End the file, and give it its name; remove it where it can't be written."""
+        """Complete the file and move it to its name; remove it if it can't be written."""
         try:
             self._complete()
         except BaseException:
@@ -73,8 +73,8 @@ class BatchResults:
             raise
 
     def discard(self) -> None:
-        """Remove what was written; a file that was there before stays."""
-        with contextlib.suppress(OSError):  # of a full disk: the rest of the buffer
+        """Remove the unfinished file; a results file of an earlier run stays."""
+        with contextlib.suppress(OSError):  # the rest of the buffer does not fit on a full disk
             self._file.close()
         self._part.unlink(missing_ok=True)
 
@@ -123,10 +123,10 @@ class BatchResults:
 
 
 def _locked(part: Path) -> TextIO:
-    """Open a new file under a lock; remove those that killed runs have left of the same results."""
+    """Open and lock a new file; remove unfinished files of the same results that killed runs have left."""
     name = part.with_suffix("").with_suffix("").name
     for other in part.parent.glob(f"{glob.escape(name)}.*.part"):
-        with contextlib.suppress(OSError), other.open("r+") as file:  # in use, or on a disk without locks
+        with contextlib.suppress(OSError), other.open("r+") as file:  # in use, or locks are missing
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             other.unlink()
     while True:
@@ -135,15 +135,15 @@ def _locked(part: Path) -> TextIO:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if part.exists():
             return file
-        file.close()  # another run has removed it before it was locked
+        file.close()  # another run removed the file before it was locked
 
 
 def _rounded_down(threshold: float) -> float:
-    """Round a threshold so that a score that reaches it still does when the score is rounded."""
+    """Round a threshold down, so that a score that reaches it still does after rounding."""
     return round(math.floor(threshold / _STEP) * _STEP, _DIGITS)
 
 
 def _common_folder(paths: Sequence[str]) -> str:
-    """Return the folder that Timelapse opens: the given one, or the one that contains all given paths."""
+    """Return the folder that Timelapse opens: the named folder, or the folder that contains all paths."""
     folders = [path if os.path.isdir(path) else os.path.dirname(path) or "." for path in paths]  # noqa: PTH112, PTH120
     return os.path.commonpath([os.path.abspath(folder) for folder in folders])  # noqa: PTH100

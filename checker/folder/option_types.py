@@ -1,4 +1,4 @@
-"""Types of command-line options: values that are refused in one plain sentence."""
+"""Types of command-line options, which refuse a value with one plain sentence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NonEmptyPath(click.Path):
 
 
 def number(kind: type[int | float], low: float, high: float) -> Callable[[str], float]:
-    """Make a converter that refuses in one plain sentence; NaN too, which passes ``click.FloatRange``."""
+    """Make a converter that refuses other text and NaN, which ``click.FloatRange`` accepts."""
 
     def convert(text: str) -> float:
         with contextlib.suppress(ValueError):
@@ -39,7 +39,7 @@ def number(kind: type[int | float], low: float, high: float) -> Callable[[str], 
 
 
 def new_file(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a path where no regular file can be written."""
+    """Refuse a path at which no regular file can be written."""
     if path is not None and path.is_dir():
         raise click.BadParameter(f"{path} is a folder.")
     if path is not None and path.exists() and not path.is_file():  # /dev/null would be replaced by a file
@@ -50,7 +50,7 @@ def new_file(_context: click.Context, _parameter: click.Parameter, path: Path | 
 
 
 def new_results(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse to replace what is not JSON, such as the first photo where the file's name was forgotten."""
+    """Refuse to replace a file that is not JSON: if FILE was forgotten, that is the first photo."""
     path = new_file(context, parameter, path)
     if path is not None and path.is_file():
         with path.open("rb") as file:
@@ -60,7 +60,7 @@ def new_results(context: click.Context, parameter: click.Parameter, path: Path |
 
 
 def png(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
-    """Refuse a path whose name is not that of a PNG, or whose folder does not exist."""
+    """Refuse a path whose name does not end in ``.png``, or whose folder does not exist."""
     if path.suffix.lower() != ".png":
         raise click.BadParameter(f"{path} does not end in .png, the format that is written.")
     if not path.parent.is_dir():

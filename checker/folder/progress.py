@@ -1,4 +1,4 @@
-"""Progress of the folder tool: a clock, and a bar at the bottom of a terminal, nothing elsewhere."""
+"""Progress of the folder tool: a clock, and a bar if the output is a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Item = TypeVar("_Item")
 
 
 class Clock:
-    """Seconds since the first file was started, without the time of loading a model and finding files."""
+    """Seconds since the first file was started; loading the model and finding the first file don't count."""
 
     def __init__(self) -> None:
         self._started_s: float | None = None
@@ -35,7 +35,7 @@ class Progress:
     """A note while the model loads, then a bar whose clock starts with the first file. Not thread-safe."""
 
     def __init__(self, stream: TextIO, total: Callable[[], int | None]) -> None:
-        """``total`` is the number of files, None while it is not known."""
+        """``total`` returns the number of files; None while it is unknown."""
         self._stream, self._total = stream, total
         self._is_terminal = stream.isatty()
         self._has_note = False
@@ -48,23 +48,23 @@ class Progress:
             self._has_note = True
 
     def advance(self) -> None:
-        """Count one file that is done."""
+        """Count one finished file."""
         if not self._is_terminal:
             return
         if self._bar is None:
             try:
                 from tqdm import tqdm
-            except ModuleNotFoundError:  # without a bar then
+            except ModuleNotFoundError:  # tqdm is not installed: show no bar
                 self._is_terminal = False
                 return
             size = shutil.get_terminal_size()
             self._bar = tqdm(
-                initial=1,  # its time was spent before the clock started
+                initial=1,  # the first file was finished before the bar's clock started
                 total=self._total(),
                 unit=" files",
                 file=self._stream,
                 leave=False,
-                # 80 x 24 where a terminal does not know its size; by itself tqdm would draw nothing there.
+                # 80 x 24 if the terminal does not know its size; tqdm itself would then draw nothing.
                 ncols=size.columns - 1,
                 nrows=size.lines,
             )
@@ -82,7 +82,7 @@ class Progress:
             self._bar.clear()
 
     def close(self) -> None:
-        """End the bar, and remove it from the screen."""
+        """Close the bar and remove it from the screen."""
         self.clear()
         if self._bar is not None:
             self._bar.close()

@@ -1,4 +1,4 @@
-"""The files that the folder tool writes besides its output: for ``--resume``, and MegaDetector's."""
+"""The files that the folder tool writes in addition to its output: ``--resume`` and ``--megadetector``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from checker.values import ModelInfo
 
 
 class Records:
-    """Writes those of the two files that were requested. Not thread-safe."""
+    """Writes the requested files: neither, one or both. Not thread-safe."""
 
     def __init__(self, options: CheckOptions, model_info: ModelInfo, rule: ThresholdRule) -> None:
-        """Raises CannotResume and OSError, as the files do."""
+        """Open the requested files.
+
+        Raises:
+            CannotResume, OSError: see ``Checkpoint`` and ``BatchResults``.
+        """
         self._checkpoint = self._results = None
         if options.resume is not None:
             self._checkpoint = Checkpoint(options.resume, run_fields(model_info, rule))
@@ -40,14 +44,14 @@ class Records:
                 yield file
 
     def add(self, row: Row) -> None:
-        """Write a row to each of them."""
+        """Write a row to each file."""
         if self._checkpoint is not None:
             self._checkpoint.add(row)
         if self._results is not None:
             self._results.add(row)
 
     def close(self) -> None:
-        """Complete them."""
+        """Complete the files."""
         if self._checkpoint is not None:
             self._checkpoint.close()
         if self._results is not None:

@@ -26,7 +26,7 @@ CSV_COLUMNS = (
     "runtime", "profile", "ms", "error", "reason",
 )  # fmt: skip
 MIN_LABEL_CONFIDENCE = 0.2
-"""The table leaves out less likely labels: next to a clear verdict they would only confuse."""
+"""The table shows no label below this confidence: next to a clear verdict it would only confuse."""
 _COLOURS = {Verdict.CAT: "green", Verdict.UNSURE: "yellow", Verdict.UNREADABLE: "red"}
 _REASONS = {
     Reason.LOW_DETAIL: "little detail",
@@ -63,7 +63,7 @@ def row(checked: Checked, model_info: ModelInfo, rule: ThresholdRule) -> Row:
 
 
 def run_fields(model_info: ModelInfo, rule: ThresholdRule) -> Row:
-    """Return the fields that all rows of a run have."""
+    """Return the fields that all rows of a run share."""
     return {
         "subject": rule.subject.name,
         "calibrated": rule.profile_id != UNCALIBRATED,
@@ -122,7 +122,7 @@ def _label(fields: Row) -> str:
 
 
 def subject_verdict(verdict: str, subject: str) -> str:
-    """Name the subject in a verdict for people: ``dog`` and ``not_dog`` where dogs are looked for."""
+    """Put the subject's name into a verdict: ``dog`` and ``not_dog`` if the subject is a dog."""
     return verdict if subject == "house_cat" else verdict.replace("cat", subject)
 
 
@@ -152,5 +152,5 @@ def summary(verdicts: Counter[str], seconds: float, rule: ThresholdRule, *, know
 
 
 def slower_line(why_not_faster: str) -> str:
-    """Report why a faster variant did not check; empty if the fastest one did."""
+    """Return a line that says why a faster variant was not used; empty if the fastest variant was."""
     return f"{why_not_faster}\n" if why_not_faster else ""

@@ -9,7 +9,7 @@ from checker.folder.walk import is_hidden
 from checker.plurals import counted
 
 _ENDINGS = 5
-"""Endings that are named; the others are counted together."""
+"""Number of endings that are listed; files with other endings are counted together."""
 
 
 class Skipped:
@@ -22,7 +22,7 @@ class Skipped:
         """Files that an earlier run checked."""
 
     def add(self, path: str) -> None:
-        """Count a path that ``walk`` left out."""
+        """Count a path that ``walk`` skipped."""
         name = os.path.basename(path)  # noqa: PTH119 - as in walk: a Path for each file costs more
         if is_hidden(name):
             self._hidden += 1
@@ -36,7 +36,7 @@ class Skipped:
         parts = []
         if self._endings:
             files = counted(self._endings.total(), "file that is not a photo", "files that are not photos")
-            parts.append(f"{files} ({', '.join(self._named_endings())})")
+            parts.append(f"{files} ({', '.join(self._listed_endings())})")
         if self._hidden:
             parts.append(counted(self._hidden, "hidden file or folder", "hidden files or folders"))
         if self._links:
@@ -45,10 +45,10 @@ class Skipped:
             parts.append(counted(self.known, "file of an earlier run", "files of an earlier run"))
         return f"Skipped: {', '.join(parts)}\n" if parts else ""
 
-    def _named_endings(self) -> list[str]:
-        named = self._endings.most_common(_ENDINGS)
-        words = [f"{count} {_printable(ending) or 'without an ending'}" for ending, count in named]
-        rest = self._endings.total() - sum(count for _, count in named)
+    def _listed_endings(self) -> list[str]:
+        most_common = self._endings.most_common(_ENDINGS)
+        words = [f"{count} {_printable(ending) or 'without an ending'}" for ending, count in most_common]
+        rest = self._endings.total() - sum(count for _, count in most_common)
         return [*words, f"{rest} others"] if rest else words
 
 

@@ -1,10 +1,10 @@
 """Find and check photos in files and folders as the site does, but without web server, S3 or database.
 
 Memory, at most, in addition to the model: for each worker one encoded file (``MAX_BYTES``), a child process
-with the same and one decoded photo (``opening.MAX_PIXELS`` x 4 bytes; x 8 where it is transparent, x 12 where
-it has more than 8 bits a channel), and the two small JPEGs of each photo of a micro-batch; and for the whole
-run ``workers x BATCHES_AHEAD x batch_photos`` outcomes of a few kilobytes. The number of files does not
-matter.
+with the same file and one decoded photo (``opening.MAX_PIXELS`` x 4 bytes; x 8 if it is transparent, x 12 if
+it has more than 8 bits per channel), and the two small JPEGs of each photo of a micro-batch; and for the
+whole run ``workers x BATCHES_AHEAD x batch_photos`` outcomes of a few kilobytes. Memory does not depend on
+the number of files.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ EXTENSIONS = (
     ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg",
     ".mpo", ".png", ".tif", ".tiff", ".webp",
 )  # fmt: skip
-"""Names that count as photos inside a folder; files that are named themselves are always read."""
+"""Extensions of photos inside a folder; a file that is named itself is always read."""
 
 MAX_BYTES = 256 * 2**20
-"""Larger files are not read, and are unreadable."""
+"""Larger files are not read; their verdict is ``unreadable``."""
 
 DECODE_LIMITS = Limits(cpu_s=30.0, wall_s=120.0, memory_bytes=3 * 2**30)
-"""For one file; more than the site allows, because the site's limits on bytes and pixels are lower."""
+"""Limits for one file. They are higher than the site's, because the site accepts fewer bytes and pixels."""
 
 BATCHES_AHEAD = 4
-"""Micro-batches in hand per worker, so that one slow photo does not leave the others without work."""
+"""Micro-batches in hand per worker, so that one slow photo does not leave the other workers idle."""
 
-_OF_SYSTEMS = frozenset(
+_SYSTEM_FOLDERS = frozenset(
     {
         "$recycle.bin", "recycler", "system volume information", "__macosx", "network trash folder",
         "lost+found", "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot",
     }
 )  # fmt: skip
-"""Folders of Windows, macOS, Linux, Synology and QNAP with deleted photos and previews, in lower case."""
+"""Folders of Windows, macOS, Linux, Synology and QNAP for deleted files and previews, in lower case."""
 
 _SORTED_AT_ONCE = 4096
-# A pipe without a writer must not block, and a terminal must not become the controlling one.
+# A pipe without a writer must not block, and a terminal must not become the controlling terminal.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -60,28 +60,28 @@ class WalkedFile:
     """A file to check, or a folder that can't be read."""
 
     path: str
-    """As the system returns it: bytes that are not UTF-8 appear as surrogates."""
+    """The path as the system returns it: bytes that are not UTF-8 appear as surrogates."""
     error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The result for one ``WalkedFile``; without ``outcome`` where ``file.error`` is set."""
+    """The result for one ``WalkedFile``; ``outcome`` is None if ``file.error`` is set."""
 
     file: WalkedFile
     outcome: Outcome | None = None
 
 
 def walk(paths: Iterable[str], on_skip: Callable[[str], object] = lambda _: None) -> Iterator[WalkedFile]:
-    """Yield every named file, and every photo in and below every named folder, without hidden ones.
+    """Yield every named file, and every photo in or below a named folder that is not hidden.
 
-    Links to folders are not followed inside folders, so loops are never entered. The order is by name (in
-    folders of more than 4096 entries: within blocks as the system lists them); only the path from the top is
-    kept in memory.
+    Inside folders, links to folders are not followed, so there are no loops. Entries are sorted by name; in
+    folders of more than 4096 entries, within each block of 4096 that the system lists. Only the folders from
+    the top to the current one are kept in memory.
 
     Args:
-        on_skip: called with each path that is left out inside a folder: files whose names are not those of
-            photos, hidden files and folders, and links to folders.
+        on_skip: called with each path that is skipped inside a folder: files without the extension of a
+            photo, hidden files and folders, and links to folders.
     """
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112 - str throughout: a Path for each file costs more than the listing
@@ -98,10 +98,10 @@ def check_files(
     batch_photos: int,
     limits: Limits = DECODE_LIMITS,
 ) -> Generator[Checked, None, None]:
-    """Check files in a bounded pool; yield one ``Checked`` each, in the order of ``files``.
+    """Check files in a bounded pool; yield one ``Checked`` for each, in the order of ``files``.
 
-    Each worker takes micro-batches from reading to verdict. Closing the generator ends the pool after
-    the running micro-batches.
+    Each worker takes micro-batches from reading to verdict. Closing the generator ends the pool after the
+    running micro-batches.
     """
     keep_memory(workers)
     with isolated_decoder(workers, limits) as decoder:
@@ -144,7 +144,7 @@ class FileSource:
     def __init__(self, renditions: Callable[[bytes], Mapping[Rendition, bytes]]) -> None:
         """
         Args:
-            renditions: makes both of an encoded photo, as ``site_renditions`` does.
+            renditions: makes both renditions of an encoded photo, as ``site_renditions`` does.
         """
         self._renditions = renditions
         self._thumbnails: dict[int, bytes] = {}
@@ -179,7 +179,7 @@ def read(path: str | Path) -> bytes:
         if not too_large:
             with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - Path.open takes no flags
                 data = read_available(file, MAX_BYTES + 1)
-            too_large = len(data) > MAX_BYTES  # some have the size 0, some grow
+            too_large = len(data) > MAX_BYTES  # some files report the size 0, and some grow meanwhile
     except OSError as error:
         raise UnreadableImage(f"The file can't be read: {error.strerror or error}.") from error
     if too_large:
@@ -195,7 +195,7 @@ def read_available(file: BinaryIO, size_bytes: int) -> bytes:
 
 
 def _below(folder: str, on_skip: Callable[[str], object]) -> Iterator[WalkedFile]:
-    # An explicit stack: trees may be deeper than Python's.
+    # An explicit stack instead of recursion: folders may be nested deeper than Python's recursion limit.
     stack = [_entries(folder)]
     while stack:
         entry = next(stack[-1], None)
@@ -214,13 +214,13 @@ def _below(folder: str, on_skip: Callable[[str], object]) -> Iterator[WalkedFile
 
 
 def is_hidden(name: str) -> bool:
-    """Return True if a file or folder of this name is left out: ``.name``, or one that a system makes."""
-    return name.startswith(".") or name.lower() in _OF_SYSTEMS
+    """Return True if walks skip this name: it starts with a dot, or is a folder made by a system."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str] | WalkedFile]:
     try:
-        # A finished scan holds no file descriptor: only large folders keep one while those below are scanned.
+        # A finished scan has closed its descriptor: only large folders keep one while subfolders are read.
         with os.scandir(folder) as scan:
             while block := sorted(islice(scan, _SORTED_AT_ONCE), key=lambda entry: entry.name):
                 yield from block
@@ -232,7 +232,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir(follow_symlinks=False)
     except OSError:
-        return False  # reading it will raise the error
+        return False  # reading the entry as a file will raise the error
 
 
 def _check(batch: dict[int, WalkedFile], source: FileSource, loaded: LoadedModel) -> list[Checked]:
