@@ -1,5 +1,5 @@
-"""Untrusted bytes in child processes with limits: processor time, wall-clock time, memory, files.
+"""Handle untrusted bytes in child processes with limits on processor time, wall-clock time, memory and files.
 
-``pool`` is the caller's side, ``child`` the side of the child processes, ``frames`` the messages between
+``pool`` runs in the calling process, ``child`` in the child processes; ``frames`` are the messages between
 them.
 """

@@ -1,7 +1,8 @@
 """The processes that decode: a server that imports the decoders once, and the children that it forks.
 
-The server has one thread and opens no file of a user: a fork of it is safe, takes milliseconds and shares its
-memory. Children end with the server, the server ends when its caller closes the connection or dies.
+The server has one thread and opens no file of a user: forking it is safe, takes milliseconds, and the child
+shares its memory. Children end with the server; the server ends when its caller closes the connection or
+dies.
 
 usage: python -m checker.isolation.child CONTROL_DESCRIPTOR MEMORY_BYTES MODULE:FUNCTION...
 """
@@ -25,23 +26,24 @@ from checker.isolation.limits import OwnMemory, confine, die_with, give_memory_b
 from checker.isolation.sandbox import code_folders
 from checker.process.exits import open_standard_descriptors
 
-_KEPT_BYTES, _KEPT_S = 8 * 2**20, 1.0
-"""A child that holds this much more than at its start gives it back after a second without work, ..."""
+_IDLE_BYTES, _IDLE_S = 8 * 2**20, 1.0
+"""A child that has grown by more than this since its start returns freed memory after a second without work.
+"""
 _MUCH_BYTES = 64 * 2**20
-"""... this much immediately, ..."""
-_MOST_BYTES = 192 * 2**20
-"""... and this much by its end."""
+"""A child that has grown by more than this returns freed memory at once."""
+_MAX_BYTES = 192 * 2**20
+"""A child that has grown by more than this after a request is replaced."""
 NEVER_READY = -1
-"""Instead of a signal, for a child that ended before it could receive an item: no item is to blame."""
+"""Reported instead of a signal if a child ended before it could receive an item: no item is to blame."""
 _NEVER_READY_STATUS = 3
 
 Result = tuple[Mapping[str, Any], Sequence[bytes | memoryview]]
 Work = Callable[[Mapping[str, Any], Sequence[bytes]], Result]
-"""Takes the arguments of the request and the blobs of one item; returns what JSON can hold, and blobs."""
+"""Takes the arguments of the request and the blobs of one item; returns values for JSON, and blobs."""
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Fork a child for each descriptor received; end the child whose number is received. Never returns."""
+    """Fork a child for each descriptor received; end the child whose PID is received. Never returns."""
     open_standard_descriptors()
     descriptor, memory_bytes, *names = arguments
     control = socket.socket(fileno=int(descriptor))
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
     works: dict[str, Work] = {name: pkgutil.resolve_name(name) for name in names}
     readable = code_folders()
     gc.collect()
-    gc.freeze()  # what exists now stays shared: a collection would write to its pages
+    gc.freeze()  # collections in children would write to the pages of these objects and so copy them
     while True:
         message, descriptors, *_ = socket.recv_fds(control, 64, 1)
         if not message:
@@ -78,10 +80,10 @@ def _fork(
         try:
             die_with(server)
             control.close()
-            quiet = os.open(os.devnull, os.O_WRONLY)
+            null = os.open(os.devnull, os.O_WRONLY)
             memory, end = OwnMemory(), socket.socket(fileno=descriptor)
             confine(memory_bytes, readable)
-            os.dup2(quiet, 2)  # decoders complain there about hostile files
+            os.dup2(null, 2)  # decoders print complaints about damaged files to stderr
             status = 1
             _serve(end, works, memory)
         except Exception as error:  # the top of this process
@@ -96,9 +98,10 @@ def _fork(
 def _end(pid: int) -> int:
     """Kill a child unless it has ended.
 
-    Returns: the signal that ended it, 0 if none did, or ``NEVER_READY``.
+    Returns:
+        The signal that ended it, 0 if it ended without one, or ``NEVER_READY``.
     """
-    os.kill(pid, signal.SIGKILL)  # not reaped yet, so the number can't belong to another process
+    os.kill(pid, signal.SIGKILL)  # the child is not reaped yet, so no other process can have its PID
     _, status = os.waitpid(pid, 0)
     if os.WIFSIGNALED(status):
         return os.WTERMSIG(status)
@@ -106,11 +109,11 @@ def _end(pid: int) -> int:
 
 
 def _serve(end: socket.socket, works: Mapping[str, Work], memory: OwnMemory) -> None:
-    """Work on requests until the caller closes the connection: one reply for each item, in their order."""
+    """Work on requests until the caller closes the connection; send one reply per item, in their order."""
     at_start_bytes = memory.resident_bytes()
     while True:
         held_bytes = memory.resident_bytes() - at_start_bytes
-        if held_bytes > _MUCH_BYTES or (held_bytes > _KEPT_BYTES and not select([end], [], [], _KEPT_S)[0]):
+        if held_bytes > _MUCH_BYTES or (held_bytes > _IDLE_BYTES and not select([end], [], [], _IDLE_S)[0]):
             give_memory_back()
         try:
             request, blobs = frames.receive(end)
@@ -124,9 +127,9 @@ def _serve(end: socket.socket, works: Mapping[str, Work], memory: OwnMemory) -> 
             header, parts = _reply(works[request["work"]], request["arguments"], item)
             start_clock(0)
             frames.send(end, header, parts)
-            del item, parts  # megabytes, while it waits for the next request
-        del remaining  # an iterator keeps the list until it is asked once more
-        frames.send(end, {"retire": memory.resident_bytes() > at_start_bytes + _MOST_BYTES}, [])
+            del item, parts  # or megabytes stay in memory until the next request
+        del remaining  # the iterator holds the list of blobs until it is exhausted
+        frames.send(end, {"retire": memory.resident_bytes() > at_start_bytes + _MAX_BYTES}, [])
 
 
 def _reply(work: Work, arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:

@@ -20,23 +20,24 @@ from checker.process.exits import open_standard_descriptors
 
 logger = logging.getLogger(__name__)
 
-_ANSWER_S = 30.0
-"""The server answers in milliseconds; its first answer comes once the decoders are imported."""
+_REPLY_S = 30.0
+"""The server replies within milliseconds, except for its first reply, which waits for its imports."""
 _ENVIRONMENT = {
-    # By default glibc maps large blocks anew each time, and the kernel clears them page by page: twice the
-    # time of a small photo. So freed memory is kept until a child has no work (see ``child``).
+    # By default glibc maps large blocks anew each time and the kernel clears them page by page, which doubles
+    # the time of a small photo. So freed memory is kept until a child has no work (see ``child``).
     "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the most that glibc takes
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the maximum that glibc accepts
     "MALLOC_TRIM_THRESHOLD_": str(2**28),
-    # Nothing here multiplies matrices, and a fork is safe from a process with one thread only.
+    # Nothing here multiplies matrices, and forking is safe only in a process with one thread.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }
-# Decoders need no other variables, and those of the site hold its passwords and keys.
-_KEPT = re.compile(
+# Decoders need no other variables, and the site's variables contain its passwords and keys.
+_PASSED_ON = re.compile(
     r"PATH|HOME|LANG|LANGUAGE|TZ|TMPDIR|VIRTUAL_ENV|(LC_|LD_|DYLD_|PYTHON|MALLOC_|TCMALLOC_|NPY_|JSIMD_|COV).*"
 )
-# The kernel then clears 2 MB at once instead of 4 kB: a fifth of the time of a large photo (glibc 2.35).
+# The kernel then clears 2 MB at once instead of 4 kB, which saves a fifth of the time of a large photo
+# (glibc 2.35).
 _HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
@@ -50,7 +51,7 @@ class Child:
 
 
 class ForkServer:
-    """Starts the server when it is needed, and again if it has ended. Thread-safe.
+    """Starts the server when it is needed, and restarts it if it has ended. Thread-safe.
 
     Args:
         works: ``module:function`` for each kind of work that children do: a ``checker.isolation.child.Work``.
@@ -66,9 +67,9 @@ class ForkServer:
         self._closed = False
 
     def start(self) -> None:
-        """Start the server without waiting for it, so that the first photo does not wait for its start.
+        """Start the server without waiting for it, so that the first photo need not wait for the start.
 
-        If that fails, it is logged, and the first ``fork`` tries again.
+        A failure is logged, and the first ``fork`` tries again.
         """
         try:
             with self._lock:
@@ -97,30 +98,32 @@ class ForkServer:
             raise
 
     def _fork(self, child_end: socket.socket) -> int:
-        """Send the child's end of a connection; return the child's number."""
-        for _ in range(2):  # a server that was killed is started again
+        """Send the child's end of a connection to the server; return the child's PID."""
+        for _ in range(2):  # a server that was killed is restarted
             control = self._ensure_running()
             try:
                 socket.send_fds(control, [b"fork"], [child_end.fileno()])
-                answer = control.recv(64)
+                reply = control.recv(64)
             except OSError:
-                answer = b""
-            if answer == b"0":
+                reply = b""
+            if reply == b"0":
                 raise DecoderUnavailable("No process could be started: too many run, or no memory is left.")
-            if answer:
-                return int(answer)
+            if reply:
+                return int(reply)
             self._stop()
         raise DecoderUnavailable("The process that starts the decoders has ended.")
 
     def end(self, child: Child) -> int | None:
-        """Kill a child unless it has ended; return the signal that ended it, 0: none, None: unknown.
+        """Kill a child unless it has ended.
 
-        ``checker.isolation.child.NEVER_READY``: it had ended before its first item.
+        Returns:
+            The signal that ended the child; 0: it ended without a signal; None: unknown;
+            ``checker.isolation.child.NEVER_READY``: it ended before its first item.
         """
         child.end.close()
         with self._lock:
             if self._control is None or child.generation != self._generation:
-                return None  # it ended with its server
+                return None  # the child ended with its server
             try:
                 self._control.send(b"%d" % child.pid)
                 return int(self._control.recv(64))
@@ -131,12 +134,12 @@ class ForkServer:
     def close(self) -> None:
         """End the server and its children; calls in progress get ``DecoderUnavailable``.
 
-        Waits for no answer of the server, which may still import the decoders.
+        Does not wait for a reply of the server, which may still be importing the decoders.
         """
         self._closed = True
         if (control := self._control) is not None:
             with contextlib.suppress(OSError):  # another thread has closed it
-                control.shutdown(socket.SHUT_RDWR)  # ends a wait for an answer, which holds the lock
+                control.shutdown(socket.SHUT_RDWR)  # ends a wait for a reply, which holds the lock
         with self._lock:
             self._stop()
 
@@ -155,12 +158,12 @@ class ForkServer:
 
     def _started(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
         """Start the server; return the connection to it, and its process."""
-        open_standard_descriptors()  # a connection with such a number would be lost in the child
+        open_standard_descriptors()  # a connection with the number 0, 1 or 2 would be lost in the child
         control, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        control.settimeout(_ANSWER_S)
+        control.settimeout(_REPLY_S)
         tunables = [*filter(None, [os.environ.get("GLIBC_TUNABLES")]), _HUGE_PAGES]
         environ = {
-            **{name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)},
+            **{name: value for name, value in os.environ.items() if _PASSED_ON.fullmatch(name)},
             **_ENVIRONMENT,
             "GLIBC_TUNABLES": ":".join(tunables),
             "PYTHONPATH": python_path(),
@@ -174,7 +177,7 @@ class ForkServer:
                     env=environ,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C is handled by the caller, which then ends this process
+                    start_new_session=True,  # the caller handles Ctrl-C, and then ends this process
                     pass_fds=[child_end.fileno()],
                 )
         except BaseException:

@@ -17,7 +17,7 @@ _SIZE = struct.Struct("!Q")
 _MAX_HEADER_BYTES = 2**20
 _MAX_BLOBS = 2**12
 _MAX_BYTES = 2**30
-_BUFFER_BYTES = 2**20  # the kernel grants at most its own limit: fewer switches between the two processes
+_BUFFER_BYTES = 2**20  # for fewer switches between the two processes; the kernel may grant less
 
 Header = dict[str, Any]
 
@@ -38,7 +38,7 @@ def send(end: socket.socket, header: Mapping[str, Any], blobs: Sequence[bytes | 
     """Send one message.
 
     Raises:
-        OSError: the other side has ended, or the socket's own time-out has passed.
+        OSError: the other side has ended, or the socket's timeout has passed.
     """
     text = json.dumps(header).encode()
     sizes = b"".join(_SIZE.pack(len(blob)) for blob in blobs)
@@ -51,10 +51,10 @@ def receive(end: socket.socket, deadline_s: float | None = None) -> tuple[Header
     """Receive one message.
 
     Args:
-        deadline_s: of ``time.monotonic``; None: wait for ever.
+        deadline_s: a value of ``time.monotonic``; None: wait without a limit.
     Raises:
-        Closed: there will be no message.
-        TimeoutError: not in time.
+        Closed: see there.
+        TimeoutError: the message was not complete by the deadline.
     """
     header_bytes, count = _LENGTHS.unpack(_exactly(end, _LENGTHS.size, deadline_s))
     if header_bytes > _MAX_HEADER_BYTES or count > _MAX_BLOBS:
@@ -72,7 +72,7 @@ def receive(end: socket.socket, deadline_s: float | None = None) -> tuple[Header
 
 
 def _exactly(end: socket.socket, size: int, deadline_s: float | None) -> bytes:
-    """Receive ``size`` bytes, in one piece where that is possible: it saves a copy of a large file."""
+    """Receive ``size`` bytes, in one piece if possible, which saves a copy of a large file."""
     parts: list[bytes] = []
     missing = size
     while missing:

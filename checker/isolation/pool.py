@@ -1,4 +1,4 @@
-"""A bounded pool of decoding children: exactly one result per item, whatever its bytes do to the child."""
+"""A bounded pool of decoding children: exactly one result per item, even if its bytes crash the child."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ from checker.process.signal_names import signal_name
 logger = logging.getLogger(__name__)
 
 _ITEMS_OF_A_CHILD = 500
-"""A fork takes milliseconds, and anything a decoder has leaked or overwritten ends with its process."""
+"""After this many items a child is replaced: a fork takes milliseconds, and memory that a decoder has leaked
+or overwritten is lost with its process."""
 _FROM_OUTSIDE = (None, signal.SIGKILL, signal.SIGTERM)
-"""Ends that a photo is not blamed for at first: by the kernel without memory, with the server of the
-children, or with all processes of a service that is stopped."""
+"""Signals for which a photo is not blamed at first: the kernel had no memory left, or the child ended with
+its server or with all processes of a service that is stopped."""
 _NEVER_READY = "The process that decodes photos ended before it could receive one."
 _TOO_SLOW = "Decoding this photo takes too long."
 _TOO_LARGE = "Decoding this photo takes too much memory."
@@ -53,9 +54,9 @@ class _Worker:
 
 
 class ChildPool:
-    """At most ``children`` processes, forked when needed and kept. Thread-safe.
+    """At most ``children`` processes, forked when needed and then reused. Thread-safe.
 
-    Memory: ``children x limits.memory_bytes`` at most, and in the caller the bytes of the requests under way.
+    Memory: ``children x limits.memory_bytes`` at most, and in the caller the bytes of requests in progress.
     """
 
     def __init__(self, server: ForkServer, *, children: int, limits: Limits) -> None:
@@ -65,7 +66,7 @@ class ChildPool:
         self._closed = False
 
     def close(self) -> None:
-        """End the idle children; the others end with their item."""
+        """End the idle children; busy children end after their current request."""
         self._closed = True
         while self._idle:
             self._server.end(self._idle.pop().child)
@@ -75,13 +76,13 @@ class ChildPool:
     ) -> Iterator[Reply | CheckerError]:
         """Send the items to one child in one message; yield the result of each, in order.
 
-        The item at which a child ends is blamed; another child gets the items after it. A child
-        that was killed from outside is replaced once: only then its item is blamed. Waits while all children
-        are at work.
+        The item at which a child ends is blamed, and another child gets the items after it. If a child was
+        killed from outside, another child gets the same item, and only a second kill is blamed on the item.
+        Waits while all children are busy.
 
         Yields:
-            DecodingFailed: the item crashed the child or went beyond a limit.
-            DecoderUnavailable: no child could be started, or none gets as far as its first item.
+            DecodingFailed: the item crashed the child or exceeded a limit.
+            DecoderUnavailable: no child could be started, or the child ended before its first item.
             Unexpected: a bug in ``work``; logged.
         """
         done, killed_before = 0, False
@@ -121,9 +122,9 @@ class ChildPool:
 
         Raises:
             OSError: the child has ended.
-            TimeoutError: it takes too long.
+            TimeoutError: the child takes too long.
         """
-        header = {
+        request = {
             "work": work,
             "arguments": dict(arguments),
             "cpu_s": self._limits.cpu_s,
@@ -131,13 +132,13 @@ class ChildPool:
         }
         end, wall_s = worker.child.end, self._limits.wall_s
         end.settimeout(wall_s)
-        frames.send(end, header, [blob for item in items for blob in item])
+        frames.send(end, request, [blob for item in items for blob in item])
         sound = True
         for _ in items:
-            answer, blobs = frames.receive(end, time.monotonic() + wall_s)
-            failure = _failure(answer)
+            header, blobs = frames.receive(end, time.monotonic() + wall_s)
+            failure = _failure(header)
             sound = sound and failure is None
-            yield Reply(answer.get("result", {}), blobs) if failure is None else failure
+            yield Reply(header.get("result", {}), blobs) if failure is None else failure
         last, _ = frames.receive(end, time.monotonic() + wall_s)
         worker.is_sound = sound and not last.get("retire")
         worker.items += len(items)
@@ -153,20 +154,20 @@ class ChildPool:
             self._server.end(worker.child)
 
     def _put_back(self, worker: _Worker) -> int | None:
-        """Keep a sound child for the next request; end any other one and return the signal that ended it."""
+        """Keep a sound child for the next request; end any other child. Returns as ``ForkServer.end``."""
         if worker.is_sound and worker.items < _ITEMS_OF_A_CHILD and not self._closed:
             self._idle.append(worker)
             return 0
         return self._server.end(worker.child)
 
 
-def _failure(answer: frames.Header) -> CheckerError | None:
-    """Translate a child's report on an item that it could not finish."""
-    if "result" in answer:
+def _failure(header: frames.Header) -> CheckerError | None:
+    """Return the error that a child reports for an item; None if it has a result."""
+    if "result" in header:
         return None
-    if answer.get("failed") == "memory":
+    if header.get("failed") == "memory":
         return DecodingTooLarge(_TOO_LARGE)
-    logger.error("a decoding process failed: %s", answer.get("traceback"))
+    logger.error("a decoding process failed: %s", header.get("traceback"))
     return Unexpected("The decoder failed on this photo.")
 
 
@@ -188,4 +189,4 @@ def _is_alive(child: Child) -> bool:
         return True
     except OSError:
         pass
-    return False  # it has ended, or sent something unasked
+    return False  # the child has ended, or sent data without a request

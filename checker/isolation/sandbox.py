@@ -1,8 +1,9 @@
-"""The restrictions of a process that handles untrusted bytes, in case a decoder runs an attacker's code.
+"""Restrict a process that handles untrusted bytes, in case a decoder runs an attacker's code.
 
-Landlock (from Linux 5.13) forbids it to change files, run programs and, if it decodes, read anything but
-code. Newer kernels also forbid TCP and signals to other processes. A seccomp filter forbids connections of
-any kind, new processes, and access to the memory of others. Each is used where the kernel has it.
+Landlock (from Linux 5.13) forbids the process to change files, run programs and, in a decoding process, read
+anything but code. Newer kernels also forbid TCP and signals to other processes. A seccomp filter forbids
+connections of any kind, new processes, and access to the memory of other processes. Each part is used if the
+kernel has it.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ _LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data; little-endian
 _ALLOW, _FAIL = 0x7FFF0000, 0x00050000
 _SET_FILTER, _IS_AVAILABLE = 1, 2
-_KEEP_SPECULATION = 1 << 2  # before Linux 5.16 a filter otherwise slows the process down, which decodes only
+_KEEP_SPECULATION = 1 << 2  # without this flag a filter slows the process down before Linux 5.16
 _CLONE_THREAD = 0x10000
-_X32 = 0x40000000  # the bit that marks the calls of x86-64's third ABI
+_X32 = 0x40000000  # the bit that marks system calls of the x32 ABI
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,13 @@ class _Machine:
 
     audit: int
     audit_32_bit: int
-    """Of its 32-bit programs, whose calls have other numbers."""
+    """Value for 32-bit programs, whose system calls have other numbers."""
     seccomp: int
     clone: int
     forbidden: tuple[int, ...]
-    """Socket, socketpair, connect, ptrace, process_vm_readv and _writev, io_uring_setup; then calls that
+    """socket, socketpair, connect, ptrace, process_vm_readv and _writev, io_uring_setup; then calls that
     Landlock allows: fchmod, fchmodat, fchmodat2, fchown, fchownat, utimensat, setxattr, lsetxattr, fsetxattr;
-    then old ones that not every machine has: fork, vfork, chmod, chown, lchown, utime, utimes, futimesat.
-    """
+    then old calls that aarch64 lacks: fork, vfork, chmod, chown, lchown, utime, utimes, futimesat."""
 
 
 _CLONE3 = 435
@@ -83,7 +83,7 @@ _MACHINES = {
 def code_folders() -> list[Path]:
     """Return the folders and files from which modules and libraries are loaded.
 
-    Of a checkout its packages, and not the whole: it may hold the site's data too.
+    Of a checkout only its packages are returned, because it may also contain the site's data.
     """
     modules = [Path(entry).resolve() for entry in sys.path if entry]
     root = Path(__file__).resolve().parents[2]
@@ -95,7 +95,7 @@ def code_folders() -> list[Path]:
 
 
 def missing_parts() -> list[str]:
-    """Return which of Landlock and seccomp this kernel, or the container's own filter, does not offer."""
+    """Return those of Landlock and seccomp that this kernel, or the container's filter, does not offer."""
     if sys.platform != "linux":
         return ["Landlock", "seccomp"]
     libc, machine = ctypes.CDLL(None), _machine()
@@ -105,7 +105,7 @@ def missing_parts() -> list[str]:
 
 
 def restrict(readable: Sequence[Path] | None) -> None:
-    """Restrict this thread, and those that it starts, for ever. Linux only; does what the kernel can.
+    """Restrict this thread and the threads that it starts permanently. Linux only, as far as the kernel can.
 
     Args:
         readable: folders and files that may still be opened; None: all.
@@ -134,14 +134,14 @@ def _restrict_files(libc: ctypes.CDLL, readable: Sequence[Path] | None) -> None:
     if ruleset < 0:
         return
     for path in readable or ():
-        with suppress(OSError):  # not every system has each of them
+        with suppress(OSError):  # not every system has all of these folders
             _allow_reading(libc, ruleset, path)
     libc.syscall(_RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
 
 
 def _landlock_version(libc: ctypes.CDLL) -> int:
-    """Return what Landlock can do here: 1 to 7 in Linux 5.13 to 6.15; below 1 where it is missing."""
+    """Return the version of Landlock: 1 to 7 in Linux 5.13 to 6.15; below 1 if it is missing."""
     return int(libc.syscall(_CREATE_RULESET, None, 0, _VERSION))
 
 
@@ -172,7 +172,7 @@ def _restrict_calls(libc: ctypes.CDLL) -> None:
 def _filter(machine: _Machine) -> bytes:
     """Return the filter's instructions (struct sock_filter): forbidden calls fail, all others are allowed.
 
-    An emulator's own architecture, which is neither of the two compared, is left alone.
+    All calls are allowed if the architecture is neither of the two, as in an emulator.
     """
     allow, fail, missing = "allow", "fail", "missing"
     steps: list[tuple[int, str | None, str | None, int]] = [
@@ -182,7 +182,7 @@ def _filter(machine: _Machine) -> bytes:
         (_LOAD, None, None, _NUMBER),
         (_IF_AT_LEAST, fail, None, _X32),
         *((_IF_EQUAL, fail, None, number) for number in machine.forbidden),
-        (_IF_EQUAL, missing, None, _CLONE3),  # its flags can't be seen: the C library then calls clone
+        (_IF_EQUAL, missing, None, _CLONE3),  # a filter can't see its flags; the C library then calls clone
         (_IF_EQUAL, None, allow, machine.clone),
         (_LOAD, None, None, _FIRST_ARGUMENT),
         (_IF_BITS, allow, fail, _CLONE_THREAD),

@@ -1,1 +1,1 @@
-"""The Python process itself: its exit, Ctrl-C, garbage collection, cores, child interpreters."""
+"""The current Python process: its exit, Ctrl-C, garbage collection, cores, child interpreters."""

@@ -9,5 +9,5 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def python_path() -> str:
-    """Return ``PYTHONPATH`` for a child: with it, a checkout that is not installed runs from any folder."""
+    """Return a child's ``PYTHONPATH``, with which a checkout that is not installed runs from any folder."""
     return os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])

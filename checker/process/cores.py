@@ -13,10 +13,10 @@ _CONTROL_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def available_cores() -> int:
-    """Count the cores of this process's affinity mask, at most as many as its quota of processor time allows.
+    """Count the cores of this process's affinity mask, or of its quota of processor time if that is lower.
 
-    ``taskset`` and cpusets narrow the mask; Docker's ``--cpus``, limits of Kubernetes and ``CPUQuota`` of
-    systemd are quotas.
+    ``taskset`` and cpusets narrow the mask; Docker's ``--cpus``, Kubernetes' limits and systemd's
+    ``CPUQuota`` are quotas.
     """
     try:
         cores = len(os.sched_getaffinity(0))
@@ -27,7 +27,7 @@ def available_cores() -> int:
 
 @functools.cache
 def quota_in_cores(groups: Path = _CONTROL_GROUPS, own: Path = _OWN_GROUPS) -> int | None:
-    """Return the lowest quota of this process's control groups, rounded up; None where there is none.
+    """Return the lowest quota of this process's control groups, rounded up; None if there is none.
 
     Args:
         groups: where the control groups are mounted.
@@ -38,7 +38,7 @@ def quota_in_cores(groups: Path = _CONTROL_GROUPS, own: Path = _OWN_GROUPS) -> i
 
 
 def _quotas(groups: Path, own: Path) -> Iterator[float]:
-    """Yield the quotas of the process's groups and of those above, in cores."""
+    """Yield the quotas of the process's groups and of their parent groups, in cores."""
     lines = []
     with contextlib.suppress(OSError):  # not Linux
         lines = own.read_text(errors="replace").splitlines()
@@ -52,7 +52,7 @@ def _quotas(groups: Path, own: Path) -> Iterator[float]:
 
 
 def _quota(folder: Path) -> Iterator[float]:
-    for files in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):  # of version 2, of version 1
+    for files in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):  # version 2, version 1
         with contextlib.suppress(OSError, ValueError):  # no such file; "max" is not a number
             quota, period = (int(number) for file in files for number in (folder / file).read_text().split())
             if quota > 0 and period > 0:  # -1: no limit

@@ -1,4 +1,4 @@
-"""The standard streams of commands, and their exit after Ctrl-C or when their output has no reader."""
+"""The standard streams of commands, and how commands exit after Ctrl-C or if their output has no reader."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterator
 
 INTERRUPTED, READER_GONE = 130, 141
-"""Exit codes, as a shell reports SIGINT and SIGPIPE."""
+"""Exit codes with which a shell reports SIGINT and SIGPIPE."""
 
 
 def open_standard_descriptors() -> None:
-    """Open on /dev/null those of descriptors 0 to 2 that this process was started without (``2>&-``).
+    """Open /dev/null for each of the descriptors 0 to 2 that this process was started without (``2>&-``).
 
-    Otherwise the next files and sockets get their numbers, and receive what libraries and children print.
+    Otherwise the next files and sockets get these numbers, and libraries and children print into them.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -25,8 +25,8 @@ def open_standard_descriptors() -> None:
 def open_standard_streams() -> None:
     """Open the standard descriptors and ``sys.stderr``, without which progress bars fail.
 
-    ``sys.stdout`` stays None: a command may refuse to work. Characters that the output's encoding lacks, as
-    in file names that are not UTF-8, are escaped.
+    A closed ``sys.stdout`` stays None, so that a command can refuse to work. Characters that the encoding of
+    the output lacks are escaped, as in file names that are not UTF-8.
     """
     open_standard_descriptors()
     if sys.stderr is None:
@@ -36,7 +36,7 @@ def open_standard_streams() -> None:
 
 
 def drop_output() -> None:
-    """Write what stdout still accepts and drop the rest; at exit, Python would fail to write it."""
+    """Write what stdout still accepts and drop the rest, or Python would fail to write it at exit."""
     with contextlib.suppress(AttributeError, OSError, ValueError):  # closed by the calling process
         sys.stdout.flush()
     with contextlib.suppress(AttributeError, OSError, ValueError):

@@ -1,7 +1,7 @@
 """Garbage collection during the start of a program.
 
-The imports of a command make a quarter of a million objects, which all stay. By default Python looks through
-all of them again and again meanwhile, an eighth of the time of the start.
+The imports of a command make a quarter of a million objects, all of which stay. By default Python searches
+all of them for garbage again and again, which takes an eighth of the time of the start.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _BEFORE = gc.get_threshold()
 
 
 def postpone_full_collections() -> None:
-    """Run full collections 10 times as rarely as by default; young garbage is collected as by default.
+    """Run full collections a tenth as often as by default; young garbage is collected as by default.
 
-    For the first line of a program. At most 700 000 objects wait for a full collection.
+    Call this first in a program. At most 700 000 objects wait for a full collection.
     """
     gc.set_threshold(*_BEFORE[:2], _FULL)
 
 
 def resume_full_collections() -> None:
-    """Collect as before: for a program that runs for long, once it has started."""
+    """Restore the default thresholds, once a program that runs for long has started."""
     gc.set_threshold(*_BEFORE)

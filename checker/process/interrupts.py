@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment when it does no harm."""
+"""Delay Ctrl-C until it does no harm."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def deferred_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
         return
-    came: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    received: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: received.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if came:
+    if received:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Limits of this process (``ulimit``) that are too low for a start, and what fails at others."""
+"""Limits of this process (``ulimit``) that are too low to start, and errors caused by limits later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 class _Limit(NamedTuple):
     kind: int
     least: int
-    """Needed for a start, in units."""
+    """Lowest limit that is enough to start, in units."""
     unit: int
     allows: str
     places: str
@@ -32,28 +32,28 @@ _MEMORY = _Limit(
     resource.RLIMIT_AS, 1024, 2**20, "use {} MiB of address space", "`ulimit -v`, LimitAS of systemd"
 )
 EARLY = (_THREADS._replace(least=8), _MEMORY)
-"""Limits at which the imports of libraries fail; those of the model take 0.5 GiB."""
+"""Limits that the imports of libraries need; the libraries of the model take 0.5 GiB."""
 EVERY = (_FILES, _THREADS, _MEMORY)
-"""Those of a site. The embedded S3 alone opens about 100 files."""
+"""Limits that a site needs. The embedded S3 alone opens about 100 files."""
 SHORTAGE = (
     "The system allows no further thread: too little memory, or too many processes (`ulimit -v` and `-u`, "
     "TasksMax of systemd, --pids-limit of Docker)."
 )
 _NO_THREAD = "can't start new thread"
-"""Python's words, which have no class of their own."""
+"""Text of Python's RuntimeError, for which there is no more specific class."""
 
 
 def is_shortage(error: BaseException) -> bool:
     """Return True if the system refused memory, a thread or a process."""
-    if isinstance(error, OSError):  # an output that accepts nothing at the moment has the second attribute
+    if isinstance(error, OSError):  # an output that would block raises EAGAIN with ``characters_written``
         return error.errno in (errno.EAGAIN, errno.ENOMEM) and not hasattr(error, "characters_written")
     return isinstance(error, MemoryError) or str(error) == _NO_THREAD
 
 
 def low_limit(limits: Iterable[_Limit]) -> str:
-    """Raise the limits to what a start needs; return a sentence on one that is too low, or an empty text."""
+    """Raise soft limits to the minimum; return a sentence on a hard limit that is too low, or ""."""
     for limit in limits:
-        if limit.kind == resource.RLIMIT_NPROC and os.geteuid() == 0:  # root is not bound by it
+        if limit.kind == resource.RLIMIT_NPROC and os.geteuid() == 0:  # it does not apply to root
             continue
         soft, hard = resource.getrlimit(limit.kind)
         least = limit.least * limit.unit

@@ -6,7 +6,7 @@ import signal
 
 
 def signal_name(number: int) -> str:
-    """Return the name, such as SIGKILL; the number of a real-time signal, which has none."""
+    """Return the name of a signal, such as SIGKILL, or its number if it is a real-time signal without one."""
     try:
         return signal.Signals(number).name
     except ValueError:
