@@ -1,1 +1,1 @@
-"""Pixel work of steps 1 and 7: encoded photos become stored renditions and model inputs."""
+"""Steps 1 and 7: turn encoded photos into stored renditions and model inputs."""

@@ -1,8 +1,9 @@
 """The resize of step 7, on decoded photos.
 
-Pillow rounds and clips between its two passes, and from version 13 on the shape decides which comes first: at
-hard edges that makes a difference of up to 20 of 255. So everything here does one pass at a time: across
-first, or down first (``rows_first``) where a photo that lies on its side is cropped before it is turned.
+Pillow rounds and clips between its two passes, and from version 13 on the shape decides which pass comes
+first: at hard edges the order changes values by up to 20 of 255. So every function here does one pass at a
+time: across first, or down first (``rows_first``) if a photo that lies on its side is cropped before it is
+turned.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Box = tuple[float, float, float, float]
 
 
 class Part(NamedTuple):
-    """A part of a resized photo that is decoded, in its pixels: the bounding box of the tiles."""
+    """The part of a resized photo that is decoded, in pixels of that photo: the bounding box of the tiles."""
 
     photo_width: int
     photo_height: int
@@ -38,7 +39,7 @@ class Part(NamedTuple):
         return cls(frame.width, frame.height, min(lefts), min(tops), *size)
 
     def stored(self, orientation: int) -> Part:
-        """Return the part as it lies in a photo that is not turned upright yet."""
+        """Return the same part in a photo that is not turned upright yet."""
         part = self
         if orientation in SWAPPED:
             part = Part(part.photo_height, part.photo_width, part.top, part.left, part.height, part.width)
@@ -58,10 +59,10 @@ class Part(NamedTuple):
 def exact_part(
     image: Image.Image, part: Part, resampling: Image.Resampling, *, rows_first: bool
 ) -> Image.Image:
-    """Resize and crop; bit for bit the same as resizing the whole photo and cropping it then.
+    """Resize and crop; bit for bit the same as resizing the whole photo first and cropping it afterwards.
 
-    Pillow keeps a box in 32-bit floats, so that one pixel in 5 000 would be off by one: enough to move the
-    logits of a deep model by 1e-3.
+    Pillow's ``box`` argument is not used: Pillow keeps it in 32-bit floats, so that one pixel in 5 000 would
+    be off by one, enough to move the logits of a deep model by 1e-3.
     """
     right, bottom = part.left + part.width, part.top + part.height
     if rows_first:
@@ -78,7 +79,7 @@ def exact_part(
 def just_the_part(
     image: Image.Image, box: Box, size: tuple[int, int], resampling: Image.Resampling, *, rows_first: bool
 ) -> Image.Image:
-    """Resize only the part of a large photo to ``size``, at two thirds of the work."""
+    """Resize only the part of a large photo to ``size``, which takes two thirds of the work."""
     left, top, right, bottom = box
     width, height = size
     if rows_first:
@@ -93,6 +94,6 @@ def just_the_part(
 
 
 def needed_span(low: float, high: float, resized: int, length: int) -> tuple[int, int]:
-    """Return the first pixel that a resize of this span reads, and the one after the last."""
+    """Return the first pixel that a resize of this span reads, and the pixel after the last."""
     reach = math.ceil(2 * max((high - low) / resized, 1)) + 1  # bicubic reaches two target pixels
     return max(0, math.floor(low) - reach), min(length, math.ceil(high) + reach)

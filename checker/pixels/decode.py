@@ -26,27 +26,27 @@ from models.catalogue import Preprocessing
 logger = logging.getLogger(__name__)
 
 LIBRARIES = ("numpy", "pillow", *(("simplejpeg", "cykooz-resizer") if simd_jpeg.IS_INSTALLED else ()))
-"""Packages that the pixels depend on; their versions are kept with every verdict."""
+"""Packages that the pixels depend on; their versions are logged with every verdict."""
 
-# Measured against full decodes of photos full of fine detail: at 2 some pixels differ by 14 of 255, at 2.75
-# by 8. A photo of 12 megapixels (4000 x 3000) is still decoded at a quarter for 256 px.
+# Compared with full decodes of photos with much fine detail: with 2 some pixels differ by 14 of 255, with
+# 2.75 by 8. A photo of 12 megapixels (4000 x 3000) is still decoded at a quarter of its size for 256 px.
 _DRAFT_FACTOR = 2.75
 
 
 def keep_memory(workers: int) -> None:
-    """Let Pillow keep the memory of the last photos for the next ones, in this process.
+    """Let Pillow reuse the memory of the last photos for the next photos in this process.
 
-    Saves a tenth of the time for large photos: otherwise the kernel reclaims every page and clears it again.
-    Memory: at most ``workers x 2`` blocks of 16 MB, if photos are ever that large.
+    This saves a tenth of the time of large photos: otherwise the kernel takes every page back and clears it
+    again. Memory: at most ``workers x 2`` blocks of 16 MB, if photos are large enough.
     """
-    Image.core.set_blocks_max(2 * workers)  # type: ignore[attr-defined]  # documented, and not in the stub
+    Image.core.set_blocks_max(2 * workers)  # type: ignore[attr-defined]  # documented, but missing from the stubs
 
 
 def decode(data: bytes, preprocessing: Preprocessing, *, is_stored: bool = True) -> Pixels:
     """Turn an encoded photo into one model input: the centre square, as torchvision crops it.
 
     Args:
-        is_stored: as ``open_image`` takes it.
+        is_stored: see ``open_image``.
     Returns:
         uint8 ``(input_px, input_px, 3)``, RGB, contiguous.
     Raises:
@@ -58,8 +58,8 @@ def decode(data: bytes, preprocessing: Preprocessing, *, is_stored: bool = True)
 def model_inputs(renditions: Mapping[Rendition, bytes], preprocessing: Preprocessing) -> Pixels:
     """Turn a photo's two renditions into its three model inputs.
 
-    A cat may be anywhere in the photo, so the model sees both ends of it; the thumbnail is its centre square.
-    Profiles rest on this rule: a change of it raises ``profile.FORMAT``.
+    A cat may be anywhere in the photo, so the model sees both ends of the photo, and the thumbnail, which is
+    its centre square. Profiles depend on these inputs: a change of them must raise ``profile.FORMAT``.
 
     Returns:
         uint8 ``(INPUTS_PER_PHOTO, input_px, input_px, 3)``: the photo's two ends, the thumbnail.
@@ -93,14 +93,14 @@ def decode_each(
 def decode_squares(
     data: bytes, preprocessing: Preprocessing, layout: Layout, *, is_stored: bool = True
 ) -> Pixels:
-    """Turn an encoded photo into the model inputs that ``layout`` places, upright as a person sees them.
+    """Turn an encoded photo into the model inputs that ``layout`` places, turned upright.
 
     JPEGs are decoded at the smallest DCT scale that still gives ``_DRAFT_FACTOR`` times the resized size: in
-    photos no pixel differs by more than 8/255 from a full decode. Transparency lies on white; colour
+    photos no pixel differs by more than 8/255 from a full decode. Transparent parts become white; colour
     profiles are ignored, since renditions have none. Thread-safe.
 
     Args:
-        is_stored: as ``open_image`` takes it.
+        is_stored: see ``open_image``.
     Returns:
         uint8 ``(squares, input_px, input_px, 3)``, RGB, contiguous.
     Raises:
@@ -118,7 +118,7 @@ def _decoded(
     """Return the pixels of the squares' bounding box, and the frame with the squares' positions."""
     width, height = image.size
     if image.format in ("JPEG", "MPO"):
-        # Both sides must stay above the target of the shorter side, so that the shorter side decides.
+        # Both sides must stay above the target of the shorter side, so that the shorter side sets the scale.
         enough_px = math.ceil(_DRAFT_FACTOR * preprocessing.resize_px)
         image.draft(None, (enough_px, enough_px))
         frame = layout(width, height, preprocessing)
@@ -128,7 +128,7 @@ def _decoded(
     image.load()
     scale = max(round(width / image.width), 1)
     if scale == 1:
-        width, height = image.size  # a TIFF turns itself upright while it loads
+        width, height = image.size  # Pillow turns a TIFF upright while loading
     orientation = orientation_of(image)
     swapped = orientation in SWAPPED
     frame = layout(*((height, width) if swapped else (width, height)), preprocessing)
@@ -137,7 +137,7 @@ def _decoded(
     if scale == 1:
         crop = exact_part(to_rgb(image), part, resampling, rows_first=swapped)
     else:
-        # In the drafted photo's own pixels; its last row or column may stand for less than a whole one.
+        # In pixels of the drafted photo, whose last row or column may cover fewer source pixels.
         box = part.source(width / scale, height / scale)
         size = (part.width, part.height)
         crop = just_the_part(to_rgb(image), box, size, resampling, rows_first=swapped)

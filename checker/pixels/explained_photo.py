@@ -20,7 +20,7 @@ MAX_EDGE_PX = 1280
 
 
 class ExplainedPhoto(NamedTuple):
-    """Both are RGB, uint8."""
+    """The pixels of a photo to explain. Both arrays are RGB, uint8."""
 
     photo: Pixels
     """``(h, w, 3)``, upright, the longer edge at most ``MAX_EDGE_PX``."""

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 _SIDE_PX = 256
-"""Shorter side at which sharpness is measured: about the size of a model's input. No photo is enlarged."""
+"""Shorter side at which sharpness is measured: about that of a model input. No photo is enlarged."""
 
 
 @dataclass(frozen=True, slots=True)

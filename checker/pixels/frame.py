@@ -1,4 +1,4 @@
-"""The model's squares: where they lie in a photo, and what they are made of."""
+"""Place the model's square inputs in a photo, and cut them out."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from checker.values import Floats, Pixels
 from models.catalogue import Preprocessing
 
 LONGEST_ASPECT = 4
-"""Longer photos are folded. Squeezed to 2:1, a cat at one end of an 8:1 scene was never found, and ruled out
-in 27 of 100 cases. See docs/decisions/0002-the-score.md."""
+"""Longer photos are folded, not squeezed to 2:1: when squeezed, a cat at one end of an 8:1 scene was never
+found, and ruled out in 27 of 100 cases. See docs/decisions/0002-the-score.md."""
 
 
 class Frame(NamedTuple):
-    """A photo resized for the model, and the tiles in it of which the model's squares are made."""
+    """The size of a photo resized for the model, and the tiles in it that make up the model's squares."""
 
     width: int
     height: int
     tile: tuple[int, int]
-    """Width and height: those of a square, or half of one, of which two are joined to a square."""
+    """Width and height: of a square, or of half a square, two of which are joined."""
     corners: tuple[tuple[int, int], ...]
     """Left and top of each tile; two halves of a square follow each other."""
 
@@ -30,8 +30,8 @@ class Frame(NamedTuple):
         """Cut the squares out of a part of the resized photo.
 
         Args:
-            pixels: uint8 ``(h, w, 3)``, all tiles among them.
-            left, top: place of its first pixel in the photo.
+            pixels: uint8 ``(h, w, 3)``, a part that contains all tiles.
+            left, top: place of the part's first pixel in the resized photo.
         Returns:
             uint8 ``(squares, side, side, 3)``.
         """
@@ -41,10 +41,10 @@ class Frame(NamedTuple):
         return np.stack([np.concatenate(parts, axis=self._axis) for parts in squares])
 
     def put_back(self, squares: Floats) -> Floats:
-        """Lay maps of the squares, ``(squares, side, side)``, over the photo; the higher one of two counts.
+        """Lay maps of the squares, ``(squares, side, side)``, over the photo; the higher of two counts.
 
         Returns:
-            ``(height, width)``; 0 where no square lies.
+            ``(height, width)``; 0 outside all squares.
         """
         whole = np.zeros((self.height, self.width), dtype=np.float32)
         tiles = [tile for square in squares for tile in np.split(square, self._halves, axis=self._axis)]
@@ -83,18 +83,20 @@ def centre_square(width: int, height: int, preprocessing: Preprocessing) -> Fram
 
 
 def whole_square(width: int, height: int, preprocessing: Preprocessing) -> Frame:
-    """Place one square that reaches the edges of the shorter side: all of a thumbnail."""
+    """Place one square as long as the photo's shorter side: it contains all of a thumbnail."""
     return centre_square(width, height, dataclasses.replace(preprocessing, resize_px=preprocessing.input_px))
 
 
 def end_squares(width: int, height: int, preprocessing: Preprocessing) -> Frame:
-    """Place two squares that see a photo from end to end.
+    """Place two squares that together cover a photo from end to end.
 
-    In a photo of up to 4:1 they lie at opposite corners. Its longer side becomes at least ``resize_px`` and
-    at most two squares long: a photo of up to 2:1 keeps its proportions, a longer one is squeezed to 2:1.
+    In a photo of up to 4:1 the squares lie at opposite corners. Its longer side becomes at least
+    ``resize_px`` and at most two squares long: a photo of up to 2:1 keeps its proportions, a longer photo is
+    squeezed to 2:1.
 
-    A longer photo is half as large, and each square is two parts of it, one below the other, or side by side
-    if the photo is high. The four parts overlap in a photo of up to 8:1; a longer one is squeezed to 8:1.
+    The shorter side of a photo beyond 4:1 becomes half a square. Each square then consists of two parts of
+    the photo, one below the other, or side by side if the photo is high. The four parts overlap in a photo of
+    up to 8:1; a longer photo is squeezed to 8:1.
     """
     side = preprocessing.input_px
     aspect = max(width, height) / min(width, height)

@@ -25,7 +25,7 @@ _INPUTS, _RENDITIONS = f"{__name__}:make_inputs", f"{__name__}:make_renditions"
 _EXPLAINED_PHOTO, _FACTS = f"{__name__}:make_explained_photo", f"{__name__}:make_facts"
 _CENTRE = f"{__name__}:make_centre"
 WORKS = (_INPUTS, _RENDITIONS, _EXPLAINED_PHOTO, _FACTS, _CENTRE)
-"""For ``ForkServer``."""
+"""The ``works`` argument of ``ForkServer``."""
 
 
 class IsolatedDecoder:
@@ -37,7 +37,7 @@ class IsolatedDecoder:
     def __call__(
         self, photos: Sequence[Mapping[Rendition, bytes]], preprocessing: Preprocessing
     ) -> Iterator[Pixels | CheckerError]:
-        """See ``ports.Decoder``. nvJPEG needs this process's GPU: it decodes here, without limits."""
+        """See ``ports.Decoder``. nvJPEG decodes in this process, without limits, because it needs the GPU."""
         if preprocessing.decoder != "cpu":
             yield from decode_each(photos, preprocessing)
             return
@@ -51,7 +51,7 @@ class IsolatedDecoder:
                 yield result
 
     def renditions(self, data: bytes, *, fast: bool = True) -> dict[Rendition, bytes]:
-        """Do the work of ``site_renditions``.
+        """Run ``site_renditions`` in a child.
 
         Raises:
             UnreadableImage, DecodingFailed, DecoderUnavailable
@@ -60,7 +60,7 @@ class IsolatedDecoder:
         return dict(zip(Rendition, result.blobs, strict=True))
 
     def centre(self, data: bytes, preprocessing: Preprocessing) -> Pixels:
-        """Do the work of ``decode`` on a file from elsewhere.
+        """Run ``decode`` in a child, on a file that is not a stored rendition.
 
         Raises:
             UnreadableImage, DecodingFailed, DecoderUnavailable
@@ -70,7 +70,7 @@ class IsolatedDecoder:
         return np.frombuffer(result.blobs[0], np.uint8).reshape(side, side, 3)
 
     def facts(self, photo: bytes) -> Facts:
-        """Do the work of ``facts_of``.
+        """Run ``facts_of`` in a child.
 
         Raises:
             DecodingFailed, DecoderUnavailable
@@ -78,7 +78,7 @@ class IsolatedDecoder:
         return Facts(**self._ask(_FACTS, {}, photo).result)
 
     def explained_photo(self, data: bytes, preprocessing: Preprocessing) -> ExplainedPhoto:
-        """Do the work of ``explained_photo``.
+        """Run ``explained_photo`` in a child.
 
         Raises:
             UnreadableImage, DecodingFailed, DecoderUnavailable
@@ -91,7 +91,7 @@ class IsolatedDecoder:
         return ExplainedPhoto(photo, squares)
 
     def _ask(self, work: str, arguments: Mapping[str, Any], data: bytes) -> Reply:
-        """Let a child do this work on one photo; raise what it finds wrong."""
+        """Run ``work`` on one photo in a child; raise the error if it fails."""
         (reply,) = self._pool.run(work, arguments, [[data]])
         result = _result(reply)
         if isinstance(result, CheckerError):
@@ -101,7 +101,7 @@ class IsolatedDecoder:
 
 @contextmanager
 def isolated_decoder(children: int, limits: Limits) -> Iterator[IsolatedDecoder]:
-    """Make a decoder with a fork server and a pool of its own, and end them."""
+    """Make a decoder with its own fork server and pool, and end both after the block."""
     server = ForkServer(WORKS, limits.memory_bytes)
     pool = ChildPool(server, children=children, limits=limits)
     try:

@@ -1,8 +1,8 @@
-"""Step 7 on a GPU, where ``CATCHECK_DECODER=nvjpeg`` asks for it: nvJPEG decodes, torch resizes and crops.
+"""Step 7 on a GPU, with ``CATCHECK_DECODER=nvjpeg``: nvJPEG decodes, torch resizes and crops.
 
-Whole photos are decoded, while the host decodes only a fraction of a large one: it pays off on GPUs with
-their own JPEG units next to few processor cores. The pixels differ from Pillow's, so it needs its own
-profiles.
+nvJPEG decodes whole photos, while the host decodes only a fraction of a large photo. So it pays off on GPUs
+that have JPEG units, in machines with few processor cores. The pixels differ from Pillow's, so nvJPEG needs
+its own profiles.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def decode(data: bytes, part: Part, interpolation: str) -> Pixels | None:
     Args:
         data: an upright colour JPEG.
     Returns:
-        uint8 ``(part.height, part.width, 3)``; None, which leaves the photo to the host, where the file does
-        not end as a JPEG does or the GPU could not decode it.
+        uint8 ``(part.height, part.width, 3)``; None if the file does not end like a JPEG or the GPU could not
+        decode it: the host then decodes the photo.
     """
     if not data.endswith(_END_OF_IMAGE):
         return None
@@ -43,7 +43,7 @@ def decode(data: bytes, part: Part, interpolation: str) -> Pixels | None:
     try:
         (photo,) = decode_jpeg([data], device=DEVICE)
         return _cropped(photo, part, interpolation)
-    except RuntimeError:  # a broken file, or no memory left there
+    except RuntimeError:  # a broken file, or no memory left on the GPU
         return None
 
 

@@ -1,4 +1,4 @@
-"""The EXIF orientation: one table of the transpositions that make a photo upright."""
+"""The EXIF orientation, and the transpositions that make a photo upright."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _TRANSPOSITIONS = {
 SWAPPED = frozenset({5, 6, 7, 8})
 """Orientations whose rows are the upright photo's columns."""
 MIRRORED_X, MIRRORED_Y = frozenset({2, 3, 7, 8}), frozenset({3, 4, 6, 7})
-"""Orientations that store the upright photo's right (lower) edge at the left (top) or the other way round."""
+"""Orientations in which the stored photo's left and right (top and bottom) edges are exchanged."""
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 (upright) where it is missing or broken."""
+    """Return the EXIF orientation, 1 to 8; 1 (upright) if it is missing or broken."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
     except (*DECODER_ERRORS, Warning):
-        return 1  # good pixels are not refused for broken metadata
+        return 1  # broken metadata are no reason to refuse good pixels
     return orientation if orientation in _TRANSPOSITIONS else 1
 
 
 def upright(photo: Image.Image, orientation: int) -> Image.Image:
-    """Return the photo upright; the same object where it is upright already."""
+    """Return the photo upright; the same object if it is upright already."""
     return photo if orientation == 1 else photo.transpose(_TRANSPOSITIONS[orientation])

@@ -1,7 +1,7 @@
-"""The two JPEGs of steps 1 and 7 that verdicts rest on: the stored photo and its square thumbnail.
+"""The two JPEGs of steps 1 and 7 that verdicts are based on: the stored photo and its square thumbnail.
 
-The site stores them. The folder tool makes the same two of a file that was never uploaded, so that it
-reaches the site's verdict.
+The site stores them. The folder tool makes the same two JPEGs from a file that was never uploaded, so that it
+reaches the same verdict as the site.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Crop(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Two sRGB JPEGs without any metadata, upright as a person sees the photo."""
+    """Two sRGB JPEGs, upright and without metadata."""
 
     photo: bytes
     thumbnail: bytes
@@ -43,9 +43,9 @@ def site_renditions(data: bytes, *, fast: bool = True) -> dict[Rendition, bytes]
     """Make both JPEGs of an encoded photo, in the default sizes.
 
     Args:
-        fast: make the same bytes as an upload stores only where the shorter side is below 1280 px and the
-            longer one within ``max_edge_px``. Larger photos are reduced further than the site does, for a
-            sixth of the time: the log-odds of 12-megapixel ones move by 0.04 in the median, by 0.2 at most.
+        fast: reduce larger photos further than the site does, in a sixth of the time; the log-odds of
+            12-megapixel photos change by 0.04 in the median, by 0.2 at most. Photos whose shorter side is
+            below 1280 px and longer side within ``max_edge_px`` give the same bytes as an upload.
     Raises:
         UnreadableImage: as ``open_image`` does.
     """
@@ -57,9 +57,9 @@ def site_renditions(data: bytes, *, fast: bool = True) -> dict[Rendition, bytes]
 
 
 def draft(image: Image.Image, sizes: RenditionSizes, *, fast: bool) -> None:
-    """Let a JPEG that is not loaded yet decode at the smallest scale that is still enough.
+    """Let a JPEG that is not loaded yet decode at the smallest scale that is large enough.
 
-    Other formats have drafts of another kind: the preview that a HEIC contains may show something else.
+    Other formats are left alone: the draft of a HEIC is its preview, which may show something else.
     """
     if image.format not in ("JPEG", "MPO"):
         return
@@ -83,13 +83,14 @@ def upright_photo(image: Image.Image, sizes: RenditionSizes, *, fast: bool) -> I
         photo = photo.reduce(factor)
     size = _bounded_size(photo.size, sizes.max_edge_px)
     if size != photo.size:
-        # HAMMING: half of Lanczos' time (12 to 5 megapixels: 109 ms against 210), no softer to the eye.
+        # HAMMING takes half the time of Lanczos (109 ms instead of 210 from 12 to 5 megapixels), and the
+        # result looks no softer.
         photo = photo.resize(size, Image.Resampling.HAMMING)
     return upright(to_srgb(photo), orientation_of(image))
 
 
 def encode(photo: Image.Image, sizes: RenditionSizes) -> Encoded:
-    """Cut the thumbnail from the middle of an ``upright_photo`` and encode both.
+    """Cut the thumbnail from the middle of an ``upright_photo`` and encode photo and thumbnail.
 
     The thumbnail of a photo that is smaller than ``thumbnail_px`` has the photo's shorter side.
     """
@@ -131,7 +132,7 @@ def _square(photo: Image.Image, crop: Crop, sizes: RenditionSizes) -> Image.Imag
 
 
 def _enough_px(sizes: RenditionSizes) -> int:
-    """Shorter side that both renditions' model inputs need, with slack: what is finer changes no verdict."""
+    """Shorter side that is enough for all model inputs, with a margin: finer detail changes no verdict."""
     return 2 * sizes.thumbnail_px
 
 
@@ -141,9 +142,9 @@ def _bounded_size(size: tuple[int, int], max_edge_px: int) -> tuple[int, int]:
 
 
 def _jpeg(photo: Image.Image, quality: int) -> bytes:
-    photo.info.clear()  # Pillow would carry a comment over
+    photo.info.clear()  # otherwise Pillow would copy a comment
     out = io.BytesIO()
-    # Baseline with standard tables: progressive saves 7 % of the bytes for 60 ms here and twice the time
-    # of every later decoding; optimised tables save 2 % for 17 ms.
+    # Baseline with standard tables: progressive would save 7 % of the bytes, but take 60 ms more here and
+    # double the time of every later decoding; optimised tables would save 2 % for 17 ms.
     photo.save(out, "JPEG", quality=quality)
     return out.getvalue()

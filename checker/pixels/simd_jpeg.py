@@ -1,8 +1,8 @@
 """Step 7 with libraries that use vector instructions, if they are installed: a third to a half of the time.
 
-simplejpeg gives Pillow's pixels bit for bit: both are libjpeg-turbo, and Pillow copies more. The resizer
-computes as Pillow does, with coarser weights: in photos one value in 300 differs, by 1 of 255, or by 2 with
-bicubic. If either library is missing, Pillow does everything.
+simplejpeg decodes the same pixels as Pillow, bit for bit: both use libjpeg-turbo, but Pillow copies more. The
+resizer uses Pillow's method with coarser weights: in photos one value in 300 differs, by 1 of 255, or by 2
+with bicubic. If either library is missing, Pillow does everything.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def decode(
     """Decode a part of an upright colour JPEG. Thread-safe; both libraries release the GIL.
 
     Args:
-        drafted: width and height to decode at: those of the whole photo, a half, a quarter or an eighth.
+        drafted: width and height to decode at: the photo's, or a half, a quarter or an eighth of them.
         whole: width and height of the photo.
     Returns:
-        uint8 ``(part.height, part.width, 3)``; None if anything is unusual, which is left to Pillow.
+        uint8 ``(part.height, part.width, 3)``; None if the file is unusual: Pillow then decodes it.
     """
     try:
         photo = simplejpeg.decode_jpeg(data, "RGB", min_width=drafted[0], min_height=drafted[1])
@@ -49,8 +49,7 @@ def decode(
     rows = last_row - first_row
     filters = ResizeAlg.convolution(_FILTERS[interpolation])
     image = ImageData(pixels.shape[1], rows, PixelType.U8x3, pixels.tobytes())
-    # Across first, as Pillow does: a resize of both axes at once would go down first, which shows at hard
-    # edges.
+    # Across first, as in Pillow: a resize of both axes at once would go down first and differ at hard edges.
     for height, box in (
         (rows, CropBox(left - first_column, 0, right - left, rows)),
         (part.height, CropBox(0, top - first_row, part.width, bottom - top)),

@@ -15,4 +15,4 @@ class RenditionSizes:
 
 
 DEFAULT_SIZES = RenditionSizes()
-"""The sizes that the site stores by default, and that the folder tool makes of a file."""
+"""The sizes that the site stores by default, and that the folder tool uses."""

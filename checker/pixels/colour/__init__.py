@@ -1,1 +1,1 @@
-"""Conversion to 8-bit sRGB, from every colour model, profile and depth."""
+"""Convert every colour model, profile and depth to 8-bit sRGB."""

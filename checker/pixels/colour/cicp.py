@@ -1,8 +1,8 @@
-"""Photos whose colour space is given as code points (CICP, ITU-T H.273): HDR, wide gamut without a profile.
+"""Convert photos whose colour space is stated as code points (CICP, ITU-T H.273): HDR, or wide gamut.
 
-HEIC and AVIF have it in a ``colr`` box, PNG in a ``cICP`` chunk. Shown as if they were sRGB, photos in PQ and
-HLG look grey and flat, and linear ones dark. PNG's older ``gAMA`` is ignored, as in most decoders: programs
-have written wrong ones for decades.
+HEIC and AVIF store the code points in a ``colr`` box, PNG in a ``cICP`` chunk. Shown as if they were sRGB,
+photos in PQ and HLG look grey and flat, and linear photos dark. PNG's older ``gAMA`` chunk is ignored, as in
+most decoders: programs have written wrong values for decades.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ _TO_BT709 = {
     _BT2020: ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187)),
     _P3: ((1.2249, -0.2247, 0.0), (-0.0420, 1.0419, 0.0), (-0.0197, -0.0786, 1.0979)),
 }
-"""Primaries -> matrix of linear RGB. ITU-R BT.2087 (from BT.2020); from Display P3, derived the same way."""
+"""Primaries -> matrix of linear RGB: from BT.2020 (ITU-R BT.2087), and from Display P3, derived the same way.
+"""
 _WHITE_NITS = 203.0
-"""Luminance of diffuse white in HDR (ITU-R BT.2408): anything brighter is a highlight."""
+"""Luminance of diffuse white in HDR (ITU-R BT.2408); brighter light is a highlight."""
 _HLG_NITS = 1000.0
 _SHOULDER = 0.8
-"""Linear light from which highlights are compressed."""
+"""Linear light above which highlights are compressed."""
 _ROWS = 64
 _LEVELS = 4096
 
@@ -61,13 +62,13 @@ class CodedColour(NamedTuple):
 
 
 def coded_to_srgb(image: Image.Image, colour: CodedColour) -> Image.Image:
-    """Convert an RGB image, 8 bits a channel, to sRGB; highlights above diffuse white are compressed."""
+    """Convert an RGB image of 8 bits per channel to sRGB; highlights above diffuse white are compressed."""
     linear = _linear(np.arange(256, dtype=np.float32) / 255, colour)
     matrix = np.array(_TO_BT709.get(colour.primaries, np.eye(3)), np.float32).T
     encode = (_srgb(np.arange(_LEVELS, dtype=np.float32) / (_LEVELS - 1)) * 255 + 0.5).astype(np.uint8)
     pixels = np.asarray(image)
     result = np.empty_like(pixels)
-    for row in range(0, len(pixels), _ROWS):  # in bands: the floats take four times the image
+    for row in range(0, len(pixels), _ROWS):  # in bands: the floats take four times the memory of the image
         light = np.maximum(linear[pixels[row : row + _ROWS]] @ matrix, 0.0)
         if colour.is_hdr:
             light = _compressed(light)

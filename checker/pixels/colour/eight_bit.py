@@ -1,4 +1,4 @@
-"""Conversion of samples of more than 8 bits to 8 bits: one rule for every format."""
+"""Convert samples of more than 8 bits to 8 bits, by the same rule for every format."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ROWS = 64
 def to_eight_bit(values: Samples, white: float | None = None) -> Pixels:
     """Scale samples ``(H, W, ...)`` of any number type to uint8.
 
-    Integers that use the top two bits of their type are taken to span its range. A TIFF does not state its
-    white level: data that leaves those bits unused (10, 12 or 14 sensor bits in 16) is stretched so that the
-    brightest sample becomes white, and so are floats above 1.
+    Integers that use the top two bits of their type are taken to span the range of the type. A TIFF does not
+    state its white level, so other integers (10, 12 or 14 sensor bits in 16) are stretched until the
+    brightest sample is white, and so are floats above 1.
 
     Args:
         white: the sample value of white, if the format states it.
@@ -26,7 +26,7 @@ def to_eight_bit(values: Samples, white: float | None = None) -> Pixels:
     if white is None:
         white = _white(values.dtype, _brightest(values))
     levels: Pixels | None = None
-    if values.dtype.kind == "u" and values.dtype.itemsize <= 2:  # a quarter of the time
+    if values.dtype.kind == "u" and values.dtype.itemsize <= 2:  # a table takes a quarter of the time
         levels = _scaled(np.arange(2 ** (8 * values.dtype.itemsize)), white)
     result = np.empty(values.shape, np.uint8)
     for row in range(0, len(values), _ROWS):  # in bands: floats take four times the memory of the image
@@ -47,7 +47,7 @@ def _scaled(values: Samples, white: float) -> Pixels:
 
 
 def alpha_to_eight_bit(values: Samples, opaque: float | None = None) -> Pixels:
-    """Scale opacity, which spans its type's range unless ``opaque`` says otherwise, to uint8."""
+    """Scale opacity to uint8. It spans the range of its type, unless ``opaque`` is given."""
     if opaque is None:
         opaque = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
     return np.asarray(np.clip(values.astype(np.float32) / opaque, 0, 1) * 255 + 0.5, dtype=np.uint8)

@@ -1,15 +1,15 @@
-"""Colour profiles without the parts whose processing time is unbounded."""
+"""Disable the parts of colour profiles whose processing time is unbounded."""
 
 from __future__ import annotations
 
 import struct
 
 MAX_BYTES = 4 * 2**20
-"""Tables of printing presses for CMYK, the largest ones in use, have 0.5 to 3 MB."""
-_MAX_TAGS = 100  # of littleCMS
+"""The largest profiles in use, CMYK tables of printing presses, have 0.5 to 3 MB."""
+_MAX_TAGS = 100  # the limit of littleCMS
 _HEADER_BYTES, _ENTRY_BYTES = 132, 12
-# Chains of processing elements (type `mpet`). Each entry of a chain may name the same element, so that 1.5 kB
-# of a PNG hold 100 000 matrices, which littleCMS multiplies for minutes. The other forms (matrix and
+# Chains of processing elements (type `mpet`). All entries of a chain may refer to the same element, so 1.5 kB
+# in a PNG can contain 100 000 matrices, which littleCMS multiplies for minutes. The other forms (matrix and
 # curves, tables) have a fixed number of steps.
 _CHAINS = frozenset(kind + number for kind in (b"D2B", b"B2D") for number in (b"0", b"1", b"2", b"3"))
 
@@ -17,7 +17,7 @@ _CHAINS = frozenset(kind + number for kind in (b"D2B", b"B2D") for number in (b"
 def bounded(profile: bytes) -> bytes | None:
     """Return the profile with its chains renamed, so that its tables or its matrix are used instead.
 
-    None if it is too large or broken: the photo is then treated as sRGB.
+    Return None if the profile is too large or broken: the photo is then treated as sRGB.
     """
     if not _HEADER_BYTES <= len(profile) <= MAX_BYTES:
         return None

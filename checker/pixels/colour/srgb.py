@@ -1,4 +1,4 @@
-"""Conversion of every colour model that a file may have to 8-bit sRGB on white."""
+"""Convert an image of any colour model to 8-bit sRGB on white."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def averageable(image: Image.Image) -> Image.Image:
         if "transparency" in image.info:
             alpha = Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8))
             grey = Image.merge("RGBA", (grey, grey, grey, alpha))
-        grey.info = image.info.copy()  # it describes the colour, which is converted later
+        grey.info = image.info.copy()  # describes the colour space, which is converted later
         return grey
     if image.mode == "La":  # premultiplied; Pillow converts it to no other mode
         image = image.convert("LA")
     if image.mode == "RGBA":
-        return image  # convert() would copy it: 4 more bytes a pixel
+        return image  # convert() would copy it: 4 more bytes per pixel
     if image.has_transparency_data:
         return image.convert("RGBA")
     if image.mode in {"L", "RGB", "CMYK", "LAB"}:
@@ -51,10 +51,10 @@ def _clear_around(image: Image.Image, frame: tuple[int, int, int, int]) -> Image
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """Return an ``averageable`` image as RGB on white, converted from the colour that its file states.
+    """Return an ``averageable`` image as RGB on white, converted from the colour space that its file states.
 
-    That is ``info["coded_colour"]`` (see ``omitted``) where it is HDR, else the embedded profile, else again
-    the coded one.
+    That is ``info["coded_colour"]`` (see ``omitted``) if it is HDR or there is no embedded profile, else the
+    embedded profile.
     """
     coded = image.info.get("coded_colour")
     if coded is not None and (coded.is_hdr or not image.info.get("icc_profile")):
@@ -65,9 +65,9 @@ def to_srgb(image: Image.Image) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return a loaded image of any mode as RGB on white, its colour profile ignored.
+    """Return a loaded image of any mode as RGB on white; its colour profile is ignored.
 
-    For renditions, which are sRGB without a profile. An RGB image is returned as is, not copied.
+    For renditions, which are sRGB without a profile. An RGB image is returned without a copy.
     """
     image = averageable(image)
     return image if image.mode == "RGB" else _on_white(image, None)
@@ -85,7 +85,7 @@ def _convert(image: Image.Image, source: ImageCms.ImageCmsProfile | None) -> Ima
     if source is not None:
         try:
             converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
-        except ImageCms.PyCMSError:  # a profile of another colour model than the pixels'
+        except ImageCms.PyCMSError:  # the profile is for another colour model
             if image.mode == "RGB" and _is_grey(image, source):
                 return _convert(image.getchannel("R"), source)
         else:
@@ -95,7 +95,7 @@ def _convert(image: Image.Image, source: ImageCms.ImageCmsProfile | None) -> Ima
 
 
 def _is_grey(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> bool:
-    """Return True for a profile of greys and a photo of greys, which is RGB because it had transparency."""
+    """Return True if profile and photo are grey; such a photo is RGB because it had transparency."""
     if profile.profile.xcolor_space.strip() != "GRAY":
         return False
     red, green, blue = image.split()
@@ -103,9 +103,9 @@ def _is_grey(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> bool:
 
 
 def _profile_to_convert(profile: bytes) -> ImageCms.ImageCmsProfile | None:
-    """Parse a profile; None where there is nothing to convert: sRGB (75 ms saved), or a broken profile.
+    """Parse a profile; None if it is broken or if it is sRGB, where no conversion saves 75 ms.
 
-    A few converted colours decide: a profile named "sRGB" may have a different curve, as with linear samples.
+    A few converted colours decide: a profile named "sRGB" may have another curve, for linear samples.
     """
     try:
         return None if _is_srgb(profile) else ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -119,7 +119,7 @@ def _is_srgb(profile: bytes) -> bool:
     try:
         converted = ImageCms.profileToProfile(_COLOURS, parsed, _SRGB, outputMode="RGB")
     except ImageCms.PyCMSError:
-        return False  # of grey or of CMYK
+        return False  # a profile for grey or CMYK
     assert converted is not None
     difference = np.abs(np.asarray(converted, np.int16) - np.asarray(_COLOURS, np.int16))
     return bool(difference.max() <= _NO_DIFFERENCE)

@@ -1,1 +1,1 @@
-"""File formats: opening files of every kind as Pillow images, with repairs of PNG and TIFF."""
+"""File formats: open files of every accepted format as Pillow images, after repairs."""

@@ -1,4 +1,4 @@
-"""BMP files with channels of any position and width, rewritten with those that Pillow reads."""
+"""Rewrite BMP files whose channels have a position or width that Pillow does not read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from checker.pixels.colour.eight_bit import Samples
 
 _FIRST_BYTES, _SHORT_HEADER, _HEADER_WITH_ALPHA = 14, 40, 56
 _MASKS, _MASKS_WITH_ALPHA = 3, 6
-"""Values of the compression field: uncompressed, the masks of the channels are given."""
+"""Values of the compression field: uncompressed, with masks of the channels."""
 _RED, _GREEN, _BLUE, _ALPHA = 0xFF0000, 0xFF00, 0xFF, 0xFF000000
 _READ: dict[int, set[tuple[int, ...]]] = {
     16: {(0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F)},
@@ -25,9 +25,10 @@ _READ: dict[int, set[tuple[int, ...]]] = {
 
 
 def with_known_masks(data: bytes, max_pixels: int) -> bytes:
-    """Return the file with its channels in four bytes a pixel, where Pillow does not know their masks.
+    """Return the file with its channels in four bytes per pixel, if Pillow does not know their masks.
 
-    The same object if there is nothing to do, or if the file is larger than ``max_pixels`` or incomplete.
+    Return the same object if there is nothing to do, or if the file is incomplete or has more than
+    ``max_pixels``.
     """
     try:
         pixels_at, header, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", data, 10)

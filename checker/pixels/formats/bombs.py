@@ -1,7 +1,7 @@
-"""Refusal of files that would keep a decoder busy, by a walk over their parts before decoding.
+"""Refuse files that would keep a decoder busy, by a walk over their parts before decoding.
 
-The header limits the memory that a photo takes, but not the time: a megabyte of empty progressive scans keeps
-libjpeg busy for minutes, and Pillow walks chunks, markers and strips one by one in Python.
+The size in the header limits the memory that a photo takes, but not the time: a megabyte of empty progressive
+scans keeps libjpeg busy for minutes, and Pillow walks chunks, markers and strips one by one in Python.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from checker.pixels.formats.repair import repaired
 from checker.pixels.formats.sniff import sniff
 from checker.pixels.formats.tiff import Layout
 
-# Markers, chunks, sub-blocks, strips: this many take half a second. 25 MB of PNG in 8 KB chunks are 3 200.
+# Markers, chunks, sub-blocks or strips: this number takes half a second. 25 MB of PNG in 8 KB chunks have
+# 3 200.
 _MAX_PARTS = 2**16
 _MAX_JUNK_BYTES = 2**20
-# Every scan of a progressive JPEG visits every coefficient of its colours; this is 1.3 s, with arithmetic
-# coding 3 s. Encoders write about 10 scans, 15 times a colour.
+# Every scan of a progressive JPEG visits every coefficient of its colours. This limit takes 1.3 s, with
+# arithmetic coding 3 s. Encoders write about 10 scans, which visit single colours 15 times in all.
 _MAX_SCANNED_PIXELS = 2 * 10**9
-# Run-length BMPs are decoded in Python, byte by byte: two seconds at most.
+# Run-length BMPs are decoded in Python, byte by byte: this limit takes two seconds.
 _MAX_RLE_BMP_PIXELS = _MAX_RLE_BMP_BYTES = 4 * 10**6
 
-# A phone's photo of 48 megapixels has 192 tiles and is turned once: 576. This is 4 s at most.
+# A phone's photo of 48 megapixels has 192 tiles and is turned once: 576 steps. This limit takes at most 4 s.
 _MAX_DECODING_STEPS = 2**11
 
 # In coded data 0xff is followed by 0 or a restart marker; a run of 0xff is padding.
@@ -40,14 +41,14 @@ _TIFF_SIZE, _TIFF_STRIPS, _JPEG_COMPRESSIONS = {256, 257}, {273, 324}, {6, 7}
 # libtiff stops at the hundredth scan of a strip: 13 s for 64 megapixels.
 _JPEG_SCAN = re.compile(rb"\xff\xda..([\x01-\x04])", re.DOTALL)
 _TIFF_INTEGERS = {3: "H", 4: "I", 13: "I", 16: "Q"}
-# Strips may share their bytes, as equal tiles do; all on one blob are decoded thousands of times.
+# Strips may share their bytes, as equal tiles do; but if all share one blob, it is decoded a thousand times.
 _MAX_STRIP_BYTES_SHARE = 2
-# Pillow joins the parts of EXIF one by one, copying what came before: 0.1 s. The largest known ones, with
-# maker notes, are 2 MB in 30 parts.
+# Pillow joins the parts of EXIF one by one and copies all earlier parts each time; this limit takes 0.1 s.
+# The largest known EXIF data, with maker notes, are 2 MB in 30 parts.
 _MAX_EXIF_COPIED_BYTES = 2**28
 _APP1, _EXIF = 0xE1, b"Exif\0\0"
-# Pillow reads these in Python, table by table: 0.1 s. Ordinary files have less than a kilobyte of tables, and
-# fewer than a hundred resources of Photoshop.
+# Pillow reads tables and Photoshop's resources one by one in Python; these limits take 0.1 s. Ordinary files
+# have less than a kilobyte of tables and fewer than a hundred resources.
 _TABLES = {0xC4, 0xDB}
 _MAX_TABLE_BYTES = 2**20
 _APP13, _RESOURCE, _MAX_RESOURCES = 0xED, b"8BIM", 2**16
@@ -57,7 +58,7 @@ def screened(data: bytes, max_pixels: int) -> bytes:
     """Return the file in a form that decoders accept; see ``repaired``.
 
     Raises:
-        TakesTooLong: decoding it would keep a processor busy.
+        TakesTooLong: decoding the file would keep a processor busy.
         UnreadableImage: as ``repaired`` does.
         OSError: the file was cut off.
     """
@@ -77,7 +78,7 @@ def takes_too_long(data: bytes) -> bool:
     """Return True for a file that no ordinary encoder writes. Broken files pass: the decoder refuses them.
 
     Raises:
-        OSError: a TIFF that was cut off, and that no decoder should try.
+        OSError: the file is a TIFF that was cut off, which no decoder should try.
     """
     match sniff(data):
         case "JPEG":
@@ -92,7 +93,7 @@ def takes_too_long(data: bytes) -> bool:
             return _bmp(data)
         case "HEIC" | "AVIF":
             return decoding_steps(data) > _MAX_DECODING_STEPS
-    return False  # WebP is read by a C library that counts for itself
+    return False  # WebP is read by a C library with its own limits
 
 
 def _jpeg(data: bytes) -> bool:
@@ -105,7 +106,7 @@ def _jpeg(data: bytes) -> bool:
         position = match.end()
         parts += 1
         if marker == _EOI and scans:
-            break  # the rest is other images, or a phone's video
+            break  # other images or a phone's video may follow
         if marker in _SOF:
             height, width = struct.unpack_from(">HH", data.ljust(position + 7, b"\0"), position + 3)
             pixels = max(pixels, width * height)
@@ -156,7 +157,7 @@ def _gif(data: bytes) -> bool:
 
 
 def _tiff(data: bytes) -> bool:
-    """Count the strips of the first directory, and their bytes: no later one is decoded."""
+    """Count the strips of the first directory and their bytes; later directories are not decoded."""
     layout = Layout.of(data)
     starts: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
@@ -168,7 +169,7 @@ def _tiff(data: bytes) -> bool:
         for tag, kind, values, field in entries:
             if tag in _TIFF_STRIP_TAGS:
                 parts += values
-                if parts > 2 * _MAX_PARTS:  # starts and sizes
+                if parts > 2 * _MAX_PARTS:  # each strip has a start and a size
                     return True
             if tag in _TIFF_STRIP_BYTES:
                 sizes += _numbers(data, layout, kind, values, field)
@@ -195,7 +196,7 @@ def _numbers(data: bytes, layout: Layout, kind: int, values: int, field: bytes) 
     """Return the values of a TIFF field.
 
     Raises:
-        struct.error: beyond the file's end.
+        struct.error: the values lie beyond the file's end.
     """
     codes = f"{layout.order}{values}{_TIFF_INTEGERS.get(kind, 'x')}"
     if struct.calcsize(codes) <= len(field):

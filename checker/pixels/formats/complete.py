@@ -1,4 +1,4 @@
-"""Decoders that refuse a photo whose pixels end early: Pillow would leave the missing ones black or grey."""
+"""Decoders that refuse a photo whose pixels end early: Pillow would show missing pixels black or grey."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ except ImportError:
 _GREY = {"L": (128,), "RGB": (128, 128, 128), "CMYK": (127, 127, 127, 127)}
 """Mode -> the pixel that libjpeg writes where data is missing."""
 _ENDS_EARLY = re.compile("premature end of|found marker 0xd9 instead of")
-"""libjpeg's warnings of an end marker within the pixels."""
+"""libjpeg's warnings about an end marker within the pixels."""
 _ARITHMETIC_FRAME = re.compile(rb"\xff[\xc9\xca]\0[\x0b\x0e\x11\x14]\x08")
-"""The head of a frame in arithmetic coding, where libjpeg reads missing data as zeros without a warning."""
+"""Head of an arithmetically coded frame, in which libjpeg reads missing data as zeros without a warning."""
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Colour type of a PNG -> samples of a pixel."""
+"""Colour type of a PNG -> samples per pixel."""
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""Of an interlaced PNG: first column, first row, and the distances to the next ones."""
+"""Passes of an interlaced PNG: first column, first row, and the distances to the next column and row."""
 _STEP_BYTES = 2**20
 
 
@@ -48,7 +48,7 @@ class CompleteJpeg(JpegImagePlugin.JpegImageFile):
 
 
 class CompletePng(PngImagePlugin.PngImageFile):
-    """Refuses compressed pixels that end in a valid way before the last row; ignores their checksum."""
+    """Refuses compressed pixels that end validly but before the last row; ignores their checksum."""
 
     def __init__(self, file: io.BytesIO) -> None:
         self._data = file.getvalue()
@@ -57,7 +57,7 @@ class CompletePng(PngImagePlugin.PngImageFile):
     def load(self) -> Any:
         is_first, is_interlaced = bool(self.tile), bool(self.info.get("interlace"))
         pixels = self._loaded() if is_first else super().load()
-        # Only rows that are zero can be missing; what is interlaced is rare enough to be counted always.
+        # Missing rows are zero, so only such photos are counted, and all interlaced ones, which are rare.
         if is_first and (is_interlaced or _ends_in_zeros(self)) and not _has_all_rows(self._data):
             raise OSError("image file is truncated")
         return pixels
@@ -65,7 +65,7 @@ class CompletePng(PngImagePlugin.PngImageFile):
     def _loaded(self) -> Any:
         try:
             return super().load()
-        except OSError:  # of a wrong checksum too, and of whatever else, which the second try finds again
+        except OSError:  # perhaps a wrong checksum; any other error is raised again by the second attempt
             info = self.info
             super().__init__(io.BytesIO(without_pixel_checksum(self._data)))
             self.info = info
@@ -81,7 +81,7 @@ def _ends_early(jpeg: bytes) -> bool:
     if simplejpeg is None or _ARITHMETIC_FRAME.search(jpeg):
         return False
     try:
-        # An eighth of the size. Strict: libjpeg's warning of an early end is an error.
+        # At an eighth of the size. With strict, libjpeg's warning about an early end is an error.
         simplejpeg.decode_jpeg(jpeg, "GRAY", min_width=1, min_height=1, strict=True)
     except ValueError as error:
         return _ENDS_EARLY.search(str(error)) is not None

@@ -1,4 +1,4 @@
-"""Boxes of HEIC and AVIF files (ISO 23008-12): the format, and properties that the decoders do not report."""
+"""Read HEIC and AVIF boxes (ISO 23008-12): the format, and properties that decoders do not report."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _OPENED: dict[Format, set[bytes]] = {
     "AVIF": _AVIF_BRANDS | _NEUTRAL_BRANDS,
     "HEIC": _HEIC_BRANDS | _NEUTRAL_BRANDS,
 }
-"""Brands that the decoder of each format accepts in front."""
+"""Brands that the decoder of each format accepts as the first one."""
 _MAX_BRANDS_BYTES = 1024
 _MAX_BOXES = 2**16
 FULL_BYTES = 4
 """Version and flags of a "full box"."""
 
 Box = tuple[bytes, int, int]
-"""Name, and where the content starts and ends."""
+"""Name, start and end of the content."""
 
 
 def heif_format(data: bytes) -> Format | None:
@@ -43,9 +43,9 @@ def heif_format(data: bytes) -> Format | None:
 
 
 def with_known_brand(data: bytes) -> bytes:
-    """Return the file with the brand of its format in front, where decoders look for it.
+    """Return the file with the brand of its format first, where decoders look for it.
 
-    The same object if it has one, or is of another format.
+    Return the same object if that brand is first already, or if the file has another format.
     """
     format = heif_format(data)
     if format is None or data[8:12] in _OPENED[format]:
@@ -54,9 +54,9 @@ def with_known_brand(data: bytes) -> bytes:
 
 
 def properties_of_photo(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Return name and content of each property of the primary item, in the order of its list.
+    """Return name and content of each property of the primary item, in the item's order.
 
-    Empty for a broken file, which is left for the decoder to refuse.
+    The list is empty for a broken file, which the decoder will refuse.
     """
     try:
         primary, boxes = primary_item(data), property_boxes(data)
@@ -70,7 +70,7 @@ def primary_item(data: bytes) -> int:
     """Return the id of the item that is the photo.
 
     Raises:
-        LookupError, struct.error: the file is broken; so do the next two functions.
+        LookupError, struct.error: the file is broken; the next two functions raise the same.
     """
     _, at, _ = meta_box(data, b"pitm")
     (primary,) = struct.unpack_from(">I" if data[at] else ">H", data, at + FULL_BYTES)
@@ -78,12 +78,12 @@ def primary_item(data: bytes) -> int:
 
 
 def property_boxes(data: bytes) -> list[Box]:
-    """Return the properties that items share; an item's numbers count them from 1."""
+    """Return the properties that items share; items refer to them by numbers from 1."""
     return list(children(data, _child(data, meta_box(data, b"iprp"), b"ipco")))
 
 
 def property_numbers(data: bytes) -> Iterator[tuple[int, list[int]]]:
-    """Yield the ids of items and the numbers of their properties, of at most ``_MAX_BOXES`` items."""
+    """Yield the id and the property numbers of each item, for at most ``_MAX_BOXES`` items."""
     lists = (box for box in children(data, meta_box(data, b"iprp")) if box[0] == b"ipma")
     return islice(chain.from_iterable(_numbers_in(data, box) for box in lists), _MAX_BOXES)
 
@@ -95,7 +95,7 @@ def _numbers_in(data: bytes, box: Box) -> Iterator[tuple[int, list[int]]]:
     (items,) = struct.unpack_from(">I", data, at + FULL_BYTES)
     at += FULL_BYTES + 4
     for _ in range(items):
-        if at >= end:  # a box may state more items than it has
+        if at >= end:  # a box may announce more items than it contains
             return
         (item,) = struct.unpack_from(id_code, data, at)
         at += struct.calcsize(id_code)
@@ -105,7 +105,7 @@ def _numbers_in(data: bytes, box: Box) -> Iterator[tuple[int, list[int]]]:
 
 
 def item_types(data: bytes) -> dict[int, bytes]:
-    """Return the type of each item by its id; those of a broken file as far as they can be read."""
+    """Return item id -> type; of a broken file, as many as can be read."""
     types: dict[int, bytes] = {}
     try:
         iinf = meta_box(data, b"iinf")
@@ -121,7 +121,7 @@ def item_types(data: bytes) -> dict[int, bytes]:
 
 
 def meta_box(data: bytes, name: bytes) -> Box:
-    """Return a box of the file's description. Raises LookupError if there is none."""
+    """Return a box inside the file's ``meta`` box. Raises LookupError if it is missing."""
     return _child(data, _child(data, (b"", 0, len(data)), b"meta"), name, FULL_BYTES)
 
 
@@ -133,7 +133,7 @@ def _child(data: bytes, parent: Box, name: bytes, skipped: int = 0) -> Box:
 
 
 def children(data: bytes, parent: Box, skipped: int = 0) -> Iterator[Box]:
-    """Yield the boxes in the content of another, after ``skipped`` bytes of its own."""
+    """Yield the boxes in the content of ``parent``, after its first ``skipped`` bytes."""
     _, start, end = parent
     start += skipped
     for _ in range(_MAX_BOXES):

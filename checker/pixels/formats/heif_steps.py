@@ -1,7 +1,7 @@
-"""The work that a HEIC or AVIF asks for: its boxes may name one tile, or one rotation, thousands of times.
+"""Estimate the work of decoding a HEIC or AVIF, whose boxes may name a tile or a rotation thousands of times.
 
-libheif limits the tiles of one grid to a thousand, but not grids in a grid, and not copies: from 2 kB, 30
-rotations of 64 megapixels take 14 s.
+libheif limits the tiles of one grid to a thousand, but limits neither grids in a grid nor copies: a file of
+2 kB can ask for 30 rotations of 64 megapixels, which take 14 s.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ References = Mapping[int, list[tuple[int, ...]]]
 def decoding_steps(data: bytes) -> int:
     """Return the number of images that are decoded for the photo; a copy of the whole counts as 384.
 
-    0 for a broken file, which is left for the decoder to refuse.
+    Return 0 for a broken file, which the decoder will refuse.
     """
     try:
         boxes = property_boxes(data)
@@ -56,7 +56,7 @@ class _Counter:
     known: dict[int, int] = field(default_factory=dict)
 
     def steps(self, item: int, depth: int = 0) -> int:
-        """Count an item with its parts and its opacity."""
+        """Count the steps of an item, its parts and its opacity."""
         if depth > _MAX_DEPTH:
             return _MAX_STEPS
         if item not in self.known:
@@ -64,8 +64,8 @@ class _Counter:
             steps = _COPY_STEPS * self.copies.get(item, 0) + (not parts)
             if self.types.get(item) != b"grid":  # each part is a layer as large as the whole
                 steps += _COPY_STEPS * len(parts)
-            others = (one for group in self.auxiliary.get(item, ()) for one in group)
-            self.known[item] = self._sum((*parts, *others), depth, steps)
+            auxiliary = (other for group in self.auxiliary.get(item, ()) for other in group)
+            self.known[item] = self._sum((*parts, *auxiliary), depth, steps)
         return self.known[item]
 
     def _sum(self, items: Iterable[int], depth: int, steps: int) -> int:
@@ -88,7 +88,7 @@ def _references(data: bytes) -> tuple[References, References]:
     for name, at, end in children(data, iref, FULL_BYTES):
         source, count = struct.unpack_from(f">{code}H", data, at)
         first = at + struct.calcsize(f">{code}H")
-        fitting = max(0, end - first) // struct.calcsize(f">{code}")  # a box may state more parts than it has
+        fitting = max(0, end - first) // struct.calcsize(f">{code}")  # a box may announce more
         targets = struct.unpack_from(f">{min(count, fitting)}{code}", data, first)
         if name == b"dimg":
             parts[source].append(targets)

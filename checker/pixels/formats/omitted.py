@@ -1,4 +1,4 @@
-"""Facts about a photo that its file states and its decoder omits: coded colour, a crop, a frame."""
+"""Facts that a file states but its decoder does not report: coded colour, a crop, a frame."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from checker.pixels.formats.heif_boxes import properties_of_photo
 from checker.pixels.formats.png_chunks import SIGNATURE, chunks_before_pixels
 
 _CROP_LAYOUT = ">IIIIiIiI"
-"""Numerator and denominator of width, height, and of the centre's distance from the photo's."""
+"""Numerator and denominator of the width, the height, and the centre's offsets from the photo's centre."""
 
 
 def add_omitted(image: Image.Image, data: bytes) -> None:
-    """Add ``info["coded_colour"]``, ``info["crop"]`` and ``info["frame"]``, each where it changes the photo.
+    """Add ``info["coded_colour"]``, ``info["crop"]`` and ``info["frame"]``, each if it changes the photo.
 
     The frame is the part of a GIF that its first frame covers; browsers show the rest as transparent.
 
-    What does not count in this format is removed: a PNG's profile beside code points, which precede it, and
-    an AVIF's XMP, whose orientation is not the photo's.
+    Information that does not count in the format is removed: the profile of a PNG with code points, which
+    take precedence, and the XMP of an AVIF, whose orientation does not apply to the photo.
     """
     if data.startswith(SIGNATURE):
         colour = _in_png(data)
@@ -30,7 +30,7 @@ def add_omitted(image: Image.Image, data: bytes) -> None:
     elif data[4:8] == b"ftyp":
         properties = properties_of_photo(data)
         _add_colour(image, _in_properties(properties))
-        if image.format == "AVIF":  # the decoder of HEIC crops and turns on its own
+        if image.format == "AVIF":  # the decoder of HEIC crops and turns itself
             image.info.pop("xmp", None)
             _add_crop(image, properties)
     elif isinstance(image, GifImagePlugin.GifImageFile) and image.dispose_extent != (0, 0, *image.size):

@@ -1,4 +1,4 @@
-"""Open encoded files (JPEG, HEIC, AVIF, ...) as Pillow images; many errors are translated into one."""
+"""Open encoded files (JPEG, HEIC, AVIF, ...) as Pillow images; all decoder errors become one error."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from checker.pixels.formats.png_chunks import SIGNATURE
 from checker.pixels.formats.repair import repaired
 
 MAX_PIXELS = 89_478_485
-"""Pillow's own warning limit, read from the header before anything is decoded: 358 MB of pixels."""
+"""Pillow's warning limit: 358 MB of pixels. The size is read from the header before anything is decoded."""
 
-# Only registered names: Pillow raises KeyError for an unknown one, whatever the file is.
+# Only registered names: Pillow raises KeyError for an unknown name, even if the file has another format.
 _FORMATS = ("WEBP", "GIF", "TIFF", "BMP")
 
 DECODER_ERRORS = (
@@ -35,44 +35,44 @@ DECODER_ERRORS = (
     TypeError,
     AttributeError,
     ArithmeticError,
-    AssertionError,  # a PNG in palette colours without a palette
+    AssertionError,  # such as a PNG in palette colours without a palette
     RuntimeError,  # libavif and libheif report nearly every error this way
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
-"""Errors of Pillow's decoders on hostile files. MemoryError is not among them: it is a fault of this
-machine, not of the photo."""
+"""Errors of Pillow's decoders on hostile files. MemoryError is not among them: the machine causes it, not the
+photo."""
 
 
 @contextlib.contextmanager
 def open_image(data: bytes, *, is_stored: bool = True) -> Iterator[Image.Image]:
-    """Open a photo by its header, not loaded yet; errors inside the block are translated too.
+    """Read the header of a photo without loading its pixels; errors inside the block are translated too.
 
     Args:
-        is_stored: it was encoded here. False: also refuse files that would keep a decoder busy, which takes a
-            walk over their parts.
+        is_stored: True if CatLoader encoded the file. False: also refuse files that would keep a decoder
+            busy, which takes a walk over their parts.
     Raises:
-        UnreadableImage: not a photo, truncated, or above ``MAX_PIXELS``.
+        UnreadableImage: the file is not a photo, is truncated, or has more than ``MAX_PIXELS``.
     """
     formats = _heif_formats(data) or _FORMATS
     try:
         whole = repaired(data, MAX_PIXELS) if is_stored else screened(data, MAX_PIXELS)
         if whole.startswith(SIGNATURE):
             with CompletePng(io.BytesIO(whole)) as image:
-                image.verify()  # every chunk's checksum up to the last; loading stops at the pixels
+                image.verify()  # checks the checksums of all chunks; loading stops after the pixels
         with _opened(whole, formats, is_stored=is_stored) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImage(too_many_pixels(image, MAX_PIXELS))
             add_omitted(image, whole)
             yield image
-    except UnidentifiedImageError as error:  # its own text has a memory address
+    except UnidentifiedImageError as error:  # its text contains a memory address
         raise UnreadableImage("This is not a photo, or not in a format that can be decoded.") from error
     except DECODER_ERRORS as error:
-        # libheif breaks its lines, and assertions of decoders have no text.
+        # libheif's texts contain line breaks, and assertions of decoders have no text.
         reason = " ".join(str(error).split()) or "its parts contradict each other"
-        if is_refusal_of_texts(error):  # Pillow's, with its own advice to programmers
+        if is_refusal_of_texts(error):  # Pillow's text is advice to programmers
             reason = "its texts or its colour profile are too large"
         raise UnreadableImage(f"The photo can't be decoded: {reason.rstrip('.')}.") from error
 
@@ -85,7 +85,7 @@ def is_refusal_of_texts(error: Exception) -> bool:
 def _opened(data: bytes, formats: tuple[str, ...], *, is_stored: bool) -> Image.Image:
     if data.startswith(SIGNATURE):
         return CompletePng(io.BytesIO(data))
-    if data.startswith(b"\xff\xd8\xff"):  # an MPO's first image is opened as the JPEG it is
+    if data.startswith(b"\xff\xd8\xff"):  # an MPO is opened as a JPEG, which its first image is
         return (JpegImagePlugin.JpegImageFile if is_stored else CompleteJpeg)(io.BytesIO(data))
     return Image.open(io.BytesIO(data), formats=formats)
 
@@ -97,9 +97,9 @@ def too_many_pixels(image: Image.Image, limit: int) -> str:
 
 
 def megapixels(image: Image.Image, limit: int) -> tuple[str, str]:
-    """Format the pixels of a photo above the limit, and the limit, in millions.
+    """Format the pixels of a photo above the limit, and the limit, in millions, with three digits.
 
-    Three digits; the photo's figure is rounded up and the limit down, so that the two never look equal.
+    The photo's figure is rounded up and the limit down, so that the two never look equal.
     """
     photo, most = (
         Context(prec=3, rounding=rounding).divide(Decimal(pixels), Decimal(10**6)).normalize()

@@ -1,7 +1,7 @@
-"""PNG files without the chunks that break decoders and that no pixel depends on; browsers skip the same ones.
+"""Remove chunks from PNG files that break decoders and that no pixel depends on; browsers skip them too.
 
-Any chunk except the critical ones may be broken or unknown. The useful ones hold transparency, colour and
-orientation; the others are removed. A file with a bomb in one of them stays as it is, to be refused.
+Any chunk except the critical ones may be broken or unknown. The useful ones contain transparency, colour and
+orientation; all others are removed. A file with a bomb in a chunk is not changed, so that it is refused.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 from PIL import PngImagePlugin
 
-# Photoshop's list of ancestors and the workflows of image generators reach several MB; Pillow allows 1.
+# Photoshop's list of ancestors and the workflows of image generators reach several MB; Pillow allows 1 MB.
 _MAX_INFLATED_BYTES = PngImagePlugin.MAX_TEXT_CHUNK = 16 * 2**20
 _MAX_INFLATED_IN_ALL_BYTES = 64 * 2**20
-"""Pillow's own bound."""
+"""Limit for all chunks of a file together, as in Pillow."""
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -27,14 +27,14 @@ _AROUND_BYTES = 12
 _WITH_ORIENTATION = frozenset({b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1"})
 _GREY, _COLOUR, _PALETTE = 0, 2, 3
 _TRANSPARENT = {_GREY: 2, _COLOUR: 6, _PALETTE: 1}
-"""Colour type -> fewest bytes of a tRNS chunk; the other types have an alpha channel."""
+"""Colour type -> minimum bytes of a tRNS chunk; the other colour types have an alpha channel."""
 
 
 def plain_png(data: bytes) -> bytes:
-    """Return the file with its critical and its valid useful chunks and an end, or the same object.
+    """Return the file with only its critical and its valid useful chunks, and with an end.
 
-    It is the same object if nothing changes, or if the file holds a bomb or pixels in two places. Wrong
-    checksums of critical chunks and lost pixels are left for the decoder to find.
+    Return the same object if nothing changes, or if the file contains a bomb or pixels in two places. The
+    decoder will find wrong checksums of critical chunks and missing pixels.
     """
     kept: list[bytes] = []
     position, kept_to, bits, colour_type = len(SIGNATURE), 0, 8, -1
@@ -60,12 +60,12 @@ def plain_png(data: bytes) -> bytes:
             if size_bytes is None or not _is_of_use(name, content, colour_type):
                 kept.append(data[kept_to:position])
                 kept_to = end
-            elif name == b"tRNS" and (as_read := _as_read(content, colour_type, bits)) != content:
-                kept += [data[kept_to:position], _chunk(name, as_read)]
+            elif name == b"tRNS" and (rescaled := _rescaled(content, colour_type, bits)) != content:
+                kept += [data[kept_to:position], _chunk(name, rescaled)]
                 kept_to = end
         position = end
     else:
-        return data  # more chunks than any encoder writes: refused by others
+        return data  # more chunks than any encoder writes: ``bombs`` refuses the file
     has_end = data.startswith(_END, position)
     if (has_end and not kept) or not (has_end or has_pixels):
         return data
@@ -83,14 +83,14 @@ def _is_of_use(name: bytes, content: bytes, colour_type: int) -> bool:
     return name in (b"eXIf", b"iCCP")
 
 
-def _as_read(content: bytes, colour_type: int, bits: int) -> bytes:
-    """Return the transparent colour in the depth of Pillow's pixels: Pillow compares the two unconverted.
+def _rescaled(content: bytes, colour_type: int, bits: int) -> bytes:
+    """Return the transparent colour in the depth of Pillow's pixels: Pillow compares it without conversion.
 
-    Of colour in 16 bits Pillow keeps the high bytes, of grey all 16 bits.
+    Pillow keeps the high bytes of 16-bit colour, and all bits of 16-bit grey.
     """
     if colour_type == _GREY and bits < 8:
-        most = (1 << bits) - 1
-        return ((int.from_bytes(content[:2], "big") & most) * (255 // most)).to_bytes(2, "big")
+        white = (1 << bits) - 1
+        return ((int.from_bytes(content[:2], "big") & white) * (255 // white)).to_bytes(2, "big")
     if colour_type == _COLOUR and bits == 16:
         return b"".join(b"\0" + content[at : at + 1] for at in (0, 2, 4))
     return content
@@ -107,9 +107,9 @@ def pixel_data(png: bytes) -> Iterator[bytes]:
 
 
 def without_pixel_checksum(png: bytes) -> bytes:
-    """Return the file without the last bytes of its compressed pixels, a checksum of the whole.
+    """Return the file without the last bytes of its compressed pixels, which are a checksum of all pixels.
 
-    Each chunk has a checksum of its own, so that browsers ignore this one; Pillow does if it is missing.
+    Browsers ignore this checksum, since each chunk has its own; Pillow does not require it.
     """
     chunks, surplus_bytes = list(_chunks(png)), _CHECKSUM_BYTES
     for place, (name, content) in reversed(list(enumerate(chunks))):
@@ -136,7 +136,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _inflated_bytes(name: bytes, content: bytes) -> int | None:
-    """Return the size of what a chunk holds, more than the bound for a bomb; None where it is broken."""
+    """Return the inflated size of a chunk, above the limit for a bomb; None if the chunk is broken."""
     _, _, rest = content.partition(b"\0")
     if name == b"iTXt":
         if rest.startswith(b"\0"):

@@ -1,6 +1,6 @@
-"""Recognition of raw photos by their first bytes: those whose TIFF directories, if any, do not say so.
+"""Recognise raw photos by their first bytes.
 
-``tiff`` finds the others.
+``tiff`` finds raw photos that their TIFF directories mark as such; this module finds the others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STARTS = (
 _CANON_CIFF = b"HEAPCCDR"  # at byte 6
 _CANON_CR3 = b"ftypcrx "  # at byte 4
 _PHASE_ONE = re.compile(rb"(II\*\0|MM\0\*)....(IIII.waR|MMMMRaw)", re.DOTALL)
-"""A TIFF of previews; where the sensor's samples are is written behind the header, and in no directory."""
+"""A TIFF of previews: the position of the sensor's samples follows the header and is in no directory."""
 
 
 def is_raw(data: bytes) -> bool:

@@ -1,6 +1,6 @@
-"""Repair of container faults that leave the pixels intact, before a decoder sees the file.
+"""Repair container faults that leave the pixels intact, before a decoder sees the file.
 
-Pillow refuses such files or decodes the wrong image in them; browsers show them.
+Pillow refuses files with such faults or decodes the wrong image in them; browsers show them correctly.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ _SOF = frozenset({0xC0, 0xC1, 0xC2})
 _SOS, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _UNREAD_FRAMES = frozenset({0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
-"""Hierarchical, lossless in arithmetic coding, and JPEG-LS."""
+"""Hierarchical frames, arithmetically coded lossless frames, and JPEG-LS."""
 _CANNOT = "This JPEG has a rare coding that can't be read here. Save it as an ordinary JPEG and try again."
 _ALL_COEFFICIENTS = 2**64 - 1
 _BYTES_BEHIND_PIXELS = re.compile("extraneous bytes before marker 0xd9")
-"""libjpeg's warning of bytes behind complete pixels: line ends of a transfer, for example."""
+"""libjpeg's warning about bytes after complete pixels, such as line ends added by a transfer."""
 _SHORTEST = {b"\xe0JFIF": 7, b"\xe2ICC_PROFILE\0": 14, b"\xeeAdobe": 12}
-"""Marker and name of a segment -> fewest bytes of its content; decoders ignore shorter ones or fail."""
+"""Marker and name of a segment -> minimum bytes of its content; decoders ignore shorter segments or fail."""
 _MAX_SEGMENTS = 2**12
 _RIFF_BYTES, _WEBP_CHUNKS_AT, _MAX_CHUNKS = 8, 12, 2**16
 _TRANSPARENT, _ANIMATED = 0x10, 0x02  # flags of a WebP
 
 
 def repaired(data: bytes, max_pixels: int) -> bytes:
-    """Return the file so that decoders accept it; the same object if there is nothing to repair.
+    """Return the file in a form that decoders accept; the same object if there is nothing to repair.
 
     - PNG: unneeded chunks are removed and a missing end is added; see ``png_chunks``.
-    - TIFF: the full-resolution image first, where the first page says that it is a preview; in 8 bits, where
-      the decoder would misread its samples; with a palette in 16 bits.
-    - JPEG: without segments that are too short for their content; if it has at most ``max_pixels``, with an
-      end marker, where nothing else is missing.
-    - BMP: with channels of 8 bits, where the decoder does not know their masks.
-    - HEIC and AVIF: with their own brand first, where another one precedes it.
-    - WebP: with the file's own size in its header, where all its chunks are there; transparent around a first
-      frame that is smaller than the photo.
+    - TIFF: the full-resolution image comes first if the first page is a preview; samples that the decoder
+      would misread are converted to 8 bits, and a palette in 8 bits to 16.
+    - JPEG: segments that are too short for their content are removed; a missing end marker is added if
+      nothing else is missing and the file has at most ``max_pixels``.
+    - BMP: channels whose masks the decoder does not know are converted to 8 bits.
+    - HEIC and AVIF: the brand of the format comes first.
+    - WebP: a wrong file size in the header is corrected if all chunks are complete; the photo becomes
+      transparent around a first frame that is smaller than the photo.
 
     Raises:
-        UnreadableImage: a raw photo, or samples or a coding that nothing here reads.
+        UnreadableImage: the file is a raw photo, or has samples or a coding that nothing here reads.
     """
     if is_raw(data):
         raise UnreadableImage(RAW_PHOTO)
@@ -93,7 +93,7 @@ def _without_short_segments(data: bytes) -> bytes:
     for _ in range(_MAX_SEGMENTS):
         start_byte, kind, size = struct.unpack_from(">BBH", data[position : position + 4].ljust(4, b"\0"))
         if start_byte != 0xFF or kind == _SOS or size < 2:
-            break  # the pixels, or padding, which no faulty encoder of these segments writes
+            break  # the pixels; or padding, which the encoders that write short segments do not use
         end = position + 2 + size
         start = data[position + 1 : position + 2] + data[position + 4 : min(end, position + 16)]
         if any(start.startswith(name) and size - 2 < fewest for name, fewest in _SHORTEST.items()):
@@ -104,9 +104,9 @@ def _without_short_segments(data: bytes) -> bytes:
 
 
 def _without_padding(jpeg: bytes) -> bytes:
-    """Remove zero bytes that follow the coded data, as cameras and disk blocks append them."""
+    """Remove zero bytes after the coded data, appended by cameras or by copies of whole disk blocks."""
     coded = jpeg.rstrip(b"\0")
-    if coded.endswith(b"\xff"):  # coded data: 0xff is followed by a zero of its own
+    if coded.endswith(b"\xff"):  # in coded data, a zero that is not padding follows 0xff
         coded += b"\0"
     return jpeg if len(coded) >= len(jpeg) else coded
 
@@ -114,7 +114,7 @@ def _without_padding(jpeg: bytes) -> bytes:
 def _has_all_but_its_end(data: bytes, max_pixels: int) -> bool:
     if simplejpeg is None or data.endswith(_END_OF_IMAGE):
         return False
-    # In coded data 0xff is followed by 0 or a restart marker, so that an end behind the last scan is one.
+    # In coded data 0xff is followed by 0 or a restart marker, so an end marker after the last scan is real.
     last_scan = data.rfind(b"\xff\xda")
     if last_scan < 0 or data.find(_END_OF_IMAGE, last_scan) >= 0 or not _sends_every_coefficient(data):
         return False
@@ -122,7 +122,7 @@ def _has_all_but_its_end(data: bytes, max_pixels: int) -> bool:
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
         if width * height > max_pixels:
             return False
-        # An eighth of the size. Strict: libjpeg's warning of an early end is an error.
+        # At an eighth of the size. With strict, libjpeg's warning about an early end is an error.
         simplejpeg.decode_jpeg(data + _END_OF_IMAGE, "GRAY", min_width=1, min_height=1, strict=True)
     except ValueError as error:
         return _BYTES_BEHIND_PIXELS.search(str(error)) is not None
@@ -130,7 +130,7 @@ def _has_all_but_its_end(data: bytes, max_pixels: int) -> bool:
 
 
 def _sends_every_coefficient(data: bytes) -> bool:
-    """Return True if the scans reach the last bit; a progressive JPEG cut between two scans decodes too."""
+    """Return True if the scans send all coefficients to the last bit, so that no later scan was cut off."""
     sent: dict[int, int] = {}
     position = 2
     while marker := _JPEG_MARKER.search(data, position):
@@ -174,9 +174,9 @@ def _webp_chunks(webp: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _with_its_size(webp: bytes) -> bytes:
-    """Correct a header that announces more bytes than there are, or none: a stream's length is not known.
+    """Correct a header that announces too many bytes, or none, because an encoder wrote to a stream.
 
-    A last byte that only pads an odd chunk may be missing, too.
+    The last byte may be missing too, if it only pads an odd chunk.
     """
     announced = int.from_bytes(webp[4:8], "little") + _RIFF_BYTES
     if _RIFF_BYTES < announced <= len(webp):
@@ -190,6 +190,6 @@ def _with_its_size(webp: bytes) -> bytes:
         position += _RIFF_BYTES + size + is_odd
     missing = position - len(webp)
     if missing not in (0, is_odd):
-        return webp  # the decoder finds what is missing
+        return webp  # the decoder will refuse the file
     whole = webp + bytes(missing)
     return whole[:4] + (len(whole) - _RIFF_BYTES).to_bytes(4, "little") + whole[_RIFF_BYTES:]

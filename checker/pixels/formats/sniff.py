@@ -1,4 +1,4 @@
-"""Accepted formats, recognised by a file's first bytes. File names and declared types are never used."""
+"""Recognise accepted formats by a file's first bytes. File names and declared types are never used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SIGNATURES = (
 
 
 def sniff(data: bytes) -> str | None:
-    """Return the format's name as people write it; None for anything that is not accepted."""
+    """Return the usual name of the format; None if it is not accepted."""
     for name, signature in _SIGNATURES:
         if signature.match(data):
             return name

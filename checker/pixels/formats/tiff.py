@@ -1,4 +1,4 @@
-"""Selection of the full-resolution image of a TIFF, even if a smaller one comes first."""
+"""Select the full-resolution image of a TIFF, even if a smaller image comes first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_PALETTE, _FIRST_WIDE_LEVEL = 3 * 2**16, 256
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _OLD_REDUCED = 2  # a value of SubfileType
 _RAW = {32803, 34892}  # colour filter array, linear raw
-_CANON_RAW = b"\x10\0\0\0CR"  # CR2, whose directories do not say so: the first one is at byte 16
+_CANON_RAW = b"\x10\0\0\0CR"  # CR2 is not marked as raw; its first directory is at byte 16
 _INTEGERS = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _MAX_DIRECTORIES, _MAX_ENTRIES, _MAX_VALUES = 64, 1024, 64
 
@@ -59,16 +59,16 @@ class Layout:
         """Read one offset.
 
         Raises:
-            struct.error: beyond the file's end.
+            struct.error: ``position`` lies beyond the file's end.
         """
         (offset,) = struct.unpack_from(self.offset, data, min(position, len(data)))
         return int(offset)
 
     def directory(self, data: bytes, offset: int) -> tuple[int, Iterator[Entry], int]:
-        """Return a directory's number of entries, the entries, and the position of the next one's offset.
+        """Return the number of entries, the entries, and the position of the next directory's offset.
 
         Raises:
-            struct.error: beyond the file's end.
+            struct.error: ``offset`` lies beyond the file's end.
         """
         (count,) = struct.unpack_from(self.count, data, min(offset, len(data)))
         start = offset + struct.calcsize(self.count)
@@ -79,12 +79,12 @@ class Layout:
 def full_resolution_first(data: bytes) -> bytes:
     """Return the file with its header pointing at the full-resolution image.
 
-    The same object if that image is first already. The first page is a preview if it is marked as one
-    (NewSubfileType, SubfileType), or if a larger image belongs to it (SubIFDs); other pages are not
+    Return the same object if that image is first already. The first page is a preview if it is marked as a
+    preview (NewSubfileType, SubfileType), or if a larger image belongs to it (SubIFDs); other pages are not
     compared by size.
 
     Raises:
-        UnreadableImage: a raw photo (DNG and the like): what could be decoded is its preview.
+        UnreadableImage: the file is a raw photo (DNG and the like), of which only a preview could be decoded.
     """
     layout = Layout.of(data)
     directories = list(_directories(data, layout))
@@ -107,7 +107,7 @@ def _is_preview(first: _Directory, directories: Collection[_Directory]) -> bool:
 
 
 def _directories(data: bytes, layout: Layout) -> Iterator[_Directory]:
-    """Yield every directory and sub-directory that can be read, the first one first."""
+    """Yield every directory and sub-directory that can be read, beginning with the first directory."""
     links = deque([layout.link_at])
     offsets: deque[int] = deque()
     seen = {0}
@@ -133,9 +133,9 @@ def _directories(data: bytes, layout: Layout) -> Iterator[_Directory]:
 
 
 def with_wide_palette(data: bytes) -> bytes:
-    """Return the file with its first palette in 16 bits, where it was written in 8; else the same object.
+    """Return the file with its first palette in 16 bits if it was written in 8 bits, else the same object.
 
-    The standard asks for 16 bits; in 8 bits the photo would be black.
+    The standard demands 16 bits, so a palette in 8 bits would make the photo black.
     """
     layout = Layout.of(data)
     try:
@@ -157,10 +157,10 @@ def with_wide_palette(data: bytes) -> bytes:
 def values_of(
     data: bytes, layout: Layout, wanted: Collection[int], offset: int
 ) -> dict[int, tuple[int, ...]]:
-    """Read integers of the directory at ``offset``.
+    """Read the ``wanted`` integer tags of the directory at ``offset``.
 
     Raises:
-        struct.error: beyond the file's end.
+        struct.error: the directory lies beyond the file's end.
     """
     _, entries, _ = layout.directory(data, offset)
     return _values(entries, data, layout, wanted)

@@ -1,7 +1,7 @@
-"""Samples of any width from a TIFF's strips or tiles, decompressed by the libtiff in Pillow.
+"""Read samples of any width from a TIFF's strips or tiles, which the libtiff in Pillow decompresses.
 
-Pillow reads few widths itself, and tifffile has few codecs without 40 MB of others. But libtiff decompresses
-bytes: described as an 8-bit grey image that is wider, the same strips come out whole.
+Pillow reads few sample widths, and tifffile needs packages of 40 MB for most codecs. But libtiff decompresses
+bytes: it decompresses the same strips correctly if they are described as a wider 8-bit grey image.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from PIL import Image, ImageFile, TiffImagePlugin
 from checker.pixels.colour.eight_bit import Samples
 
 CODECS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
-"""None, LZW, deflate (two numbers), PackBits, LZMA, Zstandard: those that work on bytes only."""
+"""Codecs that work on bytes only: none, LZW, deflate (two numbers), PackBits, LZMA, Zstandard."""
 MAX_BYTES = 512 * 2**20
-"""Of the decoded samples; 64 megapixels in RGB of 16 bits take 384 MB."""
+"""Limit for the decoded samples; 64 megapixels of 16-bit RGB take 384 MB."""
 _NO_PREDICTOR, _DIFFERENCES, _FLOAT_DIFFERENCES = 1, 2, 3
 _SEPARATE = 2
 _MOST_PACKED_BITS, _MOST_PACKED_SAMPLES = 16, 2**27
-"""44 megapixels of colour; this many take 3.5 s."""
+"""Limits for packed samples: 2**27 samples, or 44 megapixels of colour, take 3.5 s."""
 _ROWS = 8
 _SHORT, _LONG = 3, 4
 
 
 class _Bytes(TiffImagePlugin.TiffImageFile):
-    """Opened without Pillow's limit of pixels, which counts bytes here; ``MAX_BYTES`` is checked before."""
+    """A TIFF without Pillow's pixel limit, which would count bytes here; ``MAX_BYTES`` is checked earlier."""
 
     def load_prepare(self) -> None:
         if self._im is None:
@@ -38,7 +38,7 @@ class _Bytes(TiffImagePlugin.TiffImageFile):
 
 
 def samples_of(page: Any, data: bytes) -> Samples:
-    """Read a page of tifffile, ``(H, W, samples)``.
+    """Read the samples of a page of tifffile, ``(H, W, samples)``.
 
     Raises:
         ValueError, OSError: strips are missing or broken, or use another codec or predictor.
@@ -64,12 +64,12 @@ def samples_of(page: Any, data: bytes) -> Samples:
 
 
 def is_packed(page: Any) -> bool:
-    """Return True for samples that do not end at byte limits."""
+    """Return True for samples that do not end at byte boundaries."""
     return bool(page.bitspersample % 8)
 
 
 def _decompressed(page: Any, parts: list[bytes], per_pixel: int) -> npt.NDArray[np.uint8]:
-    """Return bytes ``(rows, tiles in a row, bytes of a tile's row)``; a strip counts as one tile."""
+    """Return uint8 ``(rows, tiles per row, bytes per row of a tile)``; a strip counts as one tile."""
     columns = page.tilewidth if page.is_tiled else page.imagewidth
     row_bytes = (per_pixel * page.bitspersample * columns + 7) // 8
     across = -(-page.imagewidth // page.tilewidth) if page.is_tiled else 1
@@ -102,17 +102,17 @@ def _unpacked(raw: npt.NDArray[np.uint8], page: Any, per_pixel: int) -> Samples:
     rows, across, row_bytes = raw.shape
     columns = page.tilewidth if page.is_tiled else page.imagewidth
     per_row, bits = columns * per_pixel, page.bitspersample
-    groups = -(-per_row // 8)  # eight samples fill as many bytes as one has bits
+    groups = -(-per_row // 8)  # eight samples fill as many bytes as one sample has bits
     values = np.empty((rows, across, per_row), page.dtype)
-    for row in range(0, rows, _ROWS):  # in bands: at once they take several times the space
+    for row in range(0, rows, _ROWS):  # in bands: the temporary arrays take several times the space
         band = np.zeros((len(raw[row : row + _ROWS]), across, groups * bits + 2), np.uint32)
         band[..., :row_bytes] = raw[row : row + _ROWS]
         for place in range(min(8, per_row)):
             first, offset = divmod(place * bits, 8)
             start, middle, end = (band[..., first + i :: bits][..., :groups] for i in range(3))
             samples = (start << 16 | middle << 8 | end) >> (24 - offset - bits) & (1 << bits) - 1
-            of_band = values[row : row + _ROWS, :, place::8]
-            of_band[...] = samples[..., : of_band.shape[2]]
+            band_values = values[row : row + _ROWS, :, place::8]
+            band_values[...] = samples[..., : band_values.shape[2]]
     return values.reshape(rows, across * columns, per_pixel)
 
 

@@ -1,10 +1,10 @@
-"""TIFFs whose samples Pillow misreads or refuses, decoded by tifffile and converted to 8 bits.
+"""Decode TIFFs whose samples Pillow misreads or refuses with tifffile, and convert them to 8 bits.
 
-With separate planes, Pillow keeps the low bytes of 16-bit samples and misreads Lab; it does not invert 16-bit
-grey in which 0 is white; and it does not support colour in floats, halves, signed, 32-bit or packed samples,
-16-bit Lab, opacity in a separate plane, more channels beside grey or colour (image editors store selections
-and spot inks in them), uncompressed YCbCr with shared colours, palettes of 65 536 colours, or big-endian
-BigTIFF.
+With separate planes, Pillow keeps the low bytes of 16-bit samples and misreads Lab. It does not invert 16-bit
+grey in which 0 is white. It does not support colour in floats, halves, signed, 32-bit or packed samples,
+16-bit Lab, opacity in a separate plane, channels in addition to grey or colour (image editors store
+selections and spot inks in them), uncompressed YCbCr with shared colours, palettes of 65 536 colours, or
+big-endian BigTIFF.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _ICC_PROFILE, _ORIENTATION = 34675, 274
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _CIE_LAB, _ICC_LAB = 0, 1, 2, 3, 5, 6, 8, 9
 _UNSTATED = -1
 _MOST_SAMPLES = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 2, _RGB: 4, _CMYK: 4, _CIE_LAB: 3}
-"""Photometric -> samples of a pixel that Pillow reads."""
+"""Photometric -> maximum number of samples per pixel that Pillow reads."""
 _MOST_PLANES = {_RGB: 3, _CMYK: 4}
-"""The same where each sample has a plane of its own."""
+"""The same if each sample is stored in its own plane."""
 _UNSIGNED, _UNDEFINED = 1, 4
 _SEPARATE, _UNCOMPRESSED, _WEBP = 2, 1, 50001
 _CODECS = frozenset(TiffImagePlugin.COMPRESSION_INFO) - {_WEBP}
@@ -59,7 +59,7 @@ class _Storage:
         """Read the first page's tags.
 
         Raises:
-            struct.error: beyond the file's end.
+            struct.error: the tags lie beyond the file's end.
         """
         layout = Layout.of(data)
         tags = values_of(data, layout, _TAGS, layout.offset_at(data, layout.link_at))
@@ -74,7 +74,7 @@ class _Storage:
 
     @property
     def is_read_well(self) -> bool:
-        """True if Pillow reads the samples right."""
+        """True if Pillow reads the samples correctly."""
         if self.sample_format not in (_UNSIGNED, _UNDEFINED) or self.photometric in (_ICC_LAB, _UNSTATED):
             return False
         if self.samples > _MOST_SAMPLES.get(self.photometric, self.samples):
@@ -91,18 +91,18 @@ class _Storage:
 
     @property
     def may_be_read(self) -> bool:
-        """True if Pillow may read the samples with a loss: of 16 bits of colour it drops the low ones."""
+        """True if Pillow may read the samples with a loss: it drops the low bytes of 16-bit colour."""
         by_high_bytes = not self.is_separate and self.samples >= 3 and self.sample_format == _UNSIGNED
         return self.bits <= 8 or (self.bits == 16 and by_high_bytes)
 
 
 def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
-    """Return the file with its first page in 8 bits, where Pillow would misread it; else the same object.
+    """Return the file with its first page in 8 bits if Pillow would misread it, else the same object.
 
     Orientation and colour profile are kept.
 
     Raises:
-        UnreadableImage: tifffile can't decode it either, or nothing here decompresses it.
+        UnreadableImage: tifffile can't decode the page either, or nothing here decompresses it.
     """
     try:
         storage = _Storage.of(data)
@@ -123,21 +123,21 @@ def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
 def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
     import tifffile
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs a line for every odd tag
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs a line for every unusual tag
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages[0]
-            # Unequal bits are a list, and its product with the others would be a very long one.
+            # operator.index refuses a list of unequal bits, which the product below would repeat endlessly.
             width, height, samples, bits = map(
                 operator.index,
                 (page.imagewidth, page.imagelength, page.samplesperpixel, page.bitspersample),
             )
             if width * height > max_pixels or width * height * samples * bits // 8 > MAX_BYTES:
-                return data  # refused for its size by the next step
+                return data  # the next step refuses the file for its size
             is_shared = page.photometric == _YCBCR and page.compression == _UNCOMPRESSED
             values = _subsampled(page, data) if is_shared else samples_of(page, data)
             photometric = int(page.photometric)
-            if _PHOTOMETRIC not in page.tags:  # libtiff's rule
+            if _PHOTOMETRIC not in page.tags:  # as libtiff does
                 photometric = _RGB if samples >= 3 else _BLACK_IS_ZERO
             is_index = photometric == _PALETTE
             if is_index:  # the palette has three rows
@@ -151,7 +151,7 @@ def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
             tags = {tag: page.tags[tag].value for tag in (_ICC_PROFILE, _ORIENTATION) if tag in page.tags}
     except (
         tifffile.TiffFileError,
-        NotImplementedError,  # tifffile raises it for forms that it does not read
+        NotImplementedError,  # tifffile raises it for features that it does not support
         ValueError,
         LookupError,
         TypeError,
@@ -206,12 +206,12 @@ def _image(values: Samples, photometric: int, extra: list[int], *, white: float 
 
 
 def _of_other_model(values: Samples, photometric: int) -> Image.Image:
-    """Keep the high bytes of inks, or of lightness and two colours with or without a sign."""
+    """Make a CMYK or LAB image of the high bytes of the samples."""
     mode, bands = ("CMYK", 4) if photometric == _CMYK else ("LAB", 3)
     if values.dtype.kind not in "ui" or values.shape[2] < bands:
         raise UnreadableImage(_CANNOT)
     unsigned = values[..., :bands].view(f"u{values.dtype.itemsize}")
     high = (unsigned >> 8 * (values.dtype.itemsize - 1)).astype(np.uint8)
     if photometric == _ICC_LAB:
-        high[..., 1:] ^= 0x80  # 0 in the middle, where Pillow expects a sign
+        high[..., 1:] ^= 0x80  # ICC Lab stores both colours unsigned; Pillow expects them signed
     return Image.frombytes(mode, high.shape[1::-1], high.tobytes())
