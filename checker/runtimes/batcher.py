@@ -20,22 +20,22 @@ from checker.values import Activations, ModelInfo, Pixels
 from models.catalogue import Preprocessing
 
 MAX_INPUTS = SIZES[-1]
-"""In one forward pass. Memory: ResNet-50 at 224 px in fp16 takes about 10 MB of activations for each."""
+"""Maximum of one forward pass. Memory: ResNet-50 at 224 px in fp16 takes about 10 MB per input."""
 
 _Call = tuple[Pixels, "Future[Activations]"]
 
 
 class Batcher:
-    """A ``Classifier`` around another one, which is called by the batcher's thread only. Thread-safe."""
+    """A ``Classifier`` around another one, which only the batcher's thread calls. Thread-safe."""
 
     def __init__(
         self, classifier: Classifier, *, window_ms: float = 0.0, max_inputs: int = MAX_INPUTS
     ) -> None:
         """
         Args:
-            window_ms: batching window (experimental): time for which the first micro-batch waits for others.
-                With 0, a forward pass takes those that arrived during the previous one.
-            max_inputs: in one forward pass; a larger micro-batch is not put together with others.
+            window_ms: batching window (experimental): how long the first micro-batch waits for others. With
+                0, a forward pass takes the micro-batches that arrived during the previous pass.
+            max_inputs: maximum of one forward pass; a larger micro-batch is not combined with others.
         """
         self._classifier, self._window_s, self._max_inputs = classifier, window_ms / 1000, max_inputs
         self._waiting: deque[_Call] = deque()
@@ -53,7 +53,7 @@ class Batcher:
         return self._classifier.preprocessing
 
     def run(self, batch: Pixels) -> Activations:
-        """See ``ports.Classifier``. ``inputs_per_forward`` counts those of other callers too."""
+        """See ``ports.Classifier``. ``inputs_per_forward`` includes the inputs of other callers."""
         result: Future[Activations] = Future()
         with self._changed:
             if self._closing:
@@ -75,7 +75,7 @@ class Batcher:
             self._forward(calls)
 
     def _next_calls(self) -> list[_Call]:
-        """Wait for at least one call; return an empty list when closed and all are done."""
+        """Wait for at least one call; return an empty list once the batcher is closed and no call waits."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing)
             deadline_s = time.monotonic() + self._window_s

@@ -1,9 +1,9 @@
-"""CUDA graphs: forward passes recorded once, each started by one launch. Off by default.
+"""CUDA graphs: forward passes that are recorded once and then started by a single launch. Off by default.
 
-With a small batch a GPU waits for the host, which starts some hundred kernels one after the other. A graph
+With a small batch a GPU waits for the host, which starts hundreds of kernels one after the other. A graph
 starts them all at once, for one input shape. The gain depends on the model, the GPU and the host, so each
 size is timed when the model is loaded. On an H200 a pass for one photo took 0.9 instead of 3.0 ms with
-EfficientNet-Lite 0 and 1.2 instead of 5.0 with ResNet-50; from 96 inputs on there was no difference.
+EfficientNet-Lite 0 and 1.2 instead of 5.0 ms with ResNet-50; from 96 inputs on there was no difference.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ logger = logging.getLogger(__name__)
 
 Outputs = tuple[Tensor, ...]
 Forward = Callable[[Tensor], Outputs]
-"""From a batch on the device to tensors with one row for each input, on the device."""
+"""Takes a batch on the device; returns tensors on the device with one row per input."""
 Launch = Callable[[], Outputs]
 Record = Callable[[Forward, Tensor], Launch]
-"""Record ``forward`` on that very tensor: each launch reads it again and returns the same tensors."""
+"""Records ``forward`` on a tensor: each launch reads that tensor again and returns the same outputs."""
 
 MAX_INPUTS = 48
 """A larger batch keeps the GPU busy for longer than the host takes to start its kernels."""
 _SIZES = tuple(size for size in SIZES if size <= MAX_INPUTS)
 _TIMINGS = 5
 _TOLERANCE = 0.02
-"""Share of the largest output: kernels with another algorithm round differently, and fp16 has three
-digits."""
+"""Accepted difference as a share of the largest output: kernels with another algorithm round differently, and
+fp16 has three digits."""
 
 
 class Graphs:
-    """A ``forward`` for any batch: one launch for the sizes where that is faster.
+    """A ``forward`` for any batch, which uses a graph for the sizes at which that is faster.
 
     Thread-safe: launches share their input and outputs, so they run one at a time.
-    Memory: that of one pass of ``MAX_INPUTS`` inputs, kept.
+    Memory: permanently that of one pass of ``MAX_INPUTS`` inputs.
     """
 
     def __init__(self, forward: Forward, example: Tensor, record: Record) -> None:
@@ -55,14 +55,14 @@ class Graphs:
         self._graphs: dict[int, tuple[Tensor, Launch]] = {}
         with torch.inference_mode():
             try:
-                for size in reversed(_SIZES):  # the largest first: the smaller ones reuse its memory
+                for size in reversed(_SIZES):  # the largest first: smaller graphs reuse its memory
                     inputs = example.repeat(size, *[1] * (example.dim() - 1))
                     self._graphs[size] = inputs, record(forward, inputs)
             except RuntimeError as error:  # out of memory, or an operator that can't be recorded
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 logger.warning("The model runs without CUDA graphs: %s", reason)
                 self._graphs.clear()
-            # After all are recorded, so that the effect of one graph on another's memory is measured too.
+            # Only once all graphs are recorded, so that effects of one graph on another's memory show.
             self._graphs = {size: self._graphs[size] for size in self._graphs if self._is_faster(size)}
 
     @property
@@ -76,7 +76,7 @@ class Graphs:
         Args:
             batch: ``(N, ...)``, on the host.
         Returns:
-            N rows each, on the host.
+            Tensors of N rows each, on the host.
         """
         return self._launched(batch) if len(batch) in self._graphs else self._plain(batch)
 
@@ -87,13 +87,14 @@ class Graphs:
         inputs, launch = self._graphs[len(batch)]
         with self._launching:
             inputs.copy_(batch)
-            return tuple(output.to("cpu", copy=True) for output in launch())  # the next launch overwrites it
+            # Copied, because the next launch overwrites the outputs.
+            return tuple(output.to("cpu", copy=True) for output in launch())
 
     def _is_faster(self, size: int) -> bool:
-        """Compare a launch with a plain pass, first in its outputs, then in time."""
+        """Compare a launch with a plain pass: first the outputs, then the time."""
         batch = torch.randint_like(self._graphs[size][0], 256, device="cpu")
         for launched, expected in zip(self._launched(batch), self._plain(batch), strict=True):
-            if not (launched - expected).abs().max() <= _TOLERANCE * expected.abs().max():  # NaN as well
+            if not (launched - expected).abs().max() <= _TOLERANCE * expected.abs().max():  # also for NaN
                 logger.warning("The CUDA graph for %d inputs gives different outputs and is not used.", size)
                 return False
         return _median_s(lambda: self._launched(batch)) < _median_s(lambda: self._plain(batch))

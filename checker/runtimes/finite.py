@@ -1,4 +1,4 @@
-"""Outputs that are not finite: of weights that overflow in a precision, or of a device that is broken."""
+"""Refuse outputs that are not finite: weights overflow in a precision, or a device is broken."""
 
 from __future__ import annotations
 

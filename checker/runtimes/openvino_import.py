@@ -1,4 +1,4 @@
-"""Import openvino for serving: without telemetry, without its converter, and safe for threads and signals."""
+"""Import openvino for serving: without telemetry and its converter, and safe with threads and signals."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _making_core = threading.Lock()
 
 
 def import_openvino() -> Any:
-    """Return the module.
+    """Return the ``openvino`` module.
 
     Raises:
-        ModelRefused: it is not installed.
+        ModelRefused: openvino is not installed.
     """
     prepare_import()
     try:
@@ -32,8 +32,8 @@ def import_openvino() -> Any:
         raise ModelRefused(
             "The OpenVINO runtime is not installed; `pip install 'catloader[openvino]'` installs it."
         ) from error
-    # OpenVINO fills its table of NumPy types at first use, behind a C++ guard that is held while the GIL is
-    # released: two threads that arrive first at the same time deadlock. So one thread fills it here.
+    # OpenVINO fills its table of NumPy types at first use, and holds a C++ guard while it releases the GIL:
+    # two threads that use it first at the same time deadlock. So one thread fills the table here.
     openvino.Type.u8.to_dtype()
     np.asarray(openvino.Tensor(np.zeros(1, np.float32), shared_memory=True).data)
     return openvino
@@ -42,9 +42,10 @@ def import_openvino() -> Any:
 def shared_core() -> Any:
     """Return the ``openvino.Core`` of this process, which lives as long as the process.
 
-    The first thread that uses a core gets its signal stack (sigaltstack) from it. If another thread destroys
-    the core, that memory is unmapped and still registered: the next signal, such as SIGTERM, ends the process
-    by SIGSEGV (seen with OpenVINO 2026.4). A model that takes over releases the earlier one in this way.
+    The first thread that uses a core gets its signal stack (sigaltstack) from the core. If another thread
+    destroys the core, that memory is unmapped but still registered, and the next signal, such as SIGTERM,
+    ends the process with SIGSEGV (seen with OpenVINO 2026.4). With a core for each model, this could happen
+    whenever another model takes over.
 
     Raises:
         ModelRefused: openvino is not installed.
@@ -58,9 +59,10 @@ def shared_core() -> Any:
 
 @contextlib.contextmanager
 def _without_converter() -> Iterator[None]:
-    """Keep openvino from importing its converter, a fifth of its import time; only ``optimise`` needs it.
+    """Keep openvino from importing its converter, which only ``optimise`` needs.
 
-    None in ``sys.modules`` makes a module missing, and openvino does without a missing converter.
+    The converter takes a fifth of the import time. None in ``sys.modules`` makes a module appear to be
+    missing, and openvino works without its converter.
     """
     converter = sys.modules.setdefault(_CONVERTER, None)  # type: ignore[arg-type]
     try:

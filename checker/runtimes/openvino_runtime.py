@@ -1,6 +1,6 @@
-"""The OpenVINO runtime: CPUs, in fp32, bf16 or int8. Imports neither torch nor torchvision.
+"""The OpenVINO runtime, for CPUs: fp32, bf16 or int8. It imports neither torch nor torchvision.
 
-The outputs for an input are the same to the last bit in any batch, on any number of threads.
+The outputs for an input are the same to the last bit in any batch and on any number of threads.
 """
 
 from __future__ import annotations
@@ -27,25 +27,26 @@ from models.processor import cpu_flags, instruction_sets
 
 # Precision -> OpenVINO's inference precision, and the capability that the processor must have for it.
 HINTS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}
-# With more, the activations no longer fit the cache, and each larger batch is slower.
+# With more inputs the activations no longer fit into the cache, and larger batches are slower.
 _MAX_INPUTS = 9
 
 
 class OpenVinoClassifier:
     """One model on the CPU. ``run`` may be called from any number of threads at once.
 
-    ``workers`` calls run in parallel, each on one compute thread: no call waits for a thread that another
-    process has displaced from its core. A single photo, when no other call is in flight, gets all cores:
-    before the first larger load with one stream of many threads, after it with its inputs on two streams.
+    ``workers`` calls run in parallel, each on one compute thread, so that no call waits for a thread that
+    another process has displaced from its core. A single photo gets several cores while no other call is in
+    flight: before the first larger load, one stream with a thread per core; afterwards, two streams that
+    share its inputs.
 
-    Memory: about 100 MB for the libraries, the weights twice (the file, and the processor's own layout;
+    Memory: about 100 MB for the libraries, the weights twice (the file, and the processor's layout;
     ResNet-50 in int8: 2 x 26 MB, in fp32: 2 x 102 MB), and 10 to 20 MB for each worker.
     """
 
     def __init__(self, entry: Entry, manifest: Manifest, *, workers: int = 0) -> None:
         """
         Args:
-            workers: calls that run side by side; 0: one per core.
+            workers: number of calls that run in parallel; 0: one per core.
         Raises:
             ModelRefused: OpenVINO is missing, a file differs from the manifest, or the processor lacks the
                 precision.
@@ -123,7 +124,7 @@ class OpenVinoClassifier:
                 self._calls -= 1
 
     def _model(self, single: bool) -> _CompiledModel:
-        """Compile at first use, in 0.1 to 0.3 s. Never keep both models: each holds the weights."""
+        """Compile the model at first use, in 0.1 to 0.3 s. Only one model is kept: each holds the weights."""
         with self._compiling:
             if self._closed:
                 raise ClassifierFailed("The model is closed.")
@@ -151,9 +152,9 @@ class _CompiledModel:
             self._free_requests.put(compiled.create_infer_request())
 
     def infer(self, batch: Pixels, *, spread: bool) -> list[tuple[Floats, ...]]:
-        """Return logits and features, in one part or (``spread`` over two streams) in two.
+        """Return logits and features in one part, or in two parts if two streams share the work (``spread``).
 
-        Waits for a free request when there are more callers than streams.
+        Waits for a free request if there are more callers than streams.
         """
         with self._request() as request:
             second_request = self._spare_request() if spread and len(batch) > 1 else None
@@ -167,7 +168,7 @@ class _CompiledModel:
                 second = _outputs(second_request.results)
             finally:
                 try:
-                    second_request.wait()  # a request that still runs must not be handed to another caller
+                    second_request.wait()  # another caller must not get a request that still runs
                 finally:
                     self._free_requests.put(second_request)
             return [first, second]
@@ -192,5 +193,5 @@ def _chunks(batch: Pixels) -> list[Pixels]:
 
 
 def _outputs(results: Any) -> tuple[Floats, ...]:
-    # Copies, as openvino returns them by default: the next call overwrites the request's own arrays.
+    # openvino returns copies by default; the next call overwrites the arrays of the request itself.
     return results["logits"], results["features"]

@@ -1,10 +1,10 @@
-"""Convolutions with prepacked weights: reordered once for oneDNN's kernels instead of in each forward pass.
+"""Prepack the weights of convolutions: reorder them once for oneDNN's kernels, not in each forward pass.
 
-torch keeps weights in plain order, and oneDNN reorders them in every pass. In passes of two inputs that is a
-tenth (bf16) to a fifth (fp32) of ResNet-50's time, and two fifths of EfficientNet-Lite0's in fp32.
+torch keeps weights in plain order, and oneDNN reorders them in every pass. In passes of two inputs, this
+takes a tenth (bf16) to a fifth (fp32) of ResNet-50's time, and two fifths of EfficientNet-Lite0's in fp32.
 
 The operators are private to torch (``torch.compile`` packs with them), so a release may drop or change
-them. Then ``pack`` leaves the model as it was, with the same outputs at the old speed, and logs that at
+them. ``pack`` then leaves the model unchanged, with the same outputs at the lower speed, and logs that at
 debug level.
 """
 
@@ -46,7 +46,7 @@ def pack(model: nn.Module, example: Tensor) -> bool:
         example: a batch of the expected shape, layout and precision; other shapes work, but slower.
 
     Returns:
-        False if this torch or this processor cannot pack them: the model is as it was.
+        False if this torch or this processor can't pack them: the model is unchanged.
     """
     sizes: dict[nn.Module, list[int]] = {}
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from checker.runtimes.cuda_graphs import Graphs
 
 INPUTS_PER_FORWARD = INPUTS_PER_PHOTO
-"""On a CPU every forward pass has this shape: the inputs of one photo.
+"""Number of inputs in every forward pass on a CPU: the inputs of one photo.
 
-oneDNN selects kernels by shape, and different kernels round differently (by up to 6e-6 in a logit): with one
-shape and one thread a photo gets the same bits alone, in a batch of 64, and in a replay. In fp32 this costs
-nothing (EfficientNet-Lite is even fastest this way: larger activations do not fit the cache); for ResNets in
-bf16 it costs a tenth.
+oneDNN selects kernels by shape, and different kernels round differently (by up to 6e-6 in a logit). With one
+shape and one thread, the outputs for a photo are bitwise equal alone, in a batch of 64, and in a replay. In
+fp32 this costs no time (EfficientNet-Lite is even fastest this way, because larger activations do not fit
+into the cache); for ResNets in bf16 it costs a tenth.
 """
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -45,10 +45,10 @@ class TorchClassifier:
         device: ``auto``, ``cpu`` or ``cuda``.
         precision: ``auto`` is fp32 on the CPU and fp16 on a GPU.
         threads: compute threads of one forward pass on the CPU, set for each thread that calls ``run``.
-        inputs_per_forward: 0: the sizes of ``batch_sizes``; always so on a GPU.
-        cuda_graphs: on a GPU, use recorded passes where they are faster.
+        inputs_per_forward: 0: the sizes of ``batch_sizes``, which a GPU always uses.
+        cuda_graphs: on a GPU, use recorded passes for the sizes at which they are faster.
     Raises:
-        ModelRefused: the device is missing, or does not run the precision.
+        ModelRefused: the device is missing, or does not support the precision.
         models.errors.ModelsError: the weights differ from the catalogue.
     """
 
@@ -122,7 +122,7 @@ class TorchClassifier:
             torch.set_num_threads(self._threads)  # OpenMP keeps this number for each calling thread
         try:
             outputs = [self._forward(chunk) for chunk in self._chunks(batch)]
-        # torch.OutOfMemoryError is a RuntimeError; the CPU's allocator raises the plain one.
+        # torch.OutOfMemoryError is a RuntimeError; the CPU's allocator raises a plain RuntimeError.
         except (RuntimeError, MemoryError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ClassifierFailed(f"The model failed on {len(batch)} inputs: {reason}") from error
@@ -137,13 +137,13 @@ class TorchClassifier:
             torch.cuda.empty_cache()
 
     def _chunks(self, batch: Pixels) -> Iterator[Pixels]:
-        """Yield the batches of the forward passes; the last one is filled up with zeros."""
+        """Yield the batches of the forward passes; the last batch is padded with zeros."""
         while len(batch):
             size = self._inputs_per_forward or next_size(len(batch))
             chunk, batch = batch[:size], batch[size:]
             if len(chunk) < size:
-                filler = np.zeros_like(chunk, shape=(size - len(chunk), *chunk.shape[1:]))
-                chunk = np.concatenate([chunk, filler])
+                padding = np.zeros_like(chunk, shape=(size - len(chunk), *chunk.shape[1:]))
+                chunk = np.concatenate([chunk, padding])
             yield chunk
 
     @torch.inference_mode()
@@ -159,7 +159,8 @@ class TorchClassifier:
     def _forward_on_device(self, pixels: Tensor) -> tuple[Tensor, ...]:
         if self._model is None:
             raise ClassifierFailed("The model is closed.")
-        # NHWC bytes seen as NCHW: channels_last without a copy, and a quarter of the traffic to a GPU.
+        # A view of NHWC bytes as NCHW is channels_last without a copy. Sending bytes to a GPU takes a quarter
+        # of the traffic of floats.
         channels_first = pixels.permute(0, 3, 1, 2)
         outputs = self._model((channels_first * self._scale + self._shift).to(self._dtype))
         return tuple(output.float() for output in outputs)

@@ -1,1 +1,1 @@
-"""Selects the variant that serves: what the machine runs, what is measured, what passes its self-test."""
+"""Select the variant that serves: the machine runs it, it was measured, and it passes its self-test."""

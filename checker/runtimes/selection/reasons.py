@@ -1,4 +1,4 @@
-"""The reasons against variants that were refused, in plain words."""
+"""Explain in plain words why variants were refused."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ def reasons(
     """Return ``refusals`` and ``damage`` of the selected variant.
 
     Args:
-        missing: the faster variant that can be made, perhaps again.
+        missing: the faster variant that can be made, or made again if its files are damaged.
     """
     flags = cpu_flags()
-    others = (one for one in refused if str(one[0]) != str(missing))
+    messages = (
+        fallback_message(variant, error, used, flags)
+        for variant, error in refused
+        if str(variant) != str(missing)
+    )
     damage = (str(error) for variant, error in refused if str(variant) == str(missing))
-    return tuple(fallback_message(*one, used, flags) for one in others), " ".join(damage)
+    return tuple(messages), " ".join(damage)
 
 
 def fallback_message(refused: Variant, error: ModelRefused, used: Variant, flags: frozenset[str]) -> str:
-    """Return which variant is used and why not the faster one; ``flags`` are the processor's."""
+    """Explain why ``used`` is used instead of a faster variant; ``flags`` are the processor's."""
     if str(refused) == str(used):
         return f"Another {refused} is not used: {error}"
     is_old = refused.manifest is not None and refused.manifest.saturates

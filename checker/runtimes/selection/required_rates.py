@@ -8,7 +8,8 @@ from checker.errors import ModelRefused
 from checker.runtimes.selection.variants import RuntimeRequest
 
 MAX_LOST_RECALL = 0.005
-"""int8 serves only if its recall is at most half a point below fp32's at the same false positive rate."""
+"""int8 serves only if its recall is at most half a percentage point below fp32's at the same false positive
+rate."""
 
 
 def require_rates(profile: Profile, request: RuntimeRequest) -> None:

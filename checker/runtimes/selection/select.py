@@ -1,7 +1,7 @@
-"""Runtime selection: the variant that checks photos, by the request and by the measured profiles.
+"""Runtime selection: choose the variant that checks photos, by the request and the measured profiles.
 
-A model may be available in several variants. With ``auto``, the fastest one is taken that this machine runs
-and whose profile meets the requested error rates. Where no variant was measured, fp32 (fp16 on a GPU) runs,
+A model may be available in several variants. With ``auto``, the fastest variant is selected that this machine
+runs and whose profile meets the requested error rates. If no variant was measured, fp32 (fp16 on a GPU) runs,
 and its verdicts are marked as uncalibrated.
 """
 
@@ -28,7 +28,7 @@ from models.catalogue import Entry, class_names
 logger = logging.getLogger(__name__)
 
 _UNMEASURED = ("fp16", "fp32", "bf16")
-"""Preference among variants without a profile: the usual precision of a GPU, then of a CPU."""
+"""Order of preference among variants without a profile: the usual precision of a GPU, then of a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class SelectedVariant:
     refusals: tuple[str, ...]
     """One plain sentence for each preferred model and each faster variant that does not check: the reason."""
     damage: str = ""
-    """The reason why the files of ``not_made``, which are on disk, can't be used; empty: there are none."""
+    """The reason why the files of ``not_made`` on disk can't be used; empty if there are no such files."""
 
     @property
     def why_not_faster(self) -> str:
@@ -69,7 +69,7 @@ class SelectedVariant:
 def load_checker(
     candidates: Sequence[tuple[Entry, Path]], subject: Subject, request: RuntimeRequest
 ) -> tuple[Classifier, ThresholdRule]:
-    """As ``select_model``; the log says why no preferred model and no faster variant is used."""
+    """Return the result of ``select_model``; log why no preferred model and no faster variant is used."""
     choice = select_model(candidates, subject, request)
     for refusal in choice.refusals:
         logger.warning(refusal)
@@ -79,13 +79,13 @@ def load_checker(
 def select_model(
     candidates: Sequence[tuple[Entry, Path]], subject: Subject, request: RuntimeRequest
 ) -> SelectedVariant:
-    """Load the first model of which a variant may check; ``refusals`` has the reasons against the others.
+    """Load the first model of which a variant may check; ``refusals`` says why earlier models may not.
 
     Args:
-        candidates: models with their weights, preferred ones first; at least one.
+        candidates: models with their weights, best first; at least one.
 
     Raises:
-        ModelRefused: none may check.
+        ModelRefused: no model may check.
     """
     refusals: list[str] = []
     for entry, path in candidates:
@@ -127,10 +127,11 @@ def select_variant(entry: Entry, path: Path, subject: Subject, request: RuntimeR
                 if faster.profile is None
             )
             return replace(choice, refusals=(*choice.refusals, *unmeasured))
-    # A measured variant that was refused must not run as an unmeasured one. With damaged weights the next
-    # model, which is measured, is better than an unmeasured variant; damaged OpenVINO files are one variant.
-    only_files = all(faster.fault and faster.runtime == "openvino" for faster, _ in refused)
-    if refused and not (available and only_files):
+    # A measured variant that was refused must not run as an unmeasured one. If the weights are damaged, the
+    # next model, which is measured, is better than an unmeasured variant. Damaged OpenVINO files, however,
+    # concern only one variant.
+    only_openvino_files = all(faster.fault and faster.runtime == "openvino" for faster, _ in refused)
+    if refused and not (available and only_openvino_files):
         raise _last(entry, refused)
     for variant in _unmeasured(entry, request, available):
         if choice := _attempt(entry, path, subject, request, variant, refused=refused):
@@ -147,7 +148,7 @@ def _attempt(
     *,
     refused: list[tuple[Variant, ModelRefused]],
 ) -> SelectedVariant | None:
-    """Load a variant; None: it may not check, which is added to ``refused``.
+    """Load a variant; None: it may not check, and the reason is added to ``refused``.
 
     Raises:
         SelfTestFailed: the model was measured with other preprocessing, so no unmeasured variant may check.
@@ -167,7 +168,7 @@ def _attempt(
 
 
 def _last(entry: Entry, refused: Sequence[tuple[Variant, ModelRefused]]) -> ModelRefused:
-    """Log the reasons against all variants but the last one, and return that against it."""
+    """Log the reasons against all variants except the last one; return the reason against the last one."""
     for variant, reason in refused[:-1]:
         logger.warning("%s %s is not used: %s", entry.name, variant, reason)
     return refused[-1][1]
@@ -187,7 +188,7 @@ def _not_made(
 
 
 def _unmeasured(entry: Entry, request: RuntimeRequest, available: Sequence[Variant]) -> Sequence[Variant]:
-    """Return the variants without a profile that may check, preferred ones first; at least one.
+    """Return the variants without a profile that may check, best first; at least one.
 
     Raises:
         ModelRefused: only int8 is available.
@@ -229,7 +230,7 @@ def _load(
     try:
         self_test(classifier, rule, request.profile_folders)
     except ModelRefused:
-        classifier.close()  # the next variant is loaded beside it
+        classifier.close()  # free its memory before the next variant is loaded
         raise
     if not _on_cpu(classifier):
         classifier = Batcher(classifier, window_ms=request.batching_window_ms)

@@ -1,7 +1,7 @@
-"""The self-test at load: a golden photo must get the labels and score that its profile was measured with.
+"""The self-test at load: a golden photo must get the labels and the score that its profile states.
 
-The photo and the expected values lie with the profile (``checker/evaluation/golden.py`` writes them). The
-photo takes the same path as every other one, so a fault anywhere on that path makes the self-test fail.
+``checker/evaluation/golden.py`` writes the photo and the expected values next to the profile. The photo takes
+the same path as any other photo, so a fault anywhere on that path makes the self-test fail.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from checker.values import Claim, Decision, ModelInfo, Rendition
 LABEL_TOLERANCE = {"fp32": 0.003, "fp16": 0.01, "bf16": 0.03, "int8": 0.05}
 """Tolerance of a confidence, unless the profile has a ``label_tolerance``. In fp32, a different processor
 changes a confidence by 1e-5, a different resize filter by 0.02, a mean of 120 instead of 127 by 0.007; bf16
-instead of fp32 by 0.014."""
+instead of fp32 changes it by 0.014."""
 
 _BEST = 5
-"""Labels of a rendition. A class of the subject may follow them, however unlikely."""
+"""Number of best labels of a rendition. An unlikely class of the subject may follow them."""
 _CLAIM = Claim(photo_id=0, token="", photo_key="", thumbnail_key="", attempt=1)
 
 
@@ -36,12 +36,13 @@ class SelfTestFailed(ModelRefused):
 
 
 def self_test(classifier: Classifier, rule: ThresholdRule, profile_folders: Iterable[Path] = ()) -> None:
-    """Check the golden photo of the rule's profile; do nothing where there is no profile or golden photo.
+    """Check the golden photo of the rule's profile; do nothing if the profile has no golden photo.
 
     Args:
-        profile_folders: searched for profiles of the same weights with other preprocessing.
+        profile_folders: searched, if there is no profile, for profiles of the same weights with other
+            preprocessing.
     Raises:
-        SelfTestFailed: names the likely difference, as far as one photo shows it.
+        SelfTestFailed: the message names the likely difference, as far as one photo shows it.
     """
     profile = rule.profile
     if profile is None:
@@ -54,7 +55,7 @@ def self_test(classifier: Classifier, rule: ThresholdRule, profile_folders: Iter
 
 
 def names_digest(class_names: Sequence[str]) -> str:
-    """Hash all 1000 class names in their order: a photo's labels show only a few of them."""
+    """Hash all 1000 class names in order, because the labels of a photo compare only a few of them."""
     return hashlib.sha256(json.dumps(list(class_names)).encode()).hexdigest()
 
 
@@ -88,7 +89,7 @@ def _difference(decision: Decision, golden: Mapping[str, Any], tolerance: float)
         name = max({**expected, **actual}, key=lambda name: _distance(name, expected, actual))
         if _distance(name, expected, actual) > tolerance:
             pairs = zip(_best(expected), _best(actual), strict=False)
-            if all(abs(one - other) <= tolerance for one, other in pairs):
+            if all(abs(measured - confidence) <= tolerance for measured, confidence in pairs):
                 return f"the {rendition} has the measured confidences on other classes: their order is wrong"
             confidence, measured = (labels.get(name, 0.0) for labels in (actual, expected))
             return (
@@ -105,11 +106,11 @@ def _difference(decision: Decision, golden: Mapping[str, Any], tolerance: float)
 
 
 def _distance(name: str, expected: Mapping[str, float], actual: Mapping[str, float]) -> float:
-    """Compare a class in two lists of the best five: a missing one is at most as likely as the fifth."""
+    """Compare a class in two lists of the best five: a missing class is at most as likely as the fifth."""
     if name in expected and name in actual:
         return abs(expected[name] - actual[name])
-    listing, other = (expected, actual) if name in expected else (actual, expected)
-    return max(0.0, listing[name] - min(_best(other)))
+    with_name, without_name = (expected, actual) if name in expected else (actual, expected)
+    return max(0.0, with_name[name] - min(_best(without_name)))
 
 
 def _best(labels: Mapping[str, float]) -> list[float]:
@@ -119,7 +120,7 @@ def _best(labels: Mapping[str, float]) -> list[float]:
 def _refuse_other_preprocessing(classifier: Classifier, rule: ThresholdRule, folders: Iterable[Path]) -> None:
     """Refuse a model that was measured with other preprocessing: it must not run as an unmeasured one."""
     if classifier.preprocessing.decoder != "cpu":
-        return  # different pixels were asked for; its verdicts are marked as uncalibrated
+        return  # other pixels were requested on purpose; the verdicts are marked as uncalibrated
     key = ProfileKey.of(classifier.model_info, classifier.preprocessing, rule.subject)
     for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):
         profile = load_profile(path)

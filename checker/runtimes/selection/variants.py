@@ -1,4 +1,4 @@
-"""The variants of a model: one runtime with one precision each. Selection tries them fastest first."""
+"""The variants of a model: a runtime with a precision each. Selection tries the fastest variant first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ON_CPU = (
 _ON_GPU = (("torch", "fp16"), ("torch", "bf16"), ("torch", "fp32"))
 _GPU_RUNTIMES = frozenset({"auto", *(runtime for runtime, _ in _ON_GPU)})
 OPENVINO_PRECISIONS = tuple(precision for runtime, precision in _ON_CPU if runtime == "openvino")
-# Importing torch takes seconds and memory, so it is asked for a GPU only if one of these drivers is present.
+# Importing torch to find a GPU takes seconds and memory, so this is done only if one of these drivers exists.
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
@@ -38,7 +38,7 @@ class RuntimeRequest:
     """The runtime settings of a site or of one run of the folder tool."""
 
     device: str
-    """``auto`` (a GPU where there is one), ``cpu`` or ``cuda``."""
+    """``auto`` (a GPU if there is one), ``cpu`` or ``cuda``."""
     runtime: str
     """``auto``, ``torch`` or ``openvino``."""
     precision: str
@@ -46,7 +46,7 @@ class RuntimeRequest:
     max_fpr: float
     max_fnr: float
     profile_folders: tuple[Path, ...]
-    """Searched in this order: the site's own profiles before the shipped ones."""
+    """Searched in this order: the site's profiles before the shipped profiles."""
     weights_dir: Path
     """Folder of the OpenVINO variants made on this machine."""
     workers: int = 0
@@ -68,16 +68,16 @@ class Variant:
     manifest: openvino_ir.Manifest | None
     """The files of an OpenVINO variant."""
     profile: Profile | None
-    """None: its error rates were not measured."""
+    """None: the error rates of the variant were not measured."""
     fault: str = ""
-    """One plain sentence: the reason why its files can't be used; empty: none is known yet."""
+    """One plain sentence that says why the variant's files can't be used; empty if no reason is known yet."""
 
     def __str__(self) -> str:
         return f"{'OpenVINO' if self.runtime == 'openvino' else self.runtime} {self.precision}"
 
 
 def variants(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest) -> Iterator[Variant]:
-    """Yield the available variants that match the request, fastest first; also those with a ``fault``.
+    """Yield the available variants that match the request, fastest first, including those with a ``fault``.
 
     Raises:
         ModelRefused: a profile is broken.
@@ -90,13 +90,13 @@ def variants(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest
         if request.runtime not in ("auto", runtime) or request.precision not in ("auto", precision):
             continue
         if runtime == "openvino" and request.decoder != "cpu":
-            continue  # it runs on the host, where nvjpeg does not decode
+            continue  # OpenVINO runs on the CPU, where nvjpeg does not decode
         if runtime == "torch" and request.runtime == "auto" and not has_torch():
             continue
         if (precision, request.precision) == ("bf16", "auto") and not (
             on_gpu or multiplies_bf16(cpu_flags())
         ):
-            continue  # torch emulates it, slower than fp32, and OpenVINO refuses it
+            continue  # torch emulates bf16, which is slower than fp32, and OpenVINO refuses it
         weights, faults = _weights(entry, path, request, runtime, precision)
         for fault in faults:
             yield Variant(runtime, precision, manifest=None, profile=None, fault=fault)
@@ -110,8 +110,8 @@ def not_made(
 ) -> Iterator[Variant]:
     """Yield OpenVINO variants that are faster than ``serving``, not on disk, and can be made without photos.
 
-    int8 needs a recipe for that. Only variants that could take over are yielded: an unmeasured one never
-    replaces a measured one.
+    int8 can be made without photos if there is a recipe. An unmeasured variant is not yielded if the serving
+    variant was measured, because it could not take over.
     """
     if (serving.runtime, serving.precision) not in _ON_CPU or request.decoder != "cpu":
         return
@@ -127,7 +127,7 @@ def not_made(
             continue
         try:
             weights_sha256 = verify(entry, path)
-        except ModelsError:  # the variant that serves needs them no more, and nothing can be made of them
+        except ModelsError:  # nothing can be made from these weights, which the serving variant does not need
             return
         if precision == "int8":
             recipe = next(recipes(entry, weights_sha256), None)
@@ -143,9 +143,9 @@ def not_made(
 def _weights(
     entry: Entry, path: Path, request: RuntimeRequest, runtime: str, precision: str
 ) -> tuple[Sequence[tuple[str, openvino_ir.Manifest | None]], Sequence[str]]:
-    """List the weights in this runtime and precision, and the reasons why others can't be used.
+    """List the weights in this runtime and precision, and the reasons why other files can't be used.
 
-    The weights: their sha256, and their manifest for OpenVINO.
+    Weights are a pair of their sha256 and, for OpenVINO, their manifest.
     """
     if runtime == "torch":
         try:
@@ -154,11 +154,11 @@ def _weights(
             return [], [str(error)]
     damaged: list[ModelsError] = []
     manifests = openvino_ir.manifests(entry, request.weights_dir, precision, damaged.append)
-    return [(manifest.weights_sha256, manifest) for manifest in manifests], [str(one) for one in damaged]
+    return [(manifest.weights_sha256, manifest) for manifest in manifests], list(map(str, damaged))
 
 
 def _is_on_disk(entry: Entry, weights_dir: Path, precision: str) -> bool:
-    """Return True if it exists and is complete: a damaged one is made again."""
+    """Return True if the variant exists and is complete; a damaged variant is made again."""
     try:
         manifests = openvino_ir.manifests(entry, weights_dir, precision)
         for manifest in manifests:
@@ -177,7 +177,7 @@ def _has_gpu() -> bool:
     has_driver = any(Path(driver).exists() for driver in _GPU_DRIVERS)
     if not (has_driver and has_torch()):
         return False
-    with suppress(importlib.metadata.PackageNotFoundError):  # a torch that no installer put there
+    with suppress(importlib.metadata.PackageNotFoundError):  # torch was not installed as a package
         if importlib.metadata.version("torch").endswith("+cpu"):
             return False
     import torch
