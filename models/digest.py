@@ -1,4 +1,4 @@
-"""Verification of weights against the catalogue, without torch: ``models verify`` and ``fetch`` use it."""
+"""Verify weights against the catalogue, without torch, for ``models verify`` and ``models fetch``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_verified(entry: Entry, path: Path) -> bool:
 def open_weights(path: Path) -> IO[bytes]:
     """Open a file of weights. Raises as ``verify``."""
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # opening a pipe would block
             raise WeightsRefused(f"{path} is not a regular file.")
         return path.open("rb")
     except FileNotFoundError:
@@ -44,7 +44,7 @@ def open_weights(path: Path) -> IO[bytes]:
 
 
 def verify_open(entry: Entry, name: str, file: IO[bytes]) -> str:
-    """As ``verify``, for an open file, which is read to the end; ``name`` is used in messages."""
+    """Do the same as ``verify`` for an open file, which is read to its end; ``name`` is used in messages."""
     digest, size_bytes = hashlib.sha256(), 0
     while chunk := file.read(_CHUNK_BYTES):
         digest.update(chunk)

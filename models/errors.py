@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ModelsError(Exception):
-    """The root."""
+    """Base class of these errors."""
 
 
 class UnknownModel(ModelsError):
@@ -20,7 +20,7 @@ class WeightsRefused(ModelsError):
 
 
 class PackageMissing(ModelsError):
-    """The model is built by a package that is not installed."""
+    """The package that builds the model is not installed."""
 
 
 class FetchFailed(ModelsError):

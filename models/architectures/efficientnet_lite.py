@@ -1,6 +1,6 @@
 """EfficientNet-Lite: EfficientNet without squeeze-and-excitation, with ReLU6, for small devices.
 
-Parameters carry the names of the ``efficientnet-lite-pytorch`` package, whose files hold the weights.
+Parameters have the names of the ``efficientnet-lite-pytorch`` package, whose files contain the weights.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn import functional
 from models.architectures.windows import windowed
 from models.catalogue import CLASSES
 
-# kernel, stride, expansion, channels, repeats: the table of the EfficientNet paper (arXiv 1905.11946).
+# Kernel, stride, expansion, channels, repeats: the table in the EfficientNet paper (arXiv 1905.11946).
 _STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -36,10 +36,10 @@ def _channels(base: int, width: float) -> int:
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution with TensorFlow's SAME padding: right and bottom get the odd pixel."""
+    """A convolution with TensorFlow's SAME padding, which puts the odd pixel at the right and bottom."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        # At stride 1 the padding is even, and the convolution pads without a copy.
+        # At stride 1 the padding is symmetric, so the convolution can pad without a copy.
         padding = kernel // 2 if stride == 1 else 0
         super().__init__(inputs, outputs, kernel, stride, padding=padding, groups=groups, bias=False)
 
@@ -48,7 +48,7 @@ class SameConv2d(nn.Conv2d):
 
 
 def same_padded(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """Pad the input of a strided ``SameConv2d``; at stride 1 the convolution pads by itself."""
+    """Pad the input of a strided ``SameConv2d``; at stride 1 the convolution pads its input itself."""
     if stride == 1:
         return x
     size = int(x.shape[-1])

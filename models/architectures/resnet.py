@@ -1,10 +1,10 @@
-"""ResNet 18 to 152, with the parameter names of torchvision, whose files hold the weights.
+"""ResNet 18 to 152, with the parameter names of torchvision, whose files contain the weights.
 
 ``resnet50_v1`` is the original of the paper (arXiv 1512.03385): its stages have the stride on the first 1x1
 convolution.
 
-torchvision's own modules are not used, because importing that package takes as long as torch itself and its
-version must match torch's exactly; tests prove that both give the same outputs.
+torchvision's modules are not used, because importing torchvision takes as long as importing torch, and its
+version must match torch's exactly. Tests prove that both give the same outputs.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Basic(nn.Module):
 
 class _Bottleneck(nn.Module):
     expansion = 4
-    # On the 3x3 ("v1.5"), as in torchvision's published weights.
+    # The stride is on the 3x3 convolution ("v1.5"), as in torchvision's published weights.
     stride_is_on_3x3 = True
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:

@@ -1,6 +1,6 @@
 """Models that torchvision builds, with its parameter names; ``forward`` returns features and logits.
 
-torchvision is imported only when one of them is built.
+torchvision is imported only when one of these models is built.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ConvolutionalModel(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """A transformer over patches. The features are those of the class token: there is no map to pool.
+    """A transformer over patches. Its features are those of the class token: there is no map to pool.
 
     ``forward`` maps ``(N, 3, 224, 224)`` to features ``(N, 1, 768)`` and logits ``(N, 1, 1000)``.
     """
@@ -85,7 +85,7 @@ class VisionTransformer(nn.Module):
 def _built(name: str) -> Any:
     try:
         from torchvision.models import get_model
-    # RuntimeError: it was built for another torch, and its operators are missing.
+    # RuntimeError: torchvision was built for another torch, so its operators are missing.
     except (ImportError, RuntimeError) as error:
         raise PackageMissing(
             f"Model {name} needs torchvision in the version that belongs to torch; "

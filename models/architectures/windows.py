@@ -18,7 +18,7 @@ WINDOWS = 5
 def windowed(feature_map: Tensor) -> Tensor:
     """Average a feature map ``(N, C, h, w)`` over each window: ``(N, WINDOWS, C)``.
 
-    A corner is 4/7 as wide and high as the map, so that two of them overlap.
+    A corner is 4/7 as wide and high as the map, so that corners overlap.
     """
     height, width = (-(-4 * size // 7) for size in feature_map.shape[2:])
     corners = [

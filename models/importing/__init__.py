@@ -1,4 +1,4 @@
-"""Import of weights in another format than the catalogue's: read, converted, compared and stored.
+"""Import weights in another format than the catalogue's: read, convert, compare and store them.
 
-None of these modules is loaded by processes that check photos.
+Processes that check photos load none of these modules.
 """

@@ -1,8 +1,9 @@
-"""Import weights for a process that waits with a time limit: a file may describe endless work.
+"""Import weights in a process of their own, whose caller sets a time limit: a file may describe endless work.
 
     python -m models.importing FILE WEIGHTS_DIR LIKE SOURCE LICENCE
 
-LIKE: a model of the catalogue, or empty. Prints one JSON object: what was imported, or why it was refused.
+LIKE is a model of the catalogue, or empty. Prints one JSON object, which describes the imported weights or
+says why they were refused.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from models.errors import ModelsError
 from models.importing.importer import Origin, import_weights
 
 _MOST_BYTES = 12 * 2**30
-"""Memory for the largest model of the catalogue (1.2 GB) several times: as read, converted and compared."""
+"""Enough for the largest model of the catalogue (1.2 GB) several times: as read, converted and compared."""
 
 
-def _answer(file: str, weights_dir: str, like: str, source: str, licence: str) -> dict[str, object]:
+def _result(file: str, weights_dir: str, like: str, source: str, licence: str) -> dict[str, object]:
     path = Path(file)
     try:
         entries = [entry_named(like)] if like else None
@@ -38,4 +39,4 @@ def _answer(file: str, weights_dir: str, like: str, source: str, licence: str) -
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_DATA, (_MOST_BYTES, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-    sys.stdout.write(json.dumps(_answer(*sys.argv[1:])))
+    sys.stdout.write(json.dumps(_result(*sys.argv[1:])))

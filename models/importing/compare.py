@@ -13,10 +13,10 @@ from models.build import build
 from models.catalogue import Entry, Preprocessing
 from models.errors import WeightsRefused
 
-# Any photo with many objects is suitable; this one is shipped.
+# Any photo with many objects would do; this photo is shipped.
 _PHOTO = Path(__file__).parents[1] / "profiles" / "golden.jpg"
 TOLERANCE = 1e-4
-"""Share of the largest logit. float32 and float64 differ by about 1e-6, a source in float16 by about 4e-4."""
+"""Accepted share of the largest logit. float32 and float64 differ by about 1e-6, float16 by about 4e-4."""
 
 
 def example_pixels(side_px: int) -> npt.NDArray[np.uint8]:
@@ -36,14 +36,14 @@ def normalised(pixels: npt.NDArray[np.uint8], steps: Preprocessing) -> npt.NDArr
 def difference(
     entry: Entry, path: Path, pixels: npt.NDArray[np.uint8], expected: npt.NDArray[np.floating]
 ) -> float:
-    """Return the largest difference from the expected logits, as a share of the largest of them.
+    """Return the largest difference from the expected logits, as a share of the largest expected logit.
 
     Args:
-        path: the converted weights, which the entry's digest must fit.
+        path: the converted weights, which must match the entry's digest.
         pixels: uint8 (N, H, W, 3), RGB.
-        expected: the source's logits for them, (N, 1000).
+        expected: the source's logits for these pixels, (N, 1000).
     Raises:
-        WeightsRefused: it exceeds the tolerance.
+        WeightsRefused: the difference exceeds the tolerance.
     """
     _, logits = build(entry, path)(torch.from_numpy(normalised(pixels, entry.preprocessing)))
     whole = logits[:, 0].numpy()

@@ -27,11 +27,11 @@ class Format:
 
     name: str
     candidates: Callable[[Path, Sequence[str]], Iterator[Candidate]]
-    """Read a file, and yield the given architectures that it fits; raises WeightsRefused."""
+    """Reads a file and yields those of the architectures that it fits. Raises WeightsRefused."""
     packages: tuple[str, ...] = ("numpy", "torch")
-    """The packages whose versions the manifest states."""
+    """Packages whose versions the manifest states."""
     recognised: str = "parameters are recognised by torchvision's names, which for ResNets are also timm's"
-    """The end of the sentence about a file that fits no model."""
+    """End of the error message about a file that fits no model."""
 
 
 def _table(read: Callable[[Path], Arrays]) -> Callable[[Path, Sequence[str]], Iterator[Candidate]]:
@@ -55,7 +55,7 @@ _FORMATS_BY_START = {
     b"\x89HDF\r\n\x1a\n": Format("Keras HDF5", _table(read_h5), ("h5py", "numpy", "torch"), _KERAS),
     b"PK\x03\x04": Format("torch", _table(read_pth)),
     b"\x80\x02": Format("torch", _table(read_pth)),  # files of torch before 1.6 are bare pickles
-    b"\x08": _ONNX,  # the number of its format's version; the files have no signature
+    b"\x08": _ONNX,  # ONNX has no signature: this byte precedes the version of the format
 }
 _START_BYTES = 9
 
@@ -65,12 +65,12 @@ def format_of(path: Path) -> Format:
 
     Raises:
         WeightsMissing: there is no such file.
-        WeightsRefused: it can't be read, or its format is not supported.
+        WeightsRefused: the file can't be read, or its format is not supported.
     """
     if path.is_dir():
         return Format(_TENSORFLOWJS, _table(read_folder), recognised=_KERAS)
     try:
-        if path.exists() and not path.is_file():  # it would be read twice, and may have no end
+        if path.exists() and not path.is_file():  # such as a pipe: it would be read twice, and may never end
             raise WeightsRefused(f"{path} is not a regular file.")
         with path.open("rb") as file:
             start = file.read(_START_BYTES)
@@ -80,7 +80,7 @@ def format_of(path: Path) -> Format:
         raise WeightsRefused(f"{path} can't be read: {error.strerror}.") from error
     if tensor_file.looks_like(start):
         return Format("safetensors", _table(read_safetensors))
-    for first, known in _FORMATS_BY_START.items():
-        if start.startswith(first):
-            return known
+    for signature, file_format in _FORMATS_BY_START.items():
+        if start.startswith(signature):
+            return file_format
     raise WeightsRefused(f"{path.name} has an unsupported format; supported are {SUPPORTED}.")

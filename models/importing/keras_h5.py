@@ -19,7 +19,7 @@ def read_h5(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Read every array of a file of weights.
 
     Returns:
-        ``layer/parameter`` -> float32 values, with the names of today's Keras.
+        ``layer/parameter`` -> float32 values, with the names of current versions of Keras.
     Raises:
         WeightsRefused: h5py is missing, or the file can't be read.
     """
@@ -38,7 +38,7 @@ def read_h5(path: Path) -> dict[str, npt.NDArray[Any]]:
 
     try:
         with h5py.File(path) as file:
-            # A file of a whole model has the weights in one group and the optimizer's state in another.
+            # A file of a whole model contains the weights in one group and the optimizer's state in another.
             file.get("model_weights", file).visititems(collect)
     except (OSError, RuntimeError, ValueError, TypeError) as error:
         raise WeightsRefused(f"{path.name} is truncated, or not a weights file.") from error
@@ -46,7 +46,7 @@ def read_h5(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _name(path: str) -> str:
-    """Name ``conv1/conv1_W_1:0`` and ``conv1/conv1/kernel:0`` alike: ``conv1/kernel``."""
+    """Return ``conv1/kernel`` for both ``conv1/conv1_W_1:0`` and ``conv1/conv1/kernel:0``."""
     layer, *_, last = path.split("/")
     parameter = last.partition(":")[0].removesuffix("_1").removeprefix(f"{layer}_")
     return f"{layer}/{_OLD_NAMES.get(parameter, parameter)}"

@@ -1,6 +1,6 @@
-"""The logits of Keras's ResNet-50, computed from its own parameters: the reference for a conversion.
+"""Compute the logits of Keras's ResNet-50 from its original parameters, as the reference for a conversion.
 
-Nothing is folded or renamed, and the arithmetic is in float64.
+No parameters are folded or renamed, and the arithmetic is in float64.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Convert Keras's ResNet-50 of 2015 into the parameters of our ``resnet``; the logits stay the same.
+"""Convert Keras's ResNet-50 of 2015 to parameters for ``models.architectures.resnet``, with equal logits.
 
-Keras's model is the one of He et al. (arXiv 1512.03385) as Caffe trained it: BGR channels, convolutions with
+Keras's model is that of He et al. (arXiv 1512.03385), trained with Caffe: BGR channels, convolutions with
 biases, batch norms with an epsilon of 1e-3, and the stride on the first 1x1 convolution of a stage.
 """
 
@@ -23,7 +23,7 @@ _BLOCK = re.compile(r"(res|bn)([2-5])([a-f])_branch(1|2a|2b|2c)")
 
 
 def is_keras_resnet50(arrays: Arrays) -> bool:
-    """Tell from the names whether these are all parameters of the model, and nothing else."""
+    """Return True if the names are exactly those of the model's parameters."""
     convolutions = [_convolution_of(norm) for norm in _norms()]
     expected = {f"{layer}/{name}" for layer in [*convolutions, "fc1000"] for name in ("kernel", "bias")}
     expected |= {
@@ -50,7 +50,7 @@ def convert(arrays: Arrays) -> dict[str, npt.NDArray[np.float32]]:
         target = _torch_name(norm)
         converted[f"{target}.weight"] = exact[f"{norm}/gamma"]
         converted[f"{target}.bias"] = exact[f"{norm}/beta"]
-        # The bias is added before the mean is subtracted.
+        # The convolution's bias is added before the mean is subtracted, so it can be folded into the mean.
         converted[f"{target}.running_mean"] = exact[f"{norm}/moving_mean"] - exact[f"{convolution}/bias"]
         converted[f"{target}.running_var"] = exact[f"{norm}/moving_variance"] + (
             KERAS_EPSILON - TORCH_EPSILON

@@ -1,6 +1,6 @@
-"""The layers of a model in the order of the forward pass, with the names of the catalogue's models.
+"""Match layers, in the order of the forward pass, with the parameter names of the catalogue's models.
 
-For files that name their parameters differently, or not at all.
+This is for files that name their parameters differently, or not at all.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Layer:
 
 @dataclass(slots=True)
 class _Place:
-    """A layer of a model of the catalogue, by the names of its modules."""
+    """A layer of a model of the catalogue, with the names of its modules."""
 
     name: str
     module: nn.Conv2d | nn.Linear
@@ -50,9 +50,10 @@ class _Place:
 
 
 def named_as_in(architecture: str, layers: Sequence[Layer]) -> dict[str, Values] | None:
-    """Return the parameters of ``layers`` under the architecture's names; None if they do not fit it.
+    """Return the parameters of ``layers`` under the architecture's names; None if they don't fit.
 
-    A batch norm that was merged into its convolution becomes one that only adds the convolution's bias.
+    If a batch norm was merged into its convolution, it becomes a batch norm that only adds the
+    convolution's bias.
     """
     places = _places(architecture)
     if places is None or len(places) != len(layers):
@@ -74,10 +75,15 @@ def named_as_in(architecture: str, layers: Sequence[Layer]) -> dict[str, Values]
 
 
 def _norm(name: str, epsilon: float, bias: Values, norm: Norm | None) -> dict[str, Values]:
-    """Name a batch norm's parameters, the bias of the convolution before it included."""
+    """Name the parameters of a batch norm, into which the bias of its convolution is folded."""
     if norm is None:
-        none, one = np.zeros(len(bias)), np.ones(len(bias))
-        parameters = {"weight": one, "bias": _exact(bias), "running_mean": none, "running_var": one - epsilon}
+        zeros, ones = np.zeros(len(bias)), np.ones(len(bias))
+        parameters = {
+            "weight": ones,
+            "bias": _exact(bias),
+            "running_mean": zeros,
+            "running_var": ones - epsilon,
+        }
     else:
         # ONNX stores the epsilon in float32: an equal value must leave the variances unchanged.
         is_same = np.float32(norm.epsilon) == np.float32(epsilon)
@@ -91,7 +97,7 @@ def _norm(name: str, epsilon: float, bias: Values, norm: Norm | None) -> dict[st
 
 
 def _places(architecture: str) -> list[_Place] | None:
-    """List the model's layers; None if it holds more than convolutions, products and batch norms."""
+    """List the model's layers; None if other layers than convolutions, products and norms have parameters."""
     model = architecture_without_values(architecture)
     places: list[_Place] = []
     parameters = 0

