@@ -28,7 +28,7 @@ class ObjectRefused(CheckerError):
 
 
 class ObjectAltered(CheckerError):
-    """The object store returns bytes that differ from those stored: no verdict is based on them.
+    """The object store returns other bytes than were stored: no verdict is based on them.
 
     Retryable, since a proxy in between may be the cause; after the last attempt the photo is marked as
     failed.

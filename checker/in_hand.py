@@ -41,7 +41,7 @@ class InHand:
             self.since.update(dict.fromkeys(claims, time.monotonic()))
 
     def forget(self, claims: Iterable[Claim]) -> None:
-        """Stop renewing these claims; those that are not in hand are ignored."""
+        """Stop renewing these claims; claims that are not in hand are ignored."""
         with self._guard:
             for claim in claims:
                 self.since.pop(claim, None)

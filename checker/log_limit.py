@@ -19,7 +19,7 @@ class LogLimit:
         self._suppressed = 0
 
     def suffix(self) -> str | None:
-        """Return None if this message must not be logged, else a suffix with the number of those left out."""
+        """Return a suffix with the number of suppressed messages; None: this message must not be logged."""
         with self._lock:
             now_s = self._clock_s()
             if now_s < self._next_s:

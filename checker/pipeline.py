@@ -70,7 +70,7 @@ def fetch(claims: Sequence[Claim], source: ImageSource) -> list[Fetched]:
 
 
 def parts(batch: Sequence[Fetched]) -> list[list[Fetched]]:
-    """Group first attempts together, and put every photo that has failed before into a part of its own.
+    """Group first attempts together, and put every photo that has failed before into a separate part.
 
     If such a photo stops the process again, no other photo is blamed for it.
     """

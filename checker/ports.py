@@ -57,7 +57,7 @@ class CheckQueue(Protocol):
         ...
 
     def renew(self, claims: Sequence[Claim]) -> None:
-        """Restart the leases of those claims that still hold."""
+        """Restart the leases of the claims that still hold."""
         ...
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:

@@ -29,12 +29,12 @@ class Rendition(StrEnum):
 
 
 INPUTS_OF = {Rendition.PHOTO: slice(0, 2), Rendition.THUMBNAIL: slice(2, 3)}
-"""The model inputs of each rendition, among those of a photo: the two ends of the photo, the thumbnail."""
+"""The model inputs of each rendition, among the inputs of a photo: the photo's two ends, the thumbnail."""
 INPUTS_PER_PHOTO = 3
 
 
 class Reason(StrEnum):
-    """The reason why a photo is ``unsure`` whatever its score says."""
+    """The reason, other than its score, why a photo is ``unsure``."""
 
     WILD_FELINE = "wild_feline"
     """The photo looks even more like a lion, a tiger or another wild feline."""
@@ -131,7 +131,7 @@ class Evidence:
 
     @classmethod
     def of(cls, activations: Activations, details: Sequence[Detail]) -> Evidence:
-        """Group a batch of ``INPUTS_PER_PHOTO * N`` inputs: those of each photo in turn."""
+        """Group a batch of ``INPUTS_PER_PHOTO * N`` inputs, which holds the inputs of each photo in turn."""
         logits, features = (
             values.reshape(-1, INPUTS_PER_PHOTO, *values.shape[1:])
             for values in (activations.logits, activations.features)

@@ -104,15 +104,15 @@ def calibrate(
     held_out = slope * held_out + shift
     head = scaled(fit(examples, features=fit_head, penalty=penalty), slope, shift)
     judged = judge(examples, held_out, fold)
-    chosen = choose_thresholds(examples, held_out, share=(FOLDS - 1) / FOLDS)
+    thresholds = choose_thresholds(examples, held_out, share=(FOLDS - 1) / FOLDS)
     scores = sigmoid(held_out[plain])
     return Profile(
         key=ProfileKey.of(info, preprocessing, subject),
         model=info.model,
         head=head,
-        cat=_with_thresholds(judged.cat, chosen.cat),
-        not_cat=_with_thresholds(judged.not_cat, chosen.not_cat),
-        soft=_with_thresholds(judged.soft, chosen.soft),
+        cat=_with_thresholds(judged.cat, thresholds.cat),
+        not_cat=_with_thresholds(judged.not_cat, thresholds.not_cat),
+        soft=_with_thresholds(judged.soft, thresholds.soft),
         made={
             **provenance(),
             "data": measured.data,
@@ -130,7 +130,7 @@ def calibrate(
                 "ece": round(expected_calibration_error(scores, positive), 4),
             },
             "wild_felines": _wild_felines(
-                sigmoid(head.logits(measured.wild_odds, measured.wild_features)), _as_scores(chosen.cat)
+                sigmoid(head.logits(measured.wild_odds, measured.wild_features)), _as_scores(thresholds.cat)
             ),
         },
     )

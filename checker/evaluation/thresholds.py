@@ -111,11 +111,11 @@ def judge(examples: Examples, logits: Doubles, fold: Indices) -> Judged:
     ruled_out: dict[float, Flags] = {}
     for number in range(FOLDS):
         inside, outside = fold != number, fold == number
-        chosen = choose_thresholds(examples[inside], logits[inside])
-        for target, at in chosen.cat.items():
-            at_each = np.where(examples.soft[outside], chosen.soft[target], at)
+        thresholds = choose_thresholds(examples[inside], logits[inside])
+        for target, at in thresholds.cat.items():
+            at_each = np.where(examples.soft[outside], thresholds.soft[target], at)
             called.setdefault(target, np.zeros(len(logits), bool))[outside] = logits[outside] >= at_each
-        for target, below in chosen.not_cat.items():
+        for target, below in thresholds.not_cat.items():
             ruled_out.setdefault(target, np.zeros(len(logits), bool))[outside] = logits[outside] < below
     cats = examples.plain & examples.positive
     kinds = kinds_of_others(examples)

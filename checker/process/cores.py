@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-_CONTROL_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_CONTROL_GROUPS, _PROCESS_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def available_cores() -> int:
@@ -26,22 +26,22 @@ def available_cores() -> int:
 
 
 @functools.cache
-def quota_in_cores(groups: Path = _CONTROL_GROUPS, own: Path = _OWN_GROUPS) -> int | None:
+def quota_in_cores(groups: Path = _CONTROL_GROUPS, process_groups: Path = _PROCESS_GROUPS) -> int | None:
     """Return the lowest quota of this process's control groups, rounded up; None if there is none.
 
     Args:
-        groups: where the control groups are mounted.
-        own: the list of this process's groups.
+        groups: folder in which the control groups are mounted.
+        process_groups: file that lists this process's groups.
     """
-    quota = min(_quotas(groups, own), default=None)
+    quota = min(_quotas(groups, process_groups), default=None)
     return None if quota is None else max(1, math.ceil(quota))
 
 
-def _quotas(groups: Path, own: Path) -> Iterator[float]:
+def _quotas(groups: Path, process_groups: Path) -> Iterator[float]:
     """Yield the quotas of the process's groups and of their parent groups, in cores."""
     lines = []
     with contextlib.suppress(OSError):  # not Linux
-        lines = own.read_text(errors="replace").splitlines()
+        lines = process_groups.read_text(errors="replace").splitlines()
     for line in lines:
         controllers, _, path = line.partition(":")[2].partition(":")
         if not controllers or "cpu" in controllers.split(","):  # version 2 names no controllers

@@ -1,4 +1,4 @@
-"""Import weights in a process of their own, whose caller sets a time limit: a file may describe endless work.
+"""Import weights in a separate process with a time limit, because a file may describe endless work.
 
     python -m models.importing FILE WEIGHTS_DIR LIKE SOURCE LICENCE
 

@@ -58,20 +58,20 @@ def named_as_in(architecture: str, layers: Sequence[Layer]) -> dict[str, Values]
     places = _places(architecture)
     if places is None or len(places) != len(layers):
         return None
-    named: dict[str, Values] = {}
+    parameters: dict[str, Values] = {}
     for place, layer in zip(places, layers, strict=True):
         if layer.weight.shape != tuple(place.module.weight.shape):
             return None
         bias = np.zeros(len(layer.weight), np.float32) if layer.bias is None else layer.bias
-        named[f"{place.name}.weight"] = layer.weight
+        parameters[f"{place.name}.weight"] = layer.weight
         if place.module.bias is not None:
-            named[f"{place.name}.bias"] = bias
+            parameters[f"{place.name}.bias"] = bias
             bias = np.zeros_like(bias)
         if place.norm is not None:
-            named |= _norm(place.norm_name, place.norm.eps, bias, layer.norm)
+            parameters |= _norm(place.norm_name, place.norm.eps, bias, layer.norm)
         elif layer.norm is not None or bias.any():
             return None
-    return named
+    return parameters
 
 
 def _norm(name: str, epsilon: float, bias: Values, norm: Norm | None) -> dict[str, Values]:

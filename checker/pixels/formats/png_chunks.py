@@ -36,7 +36,7 @@ def plain_png(data: bytes) -> bytes:
     Return the same object if nothing changes, or if the file contains a bomb or pixels in two places. The
     decoder will find wrong checksums of critical chunks and missing pixels.
     """
-    kept: list[bytes] = []
+    parts: list[bytes] = []
     position, kept_to, bits, colour_type = len(SIGNATURE), 0, 8, -1
     has_pixels = are_pixels_over = False
     inflated_bytes = 0
@@ -58,19 +58,19 @@ def plain_png(data: bytes) -> bytes:
             if (size_bytes or 0) > _MAX_INFLATED_BYTES or inflated_bytes > _MAX_INFLATED_IN_ALL_BYTES:
                 return data
             if size_bytes is None or not _is_of_use(name, content, colour_type):
-                kept.append(data[kept_to:position])
+                parts.append(data[kept_to:position])
                 kept_to = end
             elif name == b"tRNS" and (rescaled := _rescaled(content, colour_type, bits)) != content:
-                kept += [data[kept_to:position], _chunk(name, rescaled)]
+                parts += [data[kept_to:position], _chunk(name, rescaled)]
                 kept_to = end
         position = end
     else:
         return data  # more chunks than any encoder writes: ``bombs`` refuses the file
     has_end = data.startswith(_END, position)
-    if (has_end and not kept) or not (has_end or has_pixels):
+    if (has_end and not parts) or not (has_end or has_pixels):
         return data
     rest = data[kept_to:] if has_end else data[kept_to:position] + _END
-    return b"".join([*kept, rest])
+    return b"".join([*parts, rest])
 
 
 def _is_of_use(name: bytes, content: bytes, colour_type: int) -> bool:
@@ -114,9 +114,9 @@ def without_pixel_checksum(png: bytes) -> bytes:
     chunks, surplus_bytes = list(_chunks(png)), _CHECKSUM_BYTES
     for place, (name, content) in reversed(list(enumerate(chunks))):
         if name == b"IDAT":
-            kept = content[: max(0, len(content) - surplus_bytes)]
-            surplus_bytes -= len(content) - len(kept)
-            chunks[place] = name, kept
+            shortened = content[: max(0, len(content) - surplus_bytes)]
+            surplus_bytes -= len(content) - len(shortened)
+            chunks[place] = name, shortened
     return SIGNATURE + b"".join(_chunk(name, content) for name, content in chunks)
 
 

@@ -88,7 +88,7 @@ def _refuse_rare_coding(jpeg: bytes) -> None:
 
 
 def _without_short_segments(data: bytes) -> bytes:
-    kept: list[bytes] = []
+    parts: list[bytes] = []
     position, kept_to = 2, 0
     for _ in range(_MAX_SEGMENTS):
         start_byte, kind, size = struct.unpack_from(">BBH", data[position : position + 4].ljust(4, b"\0"))
@@ -97,10 +97,10 @@ def _without_short_segments(data: bytes) -> bytes:
         end = position + 2 + size
         start = data[position + 1 : position + 2] + data[position + 4 : min(end, position + 16)]
         if any(start.startswith(name) and size - 2 < fewest for name, fewest in _SHORTEST.items()):
-            kept.append(data[kept_to:position])
+            parts.append(data[kept_to:position])
             kept_to = end
         position = end
-    return b"".join([*kept, data[kept_to:]]) if kept else data
+    return b"".join([*parts, data[kept_to:]]) if parts else data
 
 
 def _without_padding(jpeg: bytes) -> bytes:
