@@ -1,8 +1,8 @@
 """Measure the thresholds of a profile again, from stored scores of photos that people decided.
 
 The head is kept, so the stored scores remain valid and no photo is read. People mostly decide on photos that
-were unsure or appealed, which are harder than average: the measured rates hold for such photos, and the rates
-on other photos are lower.
+were unsure or appealed, which are harder than average. The measured rates are those of such photos, and are
+upper bounds for others.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class NamedVariant:
         """Return the model's entry and weights.
 
         Raises:
-            ModelRefused: there is no such runtime, or it has no such precision; the message lists them.
+            ModelRefused: there is no such runtime or precision; the message lists those that exist.
             ModelsError: there is no such model, or its weights are not on disk.
         """
         if self.runtime not in RUNTIME_PRECISIONS:

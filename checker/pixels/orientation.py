@@ -27,7 +27,7 @@ def orientation_of(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
     except (*DECODER_ERRORS, Warning):
-        return 1  # broken metadata are no reason to refuse good pixels
+        return 1  # broken metadata must not make good pixels unreadable
     return orientation if orientation in _TRANSPOSITIONS else 1
 
 
