@@ -38,7 +38,7 @@ class Checkpoint:
         Args:
             run: the fields that all rows of this run share.
         Raises:
-            CannotResume: see there.
+            CannotResume: the file is something else, is from a run with another model, or is in use.
             OSError: the file can't be read or written.
         """
         self._path = path

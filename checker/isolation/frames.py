@@ -53,7 +53,7 @@ def receive(end: socket.socket, deadline_s: float | None = None) -> tuple[Header
     Args:
         deadline_s: a value of ``time.monotonic``; None: wait without a limit.
     Raises:
-        Closed: see there.
+        Closed: the other side has ended, or sent something other than a message.
         TimeoutError: the message was not complete by the deadline.
     """
     header_bytes, count = _LENGTHS.unpack(_exactly(end, _LENGTHS.size, deadline_s))

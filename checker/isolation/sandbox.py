@@ -37,7 +37,8 @@ _LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data; little-endian
 _ALLOW, _FAIL = 0x7FFF0000, 0x00050000
 _SET_FILTER, _IS_AVAILABLE = 1, 2
-_KEEP_SPECULATION = 1 << 2  # without this flag a filter slows the process down before Linux 5.16
+# Without this flag a filter slows the process, which only decodes, down before Linux 5.16.
+_KEEP_SPECULATION = 1 << 2
 _CLONE_THREAD = 0x10000
 _X32 = 0x40000000  # the bit that marks system calls of the x32 ABI
 

@@ -41,7 +41,7 @@ _TIFF_SIZE, _TIFF_STRIPS, _JPEG_COMPRESSIONS = {256, 257}, {273, 324}, {6, 7}
 # libtiff stops at the hundredth scan of a strip: 13 s for 64 megapixels.
 _JPEG_SCAN = re.compile(rb"\xff\xda..([\x01-\x04])", re.DOTALL)
 _TIFF_INTEGERS = {3: "H", 4: "I", 13: "I", 16: "Q"}
-# Strips may share their bytes, as equal tiles do; but if all share one blob, it is decoded a thousand times.
+# Strips may share their bytes, as equal tiles do. But a blob that all share is decoded thousands of times.
 _MAX_STRIP_BYTES_SHARE = 2
 # Pillow joins the parts of EXIF one by one and copies all earlier parts each time; this limit takes 0.1 s.
 # The largest known EXIF data, with maker notes, are 2 MB in 30 parts.

@@ -1,6 +1,6 @@
 """Load one variant of a model.
 
-Each runtime is imported when it is used, so OpenVINO runs without torch, and the web process without both.
+Each runtime is imported when it is used, so OpenVINO runs without torch, and the web process without either.
 """
 
 from __future__ import annotations
