@@ -12,8 +12,8 @@ from checker.values import Floats, Pixels
 from models.catalogue import Preprocessing
 
 LONGEST_ASPECT = 4
-"""Longer photos are folded, not squeezed to 2:1: when squeezed, a cat at one end of an 8:1 scene was never
-found, and ruled out in 27 of 100 cases. See docs/decisions/0002-the-score.md."""
+"""Longer photos are folded. When they were squeezed to 2:1, a cat at one end of an 8:1 scene was never found,
+and was ruled out in 27 of 100 cases. See docs/decisions/0002-the-score.md."""
 
 
 class Frame(NamedTuple):

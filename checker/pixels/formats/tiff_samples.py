@@ -1,4 +1,4 @@
-"""Decode TIFFs whose samples Pillow misreads or refuses with tifffile, and convert them to 8 bits.
+"""Use tifffile to decode TIFFs whose samples Pillow misreads or refuses, and convert them to 8 bits.
 
 With separate planes, Pillow keeps the low bytes of 16-bit samples and misreads Lab. It does not invert 16-bit
 grey in which 0 is white. It does not support colour in floats, halves, signed, 32-bit or packed samples,
@@ -127,7 +127,7 @@ def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages[0]
-            # operator.index refuses a list of unequal bits, which the product below would repeat endlessly.
+            # operator.index refuses a list of unequal bits, which the product below would make very long.
             width, height, samples, bits = map(
                 operator.index,
                 (page.imagewidth, page.imagelength, page.samplesperpixel, page.bitspersample),
