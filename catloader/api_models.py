@@ -1,4 +1,4 @@
-"""The answers of the API: the site writes them, the client reads them, OpenAPI describes them."""
+"""The response bodies of the API: written by the site, read by the client, described by OpenAPI."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Photo(BaseModel):
 
     id: int
     status: Literal["pending", "checking", "cat", "unsure", "not_cat", "unreadable", "failed"] = Field(
-        description="The first two mean that the check is not finished."
+        description="`pending` and `checking` mean that the check is not finished."
     )
     caption: str
     created_at: datetime
     checked_at: datetime | None
     score: float | None = Field(description="0 to 1; the thresholds are in the verdict.")
     calibrated: bool = Field(description="The thresholds were measured for the model that decided.")
-    human_verdict: Literal["cat", "not_cat"] | None = Field(description="Of a reviewer.")
+    human_verdict: Literal["cat", "not_cat"] | None = Field(description="The decision of a reviewer.")
     public: bool
-    width_px: int = Field(description="Of the stored photo.")
+    width_px: int = Field(description="Width of the stored photo.")
     height_px: int
     size_bytes: int
-    sha256: str = Field(description="Of the stored photo, which is re-encoded without metadata.")
+    sha256: str = Field(description="SHA-256 of the stored photo, which is re-encoded without metadata.")
     photo_url: str = Field(description="Path of the JPEG.")
     thumbnail_url: str
 
@@ -47,7 +47,7 @@ class PhotoPage(BaseModel):
 
 
 class Label(BaseModel):
-    """A class that the model sees."""
+    """A class that the model recognised, with its confidence."""
 
     name: str
     confidence: float
@@ -79,27 +79,31 @@ class Appeal(BaseModel):
 
 
 class Verdict(BaseModel):
-    """The judgement of a photo, by its last check and by people."""
+    """The verdict of a photo's last check, and the decisions of people about it."""
 
     status: str
     subject: str | None
     score: float | None
     cat_at: float | None = Field(description="At this score and above, the photo shows the subject.")
-    not_cat_below: float | None = Field(description="Below this score it does not; between them: unsure.")
+    not_cat_below: float | None = Field(
+        description="Below this score it does not. Between the two thresholds the verdict is `unsure`."
+    )
     calibrated: bool
-    reason: str | None = Field(description="Why it is unsure, where the score alone does not say.")
+    reason: str | None = Field(
+        description="Why the verdict is `unsure`, if the score alone does not explain it."
+    )
     wild_feline: bool
     labels: Labels | None
     model: Model | None
     checked_at: datetime | None
     ms: dict[str, float] | None = Field(description="Milliseconds of each stage.")
-    error: str | None = Field(description="Of the last check, if it failed.")
+    error: str | None = Field(description="Error of the last check, if it failed.")
     human_verdict: Literal["cat", "not_cat"] | None
-    appeal: Appeal | None = Field(description="The last one.")
+    appeal: Appeal | None = Field(description="The latest appeal.")
 
 
 class Check(BaseModel):
-    """The judgement of a photo that is not kept."""
+    """The verdict on a photo that is checked without being stored."""
 
     verdict: Literal["cat", "unsure", "not_cat"]
     subject: str

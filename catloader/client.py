@@ -24,14 +24,14 @@ Answer = TypeVar("Answer", bound=BaseModel)
 Show = Literal["all", "cat", "unsure", "not_cat", "waiting", "failed", "appealed"]
 
 _CONNECT_S, _SILENCE_S = 10.0, 120.0
-"""Timeout to connect, and between two bytes of the answer: a busy site may take long for a photo."""
+"""Timeouts to connect and for each read of the response. A busy site may take long to process a photo."""
 _ANSWER_S = 600.0
-"""Longest time for a whole answer: one that only drips would never end."""
+"""Limit for the whole response. A server that sends one byte at a time would otherwise never time out."""
 _ANSWER_BYTES = 64 * 2**20
-_LATER = (429, 502, 503, 504)
+_RETRYABLE = (429, 502, 503, 504)
 _LONGEST_WAIT_S = 60.0
-_NO_ADDRESS = (ValueError, LocationParseError)
-"""Those of requests are kinds of the first one; not all that come from a redirection are of requests."""
+_INVALID_ADDRESS = (ValueError, LocationParseError)
+"""Requests' own errors for invalid URLs are ValueErrors; a redirect can also raise errors of urllib3."""
 _PHOTO = {"Content-Type": "application/octet-stream"}
 
 
@@ -41,14 +41,14 @@ class RequestFailed(CatLoaderError):
     def __init__(self, sentence: str, status: int = 0, retry_after_s: int | None = None) -> None:
         """
         Args:
-            status: of HTTP; 0: there was no answer.
+            status: the HTTP status; 0 if there was no response.
         """
         super().__init__(sentence)
         self.status, self.retry_after_s = status, retry_after_s
 
 
 class _Bearer(AuthBase):
-    """Authentication by token: a plain header would be replaced by an entry in ``.netrc``."""
+    """Authentication by token. Requests would replace a plain header by an entry in ``.netrc``."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -59,18 +59,18 @@ class _Bearer(AuthBase):
 
 
 class Client:
-    """One account of one site.
+    """A client that acts for one account of one site.
 
-    Requests that may be repeated are retried if the site is busy or the connection is lost: after
-    ``Retry-After``, else after 1, 2, 4 ... seconds.
+    If the site is busy or the connection is lost, a request is retried: after ``Retry-After``, else after
+    1, 2, 4 ... seconds.
 
     Args:
-        url: of the site, as in ``https://cats.example.org``; a path may follow.
-        tries: for one request, the first one included.
+        url: address of the site, such as ``https://cats.example.org``; it may have a path.
+        tries: maximum number of attempts for one request, including the first.
         connect_s: timeout to connect, and for each block of a photo to be sent.
-        sleep: waits for so many seconds.
+        sleep: called with the seconds to wait before a retry.
     Raises:
-        RequestFailed: the address is none.
+        RequestFailed: ``url`` is not a valid address.
     """
 
     def __init__(
@@ -95,14 +95,14 @@ class Client:
         """Upload a photo; its status is ``pending``.
 
         Args:
-            key: the same one for the same file makes one photo, however often it is sent; none: a new one.
+            key: idempotency key. Uploads of one file with the same key make one photo. Empty: a new key.
         """
         headers = {**_PHOTO, "Idempotency-Key": key or str(uuid.uuid4())}
         params = {"caption": caption} if caption else {}
         return self._read(Photo, "POST", "/photos", headers=headers, params=params, data=data)
 
     def photos(self, show: Show = "all") -> Iterator[Photo]:
-        """Yield photos, newest first; a page is requested when it is needed."""
+        """Yield photos, newest first. Each page of the list is requested when it is needed."""
         cursor: str | None = ""
         while cursor is not None:
             params = {"limit": 100, "show": show, "cursor": cursor}
@@ -121,7 +121,7 @@ class Client:
         return self._send("GET", f"/photos/{id}/{'thumbnail' if thumbnail else 'photo'}.jpg").content
 
     def appeal(self, id: int, wish: Literal["cat", "not_cat"], reason: str = "") -> Appeal:
-        """Ask a reviewer for this verdict."""
+        """Ask a reviewer to change the verdict to ``wish``."""
         return self._read(Appeal, "POST", f"/photos/{id}/appeal", json={"wish": wish, "reason": reason})
 
     def delete(self, id: int) -> None:
@@ -136,22 +136,22 @@ class Client:
         try:
             return model.model_validate_json(response.content)
         except ValidationError:
-            raise RequestFailed(f"{self._url} is not a CatLoader site, or one of another version.") from None
+            raise RequestFailed(f"{self._url} is not a CatLoader site, or runs another version.") from None
 
     def _send(self, method: str, path: str, *, data: bytes = b"", **options: Any) -> requests.Response:
         for attempt in range(self._tries):
-            # A file is sent in blocks. Bytes are sent at once, and all would have to arrive in the time to
-            # connect: never on a slow line.
+            # A file object is sent in blocks, each with its own timeout. A bytes object would be sent in one
+            # call, which must end within the connect timeout: too short on a slow connection.
             body = io.BytesIO(data) if data else None
             try:
                 response = self._session.request(
                     method, f"{self._url}/api/v1{path}", data=body, timeout=self._timeout_s, **options
                 )
-                response.content  # noqa: B018 - reads it, here where a cut line is caught
-            except _NO_ADDRESS as error:
+                response.content  # noqa: B018 - reads the body here, where a lost connection is caught
+            except _INVALID_ADDRESS as error:
                 reason = str(error).rstrip(".")
                 raise RequestFailed(
-                    f"The address of a proxy, or one that the site redirects to, is not valid: {reason}."
+                    f"The address of a proxy, or an address the site redirects to, is not valid: {reason}."
                 ) from None
             except requests.RequestException as error:
                 failure = RequestFailed(f"{self._url} does not answer: {reason_of(error)}.")
@@ -159,7 +159,7 @@ class Client:
                 if response.ok:
                     return response
                 failure = _failure(response.status_code, response.headers, response.content)
-                if response.status_code not in _LATER:
+                if response.status_code not in _RETRYABLE:
                     break
             if attempt + 1 < self._tries:
                 self._sleep(min(float(failure.retry_after_s or 2**attempt), _LONGEST_WAIT_S))
@@ -168,9 +168,9 @@ class Client:
 
 def _address(url: str) -> str:
     """Return the address without slashes at its end; raise ``RequestFailed`` if it can't be a site's."""
-    with contextlib.suppress(ValueError):  # of the brackets, or of the port
+    with contextlib.suppress(ValueError):  # invalid brackets or port
         parts = urlsplit(url)
-        if "@" in parts.netloc:  # not printed: this may be a password
+        if "@" in parts.netloc:  # not printed, because it may contain a password
             raise RequestFailed("The address of the site must not contain a user name or a password.")
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
             return url.rstrip("/")
@@ -180,7 +180,8 @@ def _address(url: str) -> str:
 def _failure(status: int, headers: Mapping[str, str], body: bytes) -> RequestFailed:
     try:
         detail = Problem.model_validate_json(body).detail
-    except ValidationError:  # of a proxy, perhaps
+    except ValidationError:  # perhaps from a proxy
         detail = f"The site answered with HTTP {status}."
-    wait = headers.get("Retry-After", "")
-    return RequestFailed(detail, status, int(wait) if wait.isdecimal() and len(wait) < 10 else None)
+    retry_after = headers.get("Retry-After", "")
+    is_seconds = retry_after.isdecimal() and len(retry_after) < 10  # it may also be a date
+    return RequestFailed(detail, status, int(retry_after) if is_seconds else None)

@@ -1,4 +1,4 @@
-"""Texts that people type (captions, reasons and notes): checked, folded for the search, as cells of CSV."""
+"""Texts that people type (captions, reasons, notes): validation, folding for search, escaping in CSV."""
 
 from __future__ import annotations
 
@@ -30,15 +30,14 @@ _TOO_LONG: dict[Name, str] = {
 
 
 def clean_text(text: str, name: Name) -> str:
-    """Return the text with line ends of one kind, blanks for tabs, and without blanks around, or "" if
-    nothing of it can be seen.
+    """Return the text with uniform line ends, tabs replaced by blanks, and stripped; "" if it is invisible.
 
     Args:
-        name: what the text is, for the error.
+        name: the kind of text, for the error message.
 
     Raises:
-        InvalidInput: it is longer than ``MAX_TEXT_CHARS``, or has another control character or a lone
-            surrogate; PostgreSQL stores neither NUL nor the latter.
+        InvalidInput: the text is longer than ``MAX_TEXT_CHARS``, or contains another control character or a
+            lone surrogate. (PostgreSQL can store neither NUL nor surrogates.)
     """
     text = _OTHER_SPACE.sub(" ", _LINE_END.sub("\n", text)).strip()
     if any(c != "\n" and unicodedata.category(c) in {"Cc", "Cs"} for c in text):
@@ -58,13 +57,13 @@ def _is_visible(c: str) -> bool:
 
 
 def folded(text: str) -> str:
-    """Return the text as it is searched: upper and lower case are the same."""
-    # Truncated, because folding lengthens some letters and an index entry has at most 2700 bytes.
+    """Return the form of the text that searches compare: normalised, and without upper case."""
+    # Folding lengthens some letters, and an index entry can have at most 2700 bytes.
     return unicodedata.normalize("NFC", text).casefold()[:MAX_TEXT_CHARS]
 
 
 def search_words(text: str) -> tuple[str, ...]:
-    """Return the folded words of a search; those after the eighth are left out."""
+    """Return the folded words of a search query, at most ``MAX_WORDS`` of them."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return tuple(folded(printable).split()[:MAX_WORDS])
 

@@ -1,4 +1,4 @@
-"""The languages of the pages: their catalogues, read from the ``.po`` files of this folder.
+"""The languages of the pages. Their catalogues are the ``.po`` files of this folder.
 
 The message ids are the English texts. The catalogues are compiled in memory when they are first used (0.1 s
 each), so that no compiled file can be older than its source.
@@ -22,7 +22,7 @@ LANGUAGES = {ENGLISH: "English", "de": "Deutsch", "it": "Italiano"}
 
 
 def gettext_noop(message: str) -> str:
-    """Mark a text for translation and return it unchanged: it is translated when it is shown."""
+    """Mark a text for translation and return it unchanged; it will be translated when it is shown."""
     return message
 
 

@@ -80,7 +80,7 @@ You get this mail because you chose it. To get no more of them:
 """
 )
 _MOST_LINKS = 50
-"""Photos that one mail names."""
+"""Maximum number of photos that one mail links to."""
 PASSWORD_CHANGED = gettext_noop("The password of your account was changed")
 EMAIL_CHANGED = gettext_noop("The e-mail address of your account was changed")
 PASSKEY_ADDED = gettext_noop("A passkey was added to your account")
@@ -90,7 +90,7 @@ PROVIDER_UNLINKED = gettext_noop("The log-in through another site was removed fr
 TOKEN_CREATED = gettext_noop("An API token was created for your account")
 FACTOR_ADDED = gettext_noop("A second factor was added to your account")
 FACTOR_REMOVED = gettext_noop("The second factor of your account was removed")
-"""Subjects of the mails about changes that a stranger would make."""
+"""Subjects of the mails about changes by which a stranger could take over an account."""
 _CHANGED = gettext_noop(
     """\
 {subject}:
@@ -106,9 +106,12 @@ If that is not possible any more, ask the administrator of the site.
 
 @dataclass(frozen=True, slots=True)
 class AccountMails:
-    """Mails to the address of an account. Each method returns at once, and takes as long for an address
-    without an account: the account is looked up in the outbox's thread. ``language``: of the request, for an
-    account that chose none."""
+    """Mails to the address of an account.
+
+    Each method only queues a mail. The account is looked up in the outbox's thread, so the time that a method
+    takes does not reveal whether the address has an account. The argument ``language`` is the language of the
+    request, which is used if the account has chosen none.
+    """
 
     outbox: Outbox
     links: OneTimeLinks
@@ -119,7 +122,7 @@ class AccountMails:
     minutes: float
     """Validity of a link, from the moment at which the mail is sent."""
     collected: dict[int, list[int]] = field(default_factory=dict)
-    """Owner -> photos of the one mail that waits for its time."""
+    """Owner id -> ids of the photos in the mail that is queued for this owner."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def password_link(self, email: str, language: str) -> None:
@@ -132,7 +135,7 @@ class AccountMails:
         self.outbox.put(write)
 
     def confirmation(self, email: str, language: str) -> None:
-        """Send a link that confirms the address, unless it is confirmed."""
+        """Send a link that confirms the address, unless it is confirmed already."""
 
         def write() -> Mail | None:
             token = self.links.mailed_confirmation(email, *self._times())
@@ -141,24 +144,24 @@ class AccountMails:
         self.outbox.put(write)
 
     def known(self, email: str, language: str) -> None:
-        """Tell the address given in a sign-up that it has an account already."""
+        """Notify an address used in a sign-up that it has an account already."""
 
         def write() -> Mail | None:
-            known = self.users.by_email(email) is not None
-            return self._mail(email, language, _KNOWN_SUBJECT, _KNOWN, "") if known else None
+            has_account = self.users.by_email(email) is not None
+            return self._mail(email, language, _KNOWN_SUBJECT, _KNOWN, "") if has_account else None
 
         self.outbox.put(write)
 
     def changed(self, email: str, language: str, subject: str) -> None:
-        """Tell an address about a change of its account, such as ``PASSWORD_CHANGED``."""
+        """Notify an address of a change to its account; ``subject`` is one such as ``PASSWORD_CHANGED``."""
         self.outbox.put(lambda: self._mail(email, language, subject, _CHANGED, ""))
 
     def reviewed(self, owner_id: int, photo_id: int, after_s: float = 0.0) -> None:
         """Notify a photo's owner of a reviewer's decision, if they chose notifications.
 
         Args:
-            after_s: time until the mail is sent. Until then it also takes decisions on the owner's other
-                photos, and names ``_MOST_LINKS`` of them.
+            after_s: delay before the mail is sent. Decisions on other photos of the owner that are made
+                meanwhile are added to the same mail, which links to at most ``_MOST_LINKS`` photos.
         """
         with self._lock:
             collected = self.collected.get(owner_id)
@@ -169,7 +172,7 @@ class AccountMails:
             photo_ids = self.collected[owner_id] = [photo_id]
 
         def write() -> Mail | None:
-            with self._lock:  # at a second attempt the next mail may have begun
+            with self._lock:  # on a retry, the entry may belong to the owner's next mail
                 if self.collected.get(owner_id) is photo_ids:
                     del self.collected[owner_id]
             owner = self.users.by_id(owner_id)

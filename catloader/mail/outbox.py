@@ -18,21 +18,21 @@ from checker.plurals import counted
 logger = logging.getLogger(__name__)
 
 RETRIES_S = (2.0, 5.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0, 60.0, 60.0)
-"""Delays between attempts: seven minutes in all. A person who asked for a mail will not wait longer."""
+"""Delays between attempts, seven minutes in all. People do not wait longer for a mail that they requested."""
 MOST_WAITING = 500
 """Maximum number of waiting mails in one process; each takes about 1 kB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A message and the one address that it goes to."""
+    """A message and its only recipient."""
 
     message: EmailMessage
     recipient: str
 
 
 Write = Callable[[], Mail | None]
-"""Writes a mail just before each attempt, so that its link is new; None: there is nothing to send."""
+"""Writes a mail just before each attempt, so that its link is fresh. None: there is nothing to send."""
 
 
 @dataclass(order=True, slots=True)
@@ -44,10 +44,12 @@ class _Job:
 
 
 class Outbox:
-    """One daemon thread and a queue in memory. A mail that waits when the process ends is lost.
+    """One daemon thread and a queue in memory. Mails that are still queued when the process ends are lost.
 
     Args:
-        send: hands a message to the mail server.
+        send: passes a message to the mail server; returns the failure, or None.
+        retries_s: delays before the second attempt, the third, and so on.
+        most: maximum number of queued mails.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Outbox:
             self._thread.join(timeout=1.0)
 
     def put(self, write: Write, after_s: float = 0.0) -> bool:
-        """Queue a mail, due in ``after_s``; returns at once. False: too many wait, so it is dropped."""
+        """Queue a mail that is due in ``after_s``. Return False if the queue is full: it is dropped."""
         with self._changed:
             if len(self._jobs) < self._most:
                 self._numbers += 1
@@ -96,11 +98,11 @@ class Outbox:
                 self._attempt(job)
             except StoreUnavailable as error:
                 self._failed(job, NotSent(error.cause, retryable=True))
-            except Exception:  # the top of a thread, which must not end
+            except Exception:  # top of the thread, which must keep running
                 logger.exception("a mail could not be written")
 
     def _next(self) -> _Job | None:
-        """Wait for the next due job; None: the process is ending."""
+        """Wait for the next job that is due, and return it; None if the process is ending."""
         with self._changed:
             while not self._closing:
                 wait_s = self._jobs[0].due_s - time.monotonic() if self._jobs else None

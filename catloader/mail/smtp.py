@@ -1,4 +1,4 @@
-"""The SMTP client: one connection for each mail."""
+"""The SMTP client. It opens a new connection for each mail."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Literal
 from catloader.answer_time import limited
 
 _TIMEOUT_S = 15.0
-"""Timeout of the connection, and of each wait for the server."""
-_ANSWERS = 4
-"""The answers to one mail may take so many times as long together, before and after TLS begins."""
+"""Timeout to connect, and for each read from the server."""
+_TIMEOUTS_IN_ALL = 4
+"""The responses to one mail may take this many timeouts in all: once before TLS begins, and again after."""
 
 Tls = Literal["starttls", "tls", "off"]
 
 
 class _Limited(smtplib.SMTP):
-    """Limits the time of all answers: a server from which bytes only drip would hold up all mails."""
+    """Limits the total time of all responses: a server that sends single bytes would hold up all mails."""
 
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:
-            self.file = limited(self.sock.makefile("rb"), _ANSWERS * self.timeout)
+            self.file = limited(self.sock.makefile("rb"), _TIMEOUTS_IN_ALL * self.timeout)
         return super().getreply()
 
 
@@ -34,7 +34,7 @@ class _LimitedWithTls(_Limited, smtplib.SMTP_SSL):
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """The reason why a mail was not accepted, for the log; without addresses and text of the server."""
+    """The reason why a mail was not accepted, for the log. No addresses, and no text of the server."""
 
     reason: str
     retryable: bool
@@ -42,7 +42,7 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """A mail server. Thread-safe: it keeps no connection."""
+    """A mail server. Thread-safe, because each mail has its own connection."""
 
     host: str
     port: int
@@ -52,15 +52,15 @@ class SmtpServer:
     timeout_s: float = _TIMEOUT_S
 
     def send(self, message: EmailMessage, recipient: str) -> NotSent | None:
-        """Send the mail; None: the server has accepted it.
+        """Send the mail; return None once the server has accepted it.
 
-        With ``starttls`` nothing is sent where the server offers no TLS, and with both kinds of TLS the
-        certificate must be trusted (``SSL_CERT_FILE`` names another list of authorities).
+        With ``starttls``, nothing is sent if the server does not offer TLS. With both kinds of TLS, the
+        server's certificate must be trusted (``SSL_CERT_FILE`` names another list of authorities).
         """
         return self._logged_in(lambda server: server.send_message(message, message["From"], [recipient]))
 
     def examine(self) -> NotSent | None:
-        """Connect and log in as for a mail, without sending one; None: that worked."""
+        """Connect and log in as for a mail, but send none; return None if this works."""
         return self._logged_in(lambda server: server.noop())
 
     def _logged_in(self, act: Callable[[smtplib.SMTP], object]) -> NotSent | None:
@@ -71,7 +71,8 @@ class SmtpServer:
             done.append(True)
 
         failure = self._tried(act_once)
-        return None if done else failure  # accepted, whatever follows: a second attempt would send it again
+        # An accepted mail is done even if closing the connection fails: a retry would send it twice.
+        return None if done else failure
 
     def _tried(self, act: Callable[[smtplib.SMTP], object]) -> NotSent | None:
         try:
@@ -87,9 +88,9 @@ class SmtpServer:
             return _refused(error.smtp_code)
         except ssl.SSLCertVerificationError:
             return NotSent("no trusted certificate", retryable=False)
-        except smtplib.SMTPNotSupportedError:  # TLS, a log-in, or letters beyond ASCII in the address
+        except smtplib.SMTPNotSupportedError:  # TLS, log-in, or non-ASCII addresses
             return NotSent("the server lacks what this mail needs", retryable=False)
-        except smtplib.SMTPServerDisconnected:  # also after the time limit
+        except smtplib.SMTPServerDisconnected:  # also when the time limit has passed
             return NotSent("no answer", retryable=True)
         except (OSError, smtplib.SMTPException) as error:
             reason = getattr(error, "strerror", None)

@@ -1,1 +1,1 @@
-"""Log-in through a provider (OpenID Connect): the protocol, and the account that belongs to an identity."""
+"""Log-in through an OpenID Connect provider: the protocol, and the accounts of its users."""

@@ -1,4 +1,4 @@
-"""The faults of a provider, for the log and `catloader doctor`: never the text of a token."""
+"""Descriptions of a provider's faults, for the log and `catloader doctor`. They never contain a token."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _CODE = re.compile("[a-z_]{1,40}")
 
 
 class TokenRefused(ValueError):
-    """A token lacks what every valid one has; the text says what."""
+    """A token lacks a claim that every valid token has, or a claim is wrong. The text names the claim."""
 
 
 def fault_of(issuer: str, cause: BaseException | None) -> str:
-    """Say in one sentence why a provider can't be used."""
+    """Return a sentence that explains why a provider can't be used."""
     match cause:
         case requests.HTTPError(response=requests.Response(status_code=status)):
             return f"{issuer} answers with HTTP {status}."
@@ -29,7 +29,7 @@ def fault_of(issuer: str, cause: BaseException | None) -> str:
 
 
 def refusal_of(error: Exception) -> str:
-    """Name the reason why a log-in is refused by its code in OAuth or JOSE, as in ``invalid_client``."""
+    """Return why a log-in is refused, as an error code of OAuth or JOSE such as ``invalid_client``."""
     if isinstance(error, TokenRefused):
         return str(error)
     names = (getattr(error, name, None) for name in ("error", "claim"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One person at one provider: ``subject`` never changes, the e-mail may."""
+    """One person at one provider. ``subject`` never changes; the e-mail address may."""
 
     issuer: str
     subject: str

@@ -1,4 +1,4 @@
-"""The account that belongs to an identity of the provider: known, linked now, or new."""
+"""Find, link or create the account that belongs to an identity."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from catloader.store.db.accounts.users import User, Users
 def known_user(
     identities: Identities, users: Users, identity: Identity, owner: User | None, now: datetime
 ) -> User | None:
-    """Return the account of an identity; link it if both sides have proven the e-mail address.
+    """Return the account of an identity. Link it first if both sides have verified the e-mail address.
 
     Args:
-        owner: the account that its owner links on the account page; None: a log-in.
+        owner: the logged-in user who links the account on the account page; None for a log-in.
 
     Returns:
-        None: there is no account with this e-mail.
+        The account, or None if no account has this e-mail address.
 
     Raises:
-        ProviderRefused: the address is proven on one side at most, the owner's account has another one, or
-            the account was unlinked and this is a log-in.
+        ProviderRefused: the address is not verified on both sides, it differs from that of ``owner``, the
+            identity is linked to another account, or this is a log-in and its account was unlinked.
         AccountDisabled: an administrator has disabled the account.
     """
     user = identities.user_of(identity.issuer, identity.subject)
@@ -38,8 +38,8 @@ def known_user(
         if user is None:
             return None
         if user.email_confirmed_at is None and owner is None:
-            # The creator of the account has not proven that the address is theirs, and would keep access to
-            # it.
+            # Whoever created the account has not proven that they own the address. If it were linked, they
+            # would still have access to it.
             raise ProviderRefused(
                 "There is an account with your e-mail address, which is not confirmed. Log in with its "
                 "password, or set a new one, and link it on the account page."
@@ -61,7 +61,7 @@ def new_user(identities: Identities, identity: Identity, invitation: str | None,
     """Add an account with a random password that nobody knows.
 
     Raises:
-        EmailTaken: it was added meanwhile.
+        EmailTaken: an account with this e-mail address was added meanwhile.
         RegistrationClosed: the invitation is unknown, used or expired.
     """
     password_hash = hash_password(secrets.token_urlsafe(32))

@@ -32,26 +32,26 @@ logger = logging.getLogger(__name__)
 
 CALLBACK = "/login/oidc/callback"
 _TIMEOUT_S = 5.0
-"""Longest wait for a part of an answer, and for the whole answer."""
+"""Timeout for each read of a response, and for the whole response."""
 _FAILED_FOR_S = 10.0
-"""Time before a provider that did not answer is asked again: each request to it occupies a thread."""
+"""Delay before the next request to a provider that did not respond. Each request occupies a thread."""
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _USERINFO = "userinfo_endpoint"
-"""A provider need not have one."""
+"""Optional: some providers have none."""
 _EMAIL_CLAIMS = ("email", "email_verified")
 _CLOCKS_APART_S = 120
 _MAX_SUBJECT_CHARS = 255
-"""By OpenID Connect Core, section 2."""
+"""Limit in OpenID Connect Core, section 2."""
 _MALFORMED = (ValueError, KeyError, TypeError, RecursionError)
-"""Errors of a provider's JSON; the last one, if it is nested thousands of times."""
-_NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
-"""Unicode categories that no address contains; names in some scripts need invisible characters (Cf)."""
+"""Errors of malformed JSON from a provider; RecursionError is for thousands of nested levels."""
+_REFUSED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode categories that no address contains. Cf is allowed: some scripts need its invisible characters."""
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
-"""Signatures with a private key of the provider: neither ``none`` nor algorithms with a shared secret."""
+"""Only algorithms that use a private key of the provider: not ``none``, and none with a shared secret."""
 
 
 class Provider:
-    """One provider, whose endpoints are read at first use. Thread-safe."""
+    """An OpenID provider. Its endpoints are read at the first use. Thread-safe."""
 
     def __init__(self, issuer: str, client_id: str, client_secret: str, redirect_uri: str, name: str) -> None:
         self.issuer, self.name = issuer, name
@@ -61,10 +61,10 @@ class Provider:
         self._lock, self._log_limits = threading.Lock(), LogLimits()
 
     def authorization_url(self, state: str, nonce: str, verifier: str) -> str:
-        """Return the address at which the provider asks the person.
+        """Return the address of the provider's log-in page.
 
         Raises:
-            ProviderUnavailable: it does not answer.
+            ProviderUnavailable: the provider does not respond.
         """
         endpoint = self._endpoint("authorization_endpoint")
         with self._session() as session:
@@ -74,11 +74,11 @@ class Provider:
         return str(url)
 
     def identity(self, code: str, nonce: str, verifier: str) -> Identity:
-        """Exchange the code of the callback for the identity, and examine the token.
+        """Exchange the code from the callback for a token, validate it, and return the identity.
 
         Raises:
-            ProviderUnavailable: the provider does not answer.
-            ProviderRefused: it refuses the code, or its token is not valid.
+            ProviderUnavailable: the provider does not respond.
+            ProviderRefused: the provider refuses the code, or its token is not valid.
         """
         try:
             with self._session() as session:
@@ -96,7 +96,7 @@ class Provider:
         except requests.RequestException as error:
             raise self._unavailable(error) from error
         except (OAuthError, JoseError, *_MALFORMED) as error:
-            # Never the error's text, which may repeat the token.
+            # The text of the error is not logged, because it may contain the token.
             logger.warning("A log-in through %s is refused: %s", self.issuer, refusal_of(error))
             raise ProviderRefused(
                 "%(name)s did not confirm who you are. Please try again.", name=self.name
@@ -105,10 +105,10 @@ class Provider:
         return Identity(self.issuer, subject, email if _is_text(email) else "", is_verified)
 
     def examine(self) -> None:
-        """Read the endpoints and the keys, as a log-in does.
+        """Read the endpoints and the keys, as a log-in does, to test the provider.
 
         Raises:
-            ProviderUnavailable: its cause tells which part failed.
+            ProviderUnavailable: its ``__cause__`` is the error of the part that failed.
         """
         address = self._endpoint("jwks_uri")
         try:
@@ -131,13 +131,13 @@ class Provider:
         return dict(claims)
 
     def _userinfo(self, token: dict[str, Any], subject: str) -> dict[str, Any]:
-        """Return the e-mail address and whether it is verified, both by the userinfo endpoint.
+        """Return the claims ``email`` and ``email_verified`` from the userinfo endpoint.
 
-        OpenID Connect Core, section 5.4, promises them from there only. Empty if it gives no address: the
-        token suffices for people who are known by its subject.
+        OpenID Connect Core, section 5.4, guarantees these claims at this endpoint only. The result is empty
+        if the endpoint returns no address: the token is enough for a person whose subject is known already.
 
         Raises:
-            TokenRefused: the answer is about somebody else.
+            TokenRefused: the response is about another subject.
         """
         address, access_token = self._endpoints.get(_USERINFO), token.get("access_token")
         if address is None or not isinstance(access_token, str):
@@ -148,7 +148,7 @@ class Provider:
         except (requests.RequestException, *_MALFORMED) as error:
             fault = fault_of(address, error)
             if (suffix := self._log_limits.suffix(fault)) is not None:
-                logger.warning("The provider told no e-mail address: %s%s", fault, suffix)
+                logger.warning("The provider gave no e-mail address: %s%s", fault, suffix)
             return {}
         if not is_of_subject:
             raise TokenRefused("another subject")
@@ -187,9 +187,9 @@ class Provider:
     def _get(self, url: str, headers: Mapping[str, str] = MappingProxyType({})) -> Any:
         with requests.Session() as session:
             limit_session(session, _TIMEOUT_S)
-            answer = session.get(url, headers=dict(headers), timeout=_TIMEOUT_S)
-        answer.raise_for_status()
-        return answer.json()
+            response = session.get(url, headers=dict(headers), timeout=_TIMEOUT_S)
+        response.raise_for_status()
+        return response.json()
 
     def _unavailable(self, error: Exception | None = None) -> ProviderUnavailable:
         if error is not None:
@@ -200,22 +200,22 @@ class Provider:
 
 
 def _key_set(document: Any) -> KeySet:
-    """Return the keys that can be read; a set may have others (RFC 7517, section 5).
+    """Return the keys of a set that can be read; others are ignored (RFC 7517, section 5).
 
     Raises:
-        ValueError: there is none.
+        ValueError: no key can be read.
     """
     keys: list[Key] = []
-    for one in document["keys"]:
+    for key in document["keys"]:
         with suppress(JoseError, *_MALFORMED):
-            keys += KeySet.import_key_set({"keys": [one]}).keys
+            keys += KeySet.import_key_set({"keys": [key]}).keys
     if not keys:
         raise ValueError("none of its keys can be read")
     return KeySet(keys)
 
 
 def _address(claim: object) -> str:
-    """Return an address that requests can be sent to. Raises ValueError: it is none."""
+    """Return the URL in a claim. Raise ``ValueError`` if it is not an http or https URL with a host."""
     url = str(claim)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -224,8 +224,8 @@ def _address(claim: object) -> str:
 
 
 def _is_text(claim: object) -> TypeGuard[str]:
-    """Return False for lists and numbers, NUL, line breaks and halves of surrogate pairs."""
-    return isinstance(claim, str) and claim != "" and not _NO_TEXT & set(map(category, claim))
+    """Return True if a claim is a text without NUL, line breaks and halves of surrogate pairs."""
+    return isinstance(claim, str) and claim != "" and not _REFUSED_CATEGORIES & set(map(category, claim))
 
 
 def build_provider(settings: Settings) -> Provider | None:

@@ -197,9 +197,12 @@ def test_a_wrong_address_of_a_proxy_is_not_blamed_on_the_site(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("head", "sentence"),
     [
-        (b"307 Moved\r\nLocation: http://[::1/", "or one that the site redirects to, is not valid"),
-        (b"307 Moved\r\nLocation: http://\xff/", "or one that the site redirects to, is not valid"),
-        (b"307 Moved\r\nLocation: http://%s.x/" % (b"a" * 300), "or one that the site redirects to, is not"),
+        (b"307 Moved\r\nLocation: http://[::1/", "or an address the site redirects to, is not valid"),
+        (b"307 Moved\r\nLocation: http://\xff/", "or an address the site redirects to, is not valid"),
+        (
+            b"307 Moved\r\nLocation: http://%s.x/" % (b"a" * 300),
+            "or an address the site redirects to, is not",
+        ),
         (b"200 OK\r\nContent-Encoding: gzip", "its answer is compressed, which was not asked for"),
         (b"429 Later\r\nRetry-After: " + 5000 * b"9", "The site answered with HTTP 429"),
     ],

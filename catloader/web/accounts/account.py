@@ -1,4 +1,4 @@
-"""More pages of the account: its sessions, its e-mail, and the export of everything."""
+"""More of the account page: change the e-mail, choose notices, end sessions, export all photos."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ logger = logging.getLogger(__name__)
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
 _MOST_CHECKS = 1000
-"""Attempts of one photo in an export."""
+"""Maximum number of attempts that an export contains for one photo."""
 _EXPORTING = "catloader.exporting"
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def init_app(app: Flask) -> None:
-    # Each export occupies a request thread while it is sent: one export per process leaves the others free.
+    # An export occupies a request thread while it is sent. One at a time leaves the other threads free.
     app.extensions[_EXPORTING] = threading.BoundedSemaphore(1)
 
 
@@ -57,8 +57,8 @@ def change_email() -> Answer:
 def choose_notices() -> BaseResponse:
     """Choose whether to get mails about reviewers' decisions; an unconfirmed address gets none.
 
-    An account that has chosen no language gets that of this request: mails are written in a reviewer's
-    request, which does not tell the owner's language.
+    If the account has no language yet, store the language of this request. The mails are written during a
+    reviewer's request, which does not reveal the owner's language.
     """
     mails()
     user, wanted = current_user(), "wanted" in request.form
@@ -71,19 +71,19 @@ def choose_notices() -> BaseResponse:
 
 @blueprint.post("/sessions/end")
 def end_session() -> BaseResponse:
-    """Log out one browser of this account; without ``session`` all of them, this one too."""
-    user, chosen = current_user(), request.form.get("session")
-    if chosen is None:
+    """Log out one browser of this account; without ``session``, log out all of them, including this one."""
+    user, session_digest = current_user(), request.form.get("session")
+    if session_digest is None:
         services().sessions.end_all(user.id)
         logger.info("user %d logged out everywhere", user.id)
         sign_out()
         flash(gettext("You are logged out on all devices."))
         return redirect(url_for("gallery.landing"), 303)
-    if chosen == g.session.token_sha256:
+    if session_digest == g.session.token_sha256:
         sign_out()
         flash(gettext("You are logged out."))
         return redirect(url_for("gallery.landing"), 303)
-    if _SHA256.fullmatch(chosen) and services().sessions.end_one(user.id, chosen):
+    if _SHA256.fullmatch(session_digest) and services().sessions.end_one(user.id, session_digest):
         flash(gettext("That device is logged out."))
     return redirect(url_for("auth.account") + "#sessions", 303)
 
@@ -91,7 +91,7 @@ def end_session() -> BaseResponse:
 @blueprint.get("/export")
 @uses_object_store
 def export() -> Response:
-    """Send a zip file of the user's photos and their verdicts, made while it is sent."""
+    """Send a zip file of the user's photos and their verdicts. It is built while it is sent."""
     exporting: threading.BoundedSemaphore = current_app.extensions[_EXPORTING]
     if not exporting.acquire(blocking=False):
         raise ExportBusy("Another export is being made. Please try again in a minute.")
@@ -105,7 +105,7 @@ def export() -> Response:
     )
     logger.info("user %d exports the account", user.id)
     response = Response(pieces, mimetype="application/zip")
-    response.call_on_close(exporting.release)  # also if nothing was read, as after HEAD
+    response.call_on_close(exporting.release)  # also if the body is never read, as for HEAD
     name = f"catloader-{utcnow():%Y-%m-%d}.zip"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

@@ -56,7 +56,7 @@ def register() -> Answer:
 @blueprint.post("/register")
 @without_login
 def do_register() -> Answer:
-    """Answer in the same way whether the e-mail is registered or not; only the next page differs."""
+    """Respond in the same way whether or not the e-mail is registered; only the next page differs."""
     try:
         invitation = _invitation()
         token, id = accounts.sign_up(
@@ -95,7 +95,7 @@ def do_login() -> Answer:
 
 @blueprint.errorhandler(FormRefused)
 def form_again(error: FormRefused) -> Answer:
-    """Show a form of visitors again, with a new token and the typed values; others get the error page."""
+    """Show the log-in or sign-up form again, with a new token and what was typed; else the error page."""
     template = {"auth.do_login": "login.html", "auth.do_register": "register.html"}.get(
         request.endpoint or ""
     )
@@ -123,7 +123,7 @@ def account() -> Answer:
 @blueprint.get("/account/password")
 @blueprint.get("/account/delete")
 def form_of_account() -> Response:
-    """Redirect to a form of the account page: after an error the form's address is in the browser's bar."""
+    """Redirect to a form of the account page. After an error, the browser shows the form's own address."""
     form = request.path.rpartition("/")[2]
     return redirect(f"{url_for('.account')}#{form}", 303)
 
@@ -165,10 +165,10 @@ def _invitation() -> str | None:
 
 
 def needed_invitation(invitation: str) -> str | None:
-    """Return the invitation if one is needed, else None.
+    """Return the invitation if the site requires one, else None.
 
     Raises:
-        RegistrationClosed: the site takes no new accounts, or none without a valid invitation.
+        RegistrationClosed: the site takes no new accounts, or the invitation is not valid.
     """
     mode = services().settings.registration
     if mode == "open":
@@ -181,10 +181,10 @@ def needed_invitation(invitation: str) -> str | None:
 
 
 def confirm_by_mail(email: str, *, is_new: bool = True) -> None:
-    """Mail the address that a person gave, unless too many mails went there; the page does not reveal that.
+    """Send a mail to the address that a person typed, unless it got too many; the page does not reveal that.
 
     Args:
-        is_new: False: an account has it already.
+        is_new: False if an account has the address already. The mail says so.
     """
     mails = services().mails
     if mails is not None:
@@ -210,7 +210,7 @@ def _form_page(template: str, error: CatLoaderError | None = None) -> Answer:
 
 
 def account_page(error: CatLoaderError | None = None, at: str | None = None, email: str = "") -> Answer:
-    """Show the account; ``at`` names the form that ``error`` belongs to."""
+    """Return the account page; ``at`` names the form that ``error`` belongs to."""
     page = render_template(
         "account.html",
         error=error,

@@ -1,6 +1,6 @@
 """The display of pages: the language of the account, and the theme of this browser.
 
-The server writes the theme into the page, so that it never flashes and needs no script.
+The server writes the theme into each page, so that pages do not flash in the other one and need no script.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ _KEPT = timedelta(days=365)
 
 
 def init_app(app: Flask) -> None:
-    app.context_processor(lambda: {"theme": theme()})
+    app.context_processor(lambda: {"theme": stored_theme()})
 
 
 @blueprint.post("/display")
 def change() -> Response:
     """Set the language of the account and the theme of this browser; empty: follow the browser or system."""
-    language, chosen = request.form.get("language", ""), request.form.get("theme", "")
+    language, theme = request.form.get("language", ""), request.form.get("theme", "")
     if language and language not in LANGUAGES:
         raise InvalidInput("Choose one of the languages of this site.")
-    if chosen and chosen not in _THEMES:
+    if theme and theme not in _THEMES:
         raise InvalidInput("Choose one of the three themes.")
     user = current_user()
     services().users.set_language(user.id, language or None)
-    g.user = replace(user, language=language or None)  # the message is in the new language
-    if chosen:
-        cookies.set_cookie(cookies.THEME, chosen, _KEPT)
+    g.user = replace(user, language=language or None)  # so that the message is in the new language
+    if theme:
+        cookies.set_cookie(cookies.THEME, theme, _KEPT)
     else:
         cookies.delete_cookie(cookies.THEME)
     flash(gettext("Display saved."))
     return redirect(url_for("auth.account") + "#display", 303)
 
 
-def theme() -> str:
-    """Return the theme that this browser keeps; "" for that of the system."""
-    kept = cookies.read(cookies.THEME) or ""
-    return kept if kept in _THEMES else ""
+def stored_theme() -> str:
+    """Return the theme in this browser's cookie; "" to follow the system."""
+    theme = cookies.read(cookies.THEME) or ""
+    return theme if theme in _THEMES else ""

@@ -33,7 +33,7 @@ def forgotten() -> Response:
 @blueprint.post("/forgotten-password")
 @without_login
 def send_link() -> Response:
-    """Answer in the same way, after the same time, whether or not an account has the e-mail."""
+    """Respond in the same way and after the same time, whether or not an account has the e-mail."""
     email = request.form.get("email", "")
     sender = mails()
     try:
@@ -47,9 +47,9 @@ def send_link() -> Response:
 
 @blueprint.get("/confirm-email/<token>")
 def confirm_form(token: str) -> Response | str:
-    """Show a button. Programs that open links in mails must not use them up: only the button does.
+    """Show a button that confirms the address. Programs that open links in mails must not use them up.
 
-    It needs a log-in: the owner of an address must not confirm an account that a stranger made with it.
+    The page needs a log-in: the owner of an address must not confirm an account that a stranger made with it.
     """
     if not services().one_time_links.may_confirm(token, current_user().id, utcnow()):
         return _confirmed_already()
@@ -95,10 +95,10 @@ def _forgotten_page(error: CatLoaderError | None = None, sent_to: str = "") -> R
 
 
 def _confirmed_already() -> Response:
-    """Answer a link that confirms nothing: often it is opened again after it has worked.
+    """Respond to a link that confirms nothing. Often the person opens it again after it has worked.
 
     Raises:
-        LinkExpired: the address is not confirmed, so another link is needed.
+        LinkExpired: the address is not confirmed yet, so another link is needed.
     """
     user = current_user()
     if user.email_confirmed_at is None:

@@ -1,4 +1,4 @@
-"""Notices by mail of changes to an account, so that its owner learns of those that a stranger makes."""
+"""Mails that notify the owner of an account of changes to it, in case a stranger has made them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from catloader.web.languages import language
 
 
 def notify_of(change: str, user: User) -> None:
-    """Mail a change to the address that the account had before, if that was confirmed.
+    """Send a notice to the address that the account had before the change, if it was confirmed.
 
-    The language is that of the account; if it has none, that of this request, or English if another person
-    sent it, such as an administrator.
+    The mail is in the language of the account. If it has none, the mail is in the language of this request,
+    or in English if another person sent the request, such as an administrator.
 
     Args:
         change: a subject of ``account_mails``, such as ``PASSWORD_CHANGED``.
+        user: the account as it was before the change.
     """
     mails = services().mails
     if mails is not None and user.email_confirmed_at is not None:

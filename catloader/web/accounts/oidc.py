@@ -1,6 +1,6 @@
 """Log-in through a provider: redirect and callback; link and unlink an account.
 
-Without a configured provider all are 404.
+If no provider is configured, all these addresses respond with 404.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def init_app(app: Flask) -> None:
 
 
 def link_request(user: User) -> str:
-    """Return the value of ``link`` with which this account's page begins to link the account.
+    """Return the value of the parameter ``link`` with which the account page begins to link this account.
 
-    Another site can lead the browser of somebody who is logged in to ``begin``, but it can't make this value.
-    A form with a token can't be used: browsers refuse its redirect to the provider (``form-action``).
+    Another site can send the browser of a logged-in user to ``begin``, but it can't make this value. A form
+    with a token can't be used instead: browsers block its redirect to the provider (``form-action``).
     """
     return sign(_LINK, user.id)
 
@@ -57,15 +57,15 @@ def link_request(user: User) -> str:
 @blueprint.get("/login/oidc")
 @without_login
 def begin() -> Response:
-    """Redirect to the provider. A cookie keeps state, nonce and verifier: only this browser can return."""
+    """Redirect to the provider. A cookie holds state, nonce and verifier, so only this browser can return."""
     provider = _provider()
     if g.user is not None and unsign(_LINK, request.args.get("link", ""), _LINK_FOR_S) != g.user.id:
         return redirect(url_for("auth.account") + "#provider", 303)
     _count()
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     url = provider.authorization_url(state, nonce, verifier)
-    kept = [state, nonce, verifier, request.args.get("next", ""), request.args.get("invitation", "")]
-    cookies.set_cookie(cookies.PROVIDER, sign(_PURPOSE, [*kept, g.user and g.user.id]), _FOR)
+    values = [state, nonce, verifier, request.args.get("next", ""), request.args.get("invitation", "")]
+    cookies.set_cookie(cookies.PROVIDER, sign(_PURPOSE, [*values, g.user and g.user.id]), _FOR)
     return redirect(url, 303)
 
 
@@ -74,13 +74,12 @@ def begin() -> Response:
 def callback() -> Response:
     provider = _provider()
     _count()
-    kept = unsign(_PURPOSE, cookies.read(cookies.PROVIDER) or "", int(_FOR.total_seconds()))
+    values = unsign(_PURPOSE, cookies.read(cookies.PROVIDER) or "", int(_FOR.total_seconds()))
     cookies.delete_cookie(cookies.PROVIDER)
-    state = request.args.get("state", "")
-    sent = state.encode("utf-8", "surrogatepass")
-    if kept is None or not hmac.compare_digest(sent, kept[0].encode()) or not _is_new(kept[0]):
+    state = request.args.get("state", "").encode("utf-8", "surrogatepass")
+    if values is None or not hmac.compare_digest(state, values[0].encode()) or not _is_new(values[0]):
         raise InvalidInput("This log-in had expired, or it began in another browser. Please begin again.")
-    _, nonce, verifier, next_path, invitation, owner_id = kept
+    _, nonce, verifier, next_path, invitation, owner_id = values
     if owner_id != (g.user and g.user.id):
         raise InvalidInput("You have logged in or out meanwhile. Please begin again.")
     if "code" not in request.args:
@@ -106,14 +105,14 @@ def form_of_account() -> Response:
 
 @blueprint.post("/account/provider")
 def unlink() -> Answer:
-    """Unlink the account. The password is asked for: without one nobody could log in again."""
+    """Unlink the account. The form asks for the password, without which nobody could log in again."""
     provider, user = _provider(), current_user()
     try:
         accounts.confirm(user, request.form.get("password", ""), guard())
     except (WrongCredentials, TooManyAttempts) as error:
         return account_page(error, at="provider")
     if services().identities.unlink(user.id, provider.issuer, utcnow()):
-        services().sessions.end_all(user.id)  # the provider may have begun them
+        services().sessions.end_all(user.id)  # the log-ins may have come through the provider
         sign_in(user)
         logger.info("user %d unlinked the account from the provider", user.id)
         notify_of(PROVIDER_UNLINKED, user)
@@ -122,17 +121,17 @@ def unlink() -> Answer:
 
 
 def _count() -> None:
-    """Count an attempt of the network: each request may wait for the provider in one of few threads.
+    """Count an attempt from the network: each may wait for the provider, in one of few threads.
 
     Raises:
-        TooManyAttempts: too many from this network.
+        TooManyAttempts: there were too many attempts from this network.
     """
     attempt = guard()
     attempt.limits.begin_network(attempt.address, attempt.now)
 
 
 def _is_new(state: str) -> bool:
-    """Return True for the first use of a state, so that a copy of the cookie can't be used again."""
+    """Record the use of a state; return True for the first use. A copy of the cookie can't be used again."""
     return services().seen_ids.remember(f"state {hashlib.sha256(state.encode()).hexdigest()[:48]}", utcnow())
 
 

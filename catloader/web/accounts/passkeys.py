@@ -1,4 +1,4 @@
-"""Passkeys: their page, and the log-in with one. Browsers need the script ``passkeys.js`` for both."""
+"""The page of passkeys, and the log-in with a passkey. Both need the script ``passkeys.js``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def page() -> str:
 
 @blueprint.post("/account/passkeys/options")
 def registration_options() -> Response:
-    """Begin a registration; the password prevents abuse of a session that was left open."""
+    """Begin a registration. It asks for the password, in case somebody uses a session that was left open."""
     user = current_user()
     try:
         accounts.confirm(user, request.form.get("password", ""), guard())
@@ -95,7 +95,7 @@ def log_in_options() -> Response:
 @blueprint.post("/login/passkey")
 @without_login
 def log_in() -> Response:
-    """Begin a session: the device has verified the person, so no second step follows."""
+    """Begin a session. No second step follows, because the device has verified the person."""
     try:
         guard().limits.begin_network(guard().address, utcnow())
         challenge, credential = _used(_LOG_IN), request.form.get("credential", "")
@@ -110,7 +110,7 @@ def log_in() -> Response:
 
 
 def _site() -> passkeys.Site:
-    """Return the site as this browser knows it, without the path of ``CATLOADER_PUBLIC_URL``."""
+    """Return the host name and origin under which this browser knows the site."""
     url = urlsplit(services().settings.public_url or request.host_url)
     return passkeys.Site(url.hostname or "", f"{url.scheme}://{url.netloc}")
 
@@ -120,10 +120,11 @@ def _signed(purpose: str, challenge: bytes) -> str:
 
 
 def _used(purpose: str) -> bytes:
-    """Return the challenge that the answer refers to, once.
+    """Return the challenge in the request, and mark it as used.
 
     Raises:
-        WrongCredentials: it is not one of this site's for this purpose, or older than five minutes, or used.
+        WrongCredentials: this site did not make the challenge for this purpose, it is older than five
+            minutes, or it was used before.
     """
     value: Any = unsign(purpose, request.form.get("challenge", ""), _FOR_S)
     challenge = base64.b64decode(value) if value else b""
@@ -134,5 +135,5 @@ def _used(purpose: str) -> bytes:
 
 
 def _refusal(error: CatLoaderError) -> Response:
-    # 403 before the log-in, too: nothing would be changed by a log-in on another page.
+    # A refused log-in gets 403, too: 401 would ask for a log-in, which is what has just failed.
     return form_response(jsonify(error=translated(error)), error, is_logged_in=True)

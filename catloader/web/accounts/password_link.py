@@ -24,7 +24,7 @@ blueprint = Blueprint("password_link", __name__, url_prefix="/new-password")
 @blueprint.get("/<token>")
 @without_login
 def form(token: str) -> str:
-    """Show the form. Programs that open links in mails must not use them up: only the form does."""
+    """Show the form. Only sending it uses up the link: some programs open all links in a mail."""
     return render_template("new_password.html", token=token, email=_email(token), error=None)
 
 
@@ -33,7 +33,7 @@ def form(token: str) -> str:
 def set_password(token: str) -> Answer:
     email, attempt = _email(token), guard()
     try:
-        attempt.limits.begin_network(attempt.address, attempt.now)  # each costs a password hash
+        attempt.limits.begin_network(attempt.address, attempt.now)  # each attempt costs a password hash
         password_hash = hash_password(request.form.get("password", ""), email=email)
     except (InvalidInput, TooManyAttempts) as error:
         page = render_template("new_password.html", token=token, email=email, error=error)
@@ -56,6 +56,6 @@ def _email(token: str) -> str:
 
 
 def _expired() -> LinkExpired:
-    if services().mails is not None:  # the page leads to the form for another link
+    if services().mails is not None:  # the error page links to the form for another mail
         return LinkExpired("This link has expired, or it was used already.")
     return LinkExpired("This link has expired, or it was used already. Ask the administrator for a new one.")

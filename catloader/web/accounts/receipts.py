@@ -1,4 +1,4 @@
-"""The receipt of a deleted account, and the link at which it shows what is left in the object store."""
+"""The receipt of a deleted account: a page that shows what is left of it in the object store."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def receipt(token: str) -> str:
 
 
 def receipt_page(token: str, email: str | None = None) -> str:
-    """Return the page.
+    """Return the page of a receipt.
 
     Args:
-        email: of the account; shown on this page once, and not stored.
+        email: address of the account, shown on this page only and not stored.
     Raises:
         NotFound: there is no such receipt.
     """

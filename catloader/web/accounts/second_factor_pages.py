@@ -1,4 +1,4 @@
-"""The page of the account's second factor: set it up, see its recovery codes once, remove it."""
+"""The page of the account's second factor: set it up, show its recovery codes once, remove it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def page() -> Response:
 
 @blueprint.post("")
 def set_up() -> Response:
-    """Store the factor and show its recovery codes, this once."""
+    """Store the factor and show its recovery codes. They are never shown again."""
     user, password = current_user(), request.form.get("password", "")
     factors, secret = services().second_factors, _given_secret()
     try:

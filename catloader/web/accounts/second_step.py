@@ -1,4 +1,4 @@
-"""The second step of a log-in, after the password: no session exists before it."""
+"""The second step of a log-in, after the password. The session begins only after this step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PURPOSE = "first step"
 
 
 def begin(user: User, next_path: str) -> Response:
-    """Continue after the first step: with the second one if the account has it, else with the session."""
+    """Continue after the first step: with the second step if the account has one, else begin the session."""
     if services().second_factors.of(user.id) is None:
         sign_in(user)
         return redirect(local_path(next_path), 303)
@@ -58,7 +58,7 @@ def submit() -> Response:
 
 
 def finish(user: User) -> Response:
-    """Begin the session: both steps are done."""
+    """Begin the session after both steps."""
     logger.info("user %d logged in with a second factor", user.id)
     cookies.delete_cookie(cookies.FIRST_STEP)
     sign_in(user)
@@ -66,11 +66,14 @@ def finish(user: User) -> Response:
 
 
 def user_of_first_step() -> User | None:
-    """Return the account whose password this browser gave recently; None: none, or it has changed."""
+    """Return the account whose password this browser gave recently, or None.
+
+    None also if the account was disabled or its password changed meanwhile.
+    """
     value = unsign(_PURPOSE, cookies.read(cookies.FIRST_STEP) or "", int(_FOR.total_seconds()))
     user = services().users.by_id(value[0]) if value else None
-    good = user is not None and user.disabled_at is None and value[1] == _version(user)
-    return user if good else None
+    is_valid = user is not None and user.disabled_at is None and value[1] == _version(user)
+    return user if is_valid else None
 
 
 def _version(user: User) -> str:

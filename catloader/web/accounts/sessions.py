@@ -1,4 +1,4 @@
-"""The log-in: a row in the database, named by a random token in a cookie (``store/db/accounts/sessions.py``).
+"""Sessions: the cookie holds a random token, the database a row for it (``store/db/accounts/sessions.py``).
 
 Every view needs a log-in unless it is marked ``without_login``.
 """
@@ -45,7 +45,7 @@ def init_app(app: Flask) -> None:
 
 
 def sign_in(user: User) -> None:
-    """Begin a session with a new token (against session fixation); this browser's previous one ends."""
+    """Begin a session with a new token (against session fixation); end this browser's previous session."""
     use_token(services().sessions.begin(user, utcnow(), browser_here()))
 
 
@@ -55,9 +55,9 @@ def browser_here() -> str:
 
 
 def use_token(token: str) -> None:
-    """Give the browser the token of a new session; its previous one ends."""
+    """Give the browser the token of a new session, and end its previous session."""
     _end_session()
-    if g.was_ended:  # somebody may log in before the script of the log-in page has run
+    if g.was_ended:  # a person may log in before the script of the log-in page has run
         notes[_FORGET_PHOTOS] = True
     _set_cookie(cookies.signed(token, services().secret_key))
 
@@ -65,7 +65,7 @@ def use_token(token: str) -> None:
 def sign_out() -> None:
     """End the session in the database, so that a copy of its cookie is useless."""
     _end_session()
-    services().deletion.wake()  # of the account's partial uploads, if nobody can continue them
+    services().deletion.wake()  # deletes partial uploads that nobody can continue now
     _set_cookie("")
     g.user = None
 
@@ -92,12 +92,12 @@ def _load_user() -> None:
     g.user = g.session = g.session_cookie = None
     g.was_ended = False
     if (scope := bearer.scope_of_request()) is not None:
-        g.user = bearer.user(scope)  # cookies give no access there, so no other site can use a visitor's
+        g.user = bearer.user(scope)  # cookies are ignored here, so other sites can't use a visitor's session
         return
     if request.endpoint == "static":
         return
-    sent = [one for cookie in cookies.read_all(cookies.SESSION) for one in cookies.sessions_of(cookie)]
-    tokens = {value: token for value in sent if (token := cookies.unsigned(value, services().secret_key))}
+    values = [value for cookie in cookies.read_all(cookies.SESSION) for value in cookies.sessions_of(cookie)]
+    tokens = {value: token for value in values if (token := cookies.unsigned(value, services().secret_key))}
     for value, token in tokens.items():
         if (session := services().sessions.find(token, utcnow())) is not None:
             g.session, g.session_cookie, g.user = session, value, session.user
@@ -106,7 +106,7 @@ def _load_user() -> None:
 
 
 def _must_forget_photos() -> bool:
-    """Return True if photos that wait in this browser are from a session that was ended on purpose."""
+    """Return True if photos waiting in this browser come from a session that was ended deliberately."""
     return bool(notes.pop(_FORGET_PHOTOS, None)) or bool(g.get("was_ended"))
 
 
@@ -131,7 +131,7 @@ def _require_user() -> Response | None:
 
 
 def _touch(response: Response) -> Response:
-    """Record the use of the session, by pages only, without setting a cookie."""
+    """Record the use of the session. Only pages count as use, and no cookie is set."""
     session: Session | None = g.get("session")
     is_page = request.method == "GET" and response.mimetype == "text/html" and response.status_code < 400
     if session is not None and is_page and utcnow() - session.used_at > bearer.TOUCH_EVERY:

@@ -1,4 +1,4 @@
-"""The page of API tokens: make one (shown once), list them, revoke them."""
+"""The page of API tokens: make a token (shown once), list tokens, revoke them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def page() -> str:
 
 @blueprint.post("")
 def create() -> Response:
-    """Make a token and show it; the password prevents abuse of a session that was left open."""
+    """Make a token and show it. The form asks for the password, in case a session was left open."""
     user = current_user()
     try:
         accounts.confirm(user, request.form.get("password", ""), guard())

@@ -1,4 +1,4 @@
-"""Authentication of programs: an API token in ``Authorization: Bearer ...``, and nothing else."""
+"""Authentication of programs by an API token in ``Authorization: Bearer ...``. Cookies are ignored."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ logger = logging.getLogger(__name__)
 View = TypeVar("View", bound=Callable[..., Any])
 
 TOUCH_EVERY = timedelta(minutes=5)
-"""Interval at which the use of a token or session is recorded; below the shortest idle limit (14 minutes)."""
+"""Minimum interval between two records of the use of a token or session.
+
+It must be shorter than the shortest idle limit that can be set (14 minutes).
+"""
 
 
 def needs(scope: Scope) -> Callable[[View], View]:
-    """Mark a view as one for programs, whose token must have the scope. No form token is needed."""
+    """Mark a view as one for programs with an API token that has the scope. It needs no form token."""
 
     def mark(view: View) -> View:
         view.scope, view.without_token = scope, True  # type: ignore[attr-defined]
@@ -36,7 +39,7 @@ def needs(scope: Scope) -> Callable[[View], View]:
 
 
 def also_with(scope: Scope) -> Callable[[View], View]:
-    """Mark a view as one for browsers, and also for programs with a token that has the scope."""
+    """Mark a view as one for browsers, and also for programs with an API token that has the scope."""
 
     def mark(view: View) -> View:
         view.scope_of_token = scope  # type: ignore[attr-defined]
@@ -50,41 +53,41 @@ def init_app(app: Flask) -> None:
 
 
 def scope_of_request() -> Scope | None:
-    """Return the scope that the request's token needs; None: the request is a browser's."""
+    """Return the scope that the request's API token needs; None if the request comes from a browser."""
     view = current_app.view_functions.get(request.endpoint or "")
-    of_token: Scope | None = getattr(view, "scope_of_token", None)
-    if of_token is not None and sent_token(request.headers.get("Authorization", "")):
-        return of_token
+    optional_scope: Scope | None = getattr(view, "scope_of_token", None)
+    if optional_scope is not None and sent_token(request.headers.get("Authorization", "")):
+        return optional_scope
     return getattr(view, "scope", None)
 
 
 def sent_token(authorization: str) -> str:
-    """Return the token in the header; empty if there is none."""
+    """Return the bearer token in the value of an ``Authorization`` header; "" if there is none."""
     scheme, _, token = authorization.strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def user(scope: Scope) -> User:
-    """Return the account that the request's token acts for.
+    """Return the account that the request's API token acts for.
 
     Raises:
-        TokenRefused: there is no token, or no valid one of this site.
-        ScopeMissing: it lacks the scope for this request.
-        TooManyAttempts: too many wrong tokens from this network.
+        TokenRefused: the request has no token, or the token is not valid on this site.
+        ScopeMissing: the token lacks ``scope``.
+        TooManyAttempts: too many wrong tokens came from this network.
     """
     token, now = sent_token(request.headers.get("Authorization", "")), utcnow()
     if not token:
         raise TokenRefused("This address needs an API token: send it as `Authorization: Bearer TOKEN`.")
-    known = services().api_tokens.find(token, now) if is_signed(token, services().secret_key) else None
-    if known is None:
+    row = services().api_tokens.find(token, now) if is_signed(token, services().secret_key) else None
+    if row is None:
         services().attempts.wrong_token(request.remote_addr or "", now)
         g.bearer_error = 'error="invalid_token"'
         raise TokenRefused("This API token is unknown, revoked or expired.")
-    api_token, account = known
+    api_token, account = row
     _touch(api_token)
     if scope not in api_token.scopes:
         g.bearer_error = f'error="insufficient_scope", scope="{scope}"'
-        raise ScopeMissing(f"This API token has no right to do this; it would need the scope {scope}.")
+        raise ScopeMissing(f"This API token has no right to do this; it needs the scope {scope}.")
     return account
 
 
@@ -94,7 +97,7 @@ def _touch(token: ApiToken) -> None:
         return
     try:
         services().api_tokens.touch(token.id, now)
-    except StoreUnavailable as error:  # the request may succeed nevertheless
+    except StoreUnavailable as error:  # the request itself may still succeed
         logger.warning("the use of a token was not recorded: %s", error)
 
 

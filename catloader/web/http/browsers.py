@@ -1,4 +1,4 @@
-"""Name the browser of a request, as people would: "Firefox on Linux"."""
+"""Names of browsers for people, such as "Firefox on Linux"."""
 
 from __future__ import annotations
 
@@ -29,14 +29,18 @@ UNKNOWN = gettext_noop("Unknown browser")
 
 
 def shown_browser(name: str) -> str:
-    """Return a name that ``browser_name`` made, or an empty one, in the language of the request."""
+    """Return a stored name in the language of the request.
+
+    Args:
+        name: a result of ``browser_name``, or "".
+    """
     browser, on, system = name.partition(" on ")
     browser = browser if browser not in ("", UNKNOWN) else gettext(UNKNOWN)
     return gettext("%(browser)s on %(system)s", browser=browser, system=system) if on else browser
 
 
 def browser_name(user_agent: str) -> str:
-    """Return a name made of words of this module only; the header is not kept."""
+    """Return a name for a ``User-Agent`` header. It consists of words of this module only."""
     browser = next((name for mark, name in _BROWSERS if mark in user_agent), UNKNOWN)
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     return f"{browser} on {system}" if system else browser

@@ -1,4 +1,4 @@
-"""Helpers for all views: the services, the requested format, text for the log."""
+"""Helpers for all views: services, parameters, addresses, and text for the log."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from catloader.store.db.photos.photo_rows import Photo
 from catloader.wiring import Services
 
 MAX_ID = 2**31 - 1
-"""The largest id of a PostgreSQL integer column; the server refuses to compare it with a larger number."""
+"""The largest value of an integer column. PostgreSQL refuses to compare the column with a larger number."""
 _MOST_PATH_CHARS = 2000
-"""Longer headers than this make an answer that proxies refuse."""
+"""Limit of an address in a ``Location`` header: proxies refuse responses with very long headers."""
 PHOTO_NOT_FOUND = gettext_noop("This photo may have been deleted, or it belongs to someone else.")
 
 
@@ -29,12 +29,12 @@ def services() -> Services:
 
 
 def own_photo(id: int) -> Photo:
-    """Return the user's own photo.
+    """Return a photo of the current user.
 
     Raises:
-        NotFound: also for another user's, whose existence is not revealed.
+        NotFound: there is no such photo, or it belongs to another user.
     """
-    # Views of the API take any number: for an invalid one the router would answer some methods with 405.
+    # The API's routes accept any number. If they had a maximum, larger ids would get 405 for some methods.
     photo = services().photos.by_id(id) if id <= MAX_ID else None
     if photo is None or photo.owner_id != g.user.id:
         raise NotFound(PHOTO_NOT_FOUND)
@@ -42,17 +42,17 @@ def own_photo(id: int) -> Photo:
 
 
 def whole_number(text: str) -> int | None:
-    """Return the number in a text of a request; None: it is none, or has more digits than any id."""
+    """Return the number in a request parameter; None if it is not a number or has too many digits."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
 def guard() -> Guard:
-    """Return the limits, and this request as the attempt that they count."""
+    """Return the limits on attempts, together with the address and time of this request."""
     return Guard(services().attempts, request.remote_addr or "", utcnow())
 
 
 def wants_json() -> bool:
-    """Return True if JSON was requested, by path or ``Accept``; browsers and ``*/*`` get pages."""
+    """Return True if the path or the ``Accept`` header requests JSON. Browsers and ``*/*`` get pages."""
     return (
         request.path.startswith("/api/")
         or request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
@@ -60,15 +60,15 @@ def wants_json() -> bool:
 
 
 def make_conditional(response: Response) -> None:
-    """Turn a response with an ETag into 304 if the client has that version.
+    """Turn a response with an ETag into 304 if the client already has this version.
 
-    ``If-Match`` is ignored: reading changes nothing, and werkzeug would send the content with 412.
+    ``If-Match`` is ignored. It is meant for changes, and werkzeug would respond with 412 and the content.
     """
     response.make_conditional({**request.environ, "HTTP_IF_MATCH": ""})
 
 
 def host_name(url: str) -> str:
-    """Return the host of an address, without its port and in lower case; "" if there is none."""
+    """Return the host of an address in lower case, without its port; "" if the address has no host."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
@@ -76,13 +76,14 @@ def host_name(url: str) -> str:
 
 
 def page_of_form() -> str | None:
-    """Return the path of the page whose form was sent; None: it is not known, is on another site, or can't be
-    opened again.
+    """Return the path of the page from which this form was sent, or None.
+
+    None if the page is not known, belongs to another site, or can't be opened with GET.
     """
-    sender = request.referrer or ""
-    if not sender or host_name(sender) != host_name(f"//{request.host}"):
+    referrer = request.referrer or ""
+    if not referrer or host_name(referrer) != host_name(f"//{request.host}"):
         return None
-    url, adapter = urlsplit(sender), current_app.create_url_adapter(request)
+    url, adapter = urlsplit(referrer), current_app.create_url_adapter(request)
     try:
         if adapter is not None:
             adapter.match(url.path.removeprefix(request.script_root), method="GET")
@@ -92,13 +93,16 @@ def page_of_form() -> str | None:
 
 
 def page_of_photo(id: int) -> str:
-    """Return the address of a photo's page: if the form came from it, with the list that it belongs to."""
-    address, sender = url_for("photo.page", id=id), page_of_form() or ""
-    return sender if sender.partition("?")[0] == address else address
+    """Return the address of a photo's page.
+
+    If this form was sent from that page, the address keeps the query, which names the list of photos.
+    """
+    address, form_page = url_for("photo.page", id=id), page_of_form() or ""
+    return form_page if form_page.partition("?")[0] == address else address
 
 
 def for_log(text: str, max_chars: int = 80) -> str:
-    """Make client text safe for one log line: escape line breaks and invisible characters, truncate it."""
+    """Make text from a client safe for one log line: escape unprintable characters, and truncate the text."""
     escaped = "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: max_chars + 1]
     )
@@ -108,7 +112,7 @@ def for_log(text: str, max_chars: int = 80) -> str:
 def local_path(target: str | None) -> str:
     """Return ``target`` if it is a path of this site, else the address of My photos.
 
-    It is written without the prefix that a proxy adds, as in ``/photos``; one that has it already is kept.
+    The path gets the prefix under which a proxy serves the site, unless it begins with the prefix already.
     """
     is_path = target and target.startswith("/") and not target.startswith("//")
     if target and is_path and len(target) <= _MOST_PATH_CHARS and target.isprintable() and "\\" not in target:

@@ -1,4 +1,4 @@
-"""Show errors as pages in the site's style, or as JSON where that was requested."""
+"""Error responses: pages in the site's style, or JSON if the client requested it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 _LOG_LIMITS = "catloader.log_limits"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNUSABLE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS, errno.EACCES)
-"""No file descriptors or memory left; a disk that is damaged, read-only, or not for this user."""
+"""No file descriptors or memory left, or a disk that is damaged, read-only or not accessible."""
 
 _DID_NOT_WORK = gettext_noop("This did not work.")
 _BAD_HOST = gettext_noop(
@@ -95,10 +95,10 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(OSError, _os_error)
     app.register_error_handler(Exception, _unexpected)
     app.extensions[_LOG_LIMITS] = LogLimits()
-    app.after_request(_say_when_to_retry)
+    app.after_request(_add_retry_after)
 
 
-def _say_when_to_retry(response: Response) -> Response:
+def _add_retry_after(response: Response) -> Response:
     if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers.setdefault("Retry-After", str(StoreUnavailable.retry_after_s))
     return response
@@ -106,23 +106,23 @@ def _say_when_to_retry(response: Response) -> Response:
 
 def error_response(
     status: int,
-    given: str | None = None,
+    sentence: str | None = None,
     *,
     title: str | None = None,
     template: str = "error.html",
     **facts: str,
 ) -> tuple[str | Response, int]:
-    """Build the page, or JSON with ``facts``; ``given`` (a sentence) and ``title`` replace the defaults."""
+    """Build the page, or JSON with ``facts``; ``sentence`` and ``title`` replace the status's defaults."""
     usual_title, usual = _SENTENCES.get(status) or (HTTPStatus(status).phrase, _DID_NOT_WORK)
     if problems.is_wanted():
-        return problems.problem(status, given or problems.SENTENCES.get(status, usual)), status
-    title, sentence = title or gettext(usual_title), given or gettext(usual)
+        return problems.problem(status, sentence or problems.SENTENCES.get(status, usual)), status
+    title, sentence = title or gettext(usual_title), sentence or gettext(usual)
     if wants_json():
         return jsonify(error=sentence, status=status, **facts), status
     back = page_of_form() if request.method == "POST" and status < 500 and status != 404 else None
     try:
         page = render_template(template, status=status, title=title, sentence=sentence, back=back)
-    except OSError:  # the template can't be read: no free file descriptor, for example
+    except OSError:  # the template can't be read, for example because no file descriptor is free
         return _plain(sentence), status
     return page, status
 
@@ -134,10 +134,10 @@ def _plain(sentence: str) -> Response:
 def form_response(
     page: str | Response, error: CatLoaderError | None, *, is_logged_in: bool = False
 ) -> Response:
-    """Answer with a form, and with the status and ``Retry-After`` of its error if there is one.
+    """Respond with a form; its error, if there is one, sets the status and ``Retry-After``.
 
     Args:
-        is_logged_in: a wrong password gets 403, not the error's 401: only this request is refused.
+        is_logged_in: True turns the 401 of a wrong password into 403, because the person is logged in.
     """
     response = current_app.make_response(page)
     if error is not None:
@@ -171,7 +171,7 @@ def _http(error: HTTPException) -> tuple[str | Response, int] | HTTPException:
 
 
 def _bad_host(_: BadHost) -> tuple[str | Response, int]:
-    """Answer 400 without a page: its links cannot be made."""
+    """Respond with 400 and plain text: the links of a page can't be built without a valid host."""
     sentence = gettext(_BAD_HOST)
     if problems.is_wanted() or wants_json():
         return error_response(400, sentence)
@@ -202,7 +202,7 @@ def _too_large() -> str:
 def _catloader_error(error: CatLoaderError) -> tuple[str | Response, int] | Response:
     services().metrics.refused(type(error).__name__)
     if isinstance(error, StoreUnavailable | StoreFull | ObjectAltered | ExplanationFailed):
-        # Its text is meant for operators.
+        # The text of such an error is meant for operators, so it is logged and not shown.
         cause = error.cause if isinstance(error, StoreUnavailable) else str(error)
         log_once_a_minute(cause, f"{request.method} {logged_path(request.path)}: {error}")
         return form_response(error_response(error.status)[0], error)
@@ -225,7 +225,7 @@ def _title_of_missing(error: CatLoaderError) -> str | None:
 
 
 def _os_error(error: OSError) -> tuple[str | Response, int]:
-    """Answer 507 when a disk is full, and 503 for other states of the machine that the operator must end."""
+    """Respond with 507 if a disk is full, and with 503 for other faults that the operator must fix."""
     if error.errno not in (*_FULL, *_UNUSABLE):
         return _unexpected(error)
     line = f"{request.method} {logged_path(request.path)}: {error.strerror}"
@@ -237,7 +237,7 @@ def _os_error(error: OSError) -> tuple[str | Response, int]:
 
 
 def log_once_a_minute(cause: str, line: str) -> None:
-    """Log an error that many requests get; ``cause`` identifies equal ones."""
+    """Log an error that may hit many requests: at most once a minute for each ``cause``."""
     limits: LogLimits = current_app.extensions[_LOG_LIMITS]
     if (suffix := limits.suffix(cause)) is not None:
         logger.error("%s%s", line, suffix)

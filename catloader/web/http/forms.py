@@ -1,11 +1,12 @@
-"""Forms: each POST carries a token of this browser's session, and comes from this site's own pages.
+"""Protection of forms against requests from other sites (CSRF).
 
-The token is an HMAC over the session's token, so it needs no storage and ends with the session. Visitors
-without a session get a random number in a cookie instead, set once by a page with a form; it is valid for the
-forms of visitors only. The upload page's token also names the account, and is valid for a day.
+Each POST must carry a token: an HMAC over the token of the session, so it needs no storage and ends with the
+session. For visitors without a session, a page with a form sets a random number in a cookie once, and the
+HMAC is over that number; such a token is valid only for the forms of visitors. The token of the upload page
+also names the account and is valid for a day.
 
-The origin headers of browsers (``Sec-Fetch-Site``, ``Origin``) are checked as well. The ``Referer`` is not
-used: extensions and proxies remove it, and its ports and schemes are those of the proxy.
+The headers ``Sec-Fetch-Site`` and ``Origin`` are checked as well. The ``Referer`` is not used: extensions and
+proxies remove it, and its scheme and port are those of the proxy.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ OF_VISITORS = (
     "passkeys.log_in_options",
     "passkeys.log_in",
 )
-"""Endpoints of forms for visitors; for them a token from before the log-in stays valid afterwards."""
+"""Endpoints of forms for visitors. A token made before the log-in stays valid for them after it."""
 
 OF_UPLOADS = (
     "uploads.upload",
@@ -63,22 +64,22 @@ def init_app(app: Flask) -> None:
 
 
 def token() -> str:
-    """Return a token for a form of this page, different in each call."""
+    """Return a new token for a form."""
     owner = g.session_cookie if g.get("user") else None
     return _signed(owner or _visitor(), secrets.token_urlsafe(9))
 
 
 def upload_token() -> str:
-    """Return a token for the upload page. For uploads it is also valid in later sessions of the account.
+    """Return a token for the upload page. It stays valid for uploads in later sessions of the account.
 
-    So the photos and captions of an open page survive a log-out and a new log-in.
+    So the photos and captions on an open page are not lost if the person logs out and in again.
     """
     begun_s = int(time.time())
     return f"{token()}.{begun_s}.{_mac_of_account(begun_s)}"
 
 
 def without_token(view: object) -> None:
-    """Mark a view for programs that authenticate their requests in another way."""
+    """Exempt a view from form tokens: its requests are authenticated in another way, or need not be."""
     view.without_token = True  # type: ignore[attr-defined]
 
 
@@ -96,9 +97,9 @@ def _protect() -> None:
     if getattr(current_app.view_functions[request.endpoint], "without_token", False):
         return
     if bearer.scope_of_request() is not None:
-        return  # an API token, which other sites can't make a browser send
+        return  # authenticated by an API token, which another site can't make a browser send
     if request.endpoint == "auth.logout" and g.user is None:
-        return  # logged out already, in another tab
+        return  # the person has logged out in another tab already
     try:
         _refuse_other_sites()
         _check_token()
@@ -110,7 +111,7 @@ def _protect() -> None:
 
 
 def _refuse_other_sites() -> None:
-    if not request.host:  # the name has characters that werkzeug does not accept, such as an underscore
+    if not request.host:  # it has characters that werkzeug does not accept, such as an underscore
         raise BadHost
     fetch_site = request.headers.get("Sec-Fetch-Site")
     if fetch_site in ("same-origin", "none"):
@@ -124,7 +125,7 @@ def _refuse_other_sites() -> None:
     origin = request.headers.get("Origin")
     if origin is None or origin == "null":
         return
-    # Without ports, which proxies change; cookies do not distinguish ports either.
+    # Ports are not compared: proxies change them, and cookies are not separated by port either.
     origin_host, own_host = host_name(origin), host_name(f"//{request.host}")
     if origin_host != own_host:
         raise FormRefused(
@@ -137,16 +138,16 @@ def _refuse_other_sites() -> None:
 
 
 def _check_token() -> None:
-    given = request.headers.get(HEADER, "")
-    if not given or request.endpoint in OF_VISITORS:  # shown again when refused, so it must be readable
+    sent_token = request.headers.get(HEADER, "")
+    if not sent_token or request.endpoint in OF_VISITORS:  # a refused form is shown again: parse it here
         in_form = request.form.get(FIELD, "")
-        given = given or in_form
+        sent_token = sent_token or in_form
     owners = [g.session_cookie] if g.user else []
     if request.endpoint in OF_VISITORS:
         owners += cookies.read_all(cookies.FORM)
-    salt, mac, *of_account = given.split(".")[:4] if "." in given else (given, "")
-    sent = f"{salt}.{mac}".encode()
-    if any(owner and hmac.compare_digest(sent, _signed(owner, salt).encode()) for owner in owners):
+    salt, mac, *of_account = sent_token.split(".")[:4] if "." in sent_token else (sent_token, "")
+    signed = f"{salt}.{mac}".encode()
+    if any(owner and hmac.compare_digest(signed, _signed(owner, salt).encode()) for owner in owners):
         return
     if request.endpoint in OF_UPLOADS and g.user and _is_of_account(of_account):
         return
@@ -158,8 +159,8 @@ def _is_of_account(parts: list[str]) -> bool:
     if len(parts) != 2 or not (parts[0].isascii() and parts[0].isdecimal() and len(parts[0]) < 12):
         return False
     begun_s = int(parts[0])
-    good = hmac.compare_digest(parts[1].encode(), _mac_of_account(begun_s).encode())
-    return good and time.time() - begun_s < _UPLOADS_FOR_S
+    is_valid = hmac.compare_digest(parts[1].encode(), _mac_of_account(begun_s).encode())
+    return is_valid and time.time() - begun_s < _UPLOADS_FOR_S
 
 
 def _mac_of_account(begun_s: int) -> str:

@@ -1,4 +1,4 @@
-"""Errors under ``/api/``, and of other requests with an API token, as problem details (RFC 9457)."""
+"""Problem details (RFC 9457): the errors under ``/api/`` and of other requests with an API token."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ MIME_TYPE = "application/problem+json"
 
 SENTENCES = {
     404: "There is nothing at this address.",
-    405: "This address does not take this method.",
+    405: "This address does not accept this method.",
 }
-"""Texts for the API in place of those that refer to pages."""
+"""Sentences for the API that replace those about pages."""
 
 
 def is_wanted() -> bool:
-    """Return True if errors of this request are problem details."""
+    """Return True if an error of this request must be a problem document."""
     return f"{request.path}/".startswith("/api/") or bearer.scope_of_request() is not None
 
 
 def problem(status: int, detail: str) -> Response:
-    """Build the problem document; its type is the HTTP status alone (``about:blank``).
+    """Build the problem document. Its type is ``about:blank``: the HTTP status says what the problem is.
 
     Args:
         detail: one plain sentence.

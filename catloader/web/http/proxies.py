@@ -1,4 +1,4 @@
-"""Headers of reverse proxies, trusted as far as the settings allow, and the site's host names."""
+"""Headers of reverse proxies, trusted as far as the settings allow, and host names of the site."""
 
 from __future__ import annotations
 
@@ -21,20 +21,24 @@ _SCHEME = "HTTP_X_FORWARDED_PROTO"
 _HOST = "HTTP_X_FORWARDED_HOST"
 _ADDRESS = "HTTP_X_FORWARDED_FOR"
 _PLAIN_PATH = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+)*/?")
-"""Path segments of plain characters: ``//evil.example`` would redirect every link of a page to that host."""
+"""Path segments of plain characters. A prefix ``//evil.example`` would send all links to that host."""
 _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
-"""Health checks, and wake-ups of the site itself."""
+"""Names that health checks and the site's own wake-ups use."""
 
 
 class PlainHeaders:
-    """WSGI middleware: drop quotes, and prefixes that are not plain paths; ``HTTPS`` means ``https``."""
+    """WSGI middleware that cleans the headers of proxies.
+
+    It removes quotes, and prefixes that are not plain paths. The scheme becomes lower case, and ``wss`` becomes
+    ``https``.
+    """
 
     def __init__(self, app: Any, hops: int) -> None:
         self._app, self._hops = app, hops
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         for name in (_PREFIX, _SCHEME, _HOST, _ADDRESS):
-            if name in environ:  # in a quoted text a comma separates nothing: the entries would be miscounted
+            if name in environ:  # commas in quotes separate no entries, and would be miscounted
                 environ[name] = environ[name].replace('"', "")
         prefixes = [part.strip() for part in environ.get(_PREFIX, "").split(",")]
         if all(_PLAIN_PATH.fullmatch(prefix) for prefix in prefixes):
@@ -48,21 +52,21 @@ class PlainHeaders:
         return self._app(environ, start_response)
 
     def _fill(self, environ: dict[str, Any], name: str) -> None:
-        """Repeat the first entry if there are fewer entries than proxies: most replace these headers."""
+        """Repeat the first entry if there are fewer entries than proxies: most proxies replace the header."""
         entries = environ.get(name, "").split(",")
         if entries != [""] and len(entries) < self._hops:
             environ[name] = ",".join([entries[0]] * (self._hops - len(entries)) + entries)
 
 
 def wrap(app: Flask, settings: Settings) -> None:
-    """Trust the configured number of proxies. Ports are not needed: no link of the site has one."""
+    """Trust the configured number of proxies. Ports are ignored: no link of the site contains one."""
     if hops := settings.trusted_proxies:
         fixed = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_port=0, x_prefix=hops)
         app.wsgi_app = PlainHeaders(fixed, hops)  # type: ignore[method-assign]
 
 
 def under_any_name(view: View) -> View:
-    """Mark a view for probes, which call a container or a machine by its address."""
+    """Mark a view for probes: it accepts any host name, because probes use the address of a machine."""
     view.under_any_name = True  # type: ignore[attr-defined]
     return view
 
@@ -75,12 +79,12 @@ def init_app(app: Flask, settings: Settings) -> None:
         if getattr(app.view_functions.get(request.endpoint or ""), "under_any_name", False):
             return
         name = host_name(f"//{request.host}")
-        if settings.trusted_hosts and not any(_is(name, one) for one in trusted):
+        if settings.trusted_hosts and not any(_matches(name, pattern) for pattern in trusted):
             raise UnknownHost(
                 "This site does not answer under the name %(name)s (CATLOADER_TRUSTED_HOSTS).",
                 name=for_log(name),
             )
 
 
-def _is(name: str, trusted: str) -> bool:
-    return name == trusted or (trusted.startswith(".") and name.endswith(trusted))
+def _matches(name: str, pattern: str) -> bool:
+    return name == pattern or (pattern.startswith(".") and name.endswith(pattern))

@@ -1,4 +1,4 @@
-"""The id of each request, and the ids of its photos, for the log."""
+"""The ids of requests and of their photos, for the log."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from catloader.logs import request_id
 from catloader.settings import Settings
 
 FACTS = "catloader.access_facts"
-"""The key in the WSGI environment under which the server finds them."""
+"""Key in the WSGI environment under which the server finds the ids for the access log."""
 HEADER = "X-Request-Id"
 _MOST_PHOTOS = 100
-_GIVEN = re.compile(r"[\w-]{8,64}", re.ASCII)
+_PLAIN_ID = re.compile(r"[\w-]{8,64}", re.ASCII)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give every request an id; call it before anything else that runs before requests."""
+    """Give every request an id. Call this before other modules add functions that run before requests."""
 
     @app.before_request
     def begin() -> None:
@@ -40,15 +40,15 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def tell_photos(ids: Iterable[int]) -> None:
-    """Add ids of photos that are not in the request's address to the access log."""
+    """Add ids of photos to the access log, for requests whose address does not contain them."""
     g.photo_ids = [*g.get("photo_ids", ()), *ids][:_MOST_PHOTOS]
 
 
 def _new_id(settings: Settings) -> str:
-    """Use the id set by a trusted proxy, so that both logs have the same id; else make one."""
-    given = request.headers.get(HEADER, "")
-    if settings.trusted_proxies and _GIVEN.fullmatch(given):
-        return given
+    """Return the id set by a trusted proxy, so that both logs have the same id; else a random one."""
+    proxy_id = request.headers.get(HEADER, "")
+    if settings.trusted_proxies and _PLAIN_ID.fullmatch(proxy_id):
+        return proxy_id
     return secrets.token_hex(8)
 
 

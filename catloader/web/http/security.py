@@ -15,9 +15,9 @@ from catloader.wiring import Services
 
 
 class HtmlSafeJson(DefaultJSONProvider):
-    """JSON that is harmless if rendered as HTML: responses repeat clients' file names.
+    """JSON that is harmless if a browser renders it as HTML: responses repeat file names from clients.
 
-    Nesting beyond what Python reads is an error of the request.
+    JSON that is nested too deeply for Python is an error of the request, like other invalid JSON.
     """
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
@@ -32,7 +32,7 @@ class HtmlSafeJson(DefaultJSONProvider):
 
 
 class PlainInteger(IntegerConverter):
-    """Numbers in addresses: ASCII digits only, so that each address has one form."""
+    """Numbers in addresses. Only ASCII digits match, so that each page has one address."""
 
     regex = "[0-9]+"
 
@@ -57,7 +57,7 @@ def init_app(app: Flask) -> None:
             response.headers.setdefault(name, value)
         if hsts and request.is_secure:
             response.headers.setdefault("Strict-Transport-Security", hsts)
-        # Pages show one user's data; views and static files that may be cached set their own header.
+        # Pages show the data of one user. Views and static files that may be cached set their own header.
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -71,7 +71,7 @@ def _policy(image_origins: list[str]) -> str:
 
 
 def _image_origins(services: Services) -> list[str]:
-    """Return the origins of signed URLs; the bucket may be part of the host name."""
+    """Return the origins of signed URLs. They may differ, because the host name can contain the bucket."""
     settings = services.settings
     if settings.delivery != "url":
         return []

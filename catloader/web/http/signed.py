@@ -1,4 +1,4 @@
-"""Signed values that a browser keeps for the next step: for one purpose and a limited time."""
+"""Signed values that a browser keeps between requests, each for one purpose and a limited time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from catloader.web.http.context import services
 
 
 def sign(purpose: str, value: Any) -> str:
-    """Return text of letters, digits, ``-``, ``_`` and dots; the value (JSON) is signed, not encrypted."""
+    """Return the value as signed text of letters, digits, ``-``, ``_`` and dots. It is not encrypted.
+
+    Args:
+        value: anything that JSON can express.
+    """
     return _serializer(purpose).dumps(value)
 
 
 def unsign(purpose: str, text: str, max_age_s: int) -> Any:
-    """Return the value; None: not signed by this site for this purpose, or too long ago."""
+    """Return the value; None if this site did not sign it for this purpose, or signed it too long ago."""
     try:
         return _serializer(purpose).loads(text, max_age=max_age_s)
     except BadData:

@@ -1,8 +1,8 @@
 """Caching and compression of the static files.
 
-The addresses of style sheets, icons and other files that pages name contain a version, so a browser keeps
-them and does not ask again. Scripts import each other by name: their addresses have no version, and a
-browser asks whether they have changed.
+Pages link to style sheets, icons and other files with a version in the address, so a browser caches these
+files without asking again. Scripts import each other by name, so their addresses have no version, and a
+browser asks each time whether they have changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WITHOUT_VERSION = ".js"
 _COMPRESSED = (".css", ".js", ".svg")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _MOST_FILES = 128
-"""Memory: about 10 kB for each file, with and without compression."""
+"""Size of the cache: about 10 kB of memory for each file, for the original and the compressed content."""
 
 
 def init_app(app: Flask) -> None:
@@ -47,7 +47,7 @@ def init_app(app: Flask) -> None:
 
 
 def _compress(response: Response) -> None:
-    """Replace the body; the tag becomes weak, because both encodings share it."""
+    """Compress the body. The ETag becomes weak, because both encodings share it."""
     tag, _ = response.get_etag()
     response.direct_passthrough = False
     response.set_data(_gzipped(response.get_data()))
