@@ -1,4 +1,4 @@
-"""The pages and the small JSON API: one blueprint per file, put together here."""
+"""The Flask application: the pages and the JSON API, with one blueprint per module."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def make_app(services: Services) -> Flask:
         SESSION_REFRESH_EACH_REQUEST=False,
         MAX_CONTENT_LENGTH=FORM_BYTES,
         MAX_FORM_MEMORY_SIZE=FORM_BYTES + settings.max_files * 4096,
-        MAX_FORM_PARTS=2 * settings.max_files + 16,  # a file and a caption each
+        MAX_FORM_PARTS=2 * settings.max_files + 16,  # each photo has a file and a caption
     )
     app.request_class = form_parser.StrictRequest
     app.session_interface = cookies.Notes()
@@ -67,7 +67,7 @@ def make_app(services: Services) -> Flask:
     security.init_app(app)
     static_files.init_app(app)
     proxies.init_app(app, settings)
-    # The user is identified before the form is read: without a log-in nothing of an upload is spooled.
+    # Users are identified before forms are parsed, so that uploads without a log-in are not written to disk.
     sessions.init_app(app)
     bearer.init_app(app)
     uploads.init_app(app, upload_bytes)
@@ -125,7 +125,7 @@ def make_app(services: Services) -> Flask:
 
 
 def own_services(settings: Settings | None) -> Services:
-    """Build and start services for this process; close them at exit."""
+    """Build and start the services of this process, and close them at exit."""
     services = build(settings or Settings.from_environment())
     services.start()
     atexit.register(services.close)

@@ -18,7 +18,7 @@ MAX_IDS = 100
 
 @blueprint.get("/form")
 def form() -> Response:
-    """Return a fresh token for an upload page that was left open, and the account for which it is valid."""
+    """Return a new token for an upload page that was left open, and the account for which it is valid."""
     return jsonify(token=forms.upload_token(), account=current_user().id)
 
 
@@ -26,7 +26,7 @@ def form() -> Response:
 def status() -> Response:
     """Return status and badge of the user's own photos among ``?ids=1,2,3`` (at most 100 ids).
 
-    ``waiting_note``: a sentence that says why some of them wait, or "".
+    ``waiting_note`` is a sentence that says why some of the photos wait, or "".
     """
     ids = _ids(request.args.get("ids", ""))
     photos = services().photos.statuses(current_user().id, ids) if ids else []

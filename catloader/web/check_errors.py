@@ -1,4 +1,4 @@
-"""The errors of checks in the language of the page; the check log keeps English, for operators too."""
+"""The errors of checks, translated for pages. The check log has them in English, also for operators."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ SENTENCES = (
     gettext_noop("The storage of this site failed."),
     gettext_noop("The database %(name)s does not answer: %(reason)s."),
 )
-"""The sentences of checks. Their values (a decoder's reason, a signal) stay English."""
+"""The sentences that a check can end with. Their values (a decoder's reason, a signal) are not translated."""
 _MOST_CHARS = 500
-"""Longer texts stay English: with three values, the time to compare grows with the cube of the length."""
+"""Longer texts are not translated: the time to match three values grows with the cube of the length."""
 
 
 def shown_check_error(text: str) -> str:
-    """Return the error of a check in the language of this request; an unlisted one is marked as English."""
+    """Return the error of a check in the language of this request. An unknown error is marked as English."""
     if language() == ENGLISH:
         return text
     for sentence, pattern in _PATTERNS if len(text) <= _MOST_CHARS else ():
@@ -61,7 +61,7 @@ def shown_check_error(text: str) -> str:
 
 
 def _pattern(sentence: str) -> re.Pattern[str]:
-    """Compile a pattern with a group for each value."""
+    """Compile a pattern that matches the sentence, with a group for each value."""
     names = iter(re.findall(r"%\((\w+)\)s", sentence))
     fixed = map(re.escape, re.split(r"%\(\w+\)s", sentence))
     first = next(fixed)

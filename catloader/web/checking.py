@@ -1,4 +1,4 @@
-"""The reason for which photos wait, to tell their owner: checking is paused, or no checker is running."""
+"""The note that tells owners why their photos wait: checking is paused, or no checker is running."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _PATIENCE = timedelta(minutes=1)
 
 
 def waiting_note(photos: Sequence[Photo]) -> str:
-    """Return why one of ``photos`` waits, as a sentence; "" where none waits, or a checker will take it.
+    """Return a sentence that says why photos wait; "" if none waits, or a checker will soon take them.
 
-    A checker is not running if a photo has been due for a minute without any activity of one.
+    No checker is running if a photo has been due for a minute and no checker has been active meanwhile.
     """
     pending = [photo for photo in photos if photo.status == "pending"]
     if not pending:

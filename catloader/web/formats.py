@@ -30,7 +30,7 @@ def init_app(app: Flask) -> None:
 
 
 def shown_date(moment: datetime) -> str:
-    """Format as "5 Nov 2026", in the form in which ``times.js`` shows times."""
+    """Format as "5 Nov 2026". The script ``times.js`` formats dates in the same way."""
     return format_date(moment, "medium", locale())
 
 
@@ -45,7 +45,7 @@ def short_month(month: datetime) -> str:
 
 
 def shown_time(moment: datetime) -> str:
-    """Format as "5 Nov 2026, 14:07 UTC"; a script converts it to local time."""
+    """Format as "5 Nov 2026, 14:07 UTC". The script ``times.js`` replaces it with local time."""
     return f"{shown_date(moment)}, {moment:%H:%M} UTC"
 
 
@@ -56,7 +56,7 @@ def shown_clock(text: str) -> str:
 
 
 def shown_number(number: float, decimals: int = 0) -> str:
-    """Format with the decimal sign of the language: "0.731" or "0,731"."""
+    """Format with the decimal separator of the language: "0.731" or "0,731"."""
     pattern = f"0.{'0' * decimals}" if decimals else "0"
     return format_decimal(number, pattern, locale=locale())
 
@@ -85,7 +85,7 @@ def shown_days(days: float) -> str:
 
 
 def shown_minutes(minutes: float) -> str:
-    """Format as "10 minutes" or "1 minute", rounded as in mails."""
+    """Format as "10 minutes" or "1 minute", rounded like the minutes in mails."""
     return ngettext("%(num)d minute", "%(num)d minutes", round(minutes))
 
 

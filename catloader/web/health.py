@@ -29,13 +29,13 @@ def healthz() -> Response:
 @under_any_name
 @uses_object_store
 def readyz() -> tuple[Response, int]:
-    """Return 200 if uploads are accepted and this process's checker, if any, is ready; else 503."""
+    """Return 200 if uploads are accepted and this process's checker (if it has one) is ready; else 503."""
     state = readiness(services())
     return jsonify(state), 200 if state["ready"] else 503
 
 
 def mount_wake_up(app: Flask) -> None:
-    """Add the wake-up endpoint where ``CATCHECK_DISPATCH=internal`` needs it."""
+    """Add the wake-up endpoint if ``CATCHECK_DISPATCH=internal`` and this process has a checker."""
     services: Services = app.extensions["catloader"]
     if services.settings.dispatch != "internal" or services.checker is None:
         return
@@ -43,5 +43,5 @@ def mount_wake_up(app: Flask) -> None:
     app.register_blueprint(wake_up)
     for endpoint, view in app.view_functions.items():
         if endpoint.startswith(f"{wake_up.name}."):
-            without_token(view)  # called by programs, which sign the request
+            without_token(view)  # its callers are programs, which sign their requests
             app.view_functions[endpoint] = without_login(view)

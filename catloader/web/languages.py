@@ -1,4 +1,4 @@
-"""The language of a request: the account's, else the browser's, else English; programs get English.
+"""The language of a request: that of the account, else of the browser, else English. Programs get English.
 
 ``gettext`` and ``ngettext`` are for texts that people see: pages, flashed messages, the JSON of the page
 scripts.
@@ -18,9 +18,9 @@ from catloader.errors import CatLoaderError
 from catloader.languages import ENGLISH, LANGUAGES, script_texts, translations
 
 _LOCALES = {ENGLISH: "en_GB"}
-"""Locale if the browser names none of the language: the day before the month, as in texts.js."""
+"""Locale of a language if the browser names none. "en_GB" has the day before the month, as texts.js does."""
 _HYPHEN_OF_EMAIL = re.compile(r"(?<=\W[eE])-(?=[mM]ail)")
-"""A label that begins with the word keeps its plain hyphen: no line breaks there."""
+"""The word at the start of a label is not matched: no line breaks there."""
 
 
 def init_app(app: Flask) -> None:
@@ -50,7 +50,7 @@ def language() -> str:
     user = g.get("user")
     if user is not None and user.language in LANGUAGES:
         return str(user.language)
-    for wanted, quality in request.accept_languages:  # the best first
+    for wanted, quality in request.accept_languages:  # best quality first
         code = wanted.partition("-")[0].lower()
         if quality > 0 and code in LANGUAGES:
             return code
@@ -58,7 +58,7 @@ def language() -> str:
 
 
 def locale() -> Locale:
-    """Return the locale of dates and numbers: the browser's own variety of the language, as in texts.js."""
+    """Return the locale for dates and numbers: the browser's variety of the language, as in texts.js."""
     code = language()
     for wanted, quality in request.accept_languages if has_request_context() else ():
         if quality > 0 and wanted.partition("-")[0].lower() == code:
@@ -74,18 +74,18 @@ def gettext(message: str, **values: Any) -> str:
 
 
 def ngettext(singular: str, plural: str, number: int, **values: Any) -> str:
-    """Translate a text with a number, which replaces ``%(num)d``; ``values`` as in ``gettext``."""
+    """Translate a text with a number, which replaces ``%(num)d``; ``values`` work as in ``gettext``."""
     text = unbroken(translations(language()).ngettext(singular, plural, number))
     return text % {"num": number, **values}
 
 
 def unbroken(text: str) -> str:
-    """Return the text with hyphens in "e-mail" at which browsers break no line (U+2011)."""
+    """Return the text with non-breaking hyphens (U+2011) in "e-mail"."""
     return _HYPHEN_OF_EMAIL.sub("\N{NON-BREAKING HYPHEN}", text)
 
 
 def translated(error: CatLoaderError | str) -> str:
-    """Return an error's sentence in the language of this request; a text stays as it is."""
+    """Return an error's sentence in the language of this request. A plain text is returned unchanged."""
     if not isinstance(error, CatLoaderError):
         return error
     if isinstance(error.message, str):
@@ -96,7 +96,7 @@ def translated(error: CatLoaderError | str) -> str:
 
 
 def _vary(response: Response) -> Response:
-    """Keep caches from serving one person's language to another."""
+    """Tell caches that the response depends on the language and the account."""
     if g.get("language_used"):
         response.vary.update(("Accept-Language", "Cookie"))
     return response

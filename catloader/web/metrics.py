@@ -1,4 +1,4 @@
-"""``/metrics`` for Prometheus, for clients with the token only."""
+"""``/metrics`` for Prometheus. Clients need the token from the settings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from catloader.web.http.proxies import under_any_name
 from catloader.wiring import Services
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Clients may invent methods; each label makes time series that stay in memory and on disk."""
+"""Other methods are counted as "other". Each label value adds time series, and clients can invent methods."""
 
 
 def metrics_blueprint(services: Services) -> Blueprint:
-    """Answer ``GET /metrics``: 404 without CATLOADER_METRICS_TOKEN, 401 without it in the request."""
+    """Return a blueprint for ``GET /metrics``.
+
+    It responds with 404 if CATLOADER_METRICS_TOKEN is not set, and with 401 if the request lacks the token.
+    """
     blueprint = Blueprint("metrics", __name__)
     token = services.settings.metrics_token.get_secret_value()
 
@@ -34,7 +37,7 @@ def metrics_blueprint(services: Services) -> Blueprint:
 
 
 def init_app(app: Flask) -> None:
-    """Time every request; call it before anything else that runs before requests."""
+    """Measure the time of every request. Call this before other ``before_request`` functions are added."""
     services: Services = app.extensions["catloader"]
 
     @app.before_request

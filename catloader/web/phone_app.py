@@ -1,7 +1,7 @@
 """The site as an app on a phone: its manifest, and photos that other apps share with it.
 
-The service worker keeps shared photos on the phone and opens the upload page with them, so nothing is
-uploaded before a person presses the button, and the form's token protects the upload as usual.
+The service worker keeps shared photos on the phone and opens the upload page with them. So nothing is
+uploaded before a person presses the button, and the token of the form protects the upload as usual.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from catloader.web.languages import gettext
 blueprint = Blueprint("phone_app", __name__)
 
 _ICON_PX = (192, 512)
-_COLOUR = "#c4561a"  # of the cat's head in the icon
+_COLOUR = "#c4561a"  # the cat's head in the icon
 _BACKGROUND = "#faf8f5"
 _CACHED_S = 3600
 
@@ -35,7 +35,7 @@ def manifest() -> Response:
         for purpose in ("any", "maskable")
     ]
     start = url_for("gallery.landing")
-    answer = jsonify(
+    response = jsonify(
         id=start,
         name="CatLoader",
         short_name="CatLoader",
@@ -52,25 +52,26 @@ def manifest() -> Response:
             "params": {"files": [{"name": "photos", "accept": ["image/*", ".heic", ".heif", ".avif"]}]},
         },
     )
-    answer.mimetype = "application/manifest+json"
-    answer.headers["Cache-Control"] = f"public, max-age={_CACHED_S}"
-    return answer
+    response.mimetype = "application/manifest+json"
+    response.headers["Cache-Control"] = f"public, max-age={_CACHED_S}"
+    return response
 
 
 @blueprint.get("/upload/share-worker.js")
 @without_login
 def worker() -> Response:
-    """Serve the worker below /upload/, because its scope is limited to addresses below its own."""
-    answer = current_app.send_static_file("share-worker.js")
-    answer.cache_control.no_cache = True
-    return answer
+    """Serve the service worker below /upload/: it can handle only requests to addresses below its own."""
+    response = current_app.send_static_file("share-worker.js")
+    response.cache_control.no_cache = True
+    return response
 
 
 @blueprint.post("/upload/shared")
 def share() -> Response:
-    """Store nothing: normally the service worker handles this request on the phone, unless it was removed.
+    """Tell the person to share the photos again; store nothing.
 
-    The request brings no token, so whoever sends it could be any site.
+    Normally the service worker handles this request on the phone, and it arrives here only if the browser has
+    removed the worker. It carries no token, so it could come from any site.
     """
     flash(gettext("Your photos did not arrive. Please share them again."))
     return redirect(url_for("uploads.form"), 303)

@@ -1,4 +1,4 @@
-"""The profiles that decisions name, for the pages that show their measured rates."""
+"""The profiles behind decisions, for the pages that show measured error rates."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from checker.errors import ModelRefused
 
 
 def profile_of(record: CheckRecord) -> Profile | None:
-    """Return the profile that decided; None: there was none, or it is not on this machine."""
+    """Return the profile that a decision used; None if it used none, or it is not on this machine."""
     if record.profile_id in (None, UNCALIBRATED):
         return None
     try:
-        return _found(str(record.profile_id), profile_folders(services().settings))
-    except (LookupError, ModelRefused):  # a broken file: the log of the checkers says so
+        return _read(str(record.profile_id), profile_folders(services().settings))
+    except (LookupError, ModelRefused):  # a broken file is reported in the log of the checkers
         return None
 
 
 def measured_rates(record: CheckRecord | None) -> MeasuredRates | None:
-    """Return the rates that were measured for the threshold of a decision."""
+    """Return the error rates that were measured at the threshold of a decision."""
     if record is None or record.cat_at is None:
         return None
     profile = profile_of(record)
@@ -34,11 +34,11 @@ def measured_rates(record: CheckRecord | None) -> MeasuredRates | None:
 
 
 @functools.lru_cache(maxsize=8)
-def _found(profile_id: str, folders: tuple[Path, ...]) -> Profile:
-    """Read a profile once: its ID is a digest of its content, and searching for it takes 10 ms.
+def _read(profile_id: str, folders: tuple[Path, ...]) -> Profile:
+    """Read a profile and cache it: its ID is a digest of its content, and searching for it takes 10 ms.
 
     Raises:
-        LookupError: it is in none of the folders.
+        LookupError: none of the folders contains the profile.
     """
     profile = profile_of_id(profile_id, folders)
     if profile is None:

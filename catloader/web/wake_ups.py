@@ -1,8 +1,8 @@
 """``GET /checkcatimages`` and ``GET /checkcatimages-api``: wake the checker, open to anyone.
 
-They are the addresses of the first version of this site, and exist only with ``CATCHECK_GET_WAKE_UPS=on``: a
-GET with an effect can be triggered by any link or crawler. So the effect is small: parameters are not read,
-and any number of requests makes one wake-up every few seconds.
+These are the addresses of the first version of this site. They exist only with ``CATCHECK_GET_WAKE_UPS=on``,
+because any link or crawler can trigger a GET that has an effect. The effect is small: parameters are not
+read, and any number of requests causes at most one wake-up every few seconds.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ _MOST_COUNTED = 1000
 
 
 class BoundedWakeUps:
-    """Wake-ups with one limit for all clients together. Thread-safe."""
+    """Wake-ups with a common limit for all clients. Thread-safe."""
 
     def __init__(self, dispatcher: Dispatcher, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._dispatcher, self._clock_s, self._lock = dispatcher, clock_s, threading.Lock()
-        self._asked_s: deque[float] = deque(maxlen=_MOST_IN_A_MINUTE)
+        self._requests_s: deque[float] = deque(maxlen=_MOST_IN_A_MINUTE)
         self._woken_s = float("-inf")
 
     def ask(self) -> None:
         """Wake the checker, unless it was woken in the last seconds.
 
         Raises:
-            TooManyAttempts: this process was asked more than 60 times in a minute.
+            TooManyAttempts: there were more than 60 requests to this process in a minute.
         """
         with self._lock:
             now_s = self._clock_s()
-            if len(self._asked_s) == _MOST_IN_A_MINUTE and now_s - self._asked_s[0] < 60:
-                raise TooManyAttempts(math.ceil(self._asked_s[0] + 60 - now_s))
-            self._asked_s.append(now_s)
+            if len(self._requests_s) == _MOST_IN_A_MINUTE and now_s - self._requests_s[0] < 60:
+                raise TooManyAttempts(math.ceil(self._requests_s[0] + 60 - now_s))
+            self._requests_s.append(now_s)
             if now_s - self._woken_s < _EVERY_S:
                 return
             self._woken_s = now_s
@@ -55,7 +55,7 @@ class BoundedWakeUps:
 
 
 def mount(app: Flask) -> None:
-    """Add both addresses if the settings enable them; otherwise they get 404."""
+    """Add both addresses if the settings enable them."""
     site: Services = app.extensions["catloader"]
     if site.settings.get_wake_ups == "on":
         app.register_blueprint(_blueprint(BoundedWakeUps(site.dispatcher)))
@@ -74,7 +74,7 @@ def _blueprint(wake_ups: BoundedWakeUps) -> Blueprint:
     @blueprint.get(WAKE_UP_PATH)
     @without_login
     def api() -> tuple[Response, int]:
-        """Answer in the first version's form."""
+        """Respond in the JSON format of the first version."""
         try:
             wake_ups.ask()
         except TooManyAttempts as error:

@@ -1,4 +1,4 @@
-"""The time zone of a browser, which its scripts tell in a cookie; without scripts it is UTC."""
+"""The time zone of a browser. Scripts store it in a cookie; without scripts it is UTC."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _NAME = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
 
 def zone() -> tzinfo:
-    """Return the time zone of this request's browser; UTC where none is named, or an unknown one."""
+    """Return the time zone of this request's browser; UTC if the cookie is missing or its zone is unknown."""
     name = request.cookies.get(_COOKIE, "")
     try:
         return ZoneInfo(name) if len(name) < 64 and _NAME.fullmatch(name) else UTC
-    except (LookupError, OSError, ValueError):  # no such zone, or a folder of zones
+    except (LookupError, OSError, ValueError):  # there is no such zone, or the name is a folder of zones
         return UTC

@@ -12,10 +12,10 @@ _WITH_ETAG = ("api_photos", "api_verdicts")
 
 
 def init_app(app: Flask, photo_bytes: int) -> None:
-    """Add the API; call it before the bodies of requests are read.
+    """Add the API. Call this before any function that reads the bodies of requests is added.
 
     Args:
-        photo_bytes: limit of a body that is a photo, or a form with one.
+        photo_bytes: maximum size of a body that is a photo or a form with a photo.
     """
 
     @app.before_request
@@ -30,7 +30,7 @@ def init_app(app: Flask, photo_bytes: int) -> None:
 
 
 def _tag(response: Response) -> Response:
-    """Set the ETag of resources; a client that has the same version already gets 304."""
+    """Set the ETag of a resource, and respond with 304 if the client already has this version."""
     if request.method in ("GET", "HEAD") and request.blueprint in _WITH_ETAG and response.status_code == 200:
         response.add_etag()
         response.headers["Cache-Control"] = "private, no-cache"
@@ -39,7 +39,10 @@ def _tag(response: Response) -> Response:
 
 
 def _forget_length(response: Response) -> Response:
-    """Remove the length from the answer to HEAD, which makes no request to S3: SpecTree has set it to 0."""
+    """Remove the ``Content-Length: 0`` that SpecTree adds to a HEAD response.
+
+    The real length is not known, because HEAD makes no request to S3.
+    """
     if request.method == "HEAD" and request.blueprint == jpegs.blueprint.name:
         response.automatically_set_content_length = False
         response.headers.pop("Content-Length", None)

@@ -1,4 +1,4 @@
-"""The photo of a request: the whole body, or the one file of a form."""
+"""The photo in a request: the whole body, or the only file of a form."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def takes_photo(view: View) -> View:
-    """Mark a view whose body is a photo: the body may be as large as one, and needs an upload place."""
+    """Mark a view whose request body is a photo: it accepts large bodies, and takes an upload place."""
     view.takes_photo = True  # type: ignore[attr-defined]
     return view
 
 
 def sent_photo() -> tuple[str, bytes]:
-    """Return name and bytes of the photo; no more than ``max_file_bytes`` + 1 of them.
+    """Return the name and the bytes of the photo, at most ``max_file_bytes`` + 1 of them.
 
     Raises:
-        InvalidInput: no photo, or several.
-        WrongContentType: also a form that has no files, as `curl --data-binary` names it by default.
+        InvalidInput: the form has no file, or several.
+        WrongContentType: the content type is not accepted, such as that of a form without files, which
+            `curl --data-binary` sends by default.
     """
     limit = services().settings.max_file_bytes + 1
     if request.mimetype == "multipart/form-data":

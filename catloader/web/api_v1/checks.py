@@ -11,7 +11,7 @@ from catloader.api_models import Check, Label, Labels, Model
 from catloader.checks.on_demand import judge
 from catloader.web.accounts.sessions import current_user
 from catloader.web.api_v1.bodies import sent_photo, takes_photo
-from catloader.web.api_v1.spec import CHECKS, answers, api
+from catloader.web.api_v1.spec import CHECKS, api, responses
 from catloader.web.http.bearer import needs
 from catloader.web.http.context import services
 from catloader.web.uploads.admission import uses_object_store
@@ -25,7 +25,7 @@ blueprint = Blueprint("api_checks", __name__, url_prefix="/api/v1")
 @needs(Scope.CHECK)
 @uses_object_store
 @api.validate(
-    resp=answers(200, Check, errors=(413, 415, 422, 501)), tags=[CHECKS], operation_id="api_checks.check"
+    resp=responses(200, Check, errors=(413, 415, 422, 501)), tags=[CHECKS], operation_id="api_checks.check"
 )
 def check() -> Check:
     """Check a photo like an upload, return the verdict and store nothing."""
@@ -34,7 +34,7 @@ def check() -> Check:
     judged = judge(data, current_user().id, prepare=app.decoders.prepare, checker=app.checker)
     decision, info = judged.decision, judged.model_info
     return Check(
-        verdict=cast(Any, decision.verdict.value),  # never unreadable: that is refused
+        verdict=cast(Any, decision.verdict.value),  # never `unreadable`: such photos are refused
         subject=decision.subject,
         score=decision.score,
         cat_at=decision.cat_at,

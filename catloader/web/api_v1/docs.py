@@ -1,4 +1,4 @@
-"""The OpenAPI document, and the page that shows it: both need no log-in."""
+"""The OpenAPI document, and the page that shows it. Both are open to everybody."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from catloader.accounts.api_tokens import Scope
 from catloader.store.kinds import ObjectKind
-from catloader.web.api_v1.spec import PHOTOS, answers, api
+from catloader.web.api_v1.spec import PHOTOS, api, responses
 from catloader.web.http.bearer import needs
 from catloader.web.http.context import own_photo
 from catloader.web.photos.jpegs import jpeg_response
@@ -21,7 +21,7 @@ blueprint = Blueprint("api_jpegs", __name__, url_prefix="/api/v1/photos/<int:id>
 @needs(Scope.READ)
 @uses_object_store
 @api.validate(
-    resp=answers(200, errors=(404, 502), others=(302, 304)),
+    resp=responses(200, errors=(404, 502), others=(302, 304)),
     tags=[PHOTOS],
     operation_id="api_jpegs.photo",
     skip_validation=True,
@@ -36,7 +36,7 @@ def photo(id: int) -> Response:
 @needs(Scope.READ)
 @uses_object_store
 @api.validate(
-    resp=answers(200, errors=(404, 502), others=(302, 304)),
+    resp=responses(200, errors=(404, 502), others=(302, 304)),
     tags=[PHOTOS],
     operation_id="api_jpegs.thumbnail",
     skip_validation=True,

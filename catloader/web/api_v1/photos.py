@@ -17,7 +17,7 @@ from catloader.store.db.photos.upload_keys import UploadKey
 from catloader.web.accounts.sessions import current_user
 from catloader.web.api_v1.bodies import digest, sent_photo, takes_photo
 from catloader.web.api_v1.requests import PageQuery, UploadHeaders, UploadQuery
-from catloader.web.api_v1.spec import PHOTOS, answers, api
+from catloader.web.api_v1.spec import PHOTOS, api, responses
 from catloader.web.http.bearer import needs
 from catloader.web.http.context import own_photo, services
 from catloader.web.photos.photo_list import position_of, position_of_text, text_of_position
@@ -33,15 +33,15 @@ blueprint = Blueprint("api_photos", __name__, url_prefix="/api/v1/photos")
 @needs(Scope.WRITE)
 @uses_object_store
 @api.validate(
-    resp=answers(202, Photo, errors=(409, 413, 415, 422, 507)),
+    resp=responses(202, Photo, errors=(409, 413, 415, 422, 507)),
     tags=[PHOTOS],
     operation_id="api_photos.upload",
 )
 def upload(query: UploadQuery, headers: UploadHeaders) -> Response:
     """Upload a photo; it is checked in the background.
 
-    The body is the photo, or a form with one file and a caption. The answer names the new photo; its verdict
-    follows.
+    The body is the photo, or a form with one file and a caption. The response describes the new photo, which
+    has no verdict yet.
     """
     name, data = sent_photo()
     key = UploadKey(headers.idempotency_key, digest(data)) if headers.idempotency_key else None
@@ -56,12 +56,12 @@ def upload(query: UploadQuery, headers: UploadHeaders) -> Response:
 
 @blueprint.get("")
 @needs(Scope.READ)
-@api.validate(resp=answers(200, PhotoPage, others=(304,)), tags=[PHOTOS], operation_id="api_photos.page")
+@api.validate(resp=responses(200, PhotoPage, others=(304,)), tags=[PHOTOS], operation_id="api_photos.page")
 def page(query: PageQuery) -> PhotoPage:
     """List photos, newest first, page by page."""
     start = position_of_text(query.cursor)
     if query.cursor and start is None:
-        raise InvalidInput("cursor: it is not `next` of a page.")
+        raise InvalidInput("cursor: it is not the `next` of a page.")
     selection = Selection(current_user().id, query.show)
     photos = services().gallery.older(selection, start, query.limit + 1)
     more = len(photos) > query.limit
@@ -75,16 +75,16 @@ def page(query: PageQuery) -> PhotoPage:
 @blueprint.get("/<int:id>")
 @needs(Scope.READ)
 @api.validate(
-    resp=answers(200, Photo, errors=(404,), others=(304,)), tags=[PHOTOS], operation_id="api_photos.read"
+    resp=responses(200, Photo, errors=(404,), others=(304,)), tags=[PHOTOS], operation_id="api_photos.read"
 )
 def read(id: int) -> Photo:
-    """Read a photo's state. With `If-None-Match` the answer is 304 while it is the same."""
+    """Read a photo's state. With `If-None-Match`, the response is 304 if nothing has changed."""
     return _shown(own_photo(id))
 
 
 @blueprint.delete("/<int:id>")
 @needs(Scope.WRITE)
-@api.validate(resp=answers(204, errors=(404,)), tags=[PHOTOS], operation_id="api_photos.delete")
+@api.validate(resp=responses(204, errors=(404,)), tags=[PHOTOS], operation_id="api_photos.delete")
 def delete(id: int) -> Response:
     """Delete a photo: it goes into the bin of the account."""
     photo = own_photo(id)

@@ -1,4 +1,4 @@
-"""The parameters and bodies of the API's requests, as the OpenAPI document describes it."""
+"""The parameters and bodies of the API's requests, as the OpenAPI document describes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_PAGE = 100
 
 
 class PageQuery(BaseModel):
-    """Choice of photos."""
+    """Parameters of a list of photos."""
 
     limit: int = Field(default=50, ge=1, le=MAX_PAGE)
     cursor: str = Field(
@@ -41,13 +41,13 @@ class UploadHeaders(BaseModel):
         default="",
         alias="Idempotency-Key",
         max_length=MAX_KEY_CHARS,
-        description="Any text of your own, another one for each file. A request that is sent again with the "
-        "same key and the same file within a day gets the same answer and makes no second photo.",
+        description="Any text, different for each file. If a request is repeated with the same key and file "
+        "within a day, it gets the same response and makes no second photo.",
     )
 
 
 class NewAppeal(BaseModel):
-    """The verdict that would be right."""
+    """The verdict that the owner asks for, and why."""
 
     model_config = ConfigDict(extra="forbid")
 

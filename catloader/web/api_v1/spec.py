@@ -22,22 +22,22 @@ _BEARER = "token"
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
 _PHOTO_TYPES = ("image/*", "application/octet-stream")
 _USUAL_ERRORS = {
-    400: "The request can't be read, or a value is not accepted.",
-    401: "No API token, or one that is unknown, revoked or expired.",
-    403: "The token has no right to this.",
-    429: "Too many wrong tokens from this network.",
-    500: "A fault of the site; it was logged.",
-    503: "Busy, or a part of the site is not responding. Try again after `Retry-After` seconds.",
+    400: "The request can't be parsed, or a value is not accepted.",
+    401: "The API token is missing, unknown, revoked or expired.",
+    403: "The API token lacks the scope.",
+    429: "Too many requests with wrong tokens from this network.",
+    500: "An error of the site, which was logged.",
+    503: "The site is busy, or a part of it is not responding. Try again after `Retry-After` seconds.",
 }
 _OTHERS = {
     302: "The JPEG is at `Location`, a signed address of the object store (CATLOADER_DELIVERY=url).",
-    304: "The same as the one with the ETag in `If-None-Match`.",
+    304: "Unchanged: `If-None-Match` has the current ETag.",
 }
 _MORE_ERRORS = {
-    404: "No such photo, or it belongs to someone else.",
+    404: "The photo does not exist, or it belongs to someone else.",
     409: "Not possible in the current state.",
-    413: "Too large.",
-    415: "Not a photo of an accepted format.",
+    413: "The photo is too large.",
+    415: "The content is not a photo in an accepted format, or not the expected type.",
     422: "The photo is damaged, or the Idempotency-Key was used for another file.",
     501: "The web processes of this site do not check photos.",
     502: "The photo store holds a damaged copy.",
@@ -45,11 +45,11 @@ _MORE_ERRORS = {
 }
 
 
-# pydantic's show a regular expression, and names of Python.
+# Pydantic's own messages contain a regular expression, or names of Python types.
 _OWN_WORDS = {
-    "string_pattern_mismatch": "Input should be a value that an answer of this site had",
+    "string_pattern_mismatch": "Input should be a value from a response of this site",
     "int_parsing": "Input should be a whole number",
-    "int_type": "Input should be one whole number",
+    "int_type": "Input should be a single whole number",
     "string_too_long": "Input should have at most {max_length} characters",
     "string_type": "Input should be text",
     "string_unicode": "Input should be Unicode text",
@@ -57,11 +57,11 @@ _OWN_WORDS = {
 
 
 def _raise(_request: Any, _response: Any, error: Exception | None, *_: Any) -> None:
-    """Translate a model's validation error into the site's own, which becomes problem details."""
+    """Turn a validation error of Pydantic into an error of the site, which becomes a problem document."""
     view = current_app.view_functions[request.endpoint or ""]
     reads_json = request.method == "POST" and not getattr(view, "takes_photo", False)
     if reads_json and request.mimetype not in ("application/json", ""):
-        raise WrongContentType("application/json")  # otherwise SpecTree calls the view without a body
+        raise WrongContentType("application/json")  # else SpecTree would call the view without a body
     if not isinstance(error, ValidationError):
         return
     if reads_json and not isinstance(request.get_json(force=True, silent=True), dict):
@@ -96,10 +96,10 @@ api = SpecTree(
 )
 
 
-def answers(
+def responses(
     status: int, model: Any = None, *, errors: tuple[int, ...] = (), others: tuple[int, ...] = ()
 ) -> Response:
-    """Describe the answers of a view: the success, ``others``, the usual errors, and its own ``errors``."""
+    """Describe the responses of a view: success, ``others``, the usual errors, and its own ``errors``."""
     texts = {**_USUAL_ERRORS, **{code: _MORE_ERRORS[code] for code in errors}}
     described: dict[str, Any] = {f"HTTP_{code}": (Problem, text) for code, text in sorted(texts.items())}
     described |= {f"HTTP_{code}": (None, _OTHERS[code]) for code in others}
@@ -108,8 +108,8 @@ def answers(
 
 def document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of this application."""
-    document: dict[str, Any] = copy.deepcopy(api.spec)  # which is made once
-    document["servers"] = [{"url": request.script_root or "/"}]  # the site may be below a path of its proxy
+    document: dict[str, Any] = copy.deepcopy(api.spec)  # SpecTree builds it once
+    document["servers"] = [{"url": request.script_root or "/"}]  # a proxy may serve the site below a path
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _complete(path, operation)
@@ -117,7 +117,7 @@ def document() -> dict[str, Any]:
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
-    """Add what the models can't express: types of bodies that are not plain JSON, and headers of answers."""
+    """Add what the models can't express: bodies that are not plain JSON, and headers of responses."""
     view: Any = current_app.view_functions[operation["operationId"]]
     operation["security"] = [{_BEARER: []}]
     operation["description"] = f"{operation['description']} Needs the scope `{view.scope}`.".strip()

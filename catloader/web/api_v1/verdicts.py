@@ -19,7 +19,7 @@ from catloader.store.db.staff.decisions import HumanVerdict
 from catloader.texts import clean_text
 from catloader.web.accounts.sessions import current_user
 from catloader.web.api_v1.requests import NewAppeal
-from catloader.web.api_v1.spec import PHOTOS, answers, api
+from catloader.web.api_v1.spec import PHOTOS, api, responses
 from catloader.web.http.bearer import needs
 from catloader.web.http.context import own_photo, services
 from catloader.web.photos.appeals import refusal_of_appeal
@@ -31,12 +31,12 @@ blueprint = Blueprint("api_verdicts", __name__, url_prefix="/api/v1/photos/<int:
 @blueprint.get("/verdict")
 @needs(Scope.READ)
 @api.validate(
-    resp=answers(200, Verdict, errors=(404,), others=(304,)),
+    resp=responses(200, Verdict, errors=(404,), others=(304,)),
     tags=[PHOTOS],
     operation_id="api_verdicts.verdict",
 )
 def verdict(id: int) -> Verdict:
-    """Return the verdict of a photo and how it was reached."""
+    """Return the verdict of a photo, and how it was reached."""
     photo = own_photo(id)
     record = services().check_log.latest(id)
     appeals = services().reviews.appeals_of(id)
@@ -62,10 +62,10 @@ def verdict(id: int) -> Verdict:
 @blueprint.post("/appeal")
 @needs(Scope.WRITE)
 @api.validate(
-    resp=answers(201, Appeal, errors=(404, 409, 415)), tags=[PHOTOS], operation_id="api_verdicts.appeal"
+    resp=responses(201, Appeal, errors=(404, 409, 415)), tags=[PHOTOS], operation_id="api_verdicts.appeal"
 )
 def appeal(id: int, json: NewAppeal) -> Response:
-    """Ask a reviewer for the other verdict."""
+    """Ask a reviewer to change the verdict."""
     own_photo(id)
     reason = clean_text(json.reason, "reason")
     if not services().reviews.appeal(id, current_user().id, json.wish, reason, utcnow()):
@@ -76,7 +76,7 @@ def appeal(id: int, json: NewAppeal) -> Response:
 
 @blueprint.delete("/appeal")
 @needs(Scope.WRITE)
-@api.validate(resp=answers(204, errors=(404, 409)), tags=[PHOTOS], operation_id="api_verdicts.withdraw")
+@api.validate(resp=responses(204, errors=(404, 409)), tags=[PHOTOS], operation_id="api_verdicts.withdraw")
 def withdraw(id: int) -> Response:
     """Withdraw the open appeal."""
     own_photo(id)

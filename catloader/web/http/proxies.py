@@ -29,7 +29,7 @@ _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 class PlainHeaders:
     """WSGI middleware that cleans the headers of proxies.
 
-    It removes quotes, and prefixes that are not plain paths. The scheme becomes lower case, and ``wss`` becomes
+    It removes quotes, and prefixes that are not plain paths. It writes schemes in lower case, and ``wss`` as
     ``https``.
     """
 

@@ -1,4 +1,4 @@
-"""The public album: its pages are for everybody, likes are for those who are logged in."""
+"""The public album. Everybody can see its pages; likes need a log-in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ blueprint = Blueprint("album", __name__, url_prefix="/album")
 @blueprint.get("")
 @without_login
 def photos() -> str:
-    """Show a page of the album, newest first; ``?older=`` and ``?newer=`` give its position."""
+    """Show a page of the album, newest photos first. ``?older=`` and ``?newer=`` select the page."""
     older = position_of_text(request.args.get("older", ""))
     newer = None if older else position_of_text(request.args.get("newer", ""))
     album = services().album
@@ -53,7 +53,7 @@ def photo(id: int) -> str:
         shared_photo_url=url_for("jpegs.photo", id=id, _external=True),
         back=_page_of(photo, is_first=len(newer) < PAGE_PHOTOS),
         before=newer[0] if newer else None,
-        after=next((one.id for one in album.older(place, 1)), None),
+        after=next((older.id for older in album.older(place, 1)), None),
         likes=album.likes([id]).get(id, 0),
         liked=g.user is not None and album.is_liked_by(id, g.user.id),
     )
@@ -72,7 +72,7 @@ def like(id: int) -> Response:
 
 
 def _page_of(photo: Photo, *, is_first: bool) -> str:
-    """Return the address of a page that shows the photo: the first page, or the one that begins with it."""
+    """Return the address of a page with the photo: the first page, or a page that begins with the photo."""
     if is_first:
         return url_for(".photos", _anchor=f"photo-{photo.id}")
     before = Position(photo.created_at, min(photo.id + 1, MAX_ID))

@@ -14,13 +14,13 @@ _CHANGED = gettext_noop("This photo changed just now. Please try again.")
 
 
 def refusal_of_appeal(photo_id: int, wish: HumanVerdict) -> str:
-    """Return why an appeal was refused just now, as a sentence in English.
+    """Return an English sentence that says why an appeal has just been refused.
 
     Raises:
         NotFound: the photo was deleted meanwhile.
     """
     photo = own_photo(photo_id)
-    if any(one.closed_at is None for one in services().reviews.appeals_of(photo_id)):
+    if any(appeal.closed_at is None for appeal in services().reviews.appeals_of(photo_id)):
         return _OPEN
     if photo.human_verdict:
         return _DECIDED

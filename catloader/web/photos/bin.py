@@ -1,4 +1,4 @@
-"""The bin: photos that their owner deleted, to be restored or deleted now."""
+"""The bin: photos that their owner deleted, and can restore or delete permanently."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def photos() -> str:
 
 @blueprint.post("")
 def act() -> Response | str:
-    """Restore the selected photos, or delete them or all after a confirmation page."""
+    """Restore the selected photos; delete the selected or all photos, after a confirmation page."""
     ids, user, bin = selected_ids(request.form), current_user(), services().bin
     action = request.form.get("action")
     if action == "empty":

@@ -1,4 +1,4 @@
-"""Changes of a photo's files by its owner: another square for the thumbnail, or another file."""
+"""Pages on which owners change a photo: another square for the thumbnail, or another file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def square_form(id: int) -> str:
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/square")
 @uses_object_store
 def square(id: int) -> Response | tuple[str, int]:
-    """Cut the thumbnail from the square that the form names, in pixels of the photo."""
+    """Cut the thumbnail from the square in the form, whose numbers are pixels of the photo."""
     photo, app = own_photo(id), services()
     try:
         is_checked_anew = changes.cut(

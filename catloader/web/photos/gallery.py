@@ -1,4 +1,4 @@
-"""Home page and My photos, with the actions on several photos at once."""
+"""The home page, and My photos with actions on several photos at once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def photos() -> str:
         by_month=page.by_month(zone()),
         appealed=gallery.appealed([photo.id for photo in page.photos]) if counts[Shown.APPEALED] else (),
         counts=counts,
-        # Search results are only paged: a list of months would need a search for each.
+        # Search results have no list of months: it would need another search for every month.
         months=[] if photo_list.selection.words else gallery.months(photo_list.selection, zone()),
         waiting_note=waiting_note(page.photos),
         in_bin=services().bin.count(current_user().id),
@@ -52,7 +52,7 @@ def photos() -> str:
 
 @blueprint.post("/photos/selected")
 def selected() -> Any:
-    """Delete the selected photos, after a confirmation page; check them again; publish or unpublish them."""
+    """Delete the selected photos (after a confirmation page), check them again, publish or unpublish them."""
     ids = selected_ids(request.form)
     back = local_path(request.form.get("next"))
     if not ids:
@@ -117,11 +117,11 @@ def _check_again(ids: list[int], back: str) -> Response:
         "%(num)d photo will be checked again.", "%(num)d photos will be checked again.", number
     )
     if left:
-        kept = ngettext(
+        unchanged = ngettext(
             "%(num)d photo unchanged: decided by a person, or waiting already.",
             "%(num)d photos unchanged: decided by a person, or waiting already.",
             left,
         )
-        sentence = f"{sentence} {kept}"
+        sentence = f"{sentence} {unchanged}"
     flash(sentence)
     return redirect(back, 303)

@@ -1,8 +1,8 @@
-"""Position of a score on the gauge of a photo's page.
+"""The position of a score on the gauge of a photo's page.
 
-Measured thresholds vary (0.02 for one model, 0.7 for another), so the gauge is not linear overall:
-"no" always takes the left 40 %, "not sure" the middle 20 % and "yes" the right 40 %; within each
-zone the scale is linear. Without a "not sure" zone each side takes half.
+Measured thresholds vary (0.02 for one model, 0.7 for another), so the gauge is not linear as a whole: "no"
+always has the left 40 %, "not sure" the middle 20 % and "yes" the right 40 %. Within each zone the scale is
+linear. If there is no "not sure" zone, "no" and "yes" have one half each.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Gauge:
 
 
 def gauge(record: CheckRecord | None) -> Gauge | None:
-    """Return None for an attempt that ended without a score."""
+    """Return the gauge of an attempt; None if the attempt ended without a score."""
     if record is None or record.score is None or record.cat_at is None:
         return None
     score, high = record.score, record.cat_at

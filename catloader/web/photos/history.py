@@ -1,4 +1,4 @@
-"""The history of a photo: attempts of the checker, acts of the owner, decisions of reviewers."""
+"""The history of a photo: attempts to check it, actions of its owner, decisions of reviewers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Event:
     moment: datetime
     sentence: str
     text: str = ""
-    """A person's own words, or the error of an attempt."""
+    """A reason or note that a person wrote, or the error of an attempt."""
 
 
 def history(
@@ -38,7 +38,7 @@ def history(
     for appeal in appeals:
         request = gettext("You asked for a review: it shows %(a_thing)s.", a_thing=shows[appeal.wish])
         events.append(Event(appeal.opened_at, request, appeal.reason))
-        # A decision closes its appeal at the same moment; one that was undone has opened it again.
+        # An appeal that a decision closed has the same time as the decision; any other was withdrawn.
         if appeal.closed_at and (appeal.id, appeal.closed_at) not in decided:
             events.append(Event(appeal.closed_at, gettext("Your request was withdrawn.")))
     for review in reviews:
@@ -48,7 +48,7 @@ def history(
             decision = gettext("A reviewer: the previous decision was undone.")
         events.append(Event(review.made_at, decision, review.note))
     replaced = gettext("You replaced the photo with another file.")
-    events += [Event(one.made_at, replaced) for one in replacements]
+    events += [Event(replacement.made_at, replaced) for replacement in replacements]
     return sorted(events, key=lambda event: event.moment, reverse=True)
 
 

@@ -1,4 +1,4 @@
-"""The JPEG files: photos, thumbnails and explanations."""
+"""JPEG files: photos, thumbnails and explanations."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ logger = logging.getLogger(__name__)
 blueprint = Blueprint("jpegs", __name__)
 
 _MOST_BYTES = 64 * 1024 * 1024
-"""Larger than any JPEG that an upload stores (a few MB). A larger object is not ours, and is not read into
-memory."""
+"""Limit of an object that is read into memory. The JPEGs that uploads store have a few MB."""
 _PATIENCE_S = 0.5
 _POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
-"""Policy of a photo that is opened directly: whatever its bytes are, it loads and runs nothing."""
+"""Policy of a photo that a browser opens by itself: its bytes can't load or run anything."""
 
 
 def init_app(app: Flask) -> None:
@@ -40,7 +39,7 @@ def init_app(app: Flask) -> None:
 
 
 def sizes_of(photo: Photo) -> dict[str, str]:
-    """Return the attributes with which browsers select one of two thumbnails; none for small photos."""
+    """Return attributes with which browsers select one of two thumbnails; none if the photo is too small."""
     more_px = min(SHARP_PX, photo.crop_side_px)
     if more_px <= photo.thumbnail_px:
         return {}
@@ -53,7 +52,7 @@ def sizes_of(photo: Photo) -> dict[str, str]:
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>/photo.jpg")
-@without_login  # without a log-in the response is 404, not the log-in page
+@without_login  # a visitor gets 404, not the log-in page
 @uses_object_store
 def photo(id: int) -> BaseResponse:
     photo = _visible_photo(id)
@@ -79,8 +78,8 @@ def sharp_response(photo: Photo) -> BaseResponse:
     """Send the thumbnail for high-density screens, or the stored one while others are being cut.
 
     Raises:
-        NotFound, StoreUnavailable: there is no such object, or no answer.
-        ObjectAltered: the store has other bytes, which are not sent.
+        NotFound, StoreUnavailable: the object does not exist, or the store does not respond.
+        ObjectAltered: the object has other bytes than were stored. They are not sent.
     """
     lock = _cutting()
     response = _conditional(_digest(f"{photo.thumbnail_key} {SHARP_PX}"))
@@ -99,7 +98,7 @@ def sharp_response(photo: Photo) -> BaseResponse:
 
 
 def _cutting() -> threading.Lock:
-    """Return the lock of this process: one thumbnail is cut at a time, so that checks and pages continue."""
+    """Return the lock of this process: it cuts one thumbnail at a time, to leave cores for other work."""
     lock: threading.Lock = current_app.extensions.setdefault("catloader.cutting", threading.Lock())
     return lock
 
@@ -108,9 +107,9 @@ def _cutting() -> threading.Lock:
 @without_login
 @uses_object_store
 def explanation(id: int) -> BaseResponse:
-    """Serve the explanation. The first request makes it, in seconds; while busy: 503 with ``Retry-After``."""
+    """Send the explanation. The first request makes it, in seconds; if busy: 503 with ``Retry-After``."""
     photo = services().photos.by_id(id) if g.user else None
-    # Public or not: explanations are for the owner and for reviewers.
+    # Explanations are only for the owner and for reviewers, even if the photo is public.
     if photo is None or not _is_of(photo, g.user):
         raise NotFound(PHOTO_NOT_FOUND)
     key = services().explainer.explain(photo)
@@ -118,10 +117,10 @@ def explanation(id: int) -> BaseResponse:
 
 
 def _visible_photo(id: int) -> Photo:
-    """Return a photo that the user or visitor may see: their own, one in the album, one for reviewers.
+    """Return a photo that the user or visitor may see: it is theirs, in the album, or for them to review.
 
     Raises:
-        NotFound: also for another user's private photo, whose existence is not revealed.
+        NotFound: there is no such photo, or they may not see it.
     """
     photo = services().photos.by_id(id)
     if photo is None or not (photo.in_album or _is_of(photo, g.user)):
@@ -130,18 +129,18 @@ def _visible_photo(id: int) -> Photo:
 
 
 def _is_of(photo: Photo, user: User | None) -> bool:
-    """Return True if the photo is the user's, or the user is a reviewer and may review it."""
+    """Return True if the photo belongs to the user, or the user is a reviewer who may review it."""
     return user is not None and (photo.owner_id == user.id or may_review(user, photo.id))
 
 
 def jpeg_response(kind: ObjectKind, key: str, sha256: str | None) -> BaseResponse:
-    """Send an object, or a link to it.
+    """Send an object, or redirect to it.
 
     Args:
-        sha256: of the bytes that were stored; None: of an explanation, whose key has it.
+        sha256: digest of the stored bytes; None for an explanation, whose key contains the digest.
     Raises:
-        NotFound, StoreUnavailable: there is no such object, or no answer.
-        ObjectAltered: the store has other bytes, which are not sent.
+        NotFound, StoreUnavailable: the object does not exist, or the store does not respond.
+        ObjectAltered: the object has other bytes than were stored. They are not sent.
     """
     settings = services().settings
     if settings.delivery == "url":
@@ -158,17 +157,17 @@ def jpeg_response(kind: ObjectKind, key: str, sha256: str | None) -> BaseRespons
 
 
 def _conditional(etag: str) -> Response:
-    """Make a response without its bytes: 304 if the browser has them."""
+    """Make a response without a body; its status is 304 if the browser already has the file."""
     response = Response(mimetype="image/jpeg")
     response.headers["Content-Security-Policy"] = _POLICY
     response.set_etag(etag)
-    # The browser may keep the file but must revalidate it: after a log-out, or once the photo is
+    # The browser may cache the file but must revalidate it: after a log-out, or once the photo is
     # deleted, the response is 404. A 304 needs no request to S3.
     response.headers["Cache-Control"] = "private, no-cache"
     make_conditional(response)
     if request.method == "HEAD":
         response.response = iter(())
-        response.headers.pop("Content-Length", None)  # 0 of the empty response, not of the photo
+        response.headers.pop("Content-Length", None)  # it is 0, not the length of the photo
     return response
 
 
@@ -177,8 +176,8 @@ def _digest(text: str) -> str:
 
 
 def _stored(kind: ObjectKind, key: str, sha256: str | None) -> bytes:
-    """Read a whole object before the first byte is sent: at most ``_MOST_BYTES`` in each request thread."""
-    for _ in range(2):  # a proxy may have altered the first answer
+    """Read a whole object, up to ``_MOST_BYTES``, so that its digest is compared before any byte is sent."""
+    for _ in range(2):  # a proxy may have altered the first response
         try:
             chunks, size_bytes = services().objects.open(kind, key)
         except NotFound:

@@ -21,7 +21,7 @@ from checker.values import Reason
 
 _IN_QUEUE = ("pending", "checking")
 _WILD_FELINE = "wild feline"
-# ImageNet's labels of wild felines; the others stay in English.
+# ImageNet's labels of wild felines. Other labels are not translated.
 _WILD = {
     _WILD_FELINE: gettext_noop("a wild feline"),
     "cougar": gettext_noop("a cougar"),
@@ -41,7 +41,7 @@ _KINDS = {
     "thing or scene": gettext_noop("thing or scene"),
     "soft picture": gettext_noop("soft photo"),
 }
-"""Kinds of photos in the shipped profiles; kinds in other profiles are shown as they are."""
+"""Kinds of photos in the shipped profiles. Other kinds are not translated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Badge:
 
 
 def badge(photo: Photo) -> Badge:
-    """Return the badge of a photo. "Cat?" means that the model's thresholds were not measured."""
+    """Return the badge of a photo. A "?", as in "Cat?", means that the thresholds were not measured."""
     text, tone = _texts()[photo.status]
     if tone in ("yes", "no") and not photo.calibrated and photo.human_verdict is None:
         text += "?"
@@ -62,7 +62,7 @@ def badge(photo: Photo) -> Badge:
 
 
 def _texts() -> dict[str, tuple[str, str]]:
-    """Status -> its name on a page, and the badge's class."""
+    """Return the texts of badges: status -> name on a page, and CSS class."""
     subject = _noun()
     return {
         "pending": (gettext("Waiting"), "waiting"),
@@ -76,12 +76,12 @@ def _texts() -> dict[str, tuple[str, str]]:
 
 
 def shown_status(status: str) -> str:
-    """Return the name of a status or a verdict, of a photo that is not named."""
+    """Return the name of a status or verdict, without reference to a photo."""
     return _texts()[status][0]
 
 
 def shown_flip(flip: str) -> str:
-    """Return a change of verdicts, as in ``cat -> unsure``, for a page."""
+    """Format a flip such as ``cat -> unsure`` for a page."""
     return " → ".join(shown_status(status) for status in flip.split(" -> "))
 
 
@@ -172,7 +172,7 @@ def _failed(attempts: int) -> str:
 
 
 def next_step(photo: Photo) -> str:
-    """Return what the owner can do about the status; "" where there is nothing to do."""
+    """Return a sentence that says what the owner can do about the status; "" if there is nothing to do."""
     if photo.human_verdict:
         return ""
     match photo.status:
@@ -186,7 +186,7 @@ def next_step(photo: Photo) -> str:
 
 
 def reason(photo: Photo) -> str | None:
-    """Return why the last attempt gave no verdict; None where the sentence says it all."""
+    """Return why the last attempt gave no verdict; None if ``sentence`` says enough."""
     if photo.check_error is None or photo.status not in ("pending", "unreadable"):
         return None
     return shown_check_error(check_error_for_owners(photo.check_error))
@@ -199,7 +199,7 @@ def shown_role(role: str) -> str:
 
 
 def shown_kind(kind: str) -> str:
-    """Return the kind of other photos in a profile in the page's language."""
+    """Return the name of a kind of photos in the language of the page."""
     return gettext(_KINDS[kind]) if kind in _KINDS else kind
 
 

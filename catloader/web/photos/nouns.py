@@ -1,4 +1,4 @@
-"""The everyday word for the subject, in the forms that sentences need."""
+"""The everyday word for the subject, in the forms that sentences need: "cat", "a cat", "no cat", "cats"."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from catloader.web.languages import gettext
 
 @dataclass(frozen=True, slots=True)
 class Noun:
-    """The forms of a noun: languages inflect articles and words differently, so a sentence takes one form."""
+    """The forms of a noun. Languages inflect articles and nouns differently, so sentences take forms."""
 
     one: str
     """As in "cat"."""
@@ -28,7 +28,7 @@ class Noun:
 
     @property
     def title(self) -> str:
-        """Capitalised, for badges."""
+        """The word with a capital letter, for badges."""
         return capitalised(self.one)
 
     @property
@@ -54,8 +54,8 @@ def noun(settings: Settings) -> Noun:
 
 def noun_of(subject: str) -> Noun:
     """Return the everyday word for a subject by its name in the check log."""
-    if known := _NOUNS.get(subject):
-        return Noun(gettext(known.one), gettext(known.a), gettext(known.no), gettext(known.many))
+    if english := _NOUNS.get(subject):
+        return Noun(gettext(english.one), gettext(english.a), gettext(english.no), gettext(english.many))
     word = subject.replace("_", " ")
     return Noun(
         word,
@@ -66,5 +66,5 @@ def noun_of(subject: str) -> Noun:
 
 
 def capitalised(text: str) -> str:
-    """Capitalise the first letter and keep the others, since German nouns have capitals."""
+    """Capitalise the first letter and leave the others, because German nouns have capitals, too."""
     return text[:1].upper() + text[1:]

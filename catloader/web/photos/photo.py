@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 blueprint = Blueprint("photo", __name__)
 
 _MOST_ATTEMPTS = 20
-"""Attempts in the history of a photo."""
+"""Maximum number of attempts in the history of a photo."""
 
 
 @blueprint.get(f"/photos/<int(max={MAX_ID}):id>")
@@ -55,7 +55,7 @@ def page(id: int) -> str:
         rates=measured_rates(record),
         sentence=sentence(photo, record),
         reason=reason(photo),
-        open_appeal=next((one for one in appeals if one.closed_at is None), None),
+        open_appeal=next((appeal for appeal in appeals if appeal.closed_at is None), None),
         review=reviews[-1] if reviews and photo.human_verdict else None,
         history=history(
             services().check_log.of_photo(id, _MOST_ATTEMPTS),
@@ -95,7 +95,7 @@ def check(id: int) -> Response:
 
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/appeal")
 def appeal(id: int) -> Response:
-    """Ask a reviewer for the other verdict."""
+    """Ask a reviewer to change the verdict."""
     own_photo(id)
     wish = human_verdict(request.form.get("wish"))
     reason = clean_text(request.form.get("reason", ""), "reason")

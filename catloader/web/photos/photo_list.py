@@ -1,4 +1,4 @@
-"""The list of My photos in an address: filter, search, order, and the position where a page begins."""
+"""The list of My photos as its address describes it: filter, search, order, and the position of the page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Photos in the order shown, and the positions of the neighbouring pages; None: there is none."""
+    """Photos in the order shown, and the positions of the adjacent pages; None if there is no such page."""
 
     photos: list[Photo]
     newer: Position | None
@@ -39,12 +39,12 @@ class Page:
 
 
 class Place(NamedTuple):
-    """The ids of the photos before and after one, in the order shown; None: there is none."""
+    """The ids of the photos before and after a photo, in the order shown; None if there is no such photo."""
 
     before: int | None
     after: int | None
     page: str
-    """Address of the page that shows the photo: the first page, or the one that begins with it."""
+    """Address of a page that shows the photo: the first page, or a page that begins with the photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class PhotoList:
     """The search as it was typed."""
     oldest_first: bool
     older: Position | None
-    """The page begins with photos older than this;"""
+    """If set, the page has the photos that follow this position (in the order newest first)."""
     newer: Position | None
-    """or ends with photos newer than this (in the order newest first)."""
+    """If set, the page has the photos that precede this position (in the order newest first)."""
 
     @classmethod
     def of_request(cls, owner_id: int, arguments: Mapping[str, str]) -> PhotoList:
@@ -71,7 +71,7 @@ class PhotoList:
         return cls(selection, query, arguments.get("sort") == "oldest", older, newer)
 
     def page(self, gallery: Gallery) -> Page:
-        """Read one page, and whether there are photos on both sides of it."""
+        """Read one page, and find out whether there are photos on both sides of it."""
         upwards = self.newer is not None or (self.oldest_first and self.older is None)
         read = gallery.newer if upwards else gallery.older
         rows = read(self.selection, self.newer if upwards else self.older, PAGE_PHOTOS + 1)
@@ -93,20 +93,20 @@ class PhotoList:
         return bool(gallery.newer(self.selection, position_of(photos[0]), 1))
 
     def address(self, **changes: str | Position | None) -> str:
-        """Return the address of My photos with this filter, search and order; ``changes`` replace them."""
+        """Return the address of My photos with this filter, search and order, except for ``changes``."""
         return url_for("gallery.photos", **cast(Any, self.arguments(**changes)))
 
     def arguments(self, **changes: str | Position | None) -> dict[str, str]:
-        """Return the arguments of an address, without those that have their default."""
-        given: dict[str, str | Position | None] = {
+        """Return the arguments of an address. Defaults are left out."""
+        values: dict[str, str | Position | None] = {
             "show": str(self.selection.shown),
             "q": self.query,
             "sort": "oldest" if self.oldest_first else "newest",
             **changes,
         }
-        texts = {name: as_text(value) for name, value in given.items() if value}
-        usual = {"show": "all", "sort": "newest"}
-        return {name: text for name, text in texts.items() if usual.get(name) != text}
+        texts = {name: as_text(value) for name, value in values.items() if value}
+        defaults = {"show": "all", "sort": "newest"}
+        return {name: text for name, text in texts.items() if defaults.get(name) != text}
 
     def of_month(self, month: datetime) -> str:
         """Return the address of the page that begins with the month."""
@@ -115,7 +115,7 @@ class PhotoList:
         return self.address(older=Position(next_month(month), 0))
 
     def place(self, gallery: Gallery, photo: Photo) -> Place:
-        """Return where the photo stands in the list; one that the filter leaves out: where it would stand."""
+        """Return the place of a photo in the list. If the filter hides the photo, it is where it would be."""
         position = position_of(photo)
         limits = (PAGE_PHOTOS, 1) if self.oldest_first else (1, PAGE_PHOTOS)
         older = gallery.ids(self.selection, position, limits[0], newest_first=True)
@@ -131,14 +131,14 @@ class PhotoList:
 
 
 def selected_ids(form: MultiDict[str, str]) -> list[int]:
-    """Return the ids of the selected boxes, at most as many as a page has."""
+    """Return the ids of the selected photos, at most as many as a page shows."""
     texts = form.getlist("photo")[:PAGE_PHOTOS]
     ids = {whole_number(text) for text in texts}
     return sorted(id for id in ids if id is not None and id <= MAX_ID)
 
 
 def restorable(ids: Sequence[int]) -> str:
-    """Return the category of a flashed message whose "Undo" takes these photos out of the bin."""
+    """Return the category of a flashed message whose "Undo" button restores these photos from the bin."""
     return " ".join(["restore", *map(str, ids)])
 
 
@@ -147,19 +147,19 @@ def position_of(photo: Photo) -> Position:
 
 
 def as_text(value: str | Position) -> str:
-    """Format an argument of an address."""
+    """Format an argument for an address."""
     if isinstance(value, str):
         return value
     return text_of_position(value)
 
 
 def text_of_position(position: Position) -> str:
-    """Format a position for addresses, as microseconds and id."""
+    """Format a position for an address, as microseconds and id."""
     return f"{(position.created_at - _EPOCH) // _MICROSECOND}-{position.id}"
 
 
 def position_of_text(text: str) -> Position | None:
-    """Return the position in an address; None if there is none."""
+    """Parse the position in an address; None if it is missing or invalid."""
     match = re.fullmatch(r"([0-9]{1,17})-([0-9]{1,10})", text)
     if not match or int(match[2]) > MAX_ID:
         return None

@@ -1,4 +1,4 @@
-"""Sharing of photos: the public album, and links to one photo."""
+"""Sharing: publish a photo in the album, or make a link to one photo."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def publish(id: int) -> Response:
 
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/share")
 def share(id: int) -> str:
-    """Make a new link and show it once: only its digest is stored."""
+    """Make a new link and show it. It can't be shown again, because only its digest is stored."""
     token = services().share_links.make(id, current_user().id, utcnow())
     if token is None:
         raise NotFound(PHOTO_NOT_FOUND)

@@ -1,4 +1,4 @@
-"""The audit log in the language of the page; the rows keep English, for commands and exports too."""
+"""The audit log, translated for pages. Its rows are in English, also for commands and exports."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ ACTS = {
     )
     for act in acts
 }
-"""The text of each act as recorded. Decisions and quotas, which have values, are not among them."""
+"""Recorded act -> text. Decisions and quotas are not included, because they contain values."""
 _QUOTA = re.compile(
     r"set the quota to (.+ number of photos|[0-9]+ photos?), (.+ number of bytes|[0-9]+ bytes?)"
 )
 
 
 def shown_actor(actor: str) -> str:
-    """Return an e-mail address as it is, and the command line in the language of the page."""
+    """Return an e-mail address unchanged, and "command line" in the language of the page."""
     return gettext("command line") if actor == COMMAND_LINE else actor
 
 
 def shown_act(act: str) -> str:
-    """Return the act in the language of the page; an unknown one is marked as English."""
+    """Return an act in the language of the page. An unknown act is marked as English."""
     if text := ACTS.get(act):
         return gettext(text)
     if match := re.fullmatch("decided (cat|not_cat)", act):
@@ -72,7 +72,7 @@ def shown_act(act: str) -> str:
 
 
 def shown_target(target: str) -> str:
-    """Return what an act was on in the language of the page; e-mail addresses and names are as they are."""
+    """Return the target of an act in the language of the page; e-mail addresses and names are unchanged."""
     if match := re.fullmatch(r"photos? ([0-9]+(?:, [0-9]+)*)", target):
         number = 1 + match[1].count(",")
         return ngettext("photo %(ids)s", "photos %(ids)s", number, ids=match[1])
@@ -90,7 +90,7 @@ def shown_target(target: str) -> str:
 
 
 def _limit(text: str) -> int | str:
-    """Return the number of a recorded limit, or words for one without a number."""
+    """Return the number in a recorded limit, or words for a limit without a number."""
     if match := re.match("[0-9]+", text):
         return int(match[0])
     return gettext("no limit") if text.startswith("any ") else gettext("the site's setting")

@@ -87,7 +87,7 @@ def set_access(id: int) -> Response:
 
 @blueprint.post(f"{_USER}/quota")
 def set_quota(id: int) -> Response:
-    """Set the limits; an empty field is the site's setting, 0 no limit."""
+    """Set the limits of an account. An empty field means the site's setting, 0 means no limit."""
     account = _account(id)
     photos, megabytes = (_limit(request.form.get(name, "")) for name in ("photos", "megabytes"))
     size_bytes = None if megabytes is None else megabytes * _MB
@@ -97,9 +97,9 @@ def set_quota(id: int) -> Response:
 
 @blueprint.post(f"{_USER}/password-link")
 def password_link(id: int) -> str:
-    """Make a link to set a new password, and show it once."""
+    """Make a link to set a new password, and show it. It can't be shown again."""
     account, minutes = _account(id), services().settings.password_link_minutes
-    if id == current_user().id:  # its form asks for the password, and a link would not
+    if id == current_user().id:  # the account page asks for the old password, a link does not
         raise InvalidInput("Change your own password on the account page.")
     expires_at = utcnow() + timedelta(minutes=minutes)
     token = services().one_time_links.reset(id, current_user().id, utcnow(), expires_at)
@@ -115,7 +115,7 @@ def password_link(id: int) -> str:
 
 @blueprint.post(f"{_USER}/second-factor/remove")
 def reset_second_factor(id: int) -> Response:
-    """Remove it for a person who has lost phone and recovery codes."""
+    """Remove the second factor of a person who has lost both phone and recovery codes."""
     account = _other_account(id)
     if services().second_factors.reset(id, current_user().id, utcnow()):
         notify_of(FACTOR_REMOVED, account.user)
@@ -124,7 +124,7 @@ def reset_second_factor(id: int) -> Response:
 
 @blueprint.post("/invitations")
 def invite() -> str:
-    """Make an invitation, and show it once."""
+    """Make an invitation, and show its link. It can't be shown again."""
     expires_at = utcnow() + timedelta(days=services().settings.invitation_days)
     token = services().one_time_links.invite(current_user().id, utcnow(), expires_at)
     logger.info("administrator %d made an invitation", current_user().id)
@@ -155,7 +155,11 @@ def _account(id: int) -> Account:
 
 
 def _other_account(id: int) -> Account:
-    """Return an account other than the administrator's own, so that nobody locks the last one out."""
+    """Return an account.
+
+    Raises:
+        InvalidInput: it is the administrator's own. So the last administrator can't lose access.
+    """
     account = _account(id)
     if id == current_user().id:
         raise InvalidInput("You can't change your own role or access.")
@@ -179,6 +183,6 @@ def _limit(text: str) -> int | None:
 
 
 def number_of(text: str) -> int | None:
-    """Return the number in a request, at most ``MAX_ID``; None: the text is not a number."""
+    """Return the number in a request, at most ``MAX_ID``; None if the text is not a number."""
     number = whole_number(text)
     return None if number is None else min(number, MAX_ID)

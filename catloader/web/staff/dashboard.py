@@ -61,7 +61,7 @@ def switch() -> Response:
 
 @blueprint.post("/requeue")
 def requeue() -> Response:
-    """Check all failed, or all unreadable photos again."""
+    """Check all failed photos again, or all unreadable photos."""
     status = failed_status(request.form.get("status", ""))
     number = services().rechecks.requeue(RecheckFilter(status=Status(status)), actor_id=current_user().id)
     services().dispatcher.wake()

@@ -1,4 +1,4 @@
-"""The list of failed and unreadable photos, and another check for them. Other users get 404."""
+"""The list of failed and unreadable photos, to check them again. Other users get 404."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PAGE = 50
 
 @blueprint.get("")
 def photos() -> str:
-    """Show a page; ``?status=`` and ``?error=`` select the photos, ``?before=`` the position."""
+    """Show a page of the list. ``?status=`` and ``?error=`` select the photos, ``?before=`` the page."""
     status = failed_status(request.args.get("status", "failed"))
     error, before = request.args.get("error"), number_of(request.args.get("before", ""))
     rows = services().failed_photos.page(status, error, before, _PAGE + 1)
@@ -43,7 +43,7 @@ def photos() -> str:
 
 @blueprint.post("")
 def requeue() -> Response:
-    """Check the selected photos again, or the one whose button was pressed."""
+    """Check the selected photos again, or the single photo whose button was pressed."""
     status = failed_status(request.form.get("status", "failed"))
     pressed = request.form.get("one")
     ids = [number_of(text) for text in ([pressed] if pressed else request.form.getlist("photo")[:_PAGE])]
@@ -63,7 +63,7 @@ def failed_status(text: str) -> FailedStatus:
     """Return the status in a request.
 
     Raises:
-        InvalidInput: it is neither of the two.
+        InvalidInput: it is neither "failed" nor "unreadable".
     """
     if text not in STATUSES:
         raise InvalidInput("Choose the failed or the unreadable photos.")

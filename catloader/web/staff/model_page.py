@@ -1,4 +1,4 @@
-"""The page of models: the model in use, its measured rates, and the choice of another one.
+"""The page of models: the model in use, its measured error rates, and the choice of another model.
 
 Users who are not administrators get 404.
 """
@@ -41,7 +41,7 @@ blueprint.before_request(administrators_only)
 
 _HISTORY = 20
 _COMPARED = 500
-"""Photos of one comparison that the page starts: some minutes on a small machine."""
+"""Photos in a comparison that the page starts. It takes some minutes on a small machine."""
 _NOTHING_BEFORE = gettext_noop("No model was promoted here, so there is none to return to.")
 
 
@@ -54,7 +54,7 @@ class Serving:
     """None: the decision was uncalibrated, or the profile is not on this machine."""
     thresholds: Thresholds | None
     rates: MeasuredRates | None
-    """Those at the false positive rate that the settings allow."""
+    """The measured rates at the false positive rate that the settings allow."""
 
 
 @blueprint.get("")
@@ -82,7 +82,7 @@ def page() -> str:
 
 @blueprint.post("/promote")
 def promote() -> Response:
-    """Choose the model that all checkers take next."""
+    """Choose the model that all checkers will load."""
     settings, name = _unless_overruled(), request.form.get("model", "")
     if name not in {AUTO, *(entry.name for entry in _on_disk(settings))}:
         raise InvalidInput("Choose a model whose weights are on this machine.")
@@ -94,15 +94,15 @@ def promote() -> Response:
 def roll_back() -> Response:
     settings = _unless_overruled()
     try:
-        chosen = promotion.roll_back(settings, services().model_choices, current_user().id, utcnow())
+        choice = promotion.roll_back(settings, services().model_choices, current_user().id, utcnow())
     except ModelsError as error:
         raise InvalidInput(_NOTHING_BEFORE) from error
-    return _chosen(chosen.current)
+    return _chosen(choice.current)
 
 
 @blueprint.post("/shadow")
 def shadow() -> Response:
-    """Start a comparison of a model with the one in use, in the background."""
+    """Start to compare a model with the model in use, in the background."""
     settings, name, now = services().settings, request.form.get("model", ""), utcnow()
     if name not in {entry.name for entry in _on_disk(settings)}:
         raise InvalidInput("Choose a model whose weights are on this machine.")
@@ -135,7 +135,7 @@ def _unless_overruled() -> Settings:
 
 
 def _in_use(current: str, state: Mapping[str, object] | None, serving: Serving | None) -> object:
-    """Return the name of the model that ``current`` stands for; None: no checker has told it yet."""
+    """Return the name of the model in use; None if it is automatic and no checker has reported it."""
     if current != AUTO:
         return current
     if state and state["state"] == "ready":
@@ -149,10 +149,10 @@ def _on_disk(settings: Settings) -> list[Entry]:
 
 
 def _unmeasured(settings: Settings) -> list[str]:
-    """Return the models on disk that have no profile for the subject: their verdicts are uncalibrated."""
+    """Return the models on disk without a profile for the subject. Their verdicts are uncalibrated."""
     subject, measured = load_subject(settings.subject), set[str]()
     for path in (path for folder in profile_folders(settings) for path in folder.glob("*.json")):
-        with contextlib.suppress(ModelRefused):  # it is broken; the log of the checkers says so
+        with contextlib.suppress(ModelRefused):  # a broken profile is reported in the log of the checkers
             profile = load_profile(path)
             if profile.key.subject == subject:
                 measured.add(profile.model)
@@ -177,5 +177,5 @@ def _serving(settings: Settings) -> Serving | None:
     try:
         thresholds = thresholds_for(profile, max_fpr, settings.max_false_negative_rate)
         return Serving(record, profile, thresholds, rates_within(profile, max_fpr))
-    except ModelRefused:  # the rates of the settings are stricter than those measured
+    except ModelRefused:  # no measured point meets the rates in the settings
         return Serving(record, profile, None, None)

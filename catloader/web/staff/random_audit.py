@@ -1,4 +1,4 @@
-"""The random audit: reviewers judge randomly drawn photos that the model decided. Other users get 404."""
+"""The random audit: reviewers judge randomly drawn photos that a model decided. Other users get 404."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST = 1000
 
 @blueprint.get("")
 def page() -> str:
-    """Show the next photo of the audit, without the model's verdict, and the estimate so far."""
+    """Show the next photo of the audit without the model's verdict, and the current estimates."""
     audits = services().random_audits
     return render_template(
         "random_audit.html", photo=audits.next(), waiting=audits.waiting(), estimates=estimates(), most=MOST
@@ -40,8 +40,8 @@ def draw() -> Response:
         raise InvalidInput("Draw 1 to %(number)d photos at a time.", number=MOST)
     verdict = human_verdict(request.form.get("verdict"))
     drawn = services().random_audits.draw(verdict, number, current_user().id, utcnow())
-    some = ngettext("%(num)d photo drawn.", "%(num)d photos drawn.", drawn)
-    flash(some if drawn else gettext("No photo is left to draw."))
+    sentence = ngettext("%(num)d photo drawn.", "%(num)d photos drawn.", drawn)
+    flash(sentence if drawn else gettext("No photo is left to draw."))
     return redirect(url_for(".page"), 303)
 
 
@@ -59,8 +59,9 @@ def answer(id: int) -> Response:
 
 
 def estimates() -> list[tuple[str, int, int, int, float, float]]:
-    """Return (verdict, wrong, answered, can't tell, lower end, upper end of the 95 % interval) of the profile
-    that decided last.
+    """Return the error estimates of the profile that made the latest decision.
+
+    Each is (verdict, wrong, answered, can't tell, lower end and upper end of the 95 % interval of the rate).
     """
     record = services().check_log.latest_of_all()
     tallies = services().random_audits.tallies(str(record.profile_id)) if record else {}

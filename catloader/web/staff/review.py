@@ -1,4 +1,4 @@
-"""The queue of reviewers: one photo after another, decided with one key each. Other users get 404."""
+"""The queue of reviewers, who decide photo after photo with single keys. Other users get 404."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reviewers_only() -> None:
 
 @blueprint.get("")
 def queue() -> str:
-    """Show the first photo of the queue, or the first one after a position (``?after=a7``, ``u42``)."""
+    """Show the first photo in the queue, or the first after a position (``?after=a7``, ``?after=u42``)."""
     after = request.args.get("after", "")
     items = services().reviews.queue(_place(after), 2)
     return _page(items[0] if items else None, after, following=items[1] if len(items) > 1 else None)
@@ -41,7 +41,7 @@ def queue() -> str:
 
 @blueprint.get(f"/<int(max={MAX_ID}):id>")
 def photo(id: int) -> str:
-    """Show one photo of the queue: the one whose decision was just undone, from any place (``?after=``)."""
+    """Show a photo whose decision was just undone; the queue continues ``?after=`` a position."""
     item = services().reviews.item(id)
     if item is None:
         raise NotFound("This photo does not wait for a reviewer.")
@@ -66,7 +66,7 @@ def undo() -> Response:
     reviewer, seen = current_user(), request.form.get("decision", type=int)
     after = request.form.get("after") or None
     id = services().reviews.undo(reviewer.id, utcnow(), seen)
-    if id is None:  # there is none, or the page is older than another undoing
+    if id is None:  # there is no such decision, or it has been undone in another window
         flash(gettext("This decision can't be undone any more. Nothing was changed."))
         return redirect(url_for(".queue", after=after), 303)
     logger.info("reviewer %d undid the decision on photo %d", reviewer.id, id)
@@ -76,9 +76,9 @@ def undo() -> Response:
 
 
 def notify_owner(photo_id: int) -> None:
-    """Mail the owner of a photo if they chose notifications.
+    """Send a notice of the decision to the owner of a photo, if they chose notices.
 
-    After many mails to one address the next one waits, and tells all decisions until then.
+    After many mails to one address, the next mail is delayed and lists all decisions made until then.
     """
     mails, photo = services().mails, services().photos.by_id(photo_id)
     if mails is None or photo is None or photo.owner_id == current_user().id:
@@ -98,7 +98,7 @@ def human_verdict(text: str | None) -> HumanVerdict:
     """Return the verdict in a form.
 
     Raises:
-        InvalidInput: a person may not give it.
+        InvalidInput: it is not a verdict that people give.
     """
     if text not in ("cat", "not_cat"):
         raise InvalidInput("Choose one of the two answers.")
@@ -119,7 +119,7 @@ def _page(item: QueueItem | None, after: str, following: QueueItem | None = None
         details = {
             "gauge": gauge(record),
             "sentence": sentence(item.photo, record),
-            # An undone photo may stand before others that were skipped.
+            # A photo whose decision was undone may be before photos that were skipped already.
             "skip": _text(max(item.place, _place(after) or item.place)),
             "note": _undone_note(item.photo.id),
         }
@@ -137,10 +137,10 @@ def _page(item: QueueItem | None, after: str, following: QueueItem | None = None
 
 
 def _undone_note(photo_id: int) -> str:
-    """Return the note of the reviewer's own decision if it was undone: it need not be typed again."""
-    own = [one for one in services().reviews.of_photo(photo_id) if one.reviewer_id == current_user().id]
-    is_undone = bool(own) and own[-1].verdict is None
-    return next((one.note for one in reversed(own) if one.verdict), "") if is_undone else ""
+    """Return the note of this reviewer's undone decision, so that they need not type it again."""
+    rows = [row for row in services().reviews.of_photo(photo_id) if row.reviewer_id == current_user().id]
+    is_undone = bool(rows) and rows[-1].verdict is None
+    return next((row.note for row in reversed(rows) if row.verdict), "") if is_undone else ""
 
 
 def _text(place: tuple[bool, int]) -> str:

@@ -1,4 +1,4 @@
-"""The storage page of administrators: usage by account, the last backup. Other users get 404."""
+"""The storage page of administrators: usage by account, and the latest backup. Other users get 404."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ blueprint.before_request(administrators_only)
 
 _LARGEST = 10
 _OLD = timedelta(days=7)
-"""A backup that is older is a note on the page."""
+"""The page warns if the latest backup is older."""
 
 
 @blueprint.get("")

@@ -1,4 +1,4 @@
-"""Staff take photos out of the public album, and allow them again. Other users get 404."""
+"""Pages on which staff remove photos from the public album, or allow them again. Other users get 404."""
 
 from __future__ import annotations
 

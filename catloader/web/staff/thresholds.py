@@ -1,4 +1,4 @@
-"""Thresholds measured on decisions of people: measure, preview changes, apply, roll back.
+"""Thresholds measured on people's decisions: measure them, preview their effect, apply them, roll back.
 
 Users who are not administrators get 404.
 """
@@ -65,13 +65,13 @@ def measure() -> Response:
 
 @blueprint.post(f"/<int(max={MAX_ID}):id>/apply")
 def apply(id: int) -> Response:
-    """Apply measured thresholds; ``again``: also check the photos again whose verdict would change."""
+    """Apply measured thresholds. With ``again``, also check the photos again whose verdict would change."""
     store, settings = services().measured_profiles, services().settings
     job = store.by_id(id)
     if job is None or job.profile_id is None:
         raise NotFound("There is no such measurement.")
     again = [photo[0] for photo in job.photos or ()] if request.form.get("again") else []
-    # Checkers look every sweep_s and then load the model: photos become due after that.
+    # Checkers look for new thresholds every sweep_s and then load the model. Photos become due after that.
     number = store.choose(
         id, "applied thresholds", current_user().id, utcnow(), requeued=again, delay_s=4 * settings.sweep_s
     )
@@ -85,7 +85,7 @@ def apply(id: int) -> Response:
 
 @blueprint.post("/rollback")
 def roll_back() -> Response:
-    """Return to the previous thresholds; run twice, it undoes itself."""
+    """Return to the previous thresholds. A second rollback undoes the first."""
     store = services().measured_profiles
     choices = store.choices(2)
     if not choices:
@@ -98,7 +98,7 @@ def roll_back() -> Response:
 
 
 def _base() -> Profile:
-    """Return the profile, measured in full, whose head the checkers use."""
+    """Return the fully measured profile whose head the checkers use."""
     record = services().check_log.latest_of_all()
     if record is None or record.profile_id in (None, UNCALIBRATED):
         raise InvalidInput("The current model has no profile: run `catloader models calibrate` first.")
@@ -113,11 +113,11 @@ def _base() -> Profile:
 
 
 def _in_force(job: MeasuredProfile) -> tuple[Thresholds, OperatingPoint] | None:
-    """Return the thresholds for the rates in the settings, and the measured rates."""
+    """Return the thresholds for the rates in the settings, and their rates; None if no point meets them."""
     settings = services().settings
     profile = profile_from_json(job.profile or {})
     max_fpr, max_fnr = settings.max_false_positive_rate, settings.max_false_negative_rate
     try:
         return thresholds_for(profile, max_fpr, max_fnr), cat_point(profile, max_fpr)
-    except ModelRefused:  # the settings have become stricter since it was measured
+    except ModelRefused:  # the settings have become stricter since the measurement
         return None

@@ -1,1 +1,1 @@
-"""Step 1, upload: forms, files in pieces, and the limits on simultaneous uploads."""
+"""Step 1, upload: forms, resumable uploads, and the limits on simultaneous uploads."""

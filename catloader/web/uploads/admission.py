@@ -1,7 +1,7 @@
-"""Admission: decisions on a request from its head, and the number of uploads processed at once.
+"""Admission: decisions on a request from its head, and the limit on uploads processed at the same time.
 
 The server (``catloader.server``) receives complete requests and passes them to two pools of threads. Before
-any view runs, it asks ``Rules`` how much of a body to keep and which pool to use.
+it receives a body, it asks ``Rules`` how much of it to keep; before a view runs, which pool to use.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 RULES = "catloader.rules"
 """Key of the ``Rules`` in the extensions of an application."""
 REFUSED = "catloader.refused"
-"""Key in the WSGI environment: the HTTP status of a request whose body the server did not keep.
+"""Key in the WSGI environment: the HTTP status for a request whose body the server did not keep.
 
-507 and 503: its temporary folder could not hold it; 429: ``Rules.refusal`` refused it.
+507 and 503 mean that the temporary folder could not hold the body, 429 that ``Rules.refusal`` refused it.
 """
 _UPLOAD, _REPLACE = "uploads.upload", "editing.replace"
 _PIECES = ("resumable.begin", "resumable.go_on", "resumable.overridden")
@@ -36,7 +36,7 @@ _PLACES = "catloader.upload-places"
 
 
 def uses_object_store(view: View) -> View:
-    """Mark a view whose thread may have to wait for S3: other pages keep threads of their own."""
+    """Mark a view whose thread may have to wait for S3. It runs in another pool than the other pages."""
     view.uses_object_store = True  # type: ignore[attr-defined]
     return view
 
@@ -50,9 +50,10 @@ class Rules:
         self._urls = app.url_map.bind("")
 
     def body_bytes(self, method: str, path: str, headers: Mapping[str, str]) -> int:
-        """Return the limit of uploads for a cookie or an API token of this site, else that of forms.
+        """Return how many bytes of the body to keep: the maximum of an upload, or that of a form.
 
-        So nobody can fill the temporary folder without an account. The view refuses longer bodies.
+        An upload needs a cookie or an API token of this site, so nobody can fill the temporary folder without
+        an account. The view refuses longer bodies.
         """
         endpoint, secret = self._endpoint(method, path), self._services.secret_key
         if _takes_photo(self._app, endpoint):
@@ -62,23 +63,22 @@ class Rules:
             return self._form_bytes
         if endpoint in _PIECES and is_signed(bearer.sent_token(headers.get("AUTHORIZATION", "")), secret):
             return self._photo_bytes
-        sent = Request({"REQUEST_METHOD": method, "HTTP_COOKIE": headers.get("COOKIE", "")}).cookies
-        cookie_values = [value for name in cookies.names(cookies.SESSION) for value in sent.getlist(name)]
-        values = [one for value in cookie_values for one in cookies.sessions_of(value)]
-        known = any(cookies.unsigned(value, secret) for value in values)
-        if not known:
+        jar = Request({"REQUEST_METHOD": method, "HTTP_COOKIE": headers.get("COOKIE", "")}).cookies
+        values = [value for name in cookies.names(cookies.SESSION) for value in jar.getlist(name)]
+        sessions = [session for value in values for session in cookies.sessions_of(value)]
+        if not any(cookies.unsigned(session, secret) for session in sessions):
             return self._form_bytes
         return self._upload_bytes if endpoint == _UPLOAD else self._photo_bytes
 
     def refusal(self, method: str, path: str) -> int | None:
-        """Return 429 for an upload during a crowd in which it would be refused anyway."""
+        """Return 429 for an upload that would be refused anyway, because too many others wait."""
         places: UploadPlaces = self._app.extensions[_PLACES]
         if places.is_crowded() and _takes_place(self._app, self._endpoint(method, path)):
             return HTTPStatus.TOO_MANY_REQUESTS
         return None
 
     def has_room(self) -> bool:
-        """Return True unless less than ``min_free_bytes`` of the temporary folder's disk are free."""
+        """Return True if the temporary folder's disk has ``min_free_bytes`` left, or can't be measured."""
         try:
             free_bytes = shutil.disk_usage(tempfile.gettempdir()).free
         except OSError:  # writing there will report the error
@@ -95,7 +95,7 @@ class Rules:
         return services
 
     def _endpoint(self, method: str, path: str) -> str:
-        text = path.encode("latin-1").decode("utf-8", "replace")  # WSGI's guise for bytes
+        text = path.encode("latin-1").decode("utf-8", "replace")  # WSGI passes bytes as Latin-1 text
         try:
             endpoint, _ = self._urls.match(text, method)
         except HTTPException:
@@ -104,7 +104,7 @@ class Rules:
 
 
 def init_app(app: Flask, *, uploads_at_once: int) -> None:
-    """Refuse requests that can't be processed; call it after the log-in check and before forms are read."""
+    """Refuse requests that can't be processed. Call this after the log-in check and before forms are read."""
     places = app.extensions[_PLACES] = UploadPlaces(uploads_at_once)
 
     @app.before_request
@@ -113,8 +113,8 @@ def init_app(app: Flask, *, uploads_at_once: int) -> None:
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             places.refuse()
         if status is not None:
-            unkept = "The temporary folder can't keep this request."
-            raise StoreFull(unkept) if status == StoreFull.status else StoreUnavailable(unkept)
+            reason = "The temporary folder can't keep this request."
+            raise StoreFull(reason) if status == StoreFull.status else StoreUnavailable(reason)
         if _takes_place(app, request.endpoint or ""):
             take_place()
 
@@ -140,5 +140,5 @@ def _takes_place(app: Flask, endpoint: str) -> bool:
 
 
 def _takes_photo(app: Flask, endpoint: str) -> bool:
-    """Return True if the endpoint is one of the API that takes a photo (``api_v1.bodies.takes_photo``)."""
+    """Return True if the endpoint belongs to a view of the API marked with ``api_v1.bodies.takes_photo``."""
     return getattr(app.view_functions.get(endpoint), "takes_photo", False)

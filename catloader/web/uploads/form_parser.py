@@ -1,4 +1,4 @@
-"""Form parsing that refuses an unreadable form with a reason instead of treating it as empty."""
+"""Form parsing that refuses an unreadable form with a reason. Flask alone would treat it as empty."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _StrictParser(FormDataParser):
             return stream, fields, files
         except (OSError, ValueError) as error:
             for file in self._files:
-                with suppress(OSError):  # it writes the rest, and the disk may be full
+                with suppress(OSError):  # closing writes what is buffered, and the disk may be full
                     file.close()
             if isinstance(error, OSError):
                 raise
@@ -46,19 +46,17 @@ class _StrictParser(FormDataParser):
 
 
 def _refuse_replaced(fields: MultiDict[str, str]) -> None:
-    """Look for letters that were lost: the parser puts U+FFFD where a field is not UTF-8.
+    """Refuse forms that were not read completely. The parser writes U+FFFD where a field is not UTF-8.
 
     Raises:
-        UnicodeDecodeError
-        ValueError: a part without a name; whatever it holds, the form is not as its program meant it.
+        UnicodeDecodeError: a field is not UTF-8.
+        ValueError: a part has no name, so the form is not what the program meant to send.
     """
     for name, text in fields.items(multi=True):
         if name is None:
             raise ValueError("a part without a name")
-        if "\ufffd" in text and name not in (
-            "photo",
-            "photos",
-        ):  # a photo that was sent as text is refused as such
+        # A photo that was sent as text gets a better message from the view.
+        if "\ufffd" in text and name not in ("photo", "photos"):
             raise UnicodeDecodeError("utf-8", b"", 0, 0, "a field")
 
 

@@ -1,9 +1,9 @@
-"""Step 1, upload, for files that arrive in pieces and are resumed after an interruption: tus 1.0.
+"""Step 1, upload: resumable uploads by tus 1.0. Files arrive in pieces, and continue after an interruption.
 
-The protocol is https://tus.io/protocols/resumable-upload: core, creation, creation-with-upload, expiration,
-termination. With an ``Idempotency-Key`` a repeated creation gives the same upload. The answer to the last
-byte names the photo in ``Photo-Id``; sent again, it is the same photo. Browsers authenticate with their
-session, programs with an API token that may write.
+The protocol is https://tus.io/protocols/resumable-upload with the extensions creation, creation-with-upload,
+expiration and termination. With an ``Idempotency-Key``, a repeated creation returns the same upload. The
+response to the last piece has the id of the photo in ``Photo-Id``, also if the piece is sent again. Browsers
+authenticate with their session, programs with an API token that may write.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def options() -> Response:
 @also_with(Scope.WRITE)
 @uses_object_store
 def begin() -> Response:
-    """Begin an upload, or find the one that began with the same key; the body may have its first bytes."""
+    """Begin an upload, or return the one with the same key. The body may contain its first bytes."""
     length_bytes, facts, owner_id = _number("Upload-Length"), _facts(FileFacts()), current_user().id
     limit_bytes = services().settings.max_file_bytes
     if length_bytes == 0:
@@ -99,10 +99,10 @@ def begin() -> Response:
         services().photos.refuse_full(owner_id, 0)
         services().partial_uploads.create(owner_id, id, facts)
         with services().partial_uploads.opened(owner_id, id) as upload:
-            if request.content_length == length_bytes:  # the whole file, from a client that gave pieces up
+            if request.content_length == length_bytes:  # a client that can't send pieces sends the whole file
                 upload.restart()
-            brings_bytes = bool(request.content_length) and upload.offset_bytes == 0
-            response = _grown(upload, 0) if brings_bytes else _at(upload)
+            has_body = bool(request.content_length) and upload.offset_bytes == 0
+            response = _grown(upload, 0) if has_body else _at(upload)
     else:
         response = _stored(id, Uploaded("", photo_id, duplicate_of(photo_id)))
     if response.status_code == 204:
@@ -114,7 +114,7 @@ def begin() -> Response:
 @blueprint.route("/<id>", methods=["HEAD"])
 @also_with(Scope.WRITE)
 def state(id: str) -> Response:
-    """Answer with the offset of the upload."""
+    """Respond with the offset of the upload."""
     photo_id = _photo_of(id)
     if photo_id is not None:
         return _stored(id, Uploaded("", photo_id, duplicate_of(photo_id)), 200)
@@ -126,7 +126,7 @@ def state(id: str) -> Response:
 @also_with(Scope.WRITE)
 @uses_object_store
 def go_on(id: str) -> Response:
-    """Add the next bytes; after the last one, store the photo."""
+    """Append the next bytes. If the file is complete then, store the photo."""
     photo_id = _photo_of(id)
     if photo_id is not None:
         return _stored(id, Uploaded("", photo_id, duplicate_of(photo_id)))
@@ -147,7 +147,7 @@ def give_up(id: str) -> Response:
 @also_with(Scope.WRITE)
 @uses_object_store
 def overridden(id: str) -> Response:
-    """Take a POST that stands for PATCH or DELETE, from a client whose proxy knows neither of them."""
+    """Accept a POST as PATCH or DELETE, for clients behind a proxy that does not know these methods."""
     match request.headers.get("X-HTTP-Method-Override", "").upper():
         case "PATCH":
             return go_on(id)
@@ -157,6 +157,7 @@ def overridden(id: str) -> Response:
 
 
 def _grown(upload: OpenUpload, offset_bytes: int) -> Response:
+    """Append the body of this request; respond with the new offset, or with the stored photo."""
     if request.mimetype != _BYTES:
         raise WrongContentType(_BYTES)
     upload.append(offset_bytes, cast(BinaryIO, request.stream), request.content_length or 0)
@@ -164,7 +165,7 @@ def _grown(upload: OpenUpload, offset_bytes: int) -> Response:
 
 
 def _finished(upload: OpenUpload) -> Response:
-    """Store the photo. The bytes are kept where the same request may succeed later."""
+    """Store the photo. Keep the bytes if the same request may succeed later."""
     take_place()
     data, facts = upload.read(), _facts(upload.facts)
     key = UploadKey(_key(upload.id), hashlib.sha256(data).hexdigest())
@@ -181,7 +182,7 @@ def _finished(upload: OpenUpload) -> Response:
 
 
 def _photo_of(id: str) -> int | None:
-    """Return the photo that was made of the user's upload; None: it is under way, or there is none."""
+    """Return the id of the photo that was stored from an upload; None if it is not complete, or unknown."""
     length_of(id)
     return services().upload_keys.photo_with(current_user().id, _key(id), utcnow())
 
@@ -191,7 +192,9 @@ def _key(id: str) -> str:
 
 
 def _at(upload: OpenUpload, status: int = 204) -> Response:
-    if upload.is_whole:  # not stored: clients treat an offset at the end as success and would not continue
+    """Respond with the offset of an upload whose photo is not stored yet."""
+    if upload.is_whole:
+        # Clients treat an offset at the end as success. Without its last byte, they send it again.
         upload.drop_last_byte()
     expires = http_date(time.time() + services().partial_uploads.kept_s)
     headers = {"Upload-Offset": str(upload.offset_bytes), "Upload-Expires": expires}
@@ -220,9 +223,9 @@ def _number(header: str) -> int:
 
 
 def _facts(known: FileFacts) -> FileFacts:
-    """Return the facts in ``Upload-Metadata``, or defaults.
+    """Return the facts in ``Upload-Metadata``; those that it lacks are taken from ``known``.
 
-    It is `filename BASE64,caption BASE64,square BASE64,keep_date`; the last one has no value.
+    The header is `filename BASE64,caption BASE64,square BASE64,keep_date`; `keep_date` has no value.
     """
     for pair in request.headers.get("Upload-Metadata", "").split(","):
         key, _, value = pair.strip().partition(" ")

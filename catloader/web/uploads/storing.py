@@ -1,4 +1,4 @@
-"""Steps 1 to 4 for a request's user: store files with the use case, and log the outcomes."""
+"""Steps 1 to 4 for the user of a request: store files with ``intake.upload``, and log the outcomes."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ logger = logging.getLogger(__name__)
 
 
 class WakeAfterResponse:
-    """A dispatcher that fires after the response is sent, so the check does not delay it.
+    """A dispatcher that wakes the checker after the response is sent, so that the check does not delay it.
 
-    Nothing is lost if the process dies in between: the sweep finds the photo.
+    If the process dies in between, nothing is lost: the sweep finds the photo.
     """
 
     def __init__(self, dispatcher: Dispatcher) -> None:
@@ -55,11 +55,11 @@ def store_files(
     keep_dates: bool = False,
     square: Square | None = None,
 ) -> list[Uploaded | Refused]:
-    """Store files as photos of the user; see ``intake.upload``. A used key returns its photo.
+    """Store files as photos of the user (see ``intake.upload``). A key that was used returns its photo.
 
     Args:
-        size_bytes: of all of them, for the log.
-        square: of the thumbnails; None: the default one.
+        size_bytes: total size of the files, for the log.
+        square: the square from which thumbnails are cut; None: the centre.
     """
     user, app, started_s = current_user(), services(), time.monotonic()
     outcomes = store(
@@ -89,10 +89,10 @@ def store_once(
     keep_date: bool = False,
     square: Square | None = None,
 ) -> Uploaded | Refused:
-    """Store a file whose upload may be repeated: with the same key it is the same photo.
+    """Store a file whose upload may be repeated. The same key always returns the same photo.
 
     Raises:
-        KeyReused: the photo with this key was uploaded from other bytes.
+        KeyReused: the key was used for a file with other bytes.
     """
     user, keys = current_user(), services().upload_keys
     id = keys.photo_of(user.id, key, utcnow())
@@ -103,7 +103,7 @@ def store_once(
 
 
 def refused_response(outcome: Refused) -> Response:
-    """Answer with the error of a file that was refused, which is logged and counted already."""
+    """Respond with the error of a refused file. It has been logged and counted already."""
     sentence = translated(outcome.reason or outcome.error)
     response = make_response(error_response(outcome.status, sentence, kind=outcome.kind))
     if outcome.retry_after_s:
@@ -112,7 +112,7 @@ def refused_response(outcome: Refused) -> Response:
 
 
 def _stored_before(outcome: Uploaded | Refused, key: UploadKey) -> Uploaded | None:
-    """Return the photo that another request has stored with the key."""
+    """Return the photo that another request stored with the key at the same time."""
     if isinstance(outcome, Uploaded) or outcome.kind != KeyInUse.__name__:
         return None
     id = services().upload_keys.photo_of(current_user().id, key, utcnow())
@@ -120,7 +120,7 @@ def _stored_before(outcome: Uploaded | Refused, key: UploadKey) -> Uploaded | No
 
 
 def duplicate_of(id: int) -> int | None:
-    """Return the first photo of the same owner with the same bytes, if that is another one."""
+    """Return the id of the owner's first photo with the same bytes; None if that is this photo."""
     photo = services().photos.by_id(id)
     first = services().photos.same(photo.owner_id, photo.sha256) if photo else None
     return None if first == id else first
@@ -142,7 +142,7 @@ def _log_outcomes(
 
 
 def _id_ranges(ids: Sequence[int]) -> str:
-    """Return "photo 81" or "photos 81-83, 90"; ids of one upload ascend."""
+    """Return "photo 81" or "photos 81-83, 90". The ids of one upload are in ascending order."""
     ranges: list[list[int]] = []
     for id in ids:
         if ranges and id == ranges[-1][-1] + 1:

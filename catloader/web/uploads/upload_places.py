@@ -1,11 +1,11 @@
-"""The places of one process for uploads: some wait for one, others are refused with a time to retry.
+"""The limit on uploads in one process: each takes a place, waits for one, or is refused with a retry time.
 
-As many uploads as there are places may wait, so that the third photo of a browser that sends three at once is
-not refused, nor one that arrives while SQLite is locked. In a crowd nothing waits: that would make every
-upload slower, and none faster.
+At most as many uploads wait as there are places. So a browser that sends three photos at once is not refused,
+nor is an upload that arrives while SQLite is locked. After many refusals no upload waits any more: that would
+make every upload slower, and none faster.
 
-Clients that are refused together and retry together form a crowd again, and each wave takes the cores from
-the uploads in progress. So the retry times are random, in a range that grows with the number of recent
+If clients that were refused at the same time also retried at the same time, each wave would take the cores
+from the uploads in progress. So the retry times are random, in a range that grows with the number of recent
 refusals.
 """
 
@@ -26,7 +26,7 @@ _MOST_SPREAD_S = 55
 _CROWD = 4
 """Refusals per place within ``_LATELY_S`` above which bodies are not kept while all places are taken."""
 _PATIENCE_S = 12.0
-"""The same time as a request waits for SQLite's lock, for which earlier uploads may be waiting."""
+"""As long as a request waits for SQLite's lock, because the uploads in progress may be waiting for it."""
 
 
 class UploadPlaces:
@@ -42,11 +42,11 @@ class UploadPlaces:
         self._refused_at: deque[float] = deque(maxlen=max(self._crowd, _MOST_SPREAD_S))
 
     def take(self) -> None:
-        """Take a place, after the uploads that wait already.
+        """Take a place, if necessary after the uploads that are waiting already.
 
         Raises:
-            UploadsBusy: none is free and the maximum is waiting, or there is a crowd, or none became free in
-                time.
+            UploadsBusy: no place is free, and this upload has waited too long, or must not wait because too
+                many others wait or were refused lately.
         """
         with self._changed:
             if self._free > len(self._line) or self._wait():
@@ -55,7 +55,7 @@ class UploadPlaces:
         self.refuse()
 
     def _wait(self) -> bool:
-        """Return True once a place is free for this one, the first of those that wait."""
+        """Wait in line. Return True once this upload is first and a place is free, else False."""
         if len(self._line) >= self._most_waiting or self._refused_lately() >= self._crowd:
             return False
         ticket = object()
@@ -75,10 +75,10 @@ class UploadPlaces:
             self._changed.notify_all()
 
     def refuse(self) -> NoReturn:
-        """Refuse an upload.
+        """Count a refusal.
 
         Raises:
-            UploadsBusy: always.
+            UploadsBusy: always, with the time after which to retry.
         """
         with self._changed:
             spread_s = min(self._refused_lately(), _MOST_SPREAD_S)
@@ -88,9 +88,9 @@ class UploadPlaces:
         raise error
 
     def is_crowded(self) -> bool:
-        """Return True if an upload that begins now would be refused, like many others recently.
+        """Return True if no place is free and many uploads were refused recently.
 
-        Its body need not be kept. Outside of a crowd, a place may be free by the end of a slow upload.
+        Then the body of a new upload is not kept. Otherwise it is: a place may be free when it has arrived.
         """
         with self._changed:
             return not self._free and self._refused_lately() >= self._crowd

@@ -1,4 +1,4 @@
-"""Step 1, upload: the form, sent as a whole or one request per file, and the outcome of each file."""
+"""Step 1, upload: the form, sent as one request or as one request per file, and the outcome of each file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def form() -> str:
 @blueprint.post("/upload")
 @uses_object_store
 def upload() -> Page:
-    """Respond 201 (JSON) or 303 if every file is stored, else with the highest status of the refused."""
+    """Respond with 201 (JSON) or 303 if all files are stored, else with the highest status of a refusal."""
     files = chosen_files()
     if not files:
         return _no_files()
@@ -83,7 +83,7 @@ def _form_page(error: str | None = None) -> str:
 
 
 def chosen_files() -> list[FileStorage]:
-    """Return the files sent; browsers send an empty field as a file without name and content."""
+    """Return the files in the form, without empty fields, which browsers send as a file without name."""
     files = [file for _, file in request.files.items(multi=True)]
     return [file for file in files if file.filename or _has_content(file)]
 
@@ -95,7 +95,7 @@ def _has_content(file: FileStorage) -> bool:
 
 
 def _keys(files: Sequence[FileStorage], form_key: str) -> list[UploadKey]:
-    """Return the keys of a form's files, so that a form sent twice makes no second photos."""
+    """Return the idempotency keys of a form's files, so that a form sent twice does not store them twice."""
     if not form_key:
         return []
     digests = [_digest(file) for file in files]
@@ -111,7 +111,7 @@ def _digest(file: FileStorage) -> str:
 
 
 def _no_files() -> Page:
-    """Tell people to choose photos, and programs how to send them."""
+    """Respond to a form without files: tell people to choose photos, and programs how to send them."""
     is_form = not request.content_length or request.mimetype in _FORM_TYPES
     if is_form and "photos" not in request.form:
         sentence, status = gettext("Choose at least one photo first."), 400
@@ -157,7 +157,8 @@ def _copies_sentence(stored: int, doubles: int) -> str:
 
 
 def _tell_when_to_retry(outcomes: Sequence[Uploaded | Refused]) -> None:
-    waits_s = [one.retry_after_s for one in outcomes if isinstance(one, Refused) and one.retry_after_s]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+    waits_s = [outcome.retry_after_s for outcome in refused if outcome.retry_after_s]
     if waits_s:
 
         @after_this_request

@@ -57,7 +57,7 @@ def test_the_page_marks_code_in_every_description(app: Flask) -> None:
     page = Person(app).get("/docs/api").text
     assert "`" not in page
     for text in (
-        "With <code>If-None-Match</code> the answer is 304",
+        "With <code>If-None-Match</code>, the response is 304",
         "Needs the scope <code>photos:write</code>.",
         "The <code>next</code> of the previous page.",
         "Try again after <code>Retry-After</code> seconds.",
