@@ -1,4 +1,4 @@
-// Fetch the next page of the album when its end comes into sight, and put its photos below the others.
+// When the end of the album comes into view, fetch the next page and append its photos.
 
 import { ngettext } from "./texts.js";
 
@@ -6,9 +6,9 @@ const list = document.getElementById("album");
 const news = document.getElementById("album-news");
 
 async function extend(link) {
-  const answer = await fetch(link.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const response = await fetch(link.href, { headers: { Accept: "text/html" } });
+  if (!response.ok) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const photos = [...page.querySelectorAll("#album > li")];
   list.append(...photos);
   if (link === document.activeElement) photos[0]?.querySelector("a").focus({ preventScroll: true });

@@ -1,5 +1,5 @@
-// From photo to photo with the arrow keys and by swiping; Escape leads back to My photos, Delete to the button
-// that deletes.
+// Go from photo to photo with the arrow keys or by swiping, back to My photos with Escape, and to the Delete button
+// with Delete.
 
 const SWIPE_PX = 60;
 
@@ -14,14 +14,14 @@ export function isSwipe(start, end) {
 }
 
 const ON_PAGE = { ArrowLeft: "#before", ArrowRight: "#after", Escape: ".along .back" };
-const IN_FULL_SIZE = { ArrowLeft: "#viewer-before", ArrowRight: "#viewer-after" }; // Escape closes it
+const IN_FULL_SIZE = { ArrowLeft: "#viewer-before", ArrowRight: "#viewer-after" }; // Escape closes the dialog
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
   if (event.target.closest("input, textarea, select")) return; // arrows move the cursor there
   const box = document.querySelector("details.delete");
   if (event.key === "Delete" && box && !document.querySelector("dialog[open]")) {
-    box.open = true; // the button asks once more
+    box.open = true; // opens the question; nothing is deleted yet
     box.querySelector("button").focus();
   }
   const target = (document.querySelector("dialog[open]") ? IN_FULL_SIZE : ON_PAGE)[event.key];
@@ -31,7 +31,7 @@ document.addEventListener("keydown", (event) => {
 const swiped = document.querySelector("article.photo figure, article.shown > img");
 let start = null;
 swiped?.addEventListener("touchstart", (event) => {
-  // Two fingers zoom, and on a photo that is zoomed one finger moves it.
+  // Two fingers zoom, and one finger moves a zoomed photo.
   start = event.touches.length === 1 && (window.visualViewport?.scale ?? 1) === 1 ? event.touches[0] : null;
 }, { passive: true });
 swiped?.addEventListener("touchend", (event) => {

@@ -1,4 +1,4 @@
-// Photos that are dropped on My photos, or pasted there, wait on the upload page.
+// Photos dropped on My photos, or pasted there: keep them, and open the upload page with them.
 
 import { receiveFiles } from "./incoming.js";
 import { bring, leaveSentence } from "./shared.js";
@@ -11,7 +11,7 @@ receiveFiles(async ({ files, sentence }) => {
   const sentences = [sentence];
   try {
     if (files.length) await bring(files);
-  } catch { // the browser keeps nothing, or a file can't be read
+  } catch { // the browser stores nothing, or a file can't be read
     sentences.unshift(gettext("The browser could not bring the photos to this page. Add them here again."));
   }
   leaveSentence(sentences.filter(Boolean).join(" "));

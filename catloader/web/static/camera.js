@@ -1,5 +1,5 @@
 // A dialog with a preview of the camera: take a photo, look at it, take it again or use it, switch cameras.
-// Where the page is not secure browsers give no camera to it; then the file field opens the phone's own.
+// Browsers give no camera to pages without https. Then the file field opens the phone's camera app.
 
 import { gettext } from "./texts.js";
 
@@ -40,13 +40,13 @@ export function offerCamera(input, take) {
   async function start(wish) {
     stop();
     show("starting");
-    const own = (starts += 1);
-    const isOver = () => !dialog.open || own !== starts; // cancelled meanwhile, and perhaps begun again
+    const number = (starts += 1);
+    const isOver = () => !dialog.open || number !== starts; // closed meanwhile, and perhaps opened again
     try {
       const camera = await navigator.mediaDevices.getUserMedia({ video: { ...SIZE, ...wish } });
       if (isOver()) return camera.getTracks().forEach((track) => track.stop());
       stream = camera;
-      cameras = (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "videoinput");
+      cameras = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
       video.srcObject = camera;
       await video.play();
       show("preview");
@@ -58,7 +58,7 @@ export function offerCamera(input, take) {
 
   function next() {
     const here = stream?.getVideoTracks()[0]?.getSettings().deviceId;
-    const place = cameras.findIndex((one) => one.deviceId === here);
+    const place = cameras.findIndex(({ deviceId }) => deviceId === here);
     return { deviceId: { exact: cameras[(place + 1) % cameras.length].deviceId } };
   }
 

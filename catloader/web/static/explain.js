@@ -1,10 +1,10 @@
-// Switch between the photo and its explanation. The site makes an explanation on the first request, which
-// takes seconds, and one at a time: while busy it answers with Retry-After.
+// Switch between the photo and its explanation. The first request makes the explanation, which takes seconds. The
+// site makes one at a time, and responds with Retry-After while it is busy.
 
 import { gettext } from "./texts.js";
 
-const TRIES = 15; // times the site's Retry-After of three seconds: its time limit for one explanation
-const SOON_S = 60; // the site's Retry-After when making one has failed
+const TRIES = 15; // with the Retry-After of three seconds, as long as the site's time limit for one explanation
+const SOON_S = 60; // the site's Retry-After after a failed explanation, which is not retried here
 const SHOW = gettext("Show what the checker saw");
 const BACK = gettext("Show the photo");
 const BUSY = gettext("Making the explanation. This takes a few seconds …");
@@ -20,18 +20,18 @@ function pause(seconds) {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
-// Resolve to null when the explanation can be shown, else to a sentence.
+// Resolve to null when the explanation can be shown, else to a sentence about the error.
 async function make(address) {
   for (let left = TRIES; ; left -= 1) {
-    // Do not follow redirects: where photos are delivered by links to S3, only an <img> may load them.
-    const answer = await fetch(address, { headers: { Accept: "application/json" }, redirect: "manual" });
-    if (answer.ok || answer.type === "opaqueredirect") {
-      if (answer.ok) await answer.blob(); // read completely, so that the <img> finds it in the browser's cache
+    // Do not follow redirects: if photos are delivered by links to S3, only an <img> may load them.
+    const response = await fetch(address, { headers: { Accept: "application/json" }, redirect: "manual" });
+    if (response.ok || response.type === "opaqueredirect") {
+      if (response.ok) await response.blob(); // the <img> finds the complete file in the cache
       return null;
     }
-    const retryAfterS = Number(answer.headers.get("Retry-After"));
-    if (answer.status === 503 && retryAfterS > 0 && retryAfterS < SOON_S && left > 1) await pause(retryAfterS);
-    else return (await answer.json()).error;
+    const retryAfterS = Number(response.headers.get("Retry-After"));
+    if (response.status === 503 && retryAfterS > 0 && retryAfterS < SOON_S && left > 1) await pause(retryAfterS);
+    else return (await response.json()).error;
   }
 }
 
@@ -44,7 +44,7 @@ function show(src, alt) {
   });
 }
 
-// Screen readers say the sentence once, not each second.
+// Show the seconds. Screen readers ignore them, so that they read the sentence once, not every second.
 function count() {
   const seconds = document.createElement("span");
   seconds.ariaHidden = "true";
@@ -84,7 +84,7 @@ async function toggle(link) {
   show(photo.src, photo.alt).catch(() => {});
 }
 
-// Listen on the document: a new verdict replaces the link.
+// Listen on the document, because a new verdict replaces the link.
 document.addEventListener("click", (event) => {
   const link = event.target.closest("#explain-link");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;

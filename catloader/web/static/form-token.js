@@ -1,5 +1,5 @@
-// The token of a form that stays open for long. After a log-in in another tab the page's own token is refused;
-// then a fresh one is fetched, once for all files that wait for it.
+// The token of a form that stays open for a long time. After a log-in in another tab, the page's token is refused.
+// Then a new token is fetched, once for all files that wait for it.
 
 import { gettext } from "./texts.js";
 
@@ -11,19 +11,19 @@ export function formToken(form) {
   let token = form.elements.csrf_token.value;
   let renewal = null;
 
-  // Resolve to "" when there is a fresh token, else to the sentence that says why there is none.
+  // Resolve to "" when there is a new token, else to a sentence that says why there is none.
   async function fetchToken() {
-    let answer;
+    let response;
     try {
-      answer = await fetch(form.dataset.token, { headers: { Accept: "application/json" } });
+      response = await fetch(form.dataset.token, { headers: { Accept: "application/json" } });
     } catch {
       return NO_ANSWER;
     }
-    if (answer.status === 401) return LOGGED_OUT;
-    if (!answer.ok) return NO_ANSWER;
-    const fresh = await answer.json();
-    if (String(fresh.account) !== form.dataset.account) return OTHER_ACCOUNT;
-    token = fresh.token;
+    if (response.status === 401) return LOGGED_OUT;
+    if (!response.ok) return NO_ANSWER;
+    const content = await response.json();
+    if (String(content.account) !== form.dataset.account) return OTHER_ACCOUNT;
+    token = content.token;
     return "";
   }
 

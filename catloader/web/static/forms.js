@@ -1,16 +1,16 @@
-// Every page: a form is sent once, however often its button is pressed; passwords can be shown; links and secrets
-// can be copied; a photo whose file is missing has a drawing in its place. The site is told the time zone.
+// For every page: send a form once even if its button is pressed twice; show passwords; copy links and secrets;
+// replace photos whose file is missing by a drawing; store the time zone in a cookie.
 
 import { gettext } from "./texts.js";
 
-// What a page shows only once must not be made again, or replaced, by a reload, which would send the form again.
+// A reload of such a page would send its form again, and make or replace what the page shows only once.
 const { reload } = document.body.dataset;
 if (reload) history.replaceState(history.state, "", reload);
 
-// My photos are grouped by the months of this zone.
+// My photos are grouped by month in this time zone.
 if (document.body.dataset.account) document.cookie = `catloader_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=lax`;
 
-const AGAIN_MS = 10000; // an answer that takes longer may be lost; then the button works again
+const AGAIN_MS = 10000; // after that the response may be lost, and the button works again
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -19,7 +19,7 @@ document.addEventListener("submit", (event) => {
   if (Date.now() - sent < AGAIN_MS) event.preventDefault();
   else form.dataset.sent = Date.now();
 });
-// The browser's Back button brings a page back as it was left.
+// The browser's Back button shows a page as it was left, with its forms marked as sent.
 window.addEventListener("pageshow", () => {
   for (const form of document.forms) delete form.dataset.sent;
 });
@@ -30,10 +30,10 @@ for (const field of document.querySelectorAll("input[type=password]")) {
   button.className = "show-password";
   const settle = () => {
     button.textContent = field.type === "password" ? gettext("Show") : gettext("Hide");
-    const what = document.createElement("span");
-    what.className = "unseen";
-    what.textContent = ` ${field.labels[0]?.textContent ?? ""}`;
-    button.append(what);
+    const label = document.createElement("span");
+    label.className = "unseen";
+    label.textContent = ` ${field.labels[0]?.textContent ?? ""}`;
+    button.append(label);
   };
   button.onclick = () => {
     field.type = field.type === "password" ? "text" : "password";
@@ -43,7 +43,7 @@ for (const field of document.querySelectorAll("input[type=password]")) {
   settle();
   field.classList.add("with-button");
   field.after(button);
-  // Password managers know fields of passwords only.
+  // Password managers recognise only fields of the type password.
   field.form?.addEventListener("submit", () => {
     field.type = "password";
     settle();
@@ -65,8 +65,8 @@ for (const shown of document.querySelectorAll("code.secret, input[readonly], .re
     try {
       await navigator.clipboard.writeText(shown.value ?? shown.innerText);
     } catch {
-      select(shown); // browsers without the clipboard, and pages without https
-      if (!document.execCommand("copy")) return; // it stays selected
+      select(shown); // no clipboard in old browsers, and on pages without https
+      if (!document.execCommand("copy")) return; // the text stays selected
     }
     button.textContent = gettext("Copied");
   };
@@ -76,7 +76,7 @@ for (const shown of document.querySelectorAll("code.secret, input[readonly], .re
 function replace(img) {
   if (img.classList.contains("missing")) return;
   img.classList.add("missing");
-  img.removeAttribute("srcset"); // browsers choose from it, whatever `src` is
+  img.removeAttribute("srcset"); // browsers prefer it to `src`
   img.src = new URL("asleep.svg", import.meta.url);
   if (!img.matches(LARGE)) return;
   const note = document.createElement("p");

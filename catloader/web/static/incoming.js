@@ -1,16 +1,16 @@
-// Photos that are dropped anywhere on a page, or pasted into it.
+// Photos that are dropped anywhere on a page, or pasted.
 
 import { filesOf } from "./dropped.js";
 import { gettext } from "./texts.js";
 
 const hasFiles = (transfer) => [...(transfer?.types ?? [])].includes("Files");
 
-// Office programs put an image of the text beside it; photos that are copied have no text, or only a name.
+// Office programs copy text together with an image of it. Copied photos come without text, or only with a name.
 function isText({ target, clipboardData: { types } }) {
   return target.matches?.("input:not([type=file]), textarea") && types.includes("text/plain") && types.includes("text/html");
 }
 
-// `take` gets { files, sentence }, as filesOf() resolves to them.
+// `take` is called with the { files, sentence } of filesOf().
 export function receiveFiles(take) {
   const sign = document.createElement("div");
   sign.className = "drop-sign";
@@ -19,8 +19,8 @@ export function receiveFiles(take) {
   document.body.append(sign);
 
   window.addEventListener("dragenter", (event) => (sign.hidden = !hasFiles(event.dataTransfer)));
-  // Text that is dropped into a field stays the browser's.
-  window.addEventListener("dragover", (event) => hasFiles(event.dataTransfer) && event.preventDefault()); // else a drop opens the file
+  // The browser handles text that is dropped into a field.
+  window.addEventListener("dragover", (event) => hasFiles(event.dataTransfer) && event.preventDefault()); // otherwise a drop would open the file
   window.addEventListener("dragleave", (event) => (sign.hidden ||= event.relatedTarget === null));
   window.addEventListener("drop", (event) => {
     if (!hasFiles(event.dataTransfer)) return;

@@ -1,5 +1,5 @@
-// Every page: text that was typed into a form is in its field again after the form was refused, such as after the
-// session has expired. It is kept in this tab, until the form's page is shown again to the same account.
+// For every page: restore the text of a form that was refused, for example because the session has expired. The text
+// is kept in this tab until the form's page is shown again to the same account.
 
 import { gettext } from "./texts.js";
 
@@ -12,7 +12,7 @@ function read() {
   try {
     return JSON.parse(sessionStorage.getItem(KEPT));
   } catch {
-    return null; // a browser that keeps nothing
+    return null; // the browser stores nothing
   }
 }
 
@@ -34,7 +34,7 @@ document.addEventListener("submit", (event) => {
 });
 
 function restore({ action, texts }) {
-  const form = [...document.forms].find((one) => one.action === action);
+  const form = [...document.forms].find((other) => other.action === action);
   if (!form) return;
   for (const [name, value] of texts) {
     const field = form.querySelector(`:is(${TYPED})[name="${name}"]`);

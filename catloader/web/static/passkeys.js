@@ -1,4 +1,4 @@
-// Register a passkey, and log in with one. Buttons are hidden where the browser knows no passkeys.
+// Register a passkey, and log in with a passkey. The forms stay hidden if the browser does not support passkeys.
 
 import { gettext } from "./texts.js";
 
@@ -14,21 +14,20 @@ function text(buffer) {
 
 async function send(form, address, fields) {
   const body = new URLSearchParams({ csrf_token: form.elements.csrf_token.value, ...fields });
-  const answer = await fetch(address, { method: "POST", body, headers: { Accept: "application/json" } });
-  const content = await answer.json();
-  if (!answer.ok) throw new Error(content.error);
+  const response = await fetch(address, { method: "POST", body, headers: { Accept: "application/json" } });
+  const content = await response.json();
+  if (!response.ok) throw new Error(content.error);
   return content;
 }
 
-async function made(form) {
+async function register(form) {
   const { elements, dataset } = form;
-  const begun = await send(form, dataset.options, { password: elements.password.value });
-  const { options, challenge } = begun;
+  const { options, challenge } = await send(form, dataset.options, { password: elements.password.value });
   const publicKey = {
     ...options,
     challenge: bytes(options.challenge),
     user: { ...options.user, id: bytes(options.user.id) },
-    excludeCredentials: options.excludeCredentials.map((one) => ({ ...one, id: bytes(one.id) })),
+    excludeCredentials: options.excludeCredentials.map((key) => ({ ...key, id: bytes(key.id) })),
   };
   const key = await navigator.credentials.create({ publicKey });
   const response = {
@@ -39,7 +38,7 @@ async function made(form) {
   return send(form, form.action, { challenge, credential, name: elements.name.value });
 }
 
-async function used(form) {
+async function logIn(form) {
   const { options, challenge } = await send(form, form.dataset.options, {});
   const publicKey = { ...options, challenge: bytes(options.challenge) };
   const key = await navigator.credentials.get({ publicKey });
@@ -52,7 +51,7 @@ async function used(form) {
   return send(form, form.action, { challenge, credential, next: form.elements.next?.value ?? "" });
 }
 
-// The browser's own refusals: cancelled, too late, no such key, registered already.
+// Errors of the browser: cancelled, timed out, no such key, registered already.
 function sentence(error) {
   if (error instanceof TypeError || error instanceof SyntaxError) return gettext("The site does not answer. Please try again in a moment.");
   if (error.name === "InvalidStateError") return gettext("This device has a passkey for your account already.");
@@ -79,5 +78,5 @@ function offer(form, action) {
   });
 }
 
-offer(document.getElementById("new-passkey"), made);
-offer(document.getElementById("passkey-log-in"), used);
+offer(document.getElementById("new-passkey"), register);
+offer(document.getElementById("passkey-log-in"), logIn);

@@ -1,5 +1,5 @@
-// Update badges from "being checked" to the result. Poll every second while results arrive, less often
-// while none do; while the page is hidden seldom, and its title tells how many came.
+// Update badges from "being checked" to the result. Poll every second while results arrive, and less often while
+// none do. While the page is hidden, poll seldom, and show the number of new results in its title.
 
 import { localTimes } from "./times.js";
 import { gettext, ngettext } from "./texts.js";
@@ -7,7 +7,7 @@ import { gettext, ngettext } from "./texts.js";
 const FIRST_MS = 1000;
 const MOST_MS = 10000;
 const HIDDEN_MS = 30000;
-const STATUS = new URL("../api/photos/status", import.meta.url); // beside this file, also below a proxy's prefix
+const STATUS = new URL("../api/photos/status", import.meta.url); // relative to this file, so that it has a proxy's prefix
 const news = document.getElementById("news");
 const { title } = document;
 const GONE = { status: "gone", label: gettext("Not found"), tone: "problem", final: true }; // deleted in another tab
@@ -26,8 +26,8 @@ function show(badge, photo) {
   return true;
 }
 
-// A refresh leaves alone what the user is doing in a part of the page: a part with the focus, or with text that is
-// not saved yet, stays as it is; in others, boxes that are open stay open.
+// Replace a part of the page, unless the user is working in it: a part with the focus or with unsaved text is left
+// alone. In others, open boxes stay open.
 function replacePart(part, fresh) {
   const isTouched = (field) => field.type !== "hidden" && field.value !== field.defaultValue;
   if (part.contains(document.activeElement) || [...part.querySelectorAll("input")].some(isTouched)) return;
@@ -36,14 +36,14 @@ function replacePart(part, fresh) {
   part.replaceWith(fresh);
 }
 
-// On a photo's own page a verdict changes more than the badge: the sentence, the gauge and the labels.
-// My photos has counts in its filters: they are fetched once all photos of the page are checked.
+// On a photo's page, a verdict changes more than the badge: the sentence, the gauge and the labels. On My photos, the
+// filters have counts, which are fetched once all photos of the page are checked.
 async function refresh() {
   const onPhoto = document.querySelector("article.photo");
   if (!onPhoto && waiting().length) return;
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!response.ok) return;
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const id of onPhoto ? ["verdict", "appeal", "labels", "sharing", "details", "explain"] : ["filters"]) {
     const [part, other] = [document, fresh].map((page) => page.getElementById(id));
     if (part && other) replacePart(part, other);
@@ -51,7 +51,7 @@ async function refresh() {
   localTimes();
 }
 
-// "12 Cat, 3 Not sure": a screen reader should not read one word per photo.
+// "12 Cat, 3 Not sure", so that screen readers do not read one word per photo.
 function summary(labels) {
   const counts = new Map();
   for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
@@ -63,19 +63,19 @@ async function poll() {
   if (!badges.size) return;
   let changed = 0;
   try {
-    const answer = await fetch(`${STATUS}?ids=${[...badges.keys()].join(",")}`);
-    if (answer.status === 401) return; // logged out in another tab: stop polling
+    const response = await fetch(`${STATUS}?ids=${[...badges.keys()].join(",")}`);
+    if (response.status === 401) return; // logged out in another tab: stop polling
     const ends = [];
-    if (answer.ok) {
-      const found = await answer.json();
+    if (response.ok) {
+      const { photos, waiting_note: sentence } = await response.json();
       const note = document.getElementById("waiting-note");
-      note.hidden = !found.waiting_note;
-      if (note.textContent !== found.waiting_note) note.textContent = found.waiting_note; // read aloud once
-      for (const photo of found.photos) {
+      note.hidden = !sentence;
+      if (note.textContent !== sentence) note.textContent = sentence; // a change is read aloud
+      for (const photo of photos) {
         if (show(badges.get(String(photo.id)), photo)) changed += 1;
         if (photo.final) ends.push(photo.label);
       }
-      const known = new Set(found.photos.map(({ id }) => String(id)));
+      const known = new Set(photos.map(({ id }) => String(id)));
       for (const [id, badge] of badges) if (!known.has(id)) show(badge, GONE);
     }
     if (ends.length) {

@@ -1,19 +1,19 @@
-// Send one file in pieces (tus 1.0). After an interruption it resumes by itself, from the byte that the site names.
+// Send one file in pieces (tus 1.0). After an interruption, continue at the offset that the site reports.
 
 import { LOGGED_OUT } from "./form-token.js";
 import { gettext } from "./texts.js";
 
-const PIECE_BYTES = 1048576; // a cut loses one piece at most
-const LEAST_BYTES = 65536; // of a piece on a line that is cut again and again
+const PIECE_BYTES = 1048576; // an interruption loses at most one piece
+const LEAST_BYTES = 65536; // smallest piece, after repeated interruptions
 const LONGEST_WAIT_S = 30;
-const SLOW_MS = 15000; // a piece that took longer is not followed by a larger one, which might stall
-const STALLED_S = 60; // without a byte sent or an answer, such as after a phone has changed its network
-const TRIES = 15; // while the site is busy; with its Retry-After of 2 to 5 seconds about a minute
+const SLOW_MS = 15000; // after a slower piece, the size is not increased, because a larger piece might stall
+const STALLED_S = 60; // without progress or response, for example after a phone has changed its network
+const TRIES = 15; // while the site is busy: about a minute, with a Retry-After of 2 to 5 seconds
 const BUSY = [429, 502, 503, 504];
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 
-// Resolve to the request when it is over, whatever came of it. One that stalls ends like one that was cut.
+// Resolve to the request when it has ended, successfully or not. A stalled request is aborted: its status is 0.
 function ask(row, method, url, headers, body, onprogress) {
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
@@ -50,7 +50,7 @@ function parsed(request) {
   }
 }
 
-// A file that was moved, changed or deleted after it was chosen: its request ends like one whose connection was cut.
+// Return false if the file was moved, changed or deleted: such a request ends like one that lost its connection.
 async function isReadable(body) {
   try {
     await new Response(body.slice(0, 1)).arrayBuffer();
@@ -71,23 +71,22 @@ export function giveUp(url, token) {
   fetch(url, { method: "DELETE", keepalive: true, headers: { "Tus-Resumable": "1.0.0", "X-CSRFToken": token } }).catch(() => {});
 }
 
-// Resolve to { photo, duplicate }, or to { sentence, again } where the file is not stored, or to null where it
-// was cancelled. `row` has file, key, url (of the upload, once it has begun), caption and the functions
-// progress(bytes) and note(sentence).
+// Resolve to { photo, duplicate }; to { sentence, again } if the file is not stored; to null if it was cancelled.
+// `row` has file, key, url (of the upload, once it has begun), caption, progress(bytes) and note(sentence).
 export async function send(row, form, token, run) {
   const { file } = row;
   let offset = 0;
-  let known = !row.begun; // is `offset` what the site has?
+  let known = !row.begun; // whether `offset` is that of the site
   let piece = PIECE_BYTES;
   let cuts = 0;
   let busy = 0;
   let refreshed = false;
-  let lost = 0; // times that the site did not know the upload
+  let lost = 0; // how often the site did not know the upload
   for (;;) {
     await run.going();
     if (run.isOver(row)) return null;
     const rest = file.size - offset;
-    const whole = lost > 1; // each piece may meet another machine: one request needs no other
+    const whole = lost > 1; // pieces may reach different machines, so send one request
     let size = whole ? rest : Math.min(piece, rest);
     if (known && size === rest && !run.isTurn(row)) {
       if (rest > 1 && !whole) size = rest - 1;
@@ -97,8 +96,8 @@ export async function send(row, form, token, run) {
       }
     }
     row.finishing = known && size === rest;
-    const used = token.current();
-    const headers = { Accept: "application/json", "Tus-Resumable": "1.0.0", "X-CSRFToken": used };
+    const sentToken = token.current();
+    const headers = { Accept: "application/json", "Tus-Resumable": "1.0.0", "X-CSRFToken": sentToken };
     const body = known ? file.slice(offset, offset + size) : null;
     const method = !row.url ? "POST" : known ? "PATCH" : "HEAD";
     if (method === "POST") Object.assign(headers, { "Upload-Length": file.size, "Idempotency-Key": row.key });
@@ -110,7 +109,7 @@ export async function send(row, form, token, run) {
     const begunMs = performance.now();
     const request = await ask(row, method, row.url || form.dataset.resumable, headers, body, (sent) => row.progress(start + sent));
     const { status } = request;
-    const answer = parsed(request);
+    const content = parsed(request);
     if (status === 0) {
       known = false;
       if (row.aborted) continue;
@@ -143,18 +142,18 @@ export async function send(row, form, token, run) {
       known = false;
       row.note(gettext("The site is busy. Trying again in a moment …"));
       const seconds = Number(request.getResponseHeader("Retry-After")) || 5;
-      await run.wait(seconds * (1 + Math.random())); // not all at the same moment
+      await run.wait(seconds * (1 + Math.random())); // random, so that clients do not retry together
     } else if (status === 401) {
       run.stop(LOGGED_OUT);
-    } else if (answer.expired && !refreshed) {
-      // Another file may have fetched a fresh token meanwhile.
-      const reason = token.current() === used ? await token.renew() : "";
+    } else if (content.expired && !refreshed) {
+      // The upload of another file may have fetched a new token meanwhile.
+      const reason = token.current() === sentToken ? await token.renew() : "";
       refreshed = true;
       known = false;
       if (reason) run.stop(reason);
     } else {
-      const again = status >= 500 || status === 429 || answer.expired || answer.kind === "QuotaReached"; // after photos were deleted
-      return { sentence: answer.error ?? gettext("That did not work. Please try again."), again };
+      const again = status >= 500 || status === 429 || content.expired || content.kind === "QuotaReached"; // may work after photos were deleted
+      return { sentence: content.error ?? gettext("That did not work. Please try again."), again };
     }
   }
 }

@@ -1,4 +1,4 @@
-// One key for each decision, unless the box is not ticked. In the note keys write; Escape leaves it.
+// Decide with single keys, if the box is ticked. In the note, keys type text; Escape leaves the note.
 
 const KEYS = { c: "decide-cat", n: "decide-not-cat", s: "skip", u: "undo", h: "explain-link" };
 const OFF = "catloader-no-keys";
@@ -6,18 +6,18 @@ const note = document.getElementById("note");
 const box = document.getElementById("keys");
 let sent = false;
 
-// Somebody who dictates, or whose hand slips, decides nothing by chance (WCAG 2.1.4); the choice stays in this browser.
+// People who dictate, or press keys by accident, can switch the keys off (WCAG 2.1.4). This browser stores the choice.
 try {
   box.checked = localStorage.getItem(OFF) === null;
 } catch {
-  // a browser that keeps nothing
+  // the browser stores nothing
 }
 box.addEventListener("change", () => {
   try {
     if (box.checked) localStorage.removeItem(OFF);
     else localStorage.setItem(OFF, "yes");
   } catch {
-    // as above: the choice is for this page
+    // the choice is valid for this page only
   }
 });
 
@@ -36,7 +36,7 @@ document.addEventListener("keydown", (event) => {
   }
   const target = document.getElementById(KEYS[key] ?? "");
   if (!target || sent) return;
-  if (key !== "h") sent = true; // a second key must not decide a photo that nobody has seen
+  if (key !== "h") sent = true; // a second key would decide a photo that nobody has seen yet
   target.click();
 });
 window.addEventListener("pageshow", () => (sent = false));

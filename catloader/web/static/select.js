@@ -1,5 +1,5 @@
-// Select several photos: a bar with their number, all of the page at once, a range with Shift, none with Escape. Delete leads
-// to the question.
+// Select photos: a bar shows their number, a button selects all of the page, Shift a range, Escape none. Delete opens the
+// page that asks for confirmation.
 
 import { gettext, ngettext } from "./texts.js";
 
@@ -16,8 +16,8 @@ function settle() {
   all.textContent = number === boxes.length ? gettext("Select none") : gettext("Select all on this page");
 }
 
-function select(chosen, checked) {
-  for (const box of chosen) box.checked = checked;
+function select(some, checked) {
+  for (const box of some) box.checked = checked;
   settle();
 }
 
@@ -37,7 +37,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") select(boxes, false);
   if (event.key === "Delete" && !event.target.matches("input:not(.select)")) form.querySelector("[value=delete]").click();
 });
-// A page that is restored by the browser's Back button keeps its ticks.
+// Boxes are still ticked when the browser's Back button restores the page.
 if (form) window.addEventListener("pageshow", settle);
 
 // The menu of months closes with Escape and when the focus leaves it.

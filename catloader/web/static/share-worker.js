@@ -1,8 +1,8 @@
-// Photos that other apps share with this one: keep them on this device and open the upload page with them.
-// It takes part in nothing else: the pages of the site are not below its address.
+// Photos that other apps share with this one: keep them on this device, and open the upload page with them.
+// The worker handles no other requests: the pages of the site are not below its address.
 
-const KEPT = "shared-photos"; // the name is in shared.js too
-// Any site can send a request that looks like a share, so what waits is bounded.
+const KEPT = "shared-photos"; // also in shared.js
+// Any site can send a request that looks like a share, so the files that wait are limited.
 const MOST = 100;
 const MOST_BYTES = 500 * 1024 * 1024;
 
@@ -23,6 +23,6 @@ async function keep(request) {
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("fetch", (event) => {
   const { method, url, referrer } = event.request;
-  const isOurs = !referrer || new URL(referrer).origin === self.location.origin;
-  if (method === "POST" && isOurs && new URL(url).pathname.endsWith("/upload/shared")) event.respondWith(keep(event.request));
+  const isSameOrigin = !referrer || new URL(referrer).origin === self.location.origin;
+  if (method === "POST" && isSameOrigin && new URL(url).pathname.endsWith("/upload/shared")) event.respondWith(keep(event.request));
 });

@@ -1,6 +1,6 @@
-// Photos that came to another page than that of the upload: each is given out once.
+// Photos that arrived on another page than the upload page. Each is returned once.
 
-const KEPT = "shared-photos"; // by share-worker.js
+const KEPT = "shared-photos"; // the cache of share-worker.js
 const BROUGHT = "brought-photos";
 
 export async function takeShared() {
@@ -11,16 +11,16 @@ export async function takeShared() {
     const bytes = await (await kept.match(request)).blob();
     return new File([bytes], new URL(request.url).searchParams.get("name"), { type: bytes.type });
   }));
-  await Promise.all(requests.map((request) => kept.delete(request))); // others may have come meanwhile
+  await Promise.all(requests.map((request) => kept.delete(request))); // not the whole cache: other photos may have arrived meanwhile
   if (!(await kept.keys()).length) await caches.delete(KEPT);
   return files;
 }
 
 export function receiveShared(worker) {
-  navigator.serviceWorker?.register(worker).catch(() => {}); // a browser may allow none; then there is no sharing
+  navigator.serviceWorker?.register(worker).catch(() => {}); // without the worker, other apps can't share photos with this one
 }
 
-// Photos that are dropped on My photos. Unlike a cache, a database is there without https, too.
+// Photos dropped on My photos are in a database, because caches need https.
 async function inDatabase(mode, work) {
   const opening = indexedDB.open(BROUGHT, 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore(BROUGHT, { autoIncrement: true });
@@ -44,12 +44,12 @@ export const bring = (files) => inDatabase("readwrite", (store) => {
   for (const file of files) store.add(file);
 });
 
-// What the upload page says about the photos that were brought to it.
+// Keep the sentence that the upload page will show about the photos.
 export function leaveSentence(sentence) {
   try {
     sessionStorage.setItem(BROUGHT, sentence);
   } catch {
-    // a browser that keeps nothing
+    // the browser stores nothing
   }
 }
 
@@ -63,7 +63,7 @@ export function takeSentence() {
   }
 }
 
-// Delete what was not given out; resolve to true if there was something.
+// Delete what still waits; resolve to true if something did.
 export async function forget() {
   const works = [
     async () => "caches" in window && caches.delete(KEPT),

@@ -1,10 +1,10 @@
-// A square over a photo: drag it, or pull its corner. The number fields, in pixels of the photo, say where
-// it is; they stay usable with the keyboard.
+// A square over a photo, to be dragged or resized by its corner. Number fields have its place in pixels of the
+// photo, and can be changed with the keyboard.
 
 const within = (value, low, high) => Math.min(Math.max(value, low), high);
 
-// `part(name)` returns the element: "cut" holds the photo and "square" over it; "left", "top" and "side" are
-// the fields. Returns { open({ width, height, least }, place), place() }.
+// `part(name)` returns an element: "cut" contains the photo and "square"; "left", "top" and "side" are the fields.
+// Returns { open({ width, height, least }, place), place() }.
 export function squareTool(part) {
   const figure = part("cut");
   const square = part("square");
@@ -35,15 +35,15 @@ export function squareTool(part) {
     if (!event.target.closest(".square") || event.button) return;
     event.preventDefault();
     figure.setPointerCapture(event.pointerId);
-    drag = { x: event.clientX, y: event.clientY, pulls: event.target.matches(".grip"), from: place() };
+    drag = { x: event.clientX, y: event.clientY, resizes: event.target.matches(".grip"), from: place() };
   });
   figure.addEventListener("pointermove", (event) => {
     if (!drag) return;
-    const scale = width / img.clientWidth; // pixels of the photo in one of the page
+    const scale = width / img.clientWidth; // pixels of the photo per pixel of the page
     const [x, y] = [(event.clientX - drag.x) * scale, (event.clientY - drag.y) * scale];
     const { left, top, side } = drag.from;
-    // A corner that is pulled leaves the opposite one where it is.
-    if (drag.pulls) put({ left, top, side: Math.min(side + Math.max(x, y), width - left, height - top) });
+    // When a corner is pulled, the opposite corner does not move.
+    if (drag.resizes) put({ left, top, side: Math.min(side + Math.max(x, y), width - left, height - top) });
     else put({ left: left + x, top: top + y, side });
   });
   for (const end of ["pointerup", "pointercancel"]) {

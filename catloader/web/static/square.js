@@ -1,4 +1,4 @@
-// The square of a stored photo: its fields are sent.
+// The square of a stored photo. The form sends the fields.
 
 import { squareTool } from "./square-tool.js";
 

@@ -1,13 +1,12 @@
-// Pages with a log-in, and pages of a browser whose session was ended on purpose, such as from another device:
-// photos that wait in this browser are deleted by a log-out, by the end of the session, and by the log-in of
-// another account than the last one here. They survive a session that expired.
+// Delete the photos that wait in this browser after a log-out, after the session was ended deliberately (such as
+// from another device), and when another account logs in. They are kept after a session has expired.
 
 import { forget } from "./shared.js";
 import { gettext } from "./texts.js";
 
-const PATIENCE_MS = 2000; // a log-out does not wait longer for the browser's store
+const PATIENCE_MS = 2000; // a log-out waits at most so long for the deletion
 const LAST = "catloader-account";
-const NOBODY = ""; // as the last account: what waits belongs to nobody
+const NOBODY = ""; // value of LAST: the photos belong to nobody
 
 const ENDED = gettext("This device was logged out, so photos that waited here were removed. Log in before you share again.");
 const EARLIER = gettext("Photos that waited here since an earlier log-in were removed. Share yours again.");
@@ -25,23 +24,23 @@ async function settleAccount() {
   try {
     const last = localStorage.getItem(LAST) ?? here;
     if (isEnded !== undefined || last !== here) {
-      // Written first: if this page is left now, the next one must not treat the photos as its account's.
+      // Write this first: if the page is left now, the next page must not take the photos for its account's.
       localStorage.setItem(LAST, NOBODY);
       if (await forget()) tell(here === NOBODY ? ENDED : EARLIER);
     }
     localStorage.setItem(LAST, here);
   } catch {
-    // A browser that keeps nothing has no photos of others, either.
+    // A browser that stores nothing has no photos of others, either.
   }
 }
 
-// Resolves when the photos that still wait are of this account.
+// Resolves when all photos that still wait belong to this account.
 export const settled = settleAccount();
 
 for (const button of document.querySelectorAll("[data-log-out]")) {
   const form = button.form;
   form.addEventListener("submit", async (event) => {
-    if (form.dataset.forgotten || !form.requestSubmit) return; // an old browser only logs out
+    if (form.dataset.forgotten || !form.requestSubmit) return; // old browsers only log out
     event.preventDefault();
     await Promise.race([forget(), new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
     try {

@@ -1,4 +1,4 @@
-// Show times in the zone of the browser; those marked as dates stay as they are.
+// Show times in the time zone of the browser. Elements marked as dates are left unchanged.
 
 import { locale } from "./texts.js";
 

@@ -1,12 +1,12 @@
-// The bar that is always in sight while photos are sent: how far all of them are, and how long it may take.
+// The bar that stays visible while photos are sent: total progress, and the estimated time left.
 
 import { gettext } from "./texts.js";
 import { size } from "./upload-row.js";
 
 const EVERY_MS = 500;
-const STILL_MS = 3000; // without a byte: then "offline" of the browser is believed; on a VPN it may be wrong
+const STILL_MS = 3000; // after that long without progress, trust the browser's "offline", which may be wrong on a VPN
 const SMOOTH = 0.15; // weight of the newest half second in the rate
-const FIRST = 4; // half seconds before the time left is shown: the first ones say little
+const FIRST = 4; // half seconds before the time left is shown: the first rates vary
 
 function left(seconds) {
   if (seconds < 10) return gettext("a few seconds left");
@@ -20,7 +20,7 @@ export function showProgress(rows, run) {
   const text = document.getElementById("overall-text");
   let before = null;
   let rate = 0; // bytes in half a second
-  let halves = 0; // seconds measured
+  let ticks = 0; // half seconds measured
   let movedAt = Date.now();
 
   function show(isTick = false) {
@@ -30,7 +30,7 @@ export function showProgress(rows, run) {
     const finished = chosen.filter((row) => row.isSettled).length;
     before ??= done;
     if (isTick) {
-      if (!run.paused) rate += Math.max(SMOOTH, 1 / ++halves) * (Math.max(0, done - before) - rate); // their mean at first
+      if (!run.paused) rate += Math.max(SMOOTH, 1 / ++ticks) * (Math.max(0, done - before) - rate); // at first the mean
       if (done !== before) movedAt = Date.now();
       before = done;
     }
@@ -39,7 +39,7 @@ export function showProgress(rows, run) {
     const parts = [[finished, chosen.length], [size(done), size(total)]].map(([used, most]) => gettext("%(used)s of %(most)s", { used, most }));
     if (run.paused) parts.push(gettext("paused"));
     else if (!navigator.onLine && Date.now() - movedAt > STILL_MS) parts.push(gettext("waiting for the connection"));
-    else if (halves >= FIRST && rate > 0) parts.push(left(((total - done) / rate) * (EVERY_MS / 1000)));
+    else if (ticks >= FIRST && rate > 0) parts.push(left(((total - done) / rate) * (EVERY_MS / 1000)));
     text.textContent = parts.join(" · ");
   }
 

@@ -21,19 +21,19 @@ function preview(file, shown) {
   };
   img.onerror = () => {
     URL.revokeObjectURL(img.src);
-    img.replaceWith(placeholder); // HEIC and TIFF: the site reads them, most browsers don't
+    img.replaceWith(placeholder); // most browsers can't show HEIC and TIFF, which the site accepts
   };
   img.src = URL.createObjectURL(file);
   return img;
 }
 
-// The name under which the site knows this file, so that no repetition makes a second photo.
+// The idempotency key of a file, so that a repeated upload makes no second photo.
 function randomKey() {
-  // Not randomUUID: there is none where the site has no https.
+  // randomUUID exists only with https.
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// A long name is cut in its middle: its end tells the kind of file.
+// Long names are shortened in the middle, because the end shows the type of the file.
 function shownName(name) {
   const letters = [...name];
   const head = element("span", { className: "head", textContent: letters.slice(0, -8).join("") });
@@ -51,7 +51,7 @@ export function makeRow(file, captionOfAll) {
   row.bar.setAttribute("aria-label", gettext("Upload of %(name)s", { name }));
   row.caption.onkeydown = (event) => {
     if (event.key !== "Enter") return;
-    event.preventDefault(); // on to the next caption; it would send all photos
+    event.preventDefault(); // go to the next caption instead of sending the form
     row.item.nextElementSibling?.querySelector(".caption-field")?.focus();
   };
   row.remove = element("button", { className: "remove", type: "button" });
@@ -65,8 +65,8 @@ export function makeRow(file, captionOfAll) {
     row.item.querySelector(".preview").replaceWith(shown);
   });
   const line = element("div", { className: "line" }, shownName(name), element("span", { className: "size", textContent: size(file.size) }));
-  const said = element("div", { className: "said" }, row.caption, row.crop);
-  const content = element("div", { className: "what" }, line, said, row.bar, row.status);
+  const texts = element("div", { className: "said" }, row.caption, row.crop);
+  const content = element("div", { className: "what" }, line, texts, row.bar, row.status);
   row.item = element("li", {}, preview(file, () => {
     row.isShown = true;
     row.crop.hidden = row.caption.hidden;

@@ -1,7 +1,7 @@
-// One press of "Upload": it can be paused, continued and stopped, and its files are finished in their order.
+// One run of "Upload". It can be paused, continued and stopped, and it finishes the files in order.
 
 export function makeRun(rows) {
-  const wakes = new Set(); // ends the waits
+  const wakes = new Set(); // functions that end waits
   let resume = () => {};
   let going = Promise.resolve();
 
@@ -12,13 +12,13 @@ export function makeRun(rows) {
 
   const run = {
     paused: false,
-    stopped: "", // the sentence that ended the run for all files
+    stopped: "", // the sentence with which the run was ended for all files
     cancelled: false,
     going: () => going, // resolves while the run is not paused
     wake,
     isOver: (row) => Boolean(run.stopped) || run.cancelled || row.state === "removed",
 
-    // A photo's number tells its place: the last byte of a file waits until the files before it are settled.
+    // Photos are numbered in the order of the files: the last byte of a file waits until earlier files are settled.
     isTurn: (row) => rows.slice(0, rows.indexOf(row)).every((before) => before.isSettled),
     turn: (row) => Promise.all(rows.slice(0, rows.indexOf(row)).map((before) => before.settled)),
 
@@ -33,7 +33,7 @@ export function makeRun(rows) {
         wakes.add(end);
       }),
 
-    // Requests under way end; the next ones ask how far they came.
+    // Abort all requests. The next requests ask the site for the offset.
     interrupt() {
       for (const row of rows) row.abort();
       wake();

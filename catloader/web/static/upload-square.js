@@ -1,8 +1,8 @@
-// The square of a photo that is not sent yet.
+// The square of a photo that has not been uploaded yet.
 
 import { squareTool } from "./square-tool.js";
 
-const LEAST_PX = 64; // as for stored photos
+const LEAST_PX = 64; // the same as for stored photos
 const part = (name) => document.getElementById(name);
 const dialog = part("square-dialog");
 const img = part("cut").querySelector("img");
@@ -14,7 +14,7 @@ const whole = ({ naturalWidth: width, naturalHeight: height }) => {
   return { left: Math.round((width - side) / 2), top: Math.round((height - side) / 2), side };
 };
 
-// `chosen` gets the square in pixels, the image, and the text that the site reads: in widths of the photo.
+// `chosen` is called with the square in pixels, the image, and the text for the site, in widths of the photo.
 export async function chooseSquare(file, before, chosen) {
   const address = URL.createObjectURL(file);
   img.src = address;

@@ -1,5 +1,6 @@
 // Enhance the plain upload form: drag and drop, previews, a caption and a progress bar per file.
-// Files are sent two at a time, in pieces, so one refused file does not affect the others and a cut costs little.
+// Files are sent in pieces, two files at a time: a refused file does not affect the others, and an interruption
+// costs little.
 
 import { offerCamera } from "./camera.js";
 import { LOGGED_OUT, formToken } from "./form-token.js";
@@ -30,7 +31,7 @@ const notice = document.getElementById("notice");
 
 let rows = [];
 let run = null; // while photos are sent
-let stopped = ""; // the sentence that ended the last upload for all files
+let stopped = ""; // the sentence with which the last run was ended for all files
 
 function add(files, origin = "") {
   for (const file of files) {
@@ -73,7 +74,7 @@ function settle() {
   return { open, stored: of("stored"), refused: of("refused") };
 }
 
-// Rows of stored photos fold away; those that need attention move to the top, in their order.
+// Hide the rows of stored photos behind a button.
 function fold() {
   const number = rows.filter((row) => row.state === "stored" && !row.duplicate).length;
   const isOpen = foldButton.ariaExpanded === "true";
@@ -86,7 +87,7 @@ function end(row, state, sentence) {
   if (row.item.contains(document.activeElement)) pauseButton.focus({ preventScroll: true });
   row.end(state, sentence);
   if (state === "refused" || state === "failed") {
-    const places = new Map(rows.map((other, place) => [other.item, place])); // once: a folder has thousands
+    const places = new Map(rows.map((other, place) => [other.item, place])); // one map, because a folder may have a thousand photos
     const isAfter = (item) => !item.classList.contains("refused-file") || places.get(item) > places.get(row.item);
     const next = [...list.children].find((item) => item !== row.item && isAfter(item));
     list.insertBefore(row.item, next ?? null);
@@ -94,7 +95,7 @@ function end(row, state, sentence) {
   settle();
 }
 
-// Say a sentence once for all files, above them.
+// Show a sentence about all files, above the list.
 function say(sentence) {
   notice.hidden = !sentence;
   notice.textContent = sentence;
@@ -104,9 +105,9 @@ function say(sentence) {
   notice.append(` ${then} `, link);
 }
 
-// After an upload: what is left to send, the stored photos, or the first file that was refused.
+// The focus after an upload: send the rest, see the stored photos, or remove the first refused file.
 function nextStep() {
-  const usable = [button, doneLink, list.querySelector(".remove:not([hidden])")].filter((one) => one && !one.hidden && !one.disabled);
+  const usable = [button, doneLink, list.querySelector(".remove:not([hidden])")].filter((target) => target && !target.hidden && !target.disabled);
   return usable[0] ?? document.getElementById("photos");
 }
 
@@ -122,6 +123,7 @@ async function sendRow(row) {
   else row.end("waiting");
 }
 
+// Send one file after another; several lanes share the list.
 async function lane(todo, bar) {
   for (let row = todo.shift(); row; row = todo.shift()) {
     if (!run.isOver(row)) await sendRow(row);
@@ -139,7 +141,7 @@ form.addEventListener("submit", async (event) => {
   run = makeRun(todo);
   stopped = "";
   say("");
-  news.className = "unseen"; // the bar shows it
+  news.className = "unseen"; // only for screen readers: the bar is visible
   news.textContent = ngettext("Uploading %(num)d photo.", "Uploading %(num)d photos.", todo.length);
   pauseButton.textContent = gettext("Pause");
   settle();
@@ -182,7 +184,7 @@ captionOfAll.addEventListener("input", () => {
 for (const input of form.querySelectorAll("input[type=file]")) {
   input.addEventListener("change", () => {
     add(input.files);
-    input.value = ""; // a removed photo may be chosen again
+    input.value = ""; // so that a removed photo can be chosen again
   });
   if (input.files.length) { // restored by the browser after a reload
     add(input.files);
@@ -202,7 +204,7 @@ window.addEventListener("beforeunload", (event) => {
   if (rows.some((row) => ["waiting", "sending", "failed"].includes(row.state))) event.preventDefault();
 });
 document.addEventListener("visibilitychange", async () => {
-  // Back from the tab of the log-in.
+  // The person is back from the tab with the log-in page.
   if (document.hidden || stopped !== LOGGED_OUT || run || (await token.renew())) return;
   stopped = "";
   say("");
@@ -211,7 +213,7 @@ settle();
 offerCamera(document.getElementById("camera"), (photo) => add([photo]));
 receiveShared(form.dataset.worker);
 settled.then(() => {
-  // Any site can send a request that looks like a share: people see which photos came that way.
+  // Any site can send a request that looks like a share, so these photos are marked.
   takeShared().then((files) => add(files, gettext("Shared with CatLoader by another app")));
   takeBrought().then((files) => add(files));
   const sentence = takeSentence();

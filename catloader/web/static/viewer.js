@@ -1,5 +1,5 @@
-// The photo in full size: wheel, two fingers, double click and keys zoom; a zoomed photo is moved by dragging or
-// with the arrow keys. Otherwise swiping and the arrow keys lead to the photos beside it.
+// The photo in full size. The wheel, two fingers, double clicks and keys zoom. Dragging and the arrow keys move a zoomed
+// photo; otherwise swiping and the arrow keys lead to the previous and next photos.
 
 import { follow, isSwipe } from "./along.js";
 
@@ -13,7 +13,7 @@ const img = document.getElementById("shown-photo");
 const large = document.createElement("img");
 large.draggable = false;
 stage.prepend(large);
-let [scale, x, y] = [1, 0, 0]; // x, y: of the photo's middle from that of the stage, in pixels of the page
+let [scale, x, y] = [1, 0, 0]; // x, y: offset of the photo's centre from the stage's, in pixels of the page
 const fingers = new Map();
 let start = null;
 
@@ -28,7 +28,7 @@ function place() {
   part("in").disabled = scale === MOST;
 }
 
-// The point of the photo at this place of the window stays there.
+// Zoom around a point of the window: what the photo shows there stays there.
 function zoom(to, clientX = stage.clientWidth / 2, clientY = stage.clientHeight / 2) {
   const next = Math.min(Math.max(to, 1), MOST);
   const box = stage.getBoundingClientRect();
@@ -40,7 +40,7 @@ function zoom(to, clientX = stage.clientWidth / 2, clientY = stage.clientHeight 
 }
 
 function open() {
-  large.src = img.currentSrc || img.src; // the explanation, while that is shown
+  large.src = img.currentSrc || img.src; // the explanation, if it is shown
   large.alt = img.alt;
   [scale, x, y] = [1, 0, 0];
   dialog.showModal();
@@ -66,7 +66,7 @@ addEventListener("resize", () => {
 });
 
 dialog.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own zoom
+  if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's zoom
   const factor = { "+": STEP, "=": STEP, "-": 1 / STEP, 0: 1 / scale }[event.key];
   const [right, down] = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] ?? [0, 0];
   if (factor) zoom(scale * factor);
