@@ -25,7 +25,7 @@ LIFETIMES = {
     "30": gettext_noop("30 days"),
     "90": gettext_noop("90 days"),
     "365": gettext_noop("A year"),
-    "": gettext_noop("Without end"),
+    "": gettext_noop("Never"),
 }
 
 

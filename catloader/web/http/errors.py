@@ -59,11 +59,11 @@ _SENTENCES = {
     ),
     409: (gettext_noop("Not possible now"), gettext_noop("This can't be done in the current state.")),
     412: (
-        gettext_noop("Other version"),
-        gettext_noop("Uploads in pieces are taken by tus 1.0.0 only (header Tus-Resumable)."),
+        gettext_noop("Unsupported version"),
+        gettext_noop("Resumable uploads need tus 1.0.0 (header Tus-Resumable)."),
     ),
     413: (gettext_noop("Too large"), gettext_noop("This request is larger than the site accepts.")),
-    415: (gettext_noop("Not accepted"), gettext_noop("This kind of content is not taken here.")),
+    415: (gettext_noop("Not accepted"), gettext_noop("This type of content is not accepted here.")),
     429: (
         gettext_noop("Too many attempts"),
         gettext_noop("Too many attempts. Please wait before you try again."),

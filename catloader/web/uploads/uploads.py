@@ -116,7 +116,7 @@ def _no_files() -> Page:
     if is_form and "photos" not in request.form:
         sentence, status = gettext("Choose at least one photo first."), 400
     else:
-        sentence = gettext("Photos are taken as files of a form only (multipart/form-data).")
+        sentence = gettext("Photos are accepted only as files of a form (multipart/form-data).")
         status = 400 if is_form else 415
     if wants_json():
         return jsonify(error=sentence, status=status, files=[]), status

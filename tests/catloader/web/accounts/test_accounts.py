@@ -201,13 +201,13 @@ def test_receipt_says_when_the_last_file_has_left_the_store(
     stranger = Person(app)
     page = stranger.get(link).text
     assert "<dd>2 (<time" in page
-    assert "Last one gone" not in page
+    assert "Last file removed" not in page
     assert anna.email not in page
     assert worker.work_off() == 2
     page = stranger.get(link).text
     assert "<dd>0 (<time" in page
-    assert "Last one gone" in page
-    assert "has none of them" in page
+    assert "Last file removed" in page
+    assert "confirmed that the file is gone" in page
     assert not objects.exists(ObjectKind.PHOTO, photo.photo_key)
     assert stranger.get(link[:-1] + "x" * 2).status_code == 404
     assert link.rpartition("/")[2] not in caplog.text

@@ -107,7 +107,7 @@ def test_thresholds_are_measured_shown_applied_and_rolled_back(
     statuses = [photo.status for id in (lost, sure) if (photo := services.photos.by_id(id))]
     assert statuses == ["pending", "cat"]
     assert services.queue.claim(9) == [], "checkers could take them with the thresholds of before"
-    assert "These thresholds hold." in administrator.get(_PATH).text
+    assert "These thresholds are in use." in administrator.get(_PATH).text
     administrator.post(f"{_PATH}/rollback", page=_PATH)
     assert [choice.measured_id for choice in services.measured_profiles.choices(9)] == [None, job.id]
     administrator.post(f"{_PATH}/rollback", page=_PATH)

@@ -33,7 +33,7 @@ def _caption(text: bytes) -> bytes:
         (b"no parts at all", 400, "damaged or cut off"),
         (_caption("ein kr\u00e4ftiger Kater".encode()), 201, ""),
         (_caption(b"ein kr\xe4ftiger Kater"), 400, "name of a file or a field is not written in UTF-8"),
-        (_field(b"photos", jpeg()), 400, "Photos are taken as files of a form only"),
+        (_field(b"photos", jpeg()), 400, "Photos are accepted only as files of a form"),
     ],
 )
 def test_the_sentence_says_what_is_wrong_with_a_form(app: Flask, body: bytes, status: int, says: str) -> None:
