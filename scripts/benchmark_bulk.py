@@ -139,7 +139,7 @@ def _engines(arguments: argparse.Namespace, settings: Settings, folder: Path) ->
             f"--kills {arguments.kills} and --unit-rows {arguments.unit_rows} need --photos {fewest} or more."
         )
     stored = stored_photos(settings, max(arguments.photos, arguments.rate_photos))
-    right = decisions_of_check_run(settings, stored)
+    expected = decisions_of_check_run(settings, stored)
     rates: dict[str, list[float]] = {engine: [] for engine in engines}
     for turn in range(arguments.rounds):
         for engine in engines:
@@ -155,7 +155,7 @@ def _engines(arguments: argparse.Namespace, settings: Settings, folder: Path) ->
             "rounds_photos_per_s": rates[engine],
             "large": watch(settings, large, engine, arguments.watch),
             "kills": kill(settings, killed, engine, arguments.kills)
-            | {"differing": differing(killed, right)},
+            | {"differing": differing(killed, expected)},
         }
         print(engine, json.dumps(results[engine]), flush=True)
     return results

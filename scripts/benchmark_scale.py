@@ -112,20 +112,20 @@ def missed(results: dict[str, Any]) -> list[str]:
 def _fleets(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from scripts.scale.fleet import BATCH_PHOTOS, new_table, rate
 
-    alone = 0.0
+    single_rate = 0.0
     for workers in (1, 2, 4, 8):
         batches = max(5, 1000 * arguments.seconds // arguments.batch_ms)
         photos = workers * batches * BATCH_PHOTOS
         with _database(arguments, "fleet") as url:
             new_table(url, photos, photos)
-            done = rate(url, workers, photos, arguments.batch_ms / 1000)
-        alone = alone or done.photos_per_s
+            measured = rate(url, workers, photos, arguments.batch_ms / 1000)
+        single_rate = single_rate or measured.photos_per_s
         yield {
             "workers": workers,
             "photos": photos,
-            "photos_per_s": round(done.photos_per_s, 1),
-            "times": round(done.photos_per_s / alone, 2),
-            "batch_ms": round(done.batch_ms, 1),
+            "photos_per_s": round(measured.photos_per_s, 1),
+            "times": round(measured.photos_per_s / single_rate, 2),
+            "batch_ms": round(measured.batch_ms, 1),
         }
 
 
@@ -144,8 +144,10 @@ def _tables(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
             engine = stack.enter_context(engine_of(url))
             if note:
                 stack.enter_context(old_snapshot(engine))
-            left = leave_dead_rows(engine, dead) if dead else check_first(engine, checked) if checked else 0
-            return Table(engine, rows=rows, dead_rows=left, note=note)
+            dead_rows = (
+                leave_dead_rows(engine, dead) if dead else check_first(engine, checked) if checked else 0
+            )
+            return Table(engine, rows=rows, dead_rows=dead_rows, note=note)
 
         tables = [
             *map(table, sizes),
@@ -154,9 +156,9 @@ def _tables(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
             table(sizes[-1], note=", checked since an old transaction began", checked=_DEAD // 2),
         ]
         for _ in range(ROUNDS):
-            for one in tables:
-                one.measure()
-        yield from (one.costs() for one in tables)
+            for entry in tables:
+                entry.measure()
+        yield from (entry.costs() for entry in tables)
 
 
 @contextmanager

@@ -96,7 +96,9 @@ def _constants(xml: bytes, data: bytes) -> Iterator[Constant]:
         shape, offset = tuple(map(int, (facts.get("shape") or "1").split(","))), int(facts.get("offset") or 0)
         multiplied = after[after[id]]
         scales = [
-            layers[one].find("data") for one in before[multiplied] if layers[one].get("type") == "Const"
+            layers[source].find("data")
+            for source in before[multiplied]
+            if layers[source].get("type") == "Const"
         ]
         size = int(np.prod(shape))
         if size < _MIN_BYTES or len(scales) != 1 or scales[0] is None:

@@ -100,8 +100,8 @@ def fleet_rate(workers: int, model_s: float, own_s: float, cores: int) -> float:
 def compared(results: dict[str, Any]) -> list[dict[str, Any]]:
     """Return simulated and measured rates of the fleets with more than one worker."""
     model_s = results["batch_ms"] / 1000
-    alone = next(fleet for fleet in results["fleets"] if fleet["workers"] == 1)
-    own_s = max(0.0, _BATCH_PHOTOS / alone["photos_per_s"] - model_s)
+    single = next(fleet for fleet in results["fleets"] if fleet["workers"] == 1)
+    own_s = max(0.0, _BATCH_PHOTOS / single["photos_per_s"] - model_s)
     rows = []
     for fleet in results["fleets"]:
         if fleet["workers"] > 1:

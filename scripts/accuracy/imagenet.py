@@ -52,7 +52,7 @@ def validation_photos(folder: Path) -> list[ValidationPhoto]:
         if file.error:
             raise CannotRun(f"{in_utf8(file.path)}: {file.error}")
         names = [path.stem] if path.parent == folder else [path.parent.name, path.stem]
-        index = next((one for one in map(imagenet_class, names) if one is not None), None)
+        index = next((number for number in map(imagenet_class, names) if number is not None), None)
         if index is None:
             raise CannotRun(
                 f"{in_utf8(file.path)}: neither folder nor file is named after a class of ImageNet, "

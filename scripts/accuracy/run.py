@@ -119,8 +119,8 @@ def run(request: Request) -> tuple[dict[str, Any], list[Compared]]:
         compared.append(_compare(name, scores, {}, {}, request))
     pairs = []
     for first, second in combinations(compared, 2):
-        right = [(one.rules[0].verdicts == Verdict.CAT) == one.positive for one in (first, second)]
-        pairs.append({"first": first.name, "second": second.name, "rule": CATLOADER, **mcnemar(*right)})
+        correct = [(one.rules[0].verdicts == Verdict.CAT) == one.positive for one in (first, second)]
+        pairs.append({"first": first.name, "second": second.name, "rule": CATLOADER, **mcnemar(*correct)})
     result = {
         **provenance(),
         "subject": load_subject(request.subject).name,

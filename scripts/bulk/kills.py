@@ -86,10 +86,11 @@ def _wait_for_end(process: subprocess.Popen[bytes], family: list[psutil.Process]
     Without this the agents would end only after two minutes.
     """
     process.wait(_ENDING_S)
-    agents = [one for one in family[1:] if _name(one).endswith("Agent")]
-    _, left = psutil.wait_procs([one for one in family[1:] if one not in agents], timeout=_ENDING_S / 10)
-    if left:
-        raise RuntimeError(f"{len(left)} processes outlive a killed run.")
+    agents = [member for member in family[1:] if _name(member).endswith("Agent")]
+    others = [member for member in family[1:] if member not in agents]
+    _, survivors = psutil.wait_procs(others, timeout=_ENDING_S / 10)
+    if survivors:
+        raise RuntimeError(f"{len(survivors)} processes outlive a killed run.")
     for agent in agents:
         with contextlib.suppress(psutil.NoSuchProcess):
             agent.kill()

@@ -25,17 +25,17 @@ Decisions = dict[str, str]
 """Key of a photo -> its complete decision, as JSON."""
 
 
-def stored_photos(settings: Settings, named: int) -> list[Stored]:
-    """Put at most ``named`` photos into the store; a plan may list each photo several times."""
+def stored_photos(settings: Settings, count: int) -> list[Stored]:
+    """Put at most ``count`` photos into the store; a plan may list each photo several times."""
     folder = settings.data_dir / "demo"
     folder.mkdir()
     prepared = [prepare(photo.path.read_bytes(), limits=limits(settings)) for photo in demo_photos(folder)]
-    return store(build_object_store(settings), prepared, min(named, _STORED))
+    return store(build_object_store(settings), prepared, min(count, _STORED))
 
 
 def make_plan(folder: Path, stored: Sequence[Stored], photos: int, unit_rows: int) -> Plan:
     """Write a plan with the given number of photos."""
-    named = (
+    planned = (
         PlannedPhoto(
             id,
             one.new.photo_key,
@@ -49,7 +49,7 @@ def make_plan(folder: Path, stored: Sequence[Stored], photos: int, unit_rows: in
         )
         for id, one in enumerate(islice(cycle(stored), photos), 1)
     )
-    rows, size_bytes = write_manifest(folder / "manifest", named, unit_rows)
+    rows, size_bytes = write_manifest(folder / "manifest", planned, unit_rows)
     return Plan.make(folder, Facts("efficientnet_lite0", unit_rows, rows, size_bytes, TABLE))
 
 
@@ -68,10 +68,10 @@ def decisions_of_check_run(settings: Settings, stored: Sequence[Stored]) -> Deci
         return decided
 
 
-def differing(plan: Plan, right: Decisions) -> int:
-    """Return the number of results of a plan that differ in any bit from the decisions ``right``."""
+def differing(plan: Plan, expected: Decisions) -> int:
+    """Return the number of results of a plan that differ in any bit from the decisions ``expected``."""
     return sum(
-        right.get(row["key"])
+        expected.get(row["key"])
         != _as_json((row["verdict"], row["score"], log["labels"], log["subject_scores"]))
         for rows in plan.results()
         for row in rows

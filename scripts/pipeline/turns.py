@@ -63,10 +63,10 @@ def measure_turn(work: Callable[[], int], photos: int) -> Turn:
 def _core_s(process: psutil.Process) -> tuple[float, float]:
     """Return the core time of the process and its children, including ended ones, and of the object store."""
     own_s = store_s = 0.0
-    for one in (process, *process.children(recursive=True)):
-        times = one.cpu_times()
+    for member in (process, *process.children(recursive=True)):
+        times = member.cpu_times()
         spent_s = times.user + times.system + times.children_user + times.children_system
-        if one.name() == "weed":
+        if member.name() == "weed":
             store_s += spent_s
         else:
             own_s += spent_s
@@ -87,8 +87,8 @@ def classify(loaded: LoadedModel, photos: Sequence[Stored], settings: Settings) 
 
     def work() -> int:
         with ThreadPoolExecutor(settings.workers) as pool:
-            done = pool.map(lambda batch: check_batch(batch, source, *loaded), batches)
-            return sum(outcome.decision is not None for outcomes in done for outcome in outcomes)
+            checked = pool.map(lambda batch: check_batch(batch, source, *loaded), batches)
+            return sum(outcome.decision is not None for outcomes in checked for outcome in outcomes)
 
     return measure_turn(work, len(photos))
 

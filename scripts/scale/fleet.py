@@ -103,7 +103,8 @@ class _WithoutDigests(SqlCheckQueue):
     def claim(self, limit: int) -> list[Claim]:
         claims = super().claim(limit)
         return [
-            Claim(one.photo_id, one.token, one.photo_key, one.thumbnail_key, one.attempt) for one in claims
+            Claim(claim.photo_id, claim.token, claim.photo_key, claim.thumbnail_key, claim.attempt)
+            for claim in claims
         ]
 
 
@@ -150,13 +151,13 @@ def rate(url: str, workers: int, photos: int, batch_s: float) -> Rate:
     processes = [context.Process(target=_work, args=(url, batch_s, start, results)) for _ in range(workers)]
     for process in processes:
         process.start()
-    done = [results.get(timeout=600) for _ in processes]
+    reports = [results.get(timeout=600) for _ in processes]
     for process in processes:
         process.join()
-    if sum(finished for finished, _, _ in done) != photos:
-        raise RuntimeError(f"{sum(one[0] for one in done)} of {photos} photos got a verdict.")
-    took_s = max(end for _, _, end in done) - min(begun for _, begun, _ in done)
-    busy_s = sum(end - begun for _, begun, end in done)
+    if sum(finished for finished, _, _ in reports) != photos:
+        raise RuntimeError(f"{sum(report[0] for report in reports)} of {photos} photos got a verdict.")
+    took_s = max(end for _, _, end in reports) - min(begun for _, begun, _ in reports)
+    busy_s = sum(end - begun for _, begun, end in reports)
     return Rate(workers, photos, photos / took_s, 1000 * busy_s * BATCH_PHOTOS / photos)
 
 

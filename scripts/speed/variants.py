@@ -41,11 +41,11 @@ def make_variants(model: str, folder: Path, variants: Sequence[str]) -> None:
     for variant in variants:
         require(*PACKAGES.get(variant, ()))
     command = [sys.executable, "-m", "scripts.speed.prepare", model, str(folder), ",".join(variants)]
-    done = subprocess.run(
+    child = subprocess.run(
         command, cwd=ROOT, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    if done.returncode:
-        reason = (done.stderr.strip() or "its process was killed").splitlines()[-1]
+    if child.returncode:
+        reason = (child.stderr.strip() or "its process was killed").splitlines()[-1]
         raise CannotRun(f"{model} could not be prepared: {reason}")
 
 
