@@ -156,8 +156,8 @@ def _upgrade(engine: Engine, *, may_create: bool) -> bool:
 def no_site(database: object) -> StartupError:
     """Return the error of a command that needs a site but finds an empty database."""
     return StartupError(
-        f"There is no site in the database {database}: run this where CATLOADER_DATA_DIR or DATABASE_URL "
-        "names the site's; `catloader serve` makes a new site."
+        f"There is no site in the database {database}: set CATLOADER_DATA_DIR or DATABASE_URL as for the "
+        "site; `catloader serve` makes a new site."
     )
 
 
@@ -191,8 +191,8 @@ def _refuse_other_programs(connection: Connection) -> None:
             return
         proof = f"table {same_names[0]}, but no {_VERSION.name}"
     raise StartupError(
-        f"The database {database_name(connection.engine)} is another program's (it has the {proof}): "
-        "give CatLoader a database of its own."
+        f"The database {database_name(connection.engine)} belongs to another program (it has the {proof}): "
+        "CatLoader needs a separate database."
     )
 
 

@@ -107,8 +107,8 @@ class Listener:
                 self._closing.wait(self._retry_s)
             except _NoEcho:
                 self._log(
-                    "a pooler in transaction mode lets no notifications through, so waiting photos are "
-                    "looked for every CATCHECK_SWEEP_S; give this process the address of the server itself"
+                    "a pooler in transaction mode passes no notifications on, so waiting photos are found "
+                    "only every CATCHECK_SWEEP_S; set DATABASE_URL to the server itself for this process"
                 )
                 self._closing.wait(_POOLER_RETRY_S)
             except Exception:  # the top of this thread; the sweep finds the photos meanwhile

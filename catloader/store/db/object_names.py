@@ -62,9 +62,9 @@ class ObjectNames:
 
     def still_named(self, id: int, keys: Collection[str]) -> bool:
         """Return True if the photo still exists, and ``keys`` still contain the keys of its two objects."""
-        same = photos.c.photo_key.in_(keys) & photos.c.thumbnail_key.in_(keys)
+        has_keys = photos.c.photo_key.in_(keys) & photos.c.thumbnail_key.in_(keys)
         with reading(self._engine) as connection:
-            row = connection.execute(select(photos.c.id).where(photos.c.id == id, same)).one_or_none()
+            row = connection.execute(select(photos.c.id).where(photos.c.id == id, has_keys)).one_or_none()
         return row is not None
 
 

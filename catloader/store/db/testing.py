@@ -148,8 +148,8 @@ def _insert(engine: Engine, owner_id: int, first: int, end: int, finished: int) 
     }
     with writing(engine) as connection:
         connection.execute(insert(photos).from_select(list(columns), select(*columns.values())))
-        chosen = (photos.c.id % _PHOTOS_PER_LOG_ROW == 0) & (photos.c.id > first)
-        logged = chosen & photos.c.checked_at.is_not(None)
+        is_drawn = (photos.c.id % _PHOTOS_PER_LOG_ROW == 0) & (photos.c.id > first)
+        logged = is_drawn & photos.c.checked_at.is_not(None)
         log = {
             name: literal(value, check_log.c[name].type)
             for name, value in _log_row(utcnow() - LONG_AGO).items()

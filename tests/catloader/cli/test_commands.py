@@ -242,8 +242,8 @@ def test_a_command_for_a_site_makes_none_where_none_is(
     refused = typed(*words, CATLOADER_DATA_DIR="data", DATABASE_URL="")
     assert refused.exit_code == 1
     assert refused.output == (
-        f"Error: There is no site in the database {missing}/catloader.sqlite3: run this where "
-        "CATLOADER_DATA_DIR or DATABASE_URL names the site's; `catloader serve` makes a new site.\n"
+        f"Error: There is no site in the database {missing}/catloader.sqlite3: set "
+        "CATLOADER_DATA_DIR or DATABASE_URL as for the site; `catloader serve` makes a new site.\n"
     )
     assert list(tmp_path.iterdir()) == []
 

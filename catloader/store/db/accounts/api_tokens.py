@@ -64,11 +64,13 @@ class ApiTokens:
         """
         row = {"token_sha256": token_digest(token), "user_id": user_id, "name": name, "created_at": now}
         row |= {"scopes": " ".join(sorted(scopes)), "expires_at": expires_at}
-        own = api_tokens.c.user_id == user_id
+        is_own = api_tokens.c.user_id == user_id
         with writing(self._engine) as connection:
             lock_account(connection, user_id)  # else simultaneous requests could exceed the limit
-            connection.execute(delete(api_tokens).where(own, api_tokens.c.expires_at <= now))
-            count = connection.execute(select(func.count()).select_from(api_tokens).where(own)).scalar_one()
+            connection.execute(delete(api_tokens).where(is_own, api_tokens.c.expires_at <= now))
+            count = connection.execute(
+                select(func.count()).select_from(api_tokens).where(is_own)
+            ).scalar_one()
             if count >= self._most:
                 raise InvalidInput(_TOO_MANY, num=self._most)
             connection.execute(insert(api_tokens).values(row))
@@ -99,9 +101,9 @@ class ApiTokens:
 
     def revoke(self, id: int, user_id: int) -> bool:
         """Delete a token; False: the account has no such token."""
-        own: ColumnElement[bool] = (api_tokens.c.id == id) & (api_tokens.c.user_id == user_id)
+        is_own: ColumnElement[bool] = (api_tokens.c.id == id) & (api_tokens.c.user_id == user_id)
         with writing(self._engine) as connection:
-            return connection.execute(delete(api_tokens).where(own)).rowcount == 1
+            return connection.execute(delete(api_tokens).where(is_own)).rowcount == 1
 
     def touch(self, id: int, now: datetime) -> None:
         """Record a use."""

@@ -48,6 +48,6 @@ def forget_ended(connection: Connection, user_id: int, now: datetime, *, after: 
     table = ended_sessions.c
     old = select(table.token_sha256).where(table.ended_at < now - after).with_for_update(skip_locked=True)
     connection.execute(delete(ended_sessions).where(table.token_sha256.in_(old)))
-    own = table.user_id == user_id
-    latest = select(table.token_sha256).where(own).order_by(table.ended_at.desc()).limit(most)
-    connection.execute(delete(ended_sessions).where(own, table.token_sha256.not_in(latest)))
+    is_own = table.user_id == user_id
+    latest = select(table.token_sha256).where(is_own).order_by(table.ended_at.desc()).limit(most)
+    connection.execute(delete(ended_sessions).where(is_own, table.token_sha256.not_in(latest)))

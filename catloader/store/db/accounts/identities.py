@@ -66,11 +66,11 @@ class Identities:
         Returns:
             False: the account has no identity there.
         """
-        own = (identities.c.issuer == issuer) & (identities.c.user_id == user_id)
+        is_own = (identities.c.issuer == issuer) & (identities.c.user_id == user_id)
         row = {"user_id": user_id, "issuer": issuer, "unlinked_at": now}
         with writing(self._engine) as connection:
             lock_account(connection, user_id)
-            if connection.execute(delete(identities).where(own)).rowcount == 0:
+            if connection.execute(delete(identities).where(is_own)).rowcount == 0:
                 return False
             # The account has no mark yet: ``link`` deletes the mark when it adds an identity.
             connection.execute(insert(unlinked_accounts).values(row))

@@ -148,8 +148,8 @@ def _confirm_by_reset(connection: Connection, user_id: int, now: datetime) -> No
         return
     for table in (api_tokens, passkeys, identities, second_factors, recovery_codes):
         connection.execute(delete(table).where(table.c.user_id == user_id))
-    own = select(photos.c.id).where(photos.c.owner_id == user_id)
-    connection.execute(delete(share_links).where(share_links.c.photo_id.in_(own)))
+    photo_ids = select(photos.c.id).where(photos.c.owner_id == user_id)
+    connection.execute(delete(share_links).where(share_links.c.photo_id.in_(photo_ids)))
 
 
 def _lock_account(connection: Connection, token: str) -> None:

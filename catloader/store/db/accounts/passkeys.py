@@ -82,19 +82,19 @@ class Passkeys:
 
     def use(self, passkey: Passkey, sign_count: int, now: datetime) -> bool:
         """Record a use; False: another request has removed or used the passkey meanwhile."""
-        same = (passkeys.c.id == passkey.id) & (passkeys.c.sign_count == passkey.sign_count)
+        is_unchanged = (passkeys.c.id == passkey.id) & (passkeys.c.sign_count == passkey.sign_count)
         with writing(self._engine) as connection:
-            used = update(passkeys).where(same).values(sign_count=sign_count, used_at=now)
+            used = update(passkeys).where(is_unchanged).values(sign_count=sign_count, used_at=now)
             return connection.execute(used).rowcount == 1
 
     def rename(self, id: int, user_id: int, name: str) -> bool:
         """Give an account's passkey another name; False: the account has no such passkey."""
-        own = (passkeys.c.id == id) & (passkeys.c.user_id == user_id)
+        is_own = (passkeys.c.id == id) & (passkeys.c.user_id == user_id)
         with writing(self._engine) as connection:
-            return connection.execute(update(passkeys).where(own).values(name=name)).rowcount == 1
+            return connection.execute(update(passkeys).where(is_own).values(name=name)).rowcount == 1
 
     def remove(self, id: int, user_id: int) -> bool:
         """Remove an account's passkey; False: the account has no such passkey."""
-        own = (passkeys.c.id == id) & (passkeys.c.user_id == user_id)
+        is_own = (passkeys.c.id == id) & (passkeys.c.user_id == user_id)
         with writing(self._engine) as connection:
-            return connection.execute(delete(passkeys).where(own)).rowcount == 1
+            return connection.execute(delete(passkeys).where(is_own)).rowcount == 1

@@ -153,11 +153,14 @@ class Sessions:
         connection.execute(delete(sessions).where(sessions.c.token_sha256.in_(old)))
 
     def _delete_most_idle(self, connection: Connection, user_id: int) -> None:
-        own = sessions.c.user_id == user_id
+        is_own = sessions.c.user_id == user_id
         latest = (
-            select(sessions.c.token_sha256).where(own).order_by(sessions.c.used_at.desc()).limit(self._most)
+            select(sessions.c.token_sha256)
+            .where(is_own)
+            .order_by(sessions.c.used_at.desc())
+            .limit(self._most)
         )
-        connection.execute(delete(sessions).where(own, sessions.c.token_sha256.not_in(latest)))
+        connection.execute(delete(sessions).where(is_own, sessions.c.token_sha256.not_in(latest)))
 
 
 def new_token() -> str:

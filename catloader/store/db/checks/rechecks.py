@@ -103,10 +103,10 @@ class Rechecks:
 
     def requeue_own(self, ids: Sequence[int], owner_id: int) -> int:
         """Make those of ``ids`` that are finished photos of the owner ``pending``; return their number."""
-        own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
+        is_own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
         with writing(self._engine) as connection:
             by_model = photos.c.human_verdict.is_(None)
-            return requeue(connection, own & photos.c.status.in_(FINISHED) & by_model)
+            return requeue(connection, is_own & photos.c.status.in_(FINISHED) & by_model)
 
     def _count(self, *conditions: ColumnElement[bool]) -> int:
         query = select(func.count()).select_from(photos).where(*conditions)

@@ -48,10 +48,10 @@ class Album:
 
         Photos that staff took out of the album stay private.
         """
-        own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
+        is_own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
         if public:
-            own &= ~is_taken_down()
-        query = update(photos).where(own, photos.c.on_air != public).values(on_air=public)
+            is_own &= ~is_taken_down()
+        query = update(photos).where(is_own, photos.c.on_air != public).values(on_air=public)
         with writing(self._engine) as connection:
             return connection.execute(query).rowcount
 
@@ -76,13 +76,13 @@ class Album:
         Raises:
             NotFound: the account was deleted meanwhile.
         """
-        may = select(photos.c.id).where(photos.c.id == photo_id, is_in_album())
-        may = may.with_for_update(read=True, key_share=True)
+        in_album = select(photos.c.id).where(photos.c.id == photo_id, is_in_album())
+        in_album = in_album.with_for_update(read=True, key_share=True)
         row = {"photo_id": photo_id, "user_id": user_id, "created_at": now}
         try:
             with writing(self._engine) as connection:
                 keep_account(connection, user_id)
-                if connection.execute(may).first() is None:
+                if connection.execute(in_album).first() is None:
                     return False
                 connection.execute(insert(likes).values(row))
         except IntegrityError:  # liked already, in another tab
@@ -90,9 +90,9 @@ class Album:
         return True
 
     def unlike(self, photo_id: int, user_id: int) -> None:
-        own = (likes.c.photo_id == photo_id) & (likes.c.user_id == user_id)
+        is_own = (likes.c.photo_id == photo_id) & (likes.c.user_id == user_id)
         with writing(self._engine) as connection:
-            connection.execute(delete(likes).where(own))
+            connection.execute(delete(likes).where(is_own))
 
     def _page(self, start: Position | None, limit: int, *, newest_first: bool) -> list[Photo]:
         with reading(self._engine) as connection:

@@ -31,17 +31,17 @@ class Bin:
 
     def put(self, ids: Sequence[int], owner_id: int, now: datetime | None = None) -> int:
         """Put this owner's photos among ``ids`` into the bin, or delete them; return their number."""
-        own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
+        is_own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
         with writing(self._engine) as connection:
             if self.days == 0:
-                return delete_photos(connection, own, now)
-            return connection.execute(update(photos).where(own).values(binned_at=now_or(now))).rowcount
+                return delete_photos(connection, is_own, now)
+            return connection.execute(update(photos).where(is_own).values(binned_at=now_or(now))).rowcount
 
     def restore(self, ids: Sequence[int], owner_id: int) -> int:
         """Take this owner's photos among ``ids`` out of the bin; return their number."""
-        own = photos.c.id.in_(ids) & _of(owner_id)
+        is_own = photos.c.id.in_(ids) & _of(owner_id)
         with writing(self._engine) as connection:
-            return connection.execute(update(photos).where(own).values(binned_at=None)).rowcount
+            return connection.execute(update(photos).where(is_own).values(binned_at=None)).rowcount
 
     def delete(self, ids: Sequence[int], owner_id: int, now: datetime | None = None) -> int:
         """Delete this owner's photos among ``ids`` that are in the bin; return their number."""

@@ -101,7 +101,7 @@ class Gallery:
             appealed = _appealed(connection, owner_id, words, photos_of_owner=sum(numbers.values()))
             count = select(func.count()).select_from(photos).where(*appealed)
             number = connection.execute(count).scalar_one()
-        by_filter = {shown: sum(numbers.get(one, 0) for one in group) for shown, group in STATUSES.items()}
+        by_filter = {key: sum(numbers.get(status, 0) for status in group) for key, group in STATUSES.items()}
         return {**by_filter, Shown.APPEALED: number}
 
     def appealed(self, ids: Sequence[int]) -> set[int]:
@@ -135,9 +135,9 @@ class Gallery:
                 return sorted({month_of(time, zone) for time in times}, reverse=True)
             ends = [
                 time
-                for one in matching
+                for conditions in matching
                 for time in connection.execute(
-                    select(func.min(photos.c.created_at), func.max(photos.c.created_at)).where(*one)
+                    select(func.min(photos.c.created_at), func.max(photos.c.created_at)).where(*conditions)
                 ).one()
                 if time is not None
             ]
@@ -202,8 +202,8 @@ def _appealed(
     if number <= photos_of_owner:
         (matching,) = _matching(Selection(owner_id, Shown.APPEALED, words))
         return matching
-    (own,) = _matching(Selection(owner_id, Shown.ALL, words))
-    return [*own, exists().where(appeals.c.photo_id == photos.c.id, appeals.c.closed_at.is_(None))]
+    (conditions,) = _matching(Selection(owner_id, Shown.ALL, words))
+    return [*conditions, exists().where(appeals.c.photo_id == photos.c.id, appeals.c.closed_at.is_(None))]
 
 
 def _open_appeals_of(owner_id: int) -> Select[tuple[int]]:
@@ -244,7 +244,7 @@ def _months_between(
         values(column("month", UtcDateTime()), column("end", UtcDateTime()), name="calendar").data(rows).cte()
     )
     within = (photos.c.created_at >= calendar.c.month) & (photos.c.created_at < calendar.c.end)
-    has_photo = or_(*(exists().where(*one, within).correlate(calendar) for one in matching))
+    has_photo = or_(*(exists().where(*conditions, within).correlate(calendar) for conditions in matching))
     with_photos = set(connection.execute(select(calendar.c.month).where(has_photo)).scalars())
     # In UTC: if clocks change at midnight, times with different time zones never compare as equal.
     return [month for month in months if month.astimezone(UTC) in with_photos]

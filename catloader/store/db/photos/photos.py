@@ -57,9 +57,9 @@ class Photos:
 
     def same(self, owner_id: int, sha256: str) -> int | None:
         """Return the id of this owner's first photo outside the bin with the same stored bytes."""
-        own = (photos.c.owner_id == owner_id) & (photos.c.sha256 == sha256) & not_in_bin()
+        is_own = (photos.c.owner_id == owner_id) & (photos.c.sha256 == sha256) & not_in_bin()
         with reading(self._engine) as connection:
-            return connection.execute(select(func.min(photos.c.id)).where(own)).scalar()
+            return connection.execute(select(func.min(photos.c.id)).where(is_own)).scalar()
 
     def reserve(self, new: NewPhoto, not_before: datetime | None = None) -> None:
         """Enter both keys in the deletion ledger before objects are put; ``add`` cancels the reservation.
@@ -124,8 +124,8 @@ class Photos:
 
     def statuses(self, owner_id: int, ids: Sequence[int]) -> list[Photo]:
         """Return this owner's photos among ``ids`` that are not in the bin."""
-        own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
-        return self._all(select(photos).where(own))
+        is_own = photos.c.id.in_(ids) & (photos.c.owner_id == owner_id) & not_in_bin()
+        return self._all(select(photos).where(is_own))
 
     def waiting(self, limit: int) -> list[Photo]:
         """Return the head of the queue: photos being checked, then waiting photos, longest due first."""
@@ -185,10 +185,10 @@ class Photos:
 
     def set_caption(self, id: int, owner_id: int, caption: str) -> bool:
         """Replace the caption; False: this owner has no such photo."""
-        own = (photos.c.id == id) & (photos.c.owner_id == owner_id) & not_in_bin()
+        is_own = (photos.c.id == id) & (photos.c.owner_id == owner_id) & not_in_bin()
         values = {"caption": caption, "caption_folded": folded(caption)}
         with writing(self._engine) as connection:
-            return connection.execute(update(photos).where(own).values(values)).rowcount == 1
+            return connection.execute(update(photos).where(is_own).values(values)).rowcount == 1
 
     def _all(self, query: Select[Any]) -> list[Photo]:
         with reading(self._engine) as connection:

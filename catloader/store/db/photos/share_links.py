@@ -26,10 +26,10 @@ class ShareLinks:
             None: this owner has no such photo.
         """
         token = new_token()
-        own = select(photos.c.id).where(_own(photo_id, owner_id)).with_for_update()
+        photo = select(photos.c.id).where(_own(photo_id, owner_id)).with_for_update()
         row = {"photo_id": photo_id, "token_sha256": token_digest(token), "created_at": now}
         with writing(self._engine) as connection:
-            if connection.execute(own).first() is None:
+            if connection.execute(photo).first() is None:
                 return None
             connection.execute(delete(share_links).where(share_links.c.photo_id == photo_id))
             connection.execute(insert(share_links).values(row))
@@ -37,9 +37,9 @@ class ShareLinks:
 
     def revoke(self, photo_id: int, owner_id: int) -> bool:
         """End the link of a photo; False: this owner has no such photo with a link."""
-        own = exists().where(_own(photo_id, owner_id))
+        is_own = exists().where(_own(photo_id, owner_id))
         with writing(self._engine) as connection:
-            result = connection.execute(delete(share_links).where(share_links.c.photo_id == photo_id, own))
+            result = connection.execute(delete(share_links).where(share_links.c.photo_id == photo_id, is_own))
         return result.rowcount == 1
 
     def made_at(self, photo_id: int) -> datetime | None:

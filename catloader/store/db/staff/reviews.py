@@ -81,13 +81,13 @@ class Reviews:
         False: it is not a finished photo of this owner, an appeal is open, a person has decided, or the
         verdict is the one that the owner wants.
         """
-        own = (photos.c.id == photo_id) & (photos.c.owner_id == owner_id) & not_in_bin()
+        is_own = (photos.c.id == photo_id) & (photos.c.owner_id == owner_id) & not_in_bin()
         finished = photos.c.status.in_(FINISHED) & photos.c.human_verdict.is_(None)
-        may = select(photos.c.id).where(own, finished, photos.c.status != wish).with_for_update()
+        appealable = select(photos.c.id).where(is_own, finished, photos.c.status != wish).with_for_update()
         row = {"photo_id": photo_id, "wish": wish, "reason": reason, "opened_at": now}
         try:
             with writing(self._engine) as connection:
-                if connection.execute(may).first() is None:
+                if connection.execute(appealable).first() is None:
                     return False
                 connection.execute(insert(appeals).values(row))
         except IntegrityError:  # uq_appeals_open
@@ -96,8 +96,8 @@ class Reviews:
 
     def withdraw(self, photo_id: int, owner_id: int, now: datetime) -> bool:
         """Close the open appeal; False: there is none for a photo of this owner."""
-        own = exists().where(photos.c.id == photo_id, photos.c.owner_id == owner_id)
-        query = update(appeals).where(appeals.c.photo_id == photo_id, _is_open, own).values(closed_at=now)
+        is_own = exists().where(photos.c.id == photo_id, photos.c.owner_id == owner_id)
+        query = update(appeals).where(appeals.c.photo_id == photo_id, _is_open, is_own).values(closed_at=now)
         with writing(self._engine) as connection:
             return connection.execute(query).rowcount == 1
 

@@ -108,7 +108,7 @@ def test_a_listener_behind_a_transaction_pooler_reports_it_and_leaves_the_photos
     listener.start()
     assert wake_ups.wait_for_next(), "once when it has connected"
     for _ in until(60, "The listener noticed nothing"):
-        if "a pooler in transaction mode lets no notifications through" in caplog.text:
+        if "a pooler in transaction mode passes no notifications on" in caplog.text:
             break
     assert not listener.listening.is_set()
     assert notify(pooled) == ""
