@@ -1,7 +1,8 @@
 """GETs and PUTs without boto3's client, at a quarter of its cost; a photo and its check need two of each.
 
-This client handles only plain responses. After any other response and after a broken connection, the caller
-uses boto3's client, with its retries and errors. After a timeout it does not: it would wait a second time.
+This client handles only plain responses: status 200, of a stated length, and not compressed. After any other
+response and after a broken connection, the caller uses boto3's client, with its retries and errors. After a
+timeout it does not, because it would wait a second time.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class DirectClient:
         weakref.finalize(self, _close_all, self._idle)
 
     def get(self, bucket: str, key: str) -> bytes | None:
-        """Return the object; None: the status is not 200, or there was no response.
+        """Return the object; None: the response was not plain, or there was none.
 
         Raises:
             ReadTimeoutError: as for ``put``.
@@ -90,13 +91,13 @@ class DirectClient:
             method, f"http://{self._host}{path}", headers={"Host": self._host, **(headers or {})}, data=data
         )
         self._signature.add_auth(signed)
-        sent = {"User-Agent": "CatLoader", **signed.headers}
+        signed_headers = {"User-Agent": "CatLoader", **signed.headers}
         if method == "PUT":
-            sent["Content-Length"] = str(len(data))
+            signed_headers["Content-Length"] = str(len(data))
         connection, response = None, None
         try:
             connection = self._connection()
-            connection.request(method, path, io.BytesIO(data) if data else None, sent)
+            connection.request(method, path, io.BytesIO(data) if data else None, signed_headers)
             response = _plain(connection.getresponse())
         except TimeoutError as error:
             _close_all(self._idle)  # a firewall silently drops all idle connections
