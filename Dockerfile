@@ -1,8 +1,8 @@
 # docker build --target cpu  -t catloader .          torch for CPUs
 # docker build --target cuda -t catloader:cuda .     torch with CUDA; run the image with --gpus all
-# --build-arg MODEL=resnet50      includes those weights; the EfficientNet-Lite models are always included
+# --build-arg MODEL=resnet50      includes the weights of that model; the EfficientNet-Lite models are always included
 # --build-arg EXTRAS=NAME         also installs requirements-NAME.txt: bulk, calibrate or celery
-# --build-arg TORCH_INDEX=URL     installs torch for CPUs from this index instead of PyTorch's own
+# --build-arg TORCH_INDEX=URL     installs torch for CPUs from that index instead of PyTorch's own
 
 FROM python:3.11-slim AS locked
 WORKDIR /build
