@@ -27,8 +27,8 @@ from checker.values import ModelInfo
 from models.catalogue import Preprocessing, class_names
 
 SEED = 20
-EXCHANGED_AUC = 0.25
-"""AUC below which the labels are taken to be exchanged. It is far below 0.5, the AUC of a model that has not
+SWAPPED_AUC = 0.25
+"""AUC below which the labels are taken to be swapped. It is far below 0.5, the AUC of a model that has not
 learnt the subject: a head on the features of such a model may still be good."""
 
 
@@ -54,20 +54,20 @@ def measure_and_calibrate(
     return profile, classifier
 
 
-def _refuse_exchanged_labels(examples: Examples, subject: Subject) -> None:
+def _refuse_swapped_labels(examples: Examples, subject: Subject) -> None:
     """Compare the labels with the model's own log-odds, before a head is fitted.
 
-    A head fitted to exchanged labels reverses the log-odds, so that its rates look good.
+    A head fitted to swapped labels reverses the log-odds, so that its rates look good.
 
     Raises:
         UnusablePhotos: the model finds the subject in the photos labelled ``not_cat``.
     """
     plain = examples.plain
     highest = examples.odds[plain].reshape(int(plain.sum()), -1).max(axis=1)
-    if auc(highest, examples.positive[plain]) < EXCHANGED_AUC:
+    if auc(highest, examples.positive[plain]) < SWAPPED_AUC:
         raise UnusablePhotos(
             f"the model finds {subject.name} in the photos labelled {NOT_CAT}, not in those labelled {CAT}: "
-            "are the labels exchanged?"
+            "are the labels swapped?"
         )
 
 
@@ -97,7 +97,7 @@ def calibrate(
     """
     penalty = FEATURE_PENALTY if penalty is None else penalty
     examples = measured.examples
-    _refuse_exchanged_labels(examples, subject)
+    _refuse_swapped_labels(examples, subject)
     held_out, fold = cross_fitted(examples, features=fit_head, penalty=penalty, folds=FOLDS, seed=SEED)
     plain, positive = examples.plain, examples.positive[examples.plain]
     slope, shift = platt(held_out[plain], positive)

@@ -170,5 +170,5 @@ def _device(name: str) -> torch.device:
     if name != "cpu" and torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     if name == "cuda":
-        raise ModelRefused("Device cuda was asked for, but torch finds no GPU here; use auto or cpu.")
+        raise ModelRefused("Device cuda was requested, but torch finds no GPU here; use auto or cpu.")
     return torch.device("cpu")

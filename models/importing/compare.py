@@ -52,11 +52,11 @@ def difference(
             f"The source gives {expected.shape[-1]} logits for a photo, not {whole.shape[-1]}."
         )
     if not np.isfinite(expected).all():
-        raise WeightsRefused("The source's logits are not finite numbers: it is damaged.")
+        raise WeightsRefused("The source's logits are not finite numbers, so the source is damaged.")
     share = float(np.abs(whole - expected).max() / np.abs(expected).max())
     if not share <= TOLERANCE:
         raise WeightsRefused(
             f"The converted {entry.name} is refused: its logits differ from the source's by {share:.0e} of "
-            f"the largest one, where {TOLERANCE:.0e} is allowed."
+            f"the largest logit; at most {TOLERANCE:.0e} is allowed."
         )
     return share

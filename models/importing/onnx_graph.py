@@ -86,8 +86,8 @@ def read_onnx(path: Path) -> OnnxModel:
         ) from error
     if (len(model.inputs), len(model.outputs)) != (1, 1):
         raise WeightsRefused(
-            f"{path.name} has other inputs or outputs ({len(model.inputs)} and {len(model.outputs)}) than a "
-            "classifier, which has one of each."
+            f"{path.name} is not a classifier with one input and one output: it has {len(model.inputs)} and "
+            f"{len(model.outputs)}."
         )
     shape = model.output().get_partial_shape()
     classes = shape[len(shape) - 1] if shape.rank.is_static and len(shape) else None

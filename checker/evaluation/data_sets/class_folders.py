@@ -31,7 +31,8 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
     if CAT not in {label for label, _ in labels.values()}:
         raise UnusablePhotos(_no_cats(folder, classes, cat_classes))
     if unknown := cat_classes - {normalised(in_utf8(entry.name)) for entry in classes}:
-        raise UnusablePhotos(f"{folder} has no folder {' or '.join(sorted(unknown))}, as --cat-classes says")
+        names = " or ".join(sorted(unknown))
+        raise UnusablePhotos(f"{folder} has no folder {names}, which --cat-classes names")
     for entry, (label, kind) in labels.items():
         if label == NOT_CAT and kind is not None and (cats := _cats_below(entry, cat_classes)):
             raise UnusablePhotos(

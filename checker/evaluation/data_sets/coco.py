@@ -38,7 +38,8 @@ def from_coco(path: Path, cat_classes: frozenset[str]) -> list[LabelledPhoto]:
             f"these have another layout ({error})"
         ) from error
     if unknown := cat_classes - set(map(normalised, categories)):
-        raise UnusablePhotos(f"{path} has no category {' or '.join(sorted(unknown))}, as --cat-classes says")
+        missing = " or ".join(sorted(unknown))
+        raise UnusablePhotos(f"{path} has no category {missing}, which --cat-classes names")
     files, place = _photos_folder(path, names)
     photos: dict[str, tuple[str, list[Any]]] = {}
     """Path -> name and categories of a photo, since a file may be listed twice."""

@@ -56,5 +56,5 @@ def _from_folder(folder: Path, cat_classes: frozenset[str]) -> Iterable[Labelled
 def _refuse_classes(cat_classes: frozenset[str], table: Path) -> None:
     if cat_classes:
         raise UnusablePhotos(
-            f"{table} has a label for each photo and no class {min(cat_classes)}, as --cat-classes says"
+            f"{table} has a label for each photo and no class {min(cat_classes)}, which --cat-classes names"
         )

@@ -199,7 +199,7 @@ def _unmeasured(entry: Entry, request: RuntimeRequest, available: Sequence[Varia
     if available:
         raise ModelRefused(
             f"No profile shows that {entry.name} finds as many cats in int8 as in fp32; "
-            "`catloader models calibrate` measures that, and precision auto does without."
+            "`catloader models calibrate` measures that; precision auto uses another precision."
         )
     # Nothing matches the request; loading it raises the reason.
     runtime = "openvino" if request.precision == "int8" and request.runtime == "auto" else request.runtime

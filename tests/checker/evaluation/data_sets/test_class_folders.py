@@ -120,7 +120,7 @@ def test_missing_cat_classes_are_reported_with_the_folders_names(tmp_path: Path)
         (tmp_path / name / "a.jpg").touch()
     with pytest.raises(UnusablePhotos, match=r"no folder named after cats, only Beagle, Maine_Coon,"):
         labelled_photos(tmp_path)
-    with pytest.raises(UnusablePhotos, match="has no folder ragdol, as --cat-classes says"):
+    with pytest.raises(UnusablePhotos, match="has no folder ragdol, which --cat-classes names"):
         kinds(tmp_path, "ragdol", "Maine Coon")
     labels = {name: label for name, (label, _) in kinds(tmp_path, "ragdoll", "Maine-Coon").items()}
     assert labels == {"Ragdoll/a.jpg": CAT, "Maine_Coon/a.jpg": CAT, "Beagle/a.jpg": NOT_CAT}
