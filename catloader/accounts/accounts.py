@@ -1,6 +1,6 @@
 """Accounts: sign up, log in, change the password, delete. Plain functions, no web framework.
 
-Every password that is compared is an attempt, counted before the comparison (``attempts.py``).
+Each comparison of a password is an attempt, which is counted before the comparison (``attempts.py``).
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ MAX_EMAIL_CHARS = 254
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
 _LABEL = r"""(?!-)[^\s@"(),.:;<>\[\]\\]{1,63}(?<!-)"""
 _NEW_DOMAIN = re.compile(rf"localhost|{_LABEL}(\.{_LABEL})+|\[[0-9a-f.:]+\]")
-"""Mail servers read brackets and commas as comments and lists: mail would go to another address, past the
-limit of mails for it. A domain without a dot is a typing error that would make the account unusable."""
+"""Mail servers read brackets as comments and commas as separators, so the mail would go to another address,
+past the limit of mails for that address. A domain without a dot is a typing error that would make the account
+unusable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def register(users: Users, email: str, password: str, now: datetime, *, is_admin
     """Add an account on behalf of someone who may know which e-mails are registered.
 
     Raises:
-        InvalidInput: no e-mail address, or a password that is not accepted.
+        InvalidInput: this is not an e-mail address, or the password is not accepted.
         EmailTaken: an account has this e-mail already.
     """
     return users.create(email, _new_hash(email, password), now, is_admin=is_admin)
@@ -56,11 +57,11 @@ def sign_up(
     """Add an account and begin a session; the result looks the same if the e-mail is registered already.
 
     Returns:
-        The session's token, and the id of the new account. None: the e-mail is registered already, and the
-        session opens nothing.
+        The session's token, and the id of the new account. The id is None if the e-mail is registered
+        already; the session then gives access to nothing.
 
     Raises:
-        InvalidInput: no e-mail address, or a password that is not accepted.
+        InvalidInput: this is not an e-mail address, or the password is not accepted.
         TooManyAttempts: too many sign-ups from this network.
         RegistrationClosed: the invitation is unknown, used or expired.
     """
@@ -72,9 +73,9 @@ def authenticate(users: Users, email: str, password: str, guard: Guard) -> User:
     """Return the account with this e-mail and password.
 
     Raises:
-        WrongCredentials: the same for a wrong password and an unknown e-mail, and after the same time.
-        TooManyAttempts: not evaluated.
-        AccountDisabled: the password is right.
+        WrongCredentials: the password is wrong or the e-mail is unknown; both take the same time.
+        TooManyAttempts: the limit is reached; the password was not compared.
+        AccountDisabled: the password is right, but the account is disabled.
     """
     attempt = guard.limits.begin_password(email, guard.address, guard.now)
     user = users.by_email(email) if _is_email(email) else None
@@ -93,7 +94,7 @@ def change_password(users: Users, user: User, old: str, new: str, guard: Guard) 
     Raises:
         WrongCredentials: ``old`` is not the password.
         InvalidInput: ``new`` is not accepted.
-        TooManyAttempts: not evaluated.
+        TooManyAttempts: the limit is reached; the password was not compared.
     """
     confirm(user, old, guard)
     password_hash = passwords.hash_password(new, email=user.email)
@@ -102,12 +103,14 @@ def change_password(users: Users, user: User, old: str, new: str, guard: Guard) 
 
 
 def change_email(users: Users, user: User, email: str, password: str, guard: Guard) -> None:
-    """Give the account another e-mail. It counts as a sign-up: it may reveal that an e-mail is registered.
+    """Set the account's e-mail.
+
+    The change counts as a sign-up, because it may reveal that an e-mail is registered.
 
     Raises:
         WrongCredentials: the password is wrong.
-        InvalidInput: no e-mail address, or another account has it.
-        TooManyAttempts: not evaluated, or too many e-mails from this network.
+        InvalidInput: this is not an e-mail address, or another account has it.
+        TooManyAttempts: too many passwords for this account, or too many sign-ups from this network.
     """
     confirm(user, password, guard)
     if not _is_new_email(email):
@@ -120,7 +123,7 @@ def begin_sign_up(email: str, guard: Guard) -> None:
     """Count a sign-up whose e-mail a provider has verified.
 
     Raises:
-        InvalidInput: no e-mail address.
+        InvalidInput: this is not an e-mail address.
         TooManyAttempts: too many sign-ups from this network.
     """
     if not _is_new_email(email):
@@ -129,10 +132,10 @@ def begin_sign_up(email: str, guard: Guard) -> None:
 
 
 def ask_for_mail(email: str, guard: Guard) -> None:
-    """Count a mail that a visitor asks for; nothing reveals whether an account has the address.
+    """Count a mail that a visitor asks for; the result does not reveal if an account has the address.
 
     Raises:
-        InvalidInput: no e-mail address.
+        InvalidInput: this is not an e-mail address.
         TooManyAttempts: too many mails to this address, or from this network.
     """
     if not _is_email(email):
@@ -150,18 +153,18 @@ def delete_account(users: Users, user: User, password: str, guard: Guard, receip
 
     Raises:
         WrongCredentials: the password is wrong.
-        TooManyAttempts: not evaluated.
+        TooManyAttempts: the limit is reached; the password was not compared.
     """
     confirm(user, password, guard)
     return users.delete(user.id, receipt=receipt)
 
 
 def confirm(user: User, password: str, guard: Guard) -> None:
-    """Compare with the account's password.
+    """Compare a password with the account's.
 
     Raises:
         WrongCredentials: the password is wrong.
-        TooManyAttempts: not evaluated.
+        TooManyAttempts: the limit is reached; the password was not compared.
     """
     attempt = guard.limits.begin_confirmation(user.id, guard.address, guard.now)
     if not passwords.matches(user.password_hash, password):

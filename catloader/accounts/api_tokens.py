@@ -1,8 +1,8 @@
 """API tokens: the secrets with which programs act for an account, within the scopes that its owner chose.
 
-A token carries a signature of this site. It is not the authentication, which is in the database: it
-distinguishes a token of this site from an invented one without a query, to decide the limit of a request's
-body.
+A token carries a signature of this site. The signature does not authenticate the token, which takes a query
+to the database. It shows without a query that this site made the token, so that the limit of the request body
+can be decided first.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def create(
     """Make a token and return it; it can't be shown again.
 
     Args:
-        days: lifetime; None: it never expires.
-        secret: signs it.
+        days: lifetime; None: the token never expires.
+        secret: the key of the signature.
 
     Raises:
-        InvalidInput: no name, no scope or an unknown one, a wrong number of days, or too many tokens.
+        InvalidInput: no name, no scope, an unknown scope, a wrong number of days, or too many tokens.
     """
     name = visible("".join(c for c in name if c.isprintable()).strip())
     if not name or len(name) > MAX_NAME_CHARS:

@@ -17,9 +17,9 @@ from catloader.store.db.accounts.users import normal_email
 
 _IPV4_PREFIX = 24
 _IPV6_PREFIX = 48
-"""The network that one person may control: providers assign a customer up to a /48 of IPv6 (65 536 household
-networks), and a /24 is the smallest IPv4 network that is routed on its own, so it can be rented. Neighbours
-share a limit, so it is higher than an account's.
+"""Sizes of the network that one person may control. Providers assign a customer up to a /48 of IPv6 (65 536
+household networks). A /24 is the smallest IPv4 network that is routed separately, so it can be rented.
+Neighbours share the limit of a network, so it is higher than the limit of an account.
 """
 
 
@@ -32,10 +32,11 @@ class PasswordAttempt:
 
 
 class AttemptLimits:
-    """At most so many evaluated attempts, in all processes together.
+    """Limits on the number of evaluated attempts, shared by all processes.
 
     Args:
-        secret: keys are digests made with it, because people type passwords into the field for the e-mail.
+        secret: key of the HMACs under which attempts are counted. E-mails are not stored in plain text,
+            because people type passwords into the field for the e-mail.
         account_rate: wrong passwords for one account, existing or not, from anywhere.
         network_rate: attempts from one network, right or wrong.
         register_rate: sign-ups from one network, and mails asked for from it.
@@ -56,11 +57,11 @@ class AttemptLimits:
         self._account, self._network, self._register, self._mail = map(
             _rates, (account_rate, network_rate, register_rate, mail_rate)
         )
-        every = (*self._account, *self._network, *self._register, *self._mail)
-        self._longest_s = max(rate.window_s for rate in every)
+        rates = (*self._account, *self._network, *self._register, *self._mail)
+        self._longest_s = max(rate.window_s for rate in rates)
 
     def begin_password(self, email: str, address: str, now: datetime) -> PasswordAttempt:
-        """Count an attempt before the password is looked at.
+        """Count an attempt before the password is compared.
 
         Raises:
             TooManyAttempts: the password must not be evaluated, right or wrong.
@@ -68,7 +69,9 @@ class AttemptLimits:
         return self._begin("account", email, address, now)
 
     def begin_confirmation(self, user_id: int, address: str, now: datetime) -> PasswordAttempt:
-        """Count the password of a logged-in person, apart from log-ins, whose limit strangers may use up.
+        """Count a password with which a logged-in person confirms an action.
+
+        It is counted separately from log-ins, because strangers can use up the limit of log-ins.
 
         Raises:
             TooManyAttempts: the password must not be evaluated, right or wrong.
@@ -76,7 +79,7 @@ class AttemptLimits:
         return self._begin("confirm", str(user_id), address, now)
 
     def begin_code(self, email: str, address: str, now: datetime) -> PasswordAttempt:
-        """Count a code of the second step: the same limit as for passwords, counted separately.
+        """Count a code of the second step, with the limit of passwords but separately from them.
 
         Raises:
             TooManyAttempts: the code must not be evaluated, right or wrong.
@@ -99,7 +102,10 @@ class AttemptLimits:
         self._reserve({self._key("network", network(address)): self._network}, now)
 
     def succeeded(self, attempt: PasswordAttempt) -> None:
-        """Cancel the account's count: the password was right. The network's stays: it limits the load."""
+        """Cancel the account's count of an attempt whose password was right.
+
+        The network's count stays, because it limits the load.
+        """
         self._attempts.cancel(attempt.key, attempt.at)
 
     def begin_sign_up(self, address: str, now: datetime) -> None:
@@ -131,7 +137,7 @@ class AttemptLimits:
         self._reserve({self._key("notice", normal_email(email)): self._mail}, now)
 
     def wrong_token(self, address: str, now: datetime) -> None:
-        """Count an API token that does not exist; those that do are never counted.
+        """Count an API token that does not exist; an existing token is never counted.
 
         Raises:
             TooManyAttempts: too many from this network.
@@ -149,7 +155,7 @@ class AttemptLimits:
 
 
 def network(address: str) -> str:
-    """Return the network that an address is counted with (IPv4 /24, IPv6 /48); "unknown" if it is none."""
+    """Return the network of an IP address (IPv4 /24, IPv6 /48); "unknown" if the address is invalid."""
     try:
         parsed = ip_address(_without_port(address))
     except ValueError:

@@ -1,7 +1,7 @@
-"""Export an account: a zip file of its photos and a JSON file of their verdicts, made while it is sent.
+"""Export an account: a zip file of its photos and a JSON file of their verdicts, written while it is sent.
 
-One photo is in memory at a time, and the names of all photos for the directory at the end of the
-file: about 500 bytes each.
+Memory: one photo at a time, and about 500 bytes for each photo's entry in the directory at the end of the
+zip file.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ def zip_of(
 ) -> Iterator[bytes]:
     """Yield the zip file piece by piece.
 
-    A photo whose object is missing or altered, perhaps into that of another account, is left out, and
-    ``verdicts.json`` says so.
+    A photo whose object is missing or altered is left out, and ``verdicts.json`` says so: an altered object
+    may be a photo of another account.
 
     Raises:
-        StoreUnavailable: the store stopped answering; the file ends early, and programs report it as damaged.
+        StoreUnavailable: the store stopped answering. The file ends early, so zip programs call it damaged.
     """
     out, missing, altered = _Pieces(), set[int](), set[int]()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # JPEGs can't be compressed further
-        for photo in _each(pages):
+        for photo in _photos_of(pages):
             try:
                 data = read(photo)
             except NotFound:
@@ -60,20 +60,20 @@ def zip_of(
                 logger.error("an export lacks photo %d: %s", photo.id, error)
                 continue
             archive.writestr(zipfile.ZipInfo(_name(photo), photo.created_at.timetuple()[:6]), data)
-            yield from out.taken()
+            yield from out.take()
         with archive.open("verdicts.json", "w", force_zip64=True) as file:
             head = {"email": account.email, "member_since": account.created_at}
             file.write(json.dumps(head, ensure_ascii=False)[:-1].encode() + b', "photos": [')
-            for place, photo in enumerate(_each(pages)):
+            for index, photo in enumerate(_photos_of(pages)):
                 row = _row(photo, records(photo.id), is_missing=photo.id in missing | altered)
                 row["file_is_damaged"] = photo.id in altered
-                file.write((b"," if place else b"") + b"\n" + json.dumps(row, ensure_ascii=False).encode())
-                yield from out.taken()
+                file.write((b"," if index else b"") + b"\n" + json.dumps(row, ensure_ascii=False).encode())
+                yield from out.take()
             file.write(b"\n]}\n")
-    yield from out.taken()
+    yield from out.take()
 
 
-def _each(pages: Callable[[], Iterable[Sequence[Photo]]]) -> Iterator[Photo]:
+def _photos_of(pages: Callable[[], Iterable[Sequence[Photo]]]) -> Iterator[Photo]:
     for page in pages():
         yield from page
 
@@ -112,7 +112,7 @@ def _row(photo: Photo, records: Sequence[CheckRecord], *, is_missing: bool) -> d
 
 
 class _Pieces(RawIOBase):
-    """A write-only file whose content is taken out piece by piece."""
+    """A write-only file whose content is removed piece by piece."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -124,6 +124,6 @@ class _Pieces(RawIOBase):
         self._pieces.append(bytes(data))
         return len(data)
 
-    def taken(self) -> list[bytes]:
+    def take(self) -> list[bytes]:
         pieces, self._pieces = self._pieces, []
         return pieces

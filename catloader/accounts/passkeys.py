@@ -1,10 +1,10 @@
-"""Passkeys (WebAuthn): the options sent to a browser, and the verification of its answers.
+"""Passkeys (WebAuthn): the options sent to a browser, and the verification of its responses.
 
-Each challenge is valid for five minutes and one use. The person is verified by the device (finger, face,
-PIN), so a passkey counts for both steps of a log-in.
+Each challenge is valid for five minutes and one use. The device verifies the person (finger, face, PIN), so a
+passkey counts for both steps of a log-in.
 
-The library is imported by the functions that use it: few people have passkeys, and it takes 0.1 s of each
-start and 4 MB.
+The functions import the library when they are called. Importing it takes 0.1 s and 4 MB in each process, and
+few people have passkeys.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def registration_options(
     """Return the options for a new passkey, and the challenge in them.
 
     Raises:
-        InvalidInput: the account has the maximum of passkeys.
+        InvalidInput: the account has the maximum number of passkeys.
     """
     known = passkeys.of_user(user.id)
     if len(known) >= MOST:
@@ -64,7 +64,8 @@ def registration_options(
             user_verification=structs.UserVerificationRequirement.REQUIRED,
         ),
         exclude_credentials=[
-            structs.PublicKeyCredentialDescriptor(id=base64url_to_bytes(one.credential_id)) for one in known
+            structs.PublicKeyCredentialDescriptor(id=base64url_to_bytes(passkey.credential_id))
+            for passkey in known
         ],
     )
     return options_to_json_dict(options), options.challenge
@@ -76,7 +77,7 @@ def register(
     """Store the passkey that the browser made.
 
     Raises:
-        InvalidInput: the answer is not valid, or the passkey is registered already.
+        InvalidInput: the response is not valid, or the passkey is registered already.
     """
     from webauthn import verify_registration_response
     from webauthn.helpers import bytes_to_base64url
@@ -115,10 +116,10 @@ def log_in_options(site: Site) -> tuple[dict[str, Any], bytes]:
 
 
 def authenticate(passkeys: Passkeys, site: Site, challenge: bytes, credential: str, now: datetime) -> User:
-    """Return the account of the passkey with which the browser answered.
+    """Return the account of the passkey that the browser used.
 
     Raises:
-        WrongCredentials: the answer is not valid, or the passkey is not known.
+        WrongCredentials: the response is not valid, or the passkey is not known.
     """
     from webauthn import verify_authentication_response
     from webauthn.helpers.exceptions import WebAuthnException
@@ -128,7 +129,7 @@ def authenticate(passkeys: Passkeys, site: Site, challenge: bytes, credential: s
         id = str(json.loads(credential)["id"])
     except _NOT_VALID:
         raise refused from None
-    match = passkeys.find(id) if _ID.fullmatch(id) else None  # a database may not take other characters
+    match = passkeys.find(id) if _ID.fullmatch(id) else None  # databases reject some other characters
     if match is None:
         raise refused
     passkey, user = match

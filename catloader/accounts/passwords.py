@@ -1,10 +1,10 @@
 """Passwords: the rules for accepting them, their hashes, and the comparison.
 
-They are stored as Argon2id in PHC format, with OWASP's minimum parameters (19 MiB, two passes, one lane):
-about 60 ms, and a process of 8 request threads needs at most 8 x 19 MiB for it.
+Passwords are stored as Argon2id hashes in PHC format, with OWASP's minimum parameters (19 MiB, two passes,
+one lane). A hash takes about 60 ms; a process with 8 request threads needs at most 8 x 19 MiB for hashing.
 
-The lists of passwords and words by which zxcvbn judges a new password take 12 MB: in each process the first
-one loads them.
+zxcvbn judges new passwords by lists of passwords and words, which take 12 MB. Each process loads the lists
+with the first new password.
 """
 
 from __future__ import annotations
@@ -23,26 +23,28 @@ MAX_CHARS = 1000
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 # Hash of a random, discarded text, with the parameters above. The password for an unknown e-mail is compared
-# with it, so that the answer takes as long as for a known e-mail.
+# with this hash, so that the response takes as long as for a known e-mail.
 DUMMY_HASH = (
     "$argon2id$v=19$m=19456,t=2,p=1$vKNce/PR1uV7GdRuqfJOGA$FwxyXyOBgrr4/3tWVeH2HzlMv7YSPxkdYoYdUd0gEBY"
 )
 
 _JUDGED_CHARS = 72
-"""zxcvbn accepts no more; a password is at least as hard to guess as its beginning."""
+"""The most that zxcvbn accepts. A password is at least as hard to guess as its beginning."""
 _READINGS = 16
-"""zxcvbn reads digits and signs as letters in every combination, which takes seconds for a password with all
-of them; with 16 combinations it takes 0.05 s for 72 characters. Digits alone make no more."""
+"""Limit on the combinations in which zxcvbn reads digits and signs as letters. All combinations would take
+seconds for a password with all of these characters; 16 take 0.05 s for 72 characters. Digits alone never make
+more than 16."""
 _WEAK = 1
-"""zxcvbn's score below which a million guesses are enough. Every password of its lists of leaked ones, and
-every simple change of one, scores at most this (docs/decisions/0008-sessions-and-attempts.md)."""
+"""zxcvbn's score of a password that a million guesses find. The passwords in its lists of leaked passwords,
+and simple changes of them, score at most this (docs/decisions/0008-sessions-and-attempts.md)."""
 
 
 def hash_password(password: str, *, email: str = "") -> str:
-    """Return Argon2id in PHC format.
+    """Return the Argon2id hash of a new password, in PHC format.
 
     Args:
         email: of the account; a password made from it is refused.
+
     Raises:
         WeakPassword: too short, too long, or easy to guess.
     """
@@ -59,13 +61,13 @@ def hash_password(password: str, *, email: str = "") -> str:
 
 def matches(password_hash: str, password: str) -> bool:
     """Compare the whole password with the hash; takes the same time for every password."""
-    if len(password) > MAX_CHARS:  # no account has such a one
+    if len(password) > MAX_CHARS:  # no account has a password this long
         password_hash, password = DUMMY_HASH, password[:MAX_CHARS]
     try:
         return _hasher.verify(password_hash, _bytes(password))
     except VerificationError:
         return False
-    except InvalidHashError:  # of an account that was locked by hand; the answer takes as long
+    except InvalidHashError:  # someone locked the account by hand; the response must take as long
         with contextlib.suppress(VerificationError):
             _hasher.verify(DUMMY_HASH, _bytes(password))
         return False
@@ -74,13 +76,13 @@ def matches(password_hash: str, password: str) -> bool:
 def _is_weak(password: str, email: str) -> bool:
     from zxcvbn import zxcvbn
 
-    own_words = ["catloader", email, email.partition("@")[0], *email.replace("@", ".").split(".")]
-    judged = zxcvbn(_readable(password[:_JUDGED_CHARS]), user_inputs=[word for word in own_words if word])
-    return bool(judged["score"] <= _WEAK)
+    words = ["catloader", email, email.partition("@")[0], *email.replace("@", ".").split(".")]
+    result = zxcvbn(_readable(password[:_JUDGED_CHARS]), user_inputs=[word for word in words if word])
+    return bool(result["score"] <= _WEAK)
 
 
 def _readable(text: str) -> str:
-    """Replace signs that stand for the same letter by one sign if zxcvbn would try too many combinations.
+    """Replace all signs for the same letter with one sign if zxcvbn would try too many combinations.
 
     Digits stay as they are: they occur in dates and keyboard rows.
     """
@@ -100,5 +102,5 @@ def _readable(text: str) -> str:
 
 
 def _bytes(password: str) -> bytes:
-    # Systems encode the same letter as different code points (u with an umlaut: one or two).
+    # Systems encode the same letter differently (u with an umlaut: as one code point or two).
     return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")

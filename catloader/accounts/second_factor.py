@@ -21,8 +21,8 @@ RECOVERY_CODES = 10
 _RECOVERY_BYTES = 10
 """80 bits: a code can't be found from its digest."""
 _STEP_S = 30
-_CLOCKS_APART = (0, -1, 1)
-"""Number of accepted steps before and after the current one: the clocks of phone and server differ."""
+_ACCEPTED_STEPS = (0, -1, 1)
+"""Steps whose codes are accepted, relative to the current step: the clocks of phone and server differ."""
 
 
 def new_secret() -> str:
@@ -47,17 +47,17 @@ def set_up(
 
     Raises:
         WrongCredentials: the password is wrong.
-        InvalidInput: the code is, or there is a factor.
-        TooManyAttempts: not evaluated.
+        InvalidInput: the code is wrong, or the account has a second factor already.
+        TooManyAttempts: the limit is reached; the password was not compared.
     """
     accounts.confirm(user, password, guard)
-    if factors.of(user.id) is not None:  # a form sent again, or one of another tab
+    if factors.of(user.id) is not None:  # the form was sent twice, or from another tab
         raise InvalidInput("The second factor is set up already. To set up another one, remove it first.")
     step = _step_of(secret, code, guard.now)
     if step is None:
         raise InvalidInput("This code is wrong. Is the clock of your phone right?")
     codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
-    factors.set_up(user.id, secret, step, [_digest(one) for one in codes], guard.now)
+    factors.set_up(user.id, secret, step, [_digest(recovery_code) for recovery_code in codes], guard.now)
     return codes
 
 
@@ -66,26 +66,26 @@ def accept_code(factors: SecondFactors, user: User, code: str, guard: accounts.G
 
     Raises:
         WrongCredentials: the code is wrong, or it was used already.
-        TooManyAttempts: not evaluated.
+        TooManyAttempts: the limit is reached; the code was not compared.
     """
     attempt = guard.limits.begin_code(user.email, guard.address, guard.now)
     factor = factors.of(user.id)
     step = _step_of(factor.secret, code, guard.now) if factor else None
     if step is None:
-        is_good = factors.use_recovery_code(user.id, _digest(code))
+        is_accepted = factors.use_recovery_code(user.id, _digest(code))
     else:
-        is_good = factors.accept(user.id, step)
-    if not is_good:
+        is_accepted = factors.accept(user.id, step)
+    if not is_accepted:
         raise WrongCredentials("This code is wrong, or it was used already.")
     guard.limits.succeeded(attempt)
 
 
 def _step_of(secret: str, code: str, now: datetime) -> int | None:
-    """Return the number of the 30-second step that the code is for; None: for none that is accepted now."""
+    """Return the number of the 30-second step of a code, or None if the code is not accepted now."""
     code = re.sub(r"\s", "", code)
     present = int(now.timestamp()) // _STEP_S
     totp = pyotp.TOTP(secret)
-    for step in (present + apart for apart in _CLOCKS_APART):
+    for step in (present + offset for offset in _ACCEPTED_STEPS):
         if hmac.compare_digest(totp.at(step * _STEP_S).encode(), code.encode("utf-8", "surrogatepass")):
             return step
     return None
@@ -97,6 +97,6 @@ def _new_recovery_code() -> str:
 
 
 def _digest(code: str) -> str:
-    """Return the SHA-256 of a recovery code, however it was typed."""
+    """Return the SHA-256 of a recovery code; case, spaces and hyphens do not matter."""
     plain = re.sub(r"[\s-]", "", code).lower()
     return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
