@@ -1,1 +1,1 @@
-"""Backups: the folder of one (``folder``), ``save`` and ``restore``."""
+"""Backups: the layout of a backup folder (``folder``), ``save`` and ``restore``."""

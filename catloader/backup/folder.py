@@ -1,12 +1,12 @@
-"""The folder of a backup: objects that every run shares, and one folder for the state that a run saves.
+"""The folder of a backup: objects that all runs share, and one folder for the state that a run saves.
 
 ::
 
     backup.json          names the current state; replaced atomically at the end of a run
     state-TIME/          catloader.sqlite3, data/ (secrets, profiles, the promoted model), SHA256SUMS
-    objects/KIND/ab/KEY  objects never change under their key, so older states keep theirs
+    objects/KIND/ab/KEY  an object never changes under its key, so it stays valid for older states
 
-A run that is killed leaves ``backup.json`` as it was, and its copied objects for the next run.
+A run that is killed leaves ``backup.json`` unchanged. The next run uses the objects copied so far.
 ``sha256sum -c state-TIME/SHA256SUMS`` compares all files without CatLoader.
 """
 
@@ -37,7 +37,7 @@ _MARK = "backup.json"
 _LOCK = "lock"
 _OBJECTS = "objects"
 _KEY = re.compile(r"\w[\w.-]*")
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +56,25 @@ class Manifest:
 
 
 class BackupFolder:
-    """One backup. Errors of its disk are ``BackupRefused``."""
+    """One backup folder. Errors of its disk are raised as ``BackupRefused``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[Manifest]:
-        """Hold the folder for a run that writes; make it if it is missing. Yields what it holds so far.
+        """Lock the folder for a run that writes, and make it if it is missing; yield its manifest.
 
         Raises:
-            BackupRefused: it holds something else, or another run holds it.
+            BackupRefused: the folder has other content, or another run is using it.
         """
         with self.writing():
             try:
                 self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError):
-                raise BackupRefused(f"{self.path} is a file, or lies below one: name a folder.") from None
+                raise BackupRefused(f"{self.path} is a file, or is below a file: name a folder.") from None
             names = {entry.name for entry in self.path.iterdir()}
-            # A run that was killed while it wrote the first one leaves its draft.
+            # A run that was killed while it wrote the first `backup.json` leaves a draft of it.
             if _MARK not in names and names - {_LOCK, _draft(_MARK)}:
                 raise BackupRefused(
                     f"{self.path} is neither a backup nor empty: name a new folder, or one that "
@@ -82,7 +82,7 @@ class BackupFolder:
                 )
             with (self.path / _LOCK).open("a") as lock:
                 self._lock(lock, fcntl.LOCK_EX)
-                # Read under the lock: the run that had it before may have removed the state read earlier.
+                # Read under the lock: a manifest read before may name a state that another run has removed.
                 if not (self.path / _MARK).exists():
                     self.commit(Manifest())
                 (self.path / _OBJECTS).mkdir(mode=0o700, exist_ok=True)
@@ -90,12 +90,12 @@ class BackupFolder:
 
     @contextlib.contextmanager
     def unchanging(self) -> Iterator[None]:
-        """Hold the folder for runs that only read it.
+        """Lock the folder for a run that only reads it, so that no run writes meanwhile.
 
-        A copy of a backup may lack the lock's file, or lie on a file system without locks.
+        A copy of a backup may lack the lock file, or be on a file system without locks: it is read unlocked.
 
         Raises:
-            BackupRefused: a run writes to it.
+            BackupRefused: another run is writing to the folder.
         """
         with self.writing(), contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
@@ -110,11 +110,11 @@ class BackupFolder:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Translate errors of the disk."""
+        """Translate errors of the disk into ``BackupRefused``."""
         try:
             yield
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in _DISK_FULL:
                 raise BackupRefused(
                     f"The disk of {self.path} is full. An earlier backup in it is still complete; free some "
                     "space and run the command again, which resumes this one."
@@ -125,12 +125,14 @@ class BackupFolder:
         """Read ``backup.json``.
 
         Raises:
-            BackupRefused: it is missing, damaged, or of a newer version.
+            BackupRefused: the file is missing, damaged, or from a newer version.
         """
         try:
             content = json.loads((self.path / _MARK).read_text("utf-8"))
             if content["format"] > _FORMAT:
-                raise BackupRefused(f"{self.path} was made by a newer version of CatLoader: use that one.")
+                raise BackupRefused(
+                    f"{self.path} was made by a newer version of CatLoader: use that version."
+                )
             return Manifest(**content)
         except (FileNotFoundError, NotADirectoryError):
             raise BackupRefused(f"{self.path} is not a backup: it has no {_MARK}.") from None
@@ -139,49 +141,53 @@ class BackupFolder:
 
     def commit(self, manifest: Manifest) -> None:
         """Replace ``backup.json``, after everything written before has reached the disk."""
-        os.sync()  # one call, instead of waiting for the disk after each of a million objects
+        os.sync()  # one call is faster than an fsync after each of a million objects
         _write(self.path / _MARK, (json.dumps(asdict(manifest), indent=1) + "\n").encode())
         os.sync()
 
     def new_state(self, now: datetime) -> Path:
-        """Make the folder of a new state, for its owner only: it will hold password hashes and secrets."""
+        """Make the folder of a new state. Only its owner can read it: it has password hashes and secrets."""
         state = self.path / f"state-{now:%Y%m%dT%H%M%S%fZ}"
         for folder in (state, state / "data"):  # `parents` would not give the mode to the first one
             folder.mkdir(mode=0o700)
         return state
 
-    def object_path(self, one: StoredObject) -> Path:
-        """Return the place of an object.
+    def object_path(self, stored: StoredObject) -> Path:
+        """Return the path of an object's file.
 
         Raises:
-            BackupRefused: this is not a key; a damaged or forged database could name other files with it.
+            BackupRefused: the key is invalid. In a damaged or forged database it could lead to other files.
         """
-        if not _KEY.fullmatch(one.key):
-            raise BackupRefused(f"The database names an object {one.key!r}, which is not a key of this site.")
-        return self.path / _OBJECTS / one.kind / one.key[:2] / one.key
+        if not _KEY.fullmatch(stored.key):
+            raise BackupRefused(
+                f"The database names an object {stored.key!r}, which is not a key of this site."
+            )
+        return self.path / _OBJECTS / stored.kind / stored.key[:2] / stored.key
 
     def shards(self) -> Iterator[tuple[ObjectKind, Path]]:
-        """Yield the folders of objects, each with all keys of a kind that begin alike."""
+        """Yield the folders of objects: each has the keys of one kind with the same two first characters."""
         for kind in ObjectKind:
             folder = self.path / _OBJECTS / kind
             if folder.is_dir():
                 yield from ((kind, shard) for shard in sorted(folder.iterdir()))
 
     def sums(self, manifest: Manifest) -> dict[str, str]:
-        """Return path -> SHA-256 of the state's own files and of explanations; the database has the others'.
+        """Return path -> SHA-256 of the state's files and of explanations.
+
+        The digests of the other objects are in the database.
 
         Raises:
-            BackupRefused: the list was altered.
+            BackupRefused: the list of digests is missing, or was altered.
         """
         if not manifest.state:
             return {}
         file = self.path / manifest.state / "SHA256SUMS"
         if digest_of(file) != manifest.sums_sha256:
             raise BackupRefused(f"{file} is missing or damaged, so nothing in {self.path} can be trusted.")
-        wanted = (f"{manifest.state}/", f"objects/{ObjectKind.EXPLANATION}/")
+        prefixes = (f"{manifest.state}/", f"objects/{ObjectKind.EXPLANATION}/")
         with file.open(encoding="utf-8") as lines:
             pairs = (line.rstrip("\n").split("  ", 1) for line in lines)
-            return {path: digest for digest, path in pairs if path.startswith(wanted)}
+            return {path: digest for digest, path in pairs if path.startswith(prefixes)}
 
     def remove_states_but(self, name: str) -> None:
         """Remove older states and those of killed runs."""
@@ -200,9 +206,9 @@ def digest_of(path: Path) -> str | None:
 
 
 def copy_data_files(source: Path, target: Path) -> None:
-    """Copy the ``_DATA_FILES`` that there are, with their modes: secrets are readable by the owner only.
+    """Copy those of ``_DATA_FILES`` that exist, with their modes: only the owner can read secrets.
 
-    The mode of the folder ``target`` stays: a mounted volume may belong to another user.
+    The mode of the folder ``target`` does not change: a mounted volume may belong to another user.
     """
     for path in (source / name for name in _DATA_FILES):
         for file in path.rglob("*") if path.is_dir() else (path,):
@@ -233,7 +239,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def bytes_of(path: Path, sha256: str | None) -> bytes | None:
-    """Read a file; None: it is missing, or has another digest."""
+    """Read a file; return None if it is missing or has another digest."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:

@@ -41,14 +41,15 @@ def restore(
 ) -> Restored:
     """Restore into an empty database of either kind; the caller holds the lock of the data folder.
 
-    The rows come last, in one transaction: a run that is killed leaves an empty database, and the next one
-    reuses the objects already there.
+    The rows come last, in one transaction: a run that is killed leaves an empty database, and the next run
+    uses the objects that were copied.
 
     Args:
         progress: called with the numbers of finished photos and of all.
 
     Raises:
-        BackupRefused: no backup, a damaged one, one of a newer version; or the database has accounts.
+        BackupRefused: the folder is not a backup, the backup is damaged or from a newer version, or the
+            database has accounts.
         StoreUnavailable: the database or the object store does not answer.
     """
     manifest = folder.manifest()
@@ -90,23 +91,23 @@ def _put_objects(
     progress: Callable[[int, int], None],
 ) -> None:
     """Put the objects of all photos; leave out photos whose files are damaged."""
-    fresh = not any(next(store.pages(store.bucket_of(kind)), []) for kind in ObjectKind)
+    store_is_empty = not any(next(store.pages(store.bucket_of(kind)), []) for kind in ObjectKind)
     total, done = snapshot.counts()[1], 0
 
     def put(photo: PhotoObjects) -> set[ObjectKind]:
-        """Put a photo's objects; return the kinds that are damaged. Nothing of a damaged photo is put."""
+        """Put a photo's objects; return the kinds that are damaged. No object of a damaged photo is put."""
         contents: dict[StoredObject, bytes] = {}
-        for one, digest in photo.objects:
-            path = folder.object_path(one)
+        for stored, digest in photo.objects:
+            path = folder.object_path(stored)
             expected = digest or sums.get(str(path.relative_to(folder.path)))
             data = bytes_of(path, expected)
             if data is not None:
-                contents[one] = data
-        missing = {one.kind for one, _ in photo.objects if one not in contents}
+                contents[stored] = data
+        missing = {stored.kind for stored, _ in photo.objects if stored not in contents}
         if not missing - {ObjectKind.EXPLANATION}:
-            for one, data in contents.items():
-                if fresh or not _is_there(store, one, data):
-                    store.put(*one, data)
+            for stored, data in contents.items():
+                if store_is_empty or not _has(store, stored, data):
+                    store.put(*stored, data)
         return missing
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -127,8 +128,8 @@ def _put_objects(
             progress(done, total)
 
 
-def _is_there(store: ObjectStore, one: StoredObject, data: bytes) -> bool:
+def _has(store: ObjectStore, stored: StoredObject, data: bytes) -> bool:
     try:
-        return store.get(*one) == data
+        return store.get(*stored) == data
     except NotFound:
         return False

@@ -20,8 +20,8 @@ from catloader.store.s3.objects import ObjectStore
 from catloader.store.s3.refusals import refuses_one
 
 _AT_ONCE = 8
-_FEW = 100
-"""Up to this many objects are removed from the backup without comparing their number with the total."""
+_ALWAYS_REMOVED = 100
+"""Up to this number of unreferenced objects are removed however many objects the backup has."""
 
 
 @dataclass(slots=True)
@@ -34,13 +34,13 @@ class Saved:
     kept: int = 0
     """Objects that were in the backup already, with the right digest."""
     deleted_meanwhile: int = 0
-    """Photos that their owners deleted, replaced or cut anew between the database's snapshot and the copy of
-    their objects; the next backup has the current ones."""
+    """Photos that their owners deleted, replaced or cropped between the snapshot of the database and the copy
+    of their objects. The next backup has the current objects."""
     lost: list[int] = field(default_factory=list)
-    """Photos left out because the object store lacks one of their objects, refuses only that one, or has
+    """Photos left out because the object store lacks one of their objects, refuses only this object, or has
     other bytes."""
     removed: int = 0
-    """Objects of the last backup that nothing references any more."""
+    """Objects of the previous backup that nothing references any more."""
     not_removed: int = 0
     """Unreferenced objects that were left in place because there are suspiciously many."""
 
@@ -54,10 +54,10 @@ def save(
     prune: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Saved:
-    """Save while the site may be running; resumes where an earlier run was stopped.
+    """Save while the site may be running; resume where an earlier run was stopped.
 
-    The database is first: each of its photos has its objects already, and objects never change. A photo
-    without all its objects leaves the snapshot, so there is no row without them.
+    The database is saved first: the objects of its photos exist by then, and never change. A photo that lacks
+    an object is removed from the snapshot, so no row is saved without its objects.
 
     Args:
         prune: remove objects that nothing references any more, however many there are, and replace a backup
@@ -69,7 +69,7 @@ def save(
         StoreUnavailable: the database or the object store does not answer.
     """
     with folder.locked() as before:
-        # Runs that failed have left theirs, each with a copy of the database: they would fill the disk.
+        # Failed runs leave their states, each with a copy of the database: together they would fill the disk.
         folder.remove_states_but(before.state)
         state, result = folder.new_state(utcnow()), Saved()
         database, sums = state / "catloader.sqlite3", state / "SHA256SUMS"
@@ -79,7 +79,7 @@ def save(
             shutil.rmtree(state)
             raise BackupRefused(
                 f"{folder.path} is the backup of another site: the database {database_name(engine)} has none "
-                "of its accounts. It was left as it is; name another folder, or add --prune to replace it."
+                "of its accounts. Nothing was changed; name another folder, or add --prune to replace it."
             )
         snapshot.empty_ledger()
         _copy_objects(
@@ -109,7 +109,7 @@ def save(
         )
         folder.commit(result.manifest)
         folder.remove_states_but(state.name)
-        if prune or len(gone) <= max(_FEW, present // 2):
+        if prune or len(gone) <= max(_ALWAYS_REMOVED, present // 2):
             for path in gone:
                 path.unlink()
             result.removed = len(gone)
@@ -133,22 +133,22 @@ def _copy_objects(
     total, done = snapshot.counts()[1], 0
 
     def copy(photo: PhotoObjects) -> list[tuple[StoredObject, str | None, bool]]:
-        return [(one, *_copied(folder, store, one, digest, known)) for one, digest in photo.objects]
+        return [(stored, *_copied(folder, store, stored, digest, known)) for stored, digest in photo.objects]
 
     with sums.open("w", encoding="utf-8") as lines, ThreadPoolExecutor(_AT_ONCE) as pool:
         for page in snapshot.objects():
             left_out: dict[int, list[str]] = {}
             unexplained = []
             for photo, copies in zip(page, pool.map(copy, page), strict=True):
-                missing = {one.kind for one, digest, _ in copies if digest is None}
+                missing = {stored.kind for stored, digest, _ in copies if digest is None}
                 if missing - {ObjectKind.EXPLANATION}:
-                    left_out[photo.photo_id] = [one.key for one, _ in photo.objects]
+                    left_out[photo.photo_id] = [stored.key for stored, _ in photo.objects]
                     continue
                 if missing:
                     unexplained.append(photo.photo_id)
-                for one, digest, is_new in copies:
+                for stored, digest, is_new in copies:
                     if digest is not None:
-                        lines.write(f"{digest}  {folder.object_path(one).relative_to(folder.path)}\n")
+                        lines.write(f"{digest}  {folder.object_path(stored).relative_to(folder.path)}\n")
                         result.copied += is_new
                         result.kept += not is_new
             for id, keys in left_out.items():
@@ -163,31 +163,35 @@ def _copy_objects(
 
 
 def _copied(
-    folder: BackupFolder, store: ObjectStore, one: StoredObject, digest: str | None, known: Mapping[str, str]
+    folder: BackupFolder,
+    store: ObjectStore,
+    stored: StoredObject,
+    digest: str | None,
+    known: Mapping[str, str],
 ) -> tuple[str | None, bool]:
-    """Return the object's digest, or None if the object is unavailable, and whether it had to be copied."""
-    path = folder.object_path(one)
+    """Return the object's digest (None: unavailable), and True if the object had to be copied."""
+    path = folder.object_path(stored)
     digest = digest or known.get(str(path.relative_to(folder.path)))
     if digest is not None and digest_of(path) == digest:
         return digest, False
     for _ in range(2):  # a transfer may have been cut
         try:
-            data = store.get(*one)
+            data = store.get(*stored)
         except NotFound:
             break
         except StoreUnavailable as error:
-            if refuses_one(store, one.key, error):
+            if refuses_one(store, stored.key, error):
                 break
             raise
         actual = hashlib.sha256(data).hexdigest()
-        if digest in (None, actual) or one.kind is ObjectKind.EXPLANATION:
+        if digest in (None, actual) or stored.kind is ObjectKind.EXPLANATION:
             write_file(path, data)
             return actual, True
     return None, False
 
 
 def _unnamed(folder: BackupFolder, snapshot: Snapshot) -> tuple[list[Path], int]:
-    """Return the files of objects that the snapshot does not name, and the number of all."""
+    """Return the files of objects that the snapshot does not name, and the number of all files."""
     unnamed, present = [], 0
     for kind, shard in folder.shards():
         files = list(shard.iterdir())

@@ -34,8 +34,8 @@ _folder = click.argument("folder", metavar="DIR", type=NonEmptyPath())
 def backup(settings: Settings, folder: Path, prune: bool) -> None:
     """Back up the site into a folder.
 
-    Database, photos, thumbnails, explanations, secrets and profiles, also while the site is running. Objects
-    that DIR has from an earlier run are compared by digest and not copied again. Exit code 1: photos had to
+    Saves database, photos, thumbnails, explanations, secrets and profiles; the site may be running. Objects
+    that an earlier run copied to DIR are compared by digest and not copied again. Exit code 1: photos had to
     be left out, because the object store lacks or refuses them.
     """
     from catloader.backup.folder import BackupFolder
@@ -47,8 +47,8 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
 
     if folder.resolve().is_relative_to(settings.data_dir.resolve()):
         raise BackupRefused(
-            f"{folder} lies in the data folder, with which it would be lost: name another folder, if "
-            "possible on another disk."
+            f"{folder} is in the data folder and would be lost with it: name another folder, if possible on "
+            "another disk."
         )
     # A disk that is too full for uploads must not prevent a backup.
     settings = settings.with_changes(min_free_bytes=0)
@@ -66,36 +66,36 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
             engine.dispose()
     click.echo(
         f"{counted(result.manifest.photos, 'photo')} of {counted(result.manifest.accounts, 'account')} are "
-        f"in {folder}: {counted(result.copied, 'object')} copied, {result.kept} there before."
+        f"in {folder}: {counted(result.copied, 'object')} copied, {result.kept} already there."
     )
     if result.deleted_meanwhile:
-        click.echo(f"{counted(result.deleted_meanwhile, 'photo')} deleted meanwhile, so not in the backup.")
+        click.echo(f"{counted(result.deleted_meanwhile, 'photo')} deleted meanwhile and not in the backup.")
     if result.removed:
         click.echo(
             f"{counted(result.removed, 'object')} removed from the backup: no photo in it has them any more."
         )
     if result.not_removed:
         click.echo(
-            f"{counted(result.not_removed, 'object')} in {folder} belong to no photo of this site, more "
-            "than half of all; they were left there. If that is right, add --prune."
+            f"{counted(result.not_removed, 'object')} in {folder} belong to no photo of this site. They are "
+            "more than half of all objects, so they were not removed; --prune removes them."
         )
     _refuse_left_out(result.lost, "left out: the object store lacks or refuses them (see `catloader gc`)")
 
 
 def _record(engine: Engine, result: Saved, folder: Path) -> None:
-    """Add the backup to the audit log, from which the storage page shows it."""
+    """Add the backup to the audit log, so that the storage page can show it."""
     from catloader.store.db.engine import utcnow
     from catloader.store.db.staff.audit_log import BACKED_UP, AuditLog
 
     manifest = result.manifest
-    where = str(folder.resolve()).encode("utf-8", "backslashreplace").decode()
-    summary = f"{counted(manifest.photos, 'photo')} of {counted(manifest.accounts, 'account')} in {where}"
+    path = str(folder.resolve()).encode("utf-8", "backslashreplace").decode()
+    summary = f"{counted(manifest.photos, 'photo')} of {counted(manifest.accounts, 'account')} in {path}"
     if result.lost:
         summary += f"; {counted(len(result.lost), 'photo')} left out"
     try:
         AuditLog(engine).add(None, BACKED_UP, summary, utcnow())
     except StoreUnavailable as error:
-        click.echo(f"The backup is whole, but could not be entered into the audit log: {error}", err=True)
+        click.echo(f"The backup is complete, but could not be entered into the audit log: {error}", err=True)
 
 
 @click.command()

@@ -104,7 +104,7 @@ def test_site_is_restored_from_a_backup_made_under_load(
                 time.sleep(0.05)
             output = _output(_command("backup", backup, CATLOADER_DATA_DIR=old, **database))
         told = re.search(
-            r"(\d+) photos of 1 account are in .*: \d+ objects copied, (\d+) there before", output
+            r"(\d+) photos of 1 account are in .*: \d+ objects copied, (\d+) already there", output
         )
         assert told, output
         assert int(told[1]) >= _BEFORE + 10

@@ -86,7 +86,7 @@ def test_everything_is_restored_into_either_kind_of_database(
 
     saved = run("backup", tmp_path / "backup")
     assert saved.output.endswith(
-        f"3 photos of 4 accounts are in {tmp_path / 'backup'}: 7 objects copied, 0 there before.\n"
+        f"3 photos of 4 accounts are in {tmp_path / 'backup'}: 7 objects copied, 0 already there.\n"
     )
     state = next((tmp_path / "backup").glob("state-*"))
     checked = subprocess.run(
@@ -145,14 +145,14 @@ def test_second_run_copies_only_new_and_damaged_objects_and_removes_deleted_ones
     folder = BackupFolder(tmp_path / "backup")
     first, _ = stored(engine, objects, explained=True)
     _, altered = stored(engine, objects, explained=True)
-    assert "6 objects copied, 0 there before." in run("backup", folder.path).output
+    assert "6 objects copied, 0 already there." in run("backup", folder.path).output
     rotten = folder.path / "objects/photo" / altered[ObjectKind.PHOTO][:2] / altered[ObjectKind.PHOTO]
     rotten.write_bytes(b"rotten")
     stored(engine, objects)
     with writing(engine) as connection:
         connection.execute(delete(photos).where(photos.c.id == first))
     output = run("backup", folder.path, CATLOADER_MIN_FREE_BYTES=str(2**60)).output
-    assert "3 objects copied, 2 there before." in output
+    assert "3 objects copied, 2 already there." in output
     assert "3 objects removed from the backup: no photo in it has them any more." in output
     assert rotten.read_bytes() == objects.get(ObjectKind.PHOTO, altered[ObjectKind.PHOTO])
     assert len(list(folder.path.glob("state-*"))) == 1
@@ -307,10 +307,10 @@ def test_folders_without_a_backup_are_refused_in_one_sentence(
     )
     for no_folder in (file, file / "below", Path("/dev/null")):
         assert run("backup", no_folder).output == (
-            f"Error: {no_folder} is a file, or lies below one: name a folder.\n"
+            f"Error: {no_folder} is a file, or is below a file: name a folder.\n"
         )
     inside = tmp_path / "data/backup"
-    assert run("backup", inside).output.startswith(f"Error: {inside} lies in the data folder, with which")
+    assert run("backup", inside).output.startswith(f"Error: {inside} is in the data folder and would be lost")
     assert not inside.exists()
     new = {"CATLOADER_DATA_DIR": str(tmp_path / "new")}
     for no_backup in (other, file, missing):
@@ -338,7 +338,7 @@ def test_folders_without_a_backup_are_refused_in_one_sentence(
     mark.write_text(json.dumps({**content, "format": 2, "more": 1}))
     assert (
         run("backup", newer).output
-        == f"Error: {newer} was made by a newer version of CatLoader: use that one.\n"
+        == f"Error: {newer} was made by a newer version of CatLoader: use that version.\n"
     )
     for damaged in ("{", 100_000 * "["):
         mark.write_text(damaged)
