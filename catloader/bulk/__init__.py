@@ -1,1 +1,1 @@
-"""Bulk work: check many photos from a plan, outside the live queue; no row is ever marked pending."""
+"""Bulk work: check many photos from a plan, outside the live queue. Rows are never marked pending."""

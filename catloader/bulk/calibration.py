@@ -1,4 +1,4 @@
-"""Calibration from plans of labelled photos that are done."""
+"""Calibration from finished plans of labelled photos."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def calibrated(
     """Make the profile of the variant that ran a plan, and load the variant, for the golden test.
 
     Args:
-        fp32: for a plan in int8: a plan of the same photos, which ran in torch fp32 on a CPU.
-        subject: None: that of the plan.
+        fp32: required if the plan ran in int8: a plan of the same photos that ran in torch fp32 on a CPU.
+        subject: None: the subject of the plan.
 
     Raises:
-        BulkError: the plans are not done, or do not fit together or these weights.
+        BulkError: a plan is not done, ran with other weights, or does not fit the other plan.
         UnusablePhotos: a photo could not be classified, or the labels are exchanged.
         ModelRefused, ModelsError: the variant does not load on this machine.
     """
-    chosen = subject or required_keep(plan).subject
+    subject = subject or required_keep(plan).subject
     variant = variant_of(plan, weights_dir, threads)
     if variant.precision == "int8" and fp32 is None:
         raise BulkError(
@@ -51,8 +51,8 @@ def calibrated(
     def profile_of(measured: Plan) -> Profile:
         info, _ = model_of(measured)
         entry, _ = variant_of(measured, weights_dir, threads).resolve()
-        photos = calibration_set(measured, chosen, augmented=True, features=fit_head)
-        return calibrate(photos, info, entry.preprocessing, chosen, fit_head=fit_head, penalty=penalty)
+        photos = calibration_set(measured, subject, augmented=True, features=fit_head)
+        return calibrate(photos, info, entry.preprocessing, subject, fit_head=fit_head, penalty=penalty)
 
     if fp32 is not None and variant_of(fp32, weights_dir, threads) != variant.in_fp32():
         raise BulkError(f"The plan {fp32.folder.name} did not run {variant.model} in torch fp32 on a CPU.")

@@ -1,4 +1,4 @@
-"""The flips of a plan: verdicts that would change, counted before anything is written."""
+"""The flips of a plan: verdicts that would change, counted before any verdict is written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from catloader.store.db.checks.bulk import BulkTable
 from catloader.texts import as_cell
 
 _ROWS_PER_TRANSACTION = 200
-"""Uploads and checks can write between two transactions."""
+"""Transactions are short, so that uploads and checks can write between them."""
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class Flips:
     """(verdict before, verdict now) -> photos."""
 
     def add(self, row: dict[str, Any]) -> bool:
-        """Count a result; True: its verdict changes."""
+        """Count a result; return True if its verdict changes."""
         self.photos += 1
         if row["verdict"] is None:
             self.without_verdict += 1
@@ -54,7 +54,7 @@ def changed(plan: Plan, flips: Flips) -> Iterator[dict[str, Any]]:
 
 
 def write_csv(plan: Plan, path: Path) -> int:
-    """Write a line for each result; return their number.
+    """Write a row for each result; return the number of rows.
 
     Object keys that a spreadsheet would interpret as a formula are prefixed with an apostrophe.
     """
@@ -73,8 +73,8 @@ def write_csv(plan: Plan, path: Path) -> int:
 def apply(plan: Plan, table: BulkTable) -> Iterator[tuple[int, int]]:
     """Write the verdicts of all results into the table of photos.
 
-    Applying twice has the same result as once: a photo that has changed since the plan was made keeps its
-    state, even if this plan changed it.
+    Applying a plan twice has the same result as once: a photo that has changed since the plan was made keeps
+    its state, even if the change came from this plan.
 
     Yields:
         (results, photos written) after each transaction.

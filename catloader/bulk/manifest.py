@@ -1,7 +1,7 @@
 """The manifest of a plan: Parquet files (shards) whose row groups are the units of work.
 
-A unit is a row group, so it is read without reading the rest of its shard, and no object store is listed.
-Memory: one unit while writing; while reading, the directory of one shard (about 10 MB) and one unit.
+A unit is a row group, so it can be read without the rest of its shard, and without listing an object store.
+Memory: one unit while writing; while reading, the metadata of one shard (about 10 MB) and one unit.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Label(NamedTuple):
     """The label of a photo in a plan of labelled photos."""
 
     row: int
-    """The photo's place among all, from 0; its augmentations depend on it."""
+    """Number of the photo in the plan, from 0; its augmentations depend on it."""
     name: str
     label: str
     kind: str
-    """As ``checker.evaluation.photos`` has them."""
+    """Label and kind as in ``checker.evaluation.photos``."""
 
 
 class PlannedPhoto(NamedTuple):
@@ -54,7 +54,7 @@ def parquet() -> Any:
     """Return pyarrow with its module ``parquet``.
 
     Raises:
-        StartupError: it is not installed.
+        StartupError: pyarrow is not installed.
     """
     try:
         import pyarrow
@@ -82,9 +82,9 @@ def _schema(*, labelled: bool) -> pyarrow.Schema:
 
 
 def write_manifest(folder: Path, photos: Iterable[PlannedPhoto], unit_rows: int) -> tuple[int, int]:
-    """Write the shards; return the number of photos and of their bytes.
+    """Write the shards; return the number of photos and the sum of their sizes in bytes.
 
-    Either all photos are labelled or none is.
+    Either all photos have a label or none has.
     """
     pa = parquet()
     rows = size_bytes = number = 0
@@ -100,7 +100,7 @@ def write_manifest(folder: Path, photos: Iterable[PlannedPhoto], unit_rows: int)
                 size_bytes += sum(photo.size_bytes for photo in unit)
                 with writing_to(path):
                     shard.write_table(pa.Table.from_pylist([_as_row(photo) for photo in unit], schema=schema))
-                unit = list(islice(rest, unit_rows))  # its errors are not of this file
+                unit = list(islice(rest, unit_rows))  # outside `writing_to`: this error is not the shard's
                 if not unit:
                     break
         number += 1
@@ -120,7 +120,7 @@ def _writer(path: Path, schema: pyarrow.Schema) -> Iterator[Any]:
 
 @contextmanager
 def writing_to(path: Path) -> Iterator[None]:
-    """Name the file in the error of a full disk: pyarrow's errors, and those of writing, do not.
+    """Name the file in errors of the disk: errors of pyarrow and of ``write`` do not.
 
     Raises:
         StartupError: the disk is full, or fails.
@@ -128,27 +128,27 @@ def writing_to(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename:  # it is of another file, perhaps of one that is read
+        if error.filename:  # the error is of another file, perhaps of a file being read
             raise
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise StartupError(f"{path} can't be written: {reason}.") from error
 
 
 def read_units(folder: Path, units: Iterable[int]) -> Iterator[tuple[int, list[PlannedPhoto]]]:
-    """Yield the photos of these units; units by rising number open each shard once."""
+    """Yield the photos of these units; if the numbers of units rise, each shard is opened once."""
     pa = parquet()
     opened: tuple[int, Any] | None = None
     with ExitStack() as stack:
         for unit in units:
-            number, place = divmod(unit, UNITS_PER_SHARD)
+            number, row_group = divmod(unit, UNITS_PER_SHARD)
             if opened is None or opened[0] != number:
                 stack.close()
                 opened = number, stack.enter_context(pa.parquet.ParquetFile(_shard(folder, number)))
-            yield unit, [_planned(row) for row in opened[1].read_row_group(place).to_pylist()]
+            yield unit, [_planned(row) for row in opened[1].read_row_group(row_group).to_pylist()]
 
 
 def read_photos(folder: Path, rows: Sequence[int], unit_rows: int) -> list[PlannedPhoto]:
-    """Return the photos at these places of a manifest, in this order."""
+    """Return the photos with these row numbers in a manifest, in this order."""
     units = dict(read_units(folder, sorted({row // unit_rows for row in rows})))
     return [units[row // unit_rows][row % unit_rows] for row in rows]
 

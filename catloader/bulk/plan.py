@@ -3,11 +3,12 @@
     plan.json                  model, number of photos and bytes, the source
     manifest/00000.parquet     photos by rising id, in units
     results/00000/000000007.parquet   the outcomes of unit 7: complete or absent
-    kept.json                  in a plan of labelled photos: what results have beside verdicts (``keep.py``)
-    variant.json               the model in use; written by the first unit
-    lock, cancelled            held while it is made or runs; exists once the plan was cancelled
+    kept.json                  in a plan of labelled photos: the further columns of results (``keep.py``)
+    variant.json               the model in use; written with the first unit
+    lock                       locked while the plan is being made or runs
+    cancelled                  exists once the plan was cancelled
 
-A unit is done if it has a file in ``results``: no other record exists that could contradict it.
+A unit is done if it has a file in ``results``. There is no other record that could contradict the files.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     import pyarrow
 
 _SAME = ("model", "weights_sha256", "runtime", "precision", "profile_id", "subject")
-"""Columns of the log that must be alike in all results: a plan does not mix two models."""
+"""Columns of the log that must be equal in all results: a plan does not mix two models."""
 OF_SHADOW = "current", "candidate"
 """Folders of the two plans of ``models shadow --bulk``."""
 UNFINISHED = frozenset({"manifest", "kept.json", "kept.draft", "plan.draft", "lock"})
-"""Files of a plan that is being made; ``plan.json`` is the last."""
+"""Files of a plan that is being made; ``plan.json`` is written last."""
 
 
 class BulkError(StartupError):
@@ -53,10 +54,14 @@ class Facts:
 
 
 class Plan:
-    """A plan on disk. One process runs it at a time; others may look at it and cancel it."""
+    """A plan on disk. One process runs it at a time; other processes may read it and cancel it."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises BulkError: there is no plan."""
+        """Read ``plan.json``.
+
+        Raises:
+            BulkError: the folder is not a plan.
+        """
         self.folder = folder
         try:
             self.facts = Facts(**json.loads((folder / "plan.json").read_text("utf-8")))
@@ -81,16 +86,16 @@ class Plan:
         return sum(1 for _ in (self.folder / "results").glob("*/*.parquet"))
 
     def remaining(self) -> Iterator[tuple[int, list[PlannedPhoto]]]:
-        """Yield the units that have no result at the moment when each is reached."""
+        """Yield the units without a result; a unit is looked at when the iteration reaches it."""
         missing = (unit for unit in range(self.units) if not self.is_done(unit))
         return read_units(self.folder / "manifest", missing)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Hold the plan's lock; it is released when the process ends, in whatever way.
+        """Hold the plan's lock, which is released even when the process is killed.
 
         Raises:
-            BulkError: another process runs it.
+            BulkError: another process is running the plan.
         """
         with locked(self.folder, "is running already"):
             (self.folder / "cancelled").unlink(missing_ok=True)
@@ -119,7 +124,7 @@ class Plan:
             kept: further columns, in a plan of labelled photos.
 
         Raises:
-            BulkError: they are from another model or variant than the earlier results.
+            BulkError: the results are from another model or variant than earlier results.
         """
         self._refuse_another_variant(rows)
         pa = parquet()
@@ -127,18 +132,18 @@ class Plan:
         table = pa.Table.from_pylist(list(rows), schema=_results_schema())
         for name, column in kept.items():
             table = table.append_column(name, column)
-        # Measured values do not repeat: a dictionary of them takes half as much space again, and time.
+        # Measured values do not repeat: with a dictionary the file takes half as much space again, and time.
         pa.parquet.write_table(table, sink, compression="zstd", use_dictionary=not kept)
         path = self._result(unit)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, sink.getvalue().to_pybytes())
 
     def results(self) -> Iterator[list[dict[str, Any]]]:
-        """Yield the results of each unit that is done, by rising number."""
+        """Yield the results of each unit that is done, in the order of their numbers."""
         yield from (table.to_pylist() for table in self.tables(_results_schema().names))
 
     def tables(self, columns: Sequence[str]) -> Iterator[pyarrow.Table]:
-        """Yield these columns of each unit that is done, by rising number."""
+        """Yield these columns of each unit that is done, in the order of their numbers."""
         pa = parquet()
         for path in sorted((self.folder / "results").glob("*/*.parquet")):
             with pa.parquet.ParquetFile(path) as file:
@@ -152,9 +157,9 @@ class Plan:
                 write_atomically(path, json.dumps(variant, indent=2).encode() + b"\n")
             elif (before := json.loads(path.read_text("utf-8"))) != variant:
                 present, planned = (
-                    f"{one['model']} {one['runtime']} {one['precision']} ({one['weights_sha256'][:8]}, "
-                    f"{one['profile_id']})"
-                    for one in (variant, before)
+                    f"{info['model']} {info['runtime']} {info['precision']} ({info['weights_sha256'][:8]}, "
+                    f"{info['profile_id']})"
+                    for info in (variant, before)
                 )
                 raise BulkError(
                     f"This plan was begun with {planned}, and this machine checks with {present}."
@@ -185,10 +190,10 @@ def _results_schema() -> pyarrow.Schema:
 
 @contextlib.contextmanager
 def locked(folder: Path, otherwise: str) -> Iterator[None]:
-    """Hold the lock of a plan; it is released when the process ends, in whatever way.
+    """Hold the lock of a plan, which is released even when the process is killed.
 
     Args:
-        otherwise: what a plan that another process has locked does.
+        otherwise: end of the error's sentence, after the name of the plan.
 
     Raises:
         BulkError: another process has the lock.
@@ -208,7 +213,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             with draft.open("wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())  # or the new name could outlive the content
+                os.fsync(file.fileno())  # else a power failure could keep the new name without the content
             draft.replace(path)
         except OSError:
             draft.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Make plans: of the table, of a prefix of a bucket, or of a folder."""
+"""Make plans of photos in the table, below a prefix of a bucket, or in a folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from catloader.wiring import Services
 
 
 def plans_folder(settings: Settings) -> Path:
-    """Return the folder of the plans that are called by their name."""
+    """Return the folder of plans that commands refer to by name."""
     return settings.data_dir / "bulk"
 
 
@@ -27,24 +27,24 @@ def plan_of_table(
     services: Services,
     folder: Path,
     model: str,
-    chosen: RecheckFilter,
+    photos: RecheckFilter,
     unit_rows: int,
     *,
     limit: int | None = None,
 ) -> Plan:
-    """Make a plan of finished photos in the table, at most ``limit``, read page by page."""
-    rows = islice(BulkTable(services.engine).planned(chosen), limit)
+    """Make a plan of at most ``limit`` finished photos in the table, read page by page."""
+    rows = islice(BulkTable(services.engine).planned(photos), limit)
     return make_plan(folder, (PlannedPhoto(*row) for row in rows), model, unit_rows, TABLE)
 
 
 def plan_of_prefix(settings: Settings, folder: Path, model: str, address: str, unit_rows: int) -> Plan:
-    """Make a plan of the objects below ``s3://bucket/prefix``, which are listed once."""
+    """Make a plan of the objects below ``s3://bucket/prefix``, which is listed once."""
     bucket, prefix = bucket_and_prefix(address)
     return make_plan(folder, listed(settings, bucket, prefix), model, unit_rows, bucket)
 
 
 def plan_of_folder(folder: Path, model: str, photos: str, unit_rows: int) -> Plan:
-    """Make a plan of the photos in and below the folder ``photos``, which are listed once."""
+    """Make a plan of the photos in and below the folder ``photos``, which is listed once."""
     return make_plan(folder, listed_files(photos), model, unit_rows, FILES)
 
 
@@ -60,7 +60,7 @@ def make_plan(folder: Path, photos: Iterable[PlannedPhoto], model: str, unit_row
 
 @contextlib.contextmanager
 def planning(folder: Path) -> Iterator[None]:
-    """Hold the lock of a plan while it is made; remove what an earlier, killed process has written of it.
+    """Hold the lock of a plan while it is made; remove the unfinished files of a killed process.
 
     Raises:
         BulkError: the folder has a plan or other files, or another process makes the plan.
@@ -74,7 +74,7 @@ def planning(folder: Path) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)  # it has no plan.json, and its name is free again
+            shutil.rmtree(folder, ignore_errors=True)  # there is no plan.json yet; the name is free again
             raise
 
 

@@ -43,7 +43,7 @@ def run(
 
     Raises:
         BulkError: the plan is running already, or was begun with another variant of the model.
-        CheckerError, ModelsError: nothing can be checked; says why.
+        CheckerError, ModelsError: nothing can be checked; the text says why.
     """
     settings = services.settings.with_changes(model=plan.facts.model)
     keep = keep_of(plan)

@@ -1,4 +1,4 @@
-"""Shadow of very many photos: two plans of the same photos, one for each model, and what differs."""
+"""Shadow of very many photos: a plan for each of two models, of the same photos, and their differences."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def _is_plan(folder: Path) -> bool:
 
 
 def compared(pair: tuple[Plan, Plan], table: BulkTable) -> Iterator[Compared | None]:
-    """Yield both decisions on each photo of two plans that are done.
+    """Yield both decisions on each photo of two finished plans, or None for a photo without two decisions.
 
-    None: a photo could not be read, or was deleted meanwhile.
+    A photo may have been unreadable, or deleted meanwhile.
     """
     for current, candidate in zip(*(plan.results() for plan in pair), strict=True):
         photos = table.by_id([row["photo_id"] for row in current])

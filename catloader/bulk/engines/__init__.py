@@ -1,1 +1,1 @@
-"""The engines that work on a plan: one machine, or Ray; what one unit needs from fetch to result."""
+"""The engines that run a plan (this machine, or Ray), and the work on one unit from fetch to result."""

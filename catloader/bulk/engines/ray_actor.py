@@ -1,4 +1,4 @@
-"""The actor of the engine ``ray``: a process, on any machine, that does the work of ``local``."""
+"""The actor of the engine ``ray``: a process on any machine of the cluster that works like ``local``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from checker.pipeline import LoadedModel
 from models.errors import ModelsError
 
 _EXPECTED = (CheckerError, ModelsError, CatLoaderError)
-"""Errors with a sentence for the person who runs the plan. They travel as text: Ray would wrap them."""
+"""Errors whose text is for the person who runs the plan. The text is sent, because Ray wraps exceptions."""
 
 _WITHOUT_GPU = (
     "The model does not run on the GPU that Ray has on {}. "
@@ -29,14 +29,14 @@ _WITHOUT_GPU = (
 
 
 class Answer(NamedTuple):
-    """The results of a unit, or why there are none."""
+    """The results of a unit, or the reason why there are none."""
 
     rows: Rows
     error: str = ""
 
 
 class UnitChecker:
-    """Checks units from fetch to decision, with a pool of threads as ``local`` has it."""
+    """Checks units from fetch to decision, with the pool of threads of ``local``."""
 
     def __init__(
         self,
@@ -48,8 +48,8 @@ class UnitChecker:
         has_gpu: bool,
         task: Task | None,
     ) -> None:
-        # The parent is the raylet. Without it Ray ends an actor gently and may wait for ever for the pool's
-        # threads, which wait for their turn.
+        # The parent is the raylet. When it has ended, Ray shuts an actor down gently, and could wait forever
+        # for the threads of the pool, which wait for their turn.
         die_with(os.getppid())
         settings = settings.with_changes(workers=cores)
         self._submitted: dict[int, Batches] = {}
@@ -66,15 +66,15 @@ class UnitChecker:
             self._refusal = str(error)
 
     def ready(self) -> Answer:
-        """Return no results once the model is loaded."""
+        """Return once the model is loaded, with no results, and with the error if loading failed."""
         return Answer([], self._refusal)
 
     def check(self, unit: Unit, ahead: Unit | None) -> Answer:
         """Return the results of a unit.
 
         Args:
-            ahead: the unit of the next call, if it is known: its photos are fetched and decoded meanwhile,
-                but classified only when that call comes, after the driver has written this unit.
+            ahead: the unit of the next call, if it is known. Its photos are fetched and decoded meanwhile,
+                but classified only at that call, when the driver has written this unit.
         """
         number, photos = unit
         try:

@@ -1,7 +1,8 @@
-"""The engine ``ray``: actors of Ray, here or on a cluster, each with a model and threads as in ``local``.
+"""The engine ``ray``: Ray actors, here or on a cluster, each with a model and the threads of ``local``.
 
-Units are sent with their photos, so that machines need no shared folder: only this process reads the manifest
-and writes results. No pixels travel: the machine that fetches and decodes a photo classifies it.
+Units are sent with the rows of their photos, so the machines need no shared folder: only this process reads
+the manifest and writes results. No pixels are sent: the machine that fetches and decodes a photo also
+classifies it.
 """
 
 from __future__ import annotations
@@ -25,27 +26,27 @@ from catloader.wiring import load_model
 from checker.pipeline import LoadedModel
 
 _CORES_OF_AN_ACTOR = 4
-"""At most, without a GPU: beyond that, the threads of a process wait for the lock of its interpreter."""
+"""Maximum without a GPU: with more cores, the threads of a process wait for its interpreter lock."""
 _OBJECT_STORE_BYTES = 128 * 2**20
-"""Object store of a Ray started here: the results of a unit of 128 photos take less than 1 MB, those of 32
-labelled ones 12 MB."""
+"""Size of Ray's object store if this process starts Ray. The results of a unit of 128 photos take less than
+1 MB, those of 32 labelled photos 12 MB."""
 _CONNECT_S = 10.0
 _TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # it would send usage statistics
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its other lines are of no use to operators
-    "RAY_prestart_worker_first_driver": "0",  # a process for each core, which would stay idle
+    "RAY_USAGE_STATS_ENABLED": "0",  # Ray would send usage statistics
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # other log lines of Ray are useless to operators
+    "RAY_prestart_worker_first_driver": "0",  # else there is an idle process for each core
     "RAY_enable_metrics_collection": "0",
-    "RAY_health_check_period_ms": "500",  # a raylet that is killed is missed after 5 of them, not of 3 s
-    "RAY_worker_niceness": "0",  # the priority of `local`, not the lowest
+    "RAY_health_check_period_ms": "500",  # 5 missed checks mean that a raylet has ended; Ray's default is 3 s
+    "RAY_worker_niceness": "0",  # the priority of `local`; Ray's default is the lowest
 }
 
 
 def import_ray() -> Any:
-    """Return Ray.
+    """Import Ray and return the module.
 
     Raises:
-        StartupError: it is not installed.
+        StartupError: Ray is not installed.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -69,19 +70,19 @@ def run_ray(
 
     Args:
         source: as in ``plan.Facts``.
-        address: of a cluster, ``auto`` for the one that runs here; empty: start one for this run.
+        address: of a cluster; ``auto``: the cluster of this machine; empty: start a cluster for this run.
         load: makes the model, in each actor.
-        task: of a plan of labelled photos.
+        task: required for a plan of labelled photos.
 
     Raises:
-        BulkError: says which machine failed, and why.
+        BulkError: Ray or an actor failed; the text says where and why.
     """
     ray = import_ray()
     start_ray(ray, address, settings)
     checker, node = ray.remote(UnitChecker), ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
 
     def make(place: Place) -> Any:
-        """Start an actor, on its machine if that is still there."""
+        """Start an actor, on its machine if the cluster still has it."""
         where = node(place.node, soft=True)
         actor = checker.options(num_cpus=place.cores, num_gpus=place.gpus, scheduling_strategy=where)
         return actor.remote(settings, source, load, cores=place.cores, has_gpu=place.gpus > 0, task=task)
@@ -100,8 +101,8 @@ def run_ray(
 def places(nodes: Iterable[dict[str, Any]], *, with_gpus: bool) -> list[Place]:
     """Divide the machines of a cluster among actors.
 
-    With GPUs anywhere, each of them gets an actor, and machines without one get none: results from a CPU
-    would be of another variant of the model.
+    If any machine has a GPU, each GPU gets an actor and machines without a GPU get none: results from a CPU
+    would be from another variant of the model.
     """
     machines = [
         (node["NodeID"], int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
@@ -120,7 +121,7 @@ def start_ray(ray: Any, address: str, settings: Settings) -> None:
     """Connect to the cluster at this address, or start one on this machine.
 
     Raises:
-        BulkError: there is none, or it did not start.
+        BulkError: there is no cluster, or it did not start.
     """
     parts = re.fullmatch(r"(?:ray://)?\[?([^/]+?)\]?:(\d{1,5})", address)
     if parts:
@@ -133,15 +134,15 @@ def start_ray(ray: Any, address: str, settings: Settings) -> None:
             ray.init(address=address, **options)
         else:
             ray.init(
-                address="local",  # else RAY_ADDRESS of the environment
+                address="local",  # else Ray uses RAY_ADDRESS
                 num_cpus=settings.checking_threads,
                 include_dashboard=False,
                 object_store_memory=_OBJECT_STORE_BYTES,
                 **options,
             )
-    except Exception as error:  # Ray raises plain ones, as when its start takes too long
+    except Exception as error:  # Ray raises plain exceptions, for example when its start takes too long
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if parts:  # the port has answered; Ray takes a token from the home folder only with `auto`
+        if parts:  # the port accepts connections; Ray reads a token from the home folder only with `auto`
             raise BulkError(
                 f"No connection to Ray at {address} ({reason}): if the cluster requires a token, set "
                 "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
@@ -150,17 +151,17 @@ def start_ray(ray: Any, address: str, settings: Settings) -> None:
 
 
 def _make_token() -> None:
-    """Give the Ray that is started for this run a token of its own, unless the environment has one.
+    """Set a token for the cluster of this run, unless the environment has one.
 
-    Else Ray writes one into the home folder. A cluster that is started on this machine later would require
-    it, and the other machines of that cluster do not have it.
+    Otherwise Ray writes a token into the home folder. A cluster that is started on this machine later would
+    require that token, and the other machines of the cluster do not have it.
     """
     if not any(name in os.environ for name in _TOKEN_VARIABLES):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def _require_server(address: str, host: str, port: int) -> None:
-    """Connect once: Ray itself tries a wrong address for minutes, and logs each try."""
+    """Connect once, because Ray retries a wrong address for minutes and logs each attempt."""
     try:
         socket.create_connection((host, port), timeout=_CONNECT_S).close()
     except (OSError, OverflowError) as error:

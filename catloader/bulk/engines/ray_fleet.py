@@ -13,10 +13,10 @@ from catloader.bulk.engines.ray_actor import Answer
 from catloader.bulk.plan import BulkError
 
 _LOSSES = 5
-"""Actors lost one after the other, without a unit done between: the cause is not chance."""
+"""Actors that may be lost one after the other without a finished unit between. More is not a coincidence."""
 
 _LOOK_EVERY_S = 5.0
-"""Time between two checks of this machine's raylet. Without it Ray would wait for another machine."""
+"""Time between two checks of this machine's raylet. Once it has ended, Ray waits for another machine."""
 
 
 class Place(NamedTuple):
@@ -32,15 +32,15 @@ class _Member:
     place: Place
     actor: Any
     unit: Unit | None = None
-    """At work. None: the actor starts."""
+    """The unit that the actor works on. None: the actor is starting."""
     ahead: Unit | None = None
-    """The next one."""
+    """The next unit, which the actor fetches and decodes meanwhile."""
 
 
 class Fleet:
-    """Hands out units to actors, one at a time to each, and starts another actor for each that is lost.
+    """Sends units to actors, one at a time to each, and replaces actors that are lost.
 
-    A unit is sent only to an actor that is ready, and only when the results of its previous one are written.
+    A unit is sent only to an actor that is ready, after the results of the actor's previous unit are written.
     """
 
     def __init__(self, ray: Any, make: Callable[[Place], Any], places: Iterable[Place]) -> None:
@@ -48,7 +48,7 @@ class Fleet:
         self._ray, self._make = ray, make
         self._home = ray.get_runtime_context().get_node_id()
         self._members: dict[Any, _Member] = {}
-        """By the reference of the answer that each owes."""
+        """By the reference of the response that each actor is working on."""
         self._waiting: deque[Unit] = deque()
         for place in places:
             self._add(place)
@@ -57,7 +57,7 @@ class Fleet:
         """Yield the results of each unit; the next unit of an actor is sent when the caller asks for more.
 
         Raises:
-            BulkError: an actor says why it can do nothing, or this machine has lost its part of Ray.
+            BulkError: an actor reports an error, or the raylet of this machine has ended.
             RayError: Ray failed, or lost actors again and again.
         """
         rest, losses = iter(units), 0
@@ -97,14 +97,14 @@ class Fleet:
             raise BulkError("Ray's raylet on this machine has ended; `catloader bulk resume` continues.")
 
     def _replace(self, member: _Member) -> None:
-        self._ray.kill(member.actor)  # it may be out of reach only
+        self._ray.kill(member.actor)  # it may still run and only be unreachable
         self._waiting.extendleft(unit for unit in (member.ahead, member.unit) if unit is not None)
         self._add(member.place)
 
     def _send_next(self, member: _Member) -> None:
         member.unit, member.ahead = member.ahead or self._next(), None
         if member.unit is None:
-            return  # the actor has nothing more to do, unless another one is lost and replaced
+            return  # the actor stays idle; lost actors are replaced by new actors
         member.ahead = self._next()
         reference = member.actor.check.remote(member.unit, member.ahead)
         self._members[reference] = member

@@ -1,4 +1,4 @@
-"""The photos of a plan: the site's own, loose objects of a bucket, or files."""
+"""The photos of a plan: photos of the site, other objects in a bucket, or files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from checker.ports import ImageSource
 
 TABLE = "table"
 FILES = "file:"
-"""Files by their paths, on every machine that checks; no bucket can have this name."""
+"""Files by their paths, on every machine that checks. A bucket can't have this name."""
 
 
 def source_of(
     settings: Settings, source: str, objects: ObjectStore, decode: IsolatedDecoder, task: Task | None
 ) -> ImageSource:
-    """Return what the photos of a plan come from; ``source`` as in ``plan.Facts``."""
+    """Return the source of a plan's photos; ``source`` is as in ``plan.Facts``."""
     if source == TABLE:
         return S3ImageSource(objects)
     if source == FILES:
@@ -35,7 +35,7 @@ def make_pool(
     model: LoadedModel,
     task: Task | None,
 ) -> UnitPool:
-    """Make the threads that do the work of a plan: for as many workers as the settings say, or as cores.
+    """Make the threads that run a plan, for ``settings.checking_threads`` workers.
 
     Raises:
         CheckerError: a photo that others are pasted into can't be read.

@@ -1,6 +1,6 @@
 """The work on a micro-batch, the same in every engine: ``prepare`` (steps 6 and 7), then ``judge`` (8 and 9).
 
-Two functions, because photos are fetched and decoded before their unit may be classified.
+The functions are separate because photos are fetched and decoded before their unit may be classified.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Prepared:
     """Photos on their way to the model."""
 
     fetched: list[Fetched]
-    """Without their bytes."""
+    """The photos, without the bytes of their files."""
     pixels: list[Pixels | CheckerError]
     """Pixels of the photos that could be fetched, in order."""
     contents: list[Contents | None]
-    """The kept facts of the files of the same photos, in a plan of labelled photos."""
+    """The kept facts of the files of the same photos; None except in a plan of labelled photos."""
 
 
 def prepare(
@@ -46,25 +46,25 @@ def prepare(
     """Fetch and decode photos.
 
     Raises:
-        CheckerError: the store or the decoders fail; the photos are not the cause.
+        CheckerError: the store or the decoders failed, not because of the photos.
     """
     fetched = fetch([claim_on(photo) for photo in photos], source)
     for item in fetched:
         if isinstance(item.error, StoreUnavailable):
             raise item.error
-    whole = [item for item in fetched if item.error is None]
-    pixels = list(decode([dict(item.renditions) for item in whole], preprocessing))
+    complete = [item for item in fetched if item.error is None]
+    pixels = list(decode([dict(item.renditions) for item in complete], preprocessing))
     for _ in range(_TRIES - 1):
-        for place, item in enumerate(whole):
-            if isinstance(pixels[place], DecodingFailed):
-                (pixels[place],) = decode([dict(item.renditions)], preprocessing)
-    contents: list[Contents | None] = [None] * len(whole)
-    for place, item in enumerate(whole):
-        if keeper is not None and not isinstance(pixels[place], CheckerError):
+        for index, item in enumerate(complete):
+            if isinstance(pixels[index], DecodingFailed):
+                (pixels[index],) = decode([dict(item.renditions)], preprocessing)
+    contents: list[Contents | None] = [None] * len(complete)
+    for index, item in enumerate(complete):
+        if keeper is not None and not isinstance(pixels[index], CheckerError):
             try:
-                contents[place] = keeper.contents(item.renditions)
+                contents[index] = keeper.contents(item.renditions)
             except DecodingFailed as error:
-                pixels[place] = error
+                pixels[index] = error
         item.renditions.clear()
     return Prepared(fetched, pixels, contents)
 

@@ -43,7 +43,7 @@ def reviewed(table: BulkTable) -> Iterator[PlannedPhoto]:
 
 
 def files(photos: Iterable[LabelledPhoto]) -> Iterator[PlannedPhoto]:
-    """Yield photos that are read from files, by their absolute paths.
+    """Yield the photos of labelled files, with their absolute paths as keys.
 
     Raises:
         BulkError: a path can't be written into a plan.
@@ -68,7 +68,7 @@ def plan_labelled(
     augmentations: bool = True,
     fewest: int = FEWEST,
 ) -> Plan:
-    """Make a plan whose run keeps what calibration and the accuracy benchmark read.
+    """Make a plan whose run keeps the data that calibration and the accuracy benchmark read.
 
     Memory: a label for each photo.
 
@@ -77,11 +77,11 @@ def plan_labelled(
         source: as in ``plan.Facts``.
         classifier: of the model that will run.
         augmentations: also measure three augmentations of each photo, which calibration needs.
-        fewest: photos of either label, of a plan with augmentations.
+        fewest: minimum number of photos with each label, in a plan with augmentations.
 
     Raises:
         BulkError: a path can't be written into a plan; or as ``planning``.
-        UnusablePhotos: there are too few of one label.
+        UnusablePhotos: there are too few photos with one of the labels.
     """
     labels: list[Label] = []
 
@@ -97,6 +97,6 @@ def plan_labelled(
         side = classifier.preprocessing.input_px
         blank = np.zeros((INPUTS_PER_PHOTO, side, side, 3), np.uint8)
         _, windows, features = classifier.run(blank).features.shape
-        rows = background_rows([one.label for one in labels]) if augmentations else ()
+        rows = background_rows([label.label for label in labels]) if augmentations else ()
         write_keep(folder, Keep(subject, tuple(rows), windows, features))
         return Plan.make(folder, facts)

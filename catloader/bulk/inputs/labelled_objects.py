@@ -1,8 +1,8 @@
 """Labelled photos below a prefix of a bucket, in the layouts of ``checker.evaluation.data_sets``.
 
-The readers of labelled folders read an outline of the prefix: a temporary folder with a sparse file for each
-object, of its size, and with the contents of tables and annotations. So the labels are those of a copy on
-disk.
+The readers of labelled folders read an outline of the prefix: a temporary folder with a sparse file of the
+same size for each object, and with the contents of tables and annotations. So the labels are the same as for
+a copy on disk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from models.temporary import temporary_folder
 _TABLES = (".csv", ".tsv")
 _READ = (*_TABLES, ".txt", ".json")
 _READ_IN = (".", "annotations")
-"""Folders in which the readers look for files that tell labels."""
+"""Folders in which the readers look for tables and annotations."""
 
 
 def labelled_objects(settings: Settings, address: str) -> tuple[str, list[PlannedPhoto]]:
@@ -37,13 +37,13 @@ def labelled_objects(settings: Settings, address: str) -> tuple[str, list[Planne
         address: of a folder, or of a table whose photos are below its folder.
 
     Raises:
-        BulkError: this is not such an address, or an object can't be planned because of its name.
+        BulkError: the address has another form, or an object can't be planned because of its name.
         UnusablePhotos: as ``labelled_photos``.
         StoreUnavailable: there is no such bucket, or the object store does not answer.
     """
     bucket, prefix = bucket_and_prefix(address)
-    place = PurePosixPath(prefix)
-    table = place.name if place.suffix.lower() in _TABLES else ""
+    path = PurePosixPath(prefix)
+    table = path.name if path.suffix.lower() in _TABLES else ""
     start = prefix.rstrip("/").removesuffix(table).rstrip("/")
     start = f"{start}/" if start else ""
     with temporary_folder("catloader-outline-") as folder:
@@ -73,7 +73,9 @@ def _draw(outline: Path, settings: Settings, bucket: str, start: str) -> None:
                 else:
                     file.truncate(entry.size_bytes)
         except (ValueError, FileExistsError, NotADirectoryError) as error:
-            raise BulkError(f"{entry.photo_key!r}: no file can have this name beside the others.") from error
+            raise BulkError(
+                f"{entry.photo_key!r}: a file with this name can't be made next to the others."
+            ) from error
         except OSError as error:
             raise BulkError(f"{entry.photo_key!r}: {error.strerror}.") from error
 

@@ -1,4 +1,4 @@
-"""Photos that the site does not manage, in a bucket or in files: their renditions are made while reading."""
+"""Photos that the site does not manage, in a bucket or in files: reading them makes their renditions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ from checker.pixels.isolated import IsolatedDecoder
 from checker.values import Claim, Rendition
 
 _LISTING_THREADS = 16
-"""A listing waits for the server nearly all the time."""
+"""A listing waits for the server nearly all the time, so more threads than cores are useful."""
 
 
 def bucket_and_prefix(address: str) -> tuple[str, str]:
-    """Return the parts of ``s3://bucket/prefix``. Raises BulkError: this is not such an address."""
+    """Return the bucket and the prefix of ``s3://bucket/prefix``.
+
+    Raises:
+        BulkError: the address has another form.
+    """
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
     if not address.startswith("s3://") or not bucket:
         raise BulkError(f"{address} is not an address such as s3://bucket/prefix.")
@@ -35,13 +39,13 @@ def listed(settings: Settings, bucket: str, prefix: str) -> Iterator[PlannedPhot
     number = 0
     for page in build_object_store(settings).pages(bucket, prefix, threads=_LISTING_THREADS):
         for entry in page:
-            if not entry.key.endswith("/"):  # a folder marker, as some programs create it
+            if not entry.key.endswith("/"):  # a folder marker, which some programs create
                 number += 1
                 yield PlannedPhoto(number, entry.key, "", None, None, entry.size_bytes, None, None, None)
 
 
 def listed_files(folder: str) -> Iterator[PlannedPhoto]:
-    """Yield the photos in and below a folder, as ``python -m checker`` finds them, by their absolute paths.
+    """Yield the photos in and below a folder, found as by ``python -m checker``, by their absolute paths.
 
     Raises:
         BulkError: there is no such folder, a folder below it can't be read, or a path can't be planned.
@@ -79,7 +83,7 @@ class LooseObjects:
 
 
 class LooseFiles:
-    """As ``LooseObjects``, from files by their paths."""
+    """Like ``LooseObjects``, for files by their paths."""
 
     def __init__(self, decode: IsolatedDecoder, *, fast: bool) -> None:
         self._renditions = _Renditions(partial(decode.renditions, fast=fast))
@@ -89,7 +93,10 @@ class LooseFiles:
 
 
 class _Renditions:
-    """Makes renditions. Both of a photo are requested one after the other by the same thread."""
+    """Makes renditions, and keeps those of each thread's last photo.
+
+    The same thread requests both renditions of a photo, one after the other.
+    """
 
     def __init__(self, make: Callable[[bytes], dict[Rendition, bytes]]) -> None:
         self._make = make

@@ -1,1 +1,1 @@
-"""Results that a plan keeps beside verdicts: log-odds, logits and features of each photo."""
+"""Results that a plan keeps in addition to verdicts: log-odds, logits and features of each photo."""

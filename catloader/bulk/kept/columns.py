@@ -1,7 +1,7 @@
-"""The columns of ``results`` for what a run of labelled photos keeps, written and read unit by unit.
+"""The additional columns of ``results`` in a plan of labelled photos, written and read unit by unit.
 
-Log-odds, logits and features are lists of a fixed size, in the precision in which they were computed:
-a profile made from them is the same, to the last digit, as one that is made without a plan.
+Log-odds, logits and features are lists of a fixed size, in the precision in which they were computed, so a
+profile made from them equals a profile made without a plan to the last digit.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ def kept_columns(rows: Sequence[Mapping[str, Any]], keep: Keep) -> dict[str, pya
     text = pa.string()
     columns = {
         "labelled": pa.array([row["labelled"]._asdict() for row in rows], label_type()),
-        "renditions_sha256": pa.array([one and one.contents.renditions_sha256 for one in kept], text),
-        "decoder": pa.array([one and one.decoder for one in kept], text),
-        "facts": pa.array([one and asdict(one.contents.facts) for one in kept], facts),
+        "renditions_sha256": pa.array([row and row.contents.renditions_sha256 for row in kept], text),
+        "decoder": pa.array([row and row.decoder for row in kept], text),
+        "facts": pa.array([row and asdict(row.contents.facts) for row in kept], facts),
     }
     for name, (shape, kind) in _arrays(keep).items():
         values = np.zeros((len(rows), prod(shape)), kind)
-        for place, one in enumerate(kept):
-            if one is not None:
-                values[place] = getattr(one, name).ravel()
+        for index, photo in enumerate(kept):
+            if photo is not None:
+                values[index] = getattr(photo, name).ravel()
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), prod(shape))
     return columns
 
 
 def kept_units(plan: Plan, *names: str) -> Iterator[dict[str, Any]]:
-    """Yield the columns of each unit in the order of the photos: ``SMALL``, and these.
+    """Yield the columns of each unit in the order of the photos: those of ``SMALL``, and ``names``.
 
-    ``labelled`` is a list of ``Label``, those of ``ARRAYS`` are arrays with a row for each photo, others are
-    lists. Memory: the columns of one unit.
+    ``labelled`` is a list of ``Label``; the columns of ``ARRAYS`` are arrays with a row for each photo; other
+    columns are lists. Memory: the columns of one unit.
 
     Raises:
-        BulkError: the plan is not one of labelled photos, or not done.
-        UnusablePhotos: names a photo that could not be classified.
+        BulkError: the plan is not a plan of labelled photos, or is not done.
+        UnusablePhotos: a photo could not be classified; the text names it.
     """
     keep = required_keep(plan)
     if plan.done() < plan.units:
@@ -84,22 +84,22 @@ def kept_units(plan: Plan, *names: str) -> Iterator[dict[str, Any]]:
 
 
 def required_keep(plan: Plan) -> Keep:
-    """Return what a plan keeps.
+    """Return the description of the data that a plan keeps.
 
     Raises:
-        BulkError: it keeps verdicts only.
+        BulkError: the plan keeps verdicts only.
     """
     keep = keep_of(plan)
     if keep is None:
         raise BulkError(
             f"The plan {plan.folder.name} keeps verdicts only; `catloader bulk plan --labelled DATA` makes "
-            "one that keeps what calibration reads."
+            "a plan that keeps the data for calibration."
         )
     return keep
 
 
 def _arrays(keep: Keep) -> dict[str, tuple[tuple[int, ...], npt.DTypeLike]]:
-    """Return the shape of each array of a photo, and its kind of number."""
+    """Return the shape and the dtype of each array of a photo."""
     return {
         "soft": ((keep.examples,), np.bool_),
         "drawn": ((1,), np.bool_),

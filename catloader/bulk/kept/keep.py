@@ -1,4 +1,4 @@
-"""The data that a run of labelled photos keeps in addition to verdicts: those that a head is fitted on.
+"""The data that a run of labelled photos keeps in addition to verdicts, to fit a head on.
 
 ``kept.json`` in the plan's folder describes it; a plan without that file keeps verdicts only.
 """
@@ -27,14 +27,15 @@ class Keep:
     subject: Subject
     """The subject of the kept log-odds."""
     background_rows: tuple[int, ...]
-    """Places of the photos that others are pasted into; empty: no augmentations are kept."""
+    """Row numbers of the photos that others are pasted into. Empty: no augmentations are kept."""
     windows: int
+    """Windows of a model input."""
     features: int
-    """Windows of a model input, and features of a window."""
+    """Features of a window."""
 
     @property
     def examples(self) -> int:
-        """The photo, then its augmentations."""
+        """Examples of each photo: the photo, then its augmentations."""
         return 1 + (len(AUGMENTATIONS) if self.background_rows else 0)
 
     @property
@@ -43,7 +44,7 @@ class Keep:
 
     @property
     def logits_shape(self) -> tuple[int, ...]:
-        """Of the photo alone: an augmentation needs no more than its log-odds."""
+        """Shape for the photo alone: of an augmentation, only log-odds and features are needed."""
         return INPUTS_PER_PHOTO, self.windows, CLASSES
 
     @property
@@ -72,7 +73,7 @@ def write_keep(plan_folder: Path, keep: Keep) -> None:
 
 
 def keep_of(plan: Plan) -> Keep | None:
-    """Return what a plan keeps; None: verdicts only.
+    """Return the description of the data that a plan keeps; None: the plan keeps verdicts only.
 
     Raises:
         BulkError: the file is damaged.
@@ -91,7 +92,7 @@ def keep_of(plan: Plan) -> Keep | None:
 
 
 def task_of(plan: Plan) -> Task | None:
-    """Return what the processes that classify must keep; None: nothing."""
+    """Return the description for the processes that classify; None: the plan keeps verdicts only."""
     keep = keep_of(plan)
     if keep is None:
         return None

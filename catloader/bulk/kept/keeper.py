@@ -33,7 +33,7 @@ class Contents(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """The kept data of a photo; E examples: the photo and its augmentations, if the plan has them."""
+    """The kept data of a photo, with E examples: the photo and, if the plan has them, its augmentations."""
 
     contents: Contents
     decoder: str
@@ -62,16 +62,16 @@ class Keeper:
         """Read the photos that others are pasted into.
 
         Raises:
-            CheckerError: one of them can't be read.
+            CheckerError: one of these photos can't be read.
         """
         self._subject, self._decode, self._classifier = task.keep.subject, decode, classifier
         self._backgrounds = [self._inputs(photo, source) for photo in task.backgrounds]
 
     def contents(self, renditions: Mapping[Rendition, bytes]) -> Contents:
-        """Take what is kept of a photo's files.
+        """Return the facts to keep of a photo's files.
 
         Raises:
-            CheckerError: they can't be decoded, or the decoders failed.
+            CheckerError: the files can't be decoded, or the decoders failed.
         """
         photo = renditions[Rendition.PHOTO]
         try:
@@ -81,10 +81,10 @@ class Keeper:
         return Contents(renditions_sha256(renditions), facts)
 
     def keep(self, row: int, contents: Contents, inputs: Pixels, evidence: Evidence) -> Kept:
-        """Measure the augmentations of a classified photo, and collect what is kept of all.
+        """Measure the augmentations of a classified photo; return the data to keep of all its examples.
 
         Args:
-            row: the photo's place in the plan.
+            row: number of the photo in the plan.
 
         Raises:
             CheckerError: the model or its device failed.

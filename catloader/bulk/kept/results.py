@@ -1,4 +1,4 @@
-"""The results of a plan of labelled photos, as calibration and the accuracy benchmark take them."""
+"""The results of a plan of labelled photos, in the form that calibration and the accuracy benchmark read."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from checker.values import INPUTS_PER_PHOTO, Floats, ModelInfo
 
 
 def calibration_set(plan: Plan, subject: Subject, *, augmented: bool, features: bool) -> CalibrationSet:
-    """Read a plan that is done, in the form in which ``CalibrationSet.of`` returns measured photos.
+    """Read a finished plan in the form in which ``CalibrationSet.of`` returns measured photos.
 
-    Memory: for each photo and each of its three augmentations 120 bytes; with ``features`` also the features,
-    77 kB with EfficientNet-Lite.
+    Memory: 120 bytes for each photo and each of its three augmentations; with ``features`` also their
+    features, 77 kB with EfficientNet-Lite.
 
     Args:
-        augmented: with the augmentations, or the photos alone.
-        features: False: the arrays of features have no columns.
+        augmented: read the augmentations too; False: the photos alone.
+        features: read the features; False: the arrays of features have no columns.
 
     Raises:
         BulkError: the plan is not done, was made for another subject, or has no augmentations.
-        UnusablePhotos: names a photo that could not be classified.
+        UnusablePhotos: a photo could not be classified; the text names it.
     """
     keep = required_keep(plan)
     if keep.subject != subject:
@@ -48,7 +48,7 @@ def calibration_set(plan: Plan, subject: Subject, *, augmented: bool, features: 
         contents += unit["renditions_sha256"]
         soft.append(unit["soft"][:, :examples])
         odds.append(unit["odds"][:, :examples])
-    labels = np.array([one.label for one in labelled])
+    labels = np.array([label.label for label in labelled])
     wild = labels == WILD_FELINE
     known = np.flatnonzero(~wild)
     all_odds = np.concatenate(odds)
@@ -68,7 +68,7 @@ def calibration_set(plan: Plan, subject: Subject, *, augmented: bool, features: 
             soft=_in_order(np.concatenate(soft)[known]),
             augmentation=np.array([PLAIN] * len(known) + [*AUGMENTATIONS[:made]] * len(known), dtype="U8"),
             photo=np.concatenate([number, np.repeat(number, made)]),
-            kinds=np.array([one.kind for one in labelled])[source],
+            kinds=np.array([label.kind for label in labelled])[source],
         ),
         all_odds[wild, 0],
         of_wild,
@@ -77,7 +77,7 @@ def calibration_set(plan: Plan, subject: Subject, *, augmented: bool, features: 
 
 
 def model_of(plan: Plan) -> tuple[ModelInfo, str]:
-    """Return the model that classified the photos of a plan, as it ran, and its decoder."""
+    """Return the info of the model that classified a plan's photos, and its decoder."""
     for unit in kept_units(plan, "log", "decoder"):
         log = json.loads(unit["log"][0])
         names = ("model", "weights_sha256", "runtime", "precision", "device", "versions")
@@ -86,7 +86,7 @@ def model_of(plan: Plan) -> tuple[ModelInfo, str]:
 
 
 def _in_order(values: Any) -> Any:
-    """Bring ``(photos, examples, ...)`` into the order of ``Examples``: photos, then augmentations."""
+    """Flatten ``(photos, examples, ...)`` into the order of ``Examples``: photos, then augmentations."""
     return np.concatenate([values[:, 0], values[:, 1:].reshape(-1, *values.shape[2:])])
 
 

@@ -1,1 +1,1 @@
-"""``catloader bulk``, and the commands that may run as it does."""
+"""``catloader bulk``, and the commands that can run in bulk."""

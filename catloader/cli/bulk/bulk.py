@@ -47,7 +47,7 @@ def _begun_plan_of(settings: Settings, name: str) -> Plan:
 
 @bulk.command()
 @click.argument("name")
-@click.option("--model", metavar="MODEL", default="", help="The model; by default the one in use.")
+@click.option("--model", metavar="MODEL", default="", help="Model to run; by default the model in use.")
 @click.option(
     "--model-digest",
     metavar="DIGEST",
@@ -61,14 +61,14 @@ def _begun_plan_of(settings: Settings, name: str) -> Plan:
     "address",
     metavar="S3://BUCKET/PREFIX|FOLDER",
     callback=not_empty,
-    help="Check the objects or files below it, not the site's photos.",
+    help="Check the objects or files below this address, not the site's photos.",
 )
 @click.option(
     "--labelled",
     metavar="DATA",
     callback=not_empty,
-    help="Check these labelled photos; DATA is that of `models calibrate`, or s3://BUCKET/PREFIX with "
-    "the same layout. The run also keeps what `models calibrate --from-run` reads.",
+    help="Check these labelled photos; DATA is as for `models calibrate`, or s3://BUCKET/PREFIX with the "
+    "same layout. The run also keeps the data for `models calibrate --from-run`.",
 )
 @click.option(
     "--augmentations/--no-augmentations",
@@ -79,7 +79,7 @@ def _begun_plan_of(settings: Settings, name: str) -> Plan:
     "--unit-rows",
     metavar="N",
     type=click.IntRange(1, 10_000),
-    help="Photos per unit, the most work that `local` loses if it is killed.  "
+    help="Photos per unit. The engine `local` loses at most one unit of work if it is killed.  "
     f"[default: {UNIT_ROWS}, with --labelled {LABELLED_UNIT_ROWS}]",
 )
 @pass_settings
@@ -98,7 +98,7 @@ def plan(
 ) -> None:
     """Write the plan NAME of photos to check.
 
-    The plan has the finished photos that meet all given conditions, except those that a person has decided;
+    The plan has the finished photos that meet all given conditions, except photos that a person has decided;
     or those of --from or --labelled. NAME is a folder in `bulk` of the data folder, or a path with a slash.
     """
     from catloader.bulk.manifest import parquet
@@ -108,39 +108,39 @@ def plan(
     from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
 
     parquet()
-    named = "--labelled" if labelled else "--from" if address else ""
-    if named and any((model_digest, status, since, labelled and address)):
-        raise click.UsageError(f"{named} names all photos of the plan; leave out the other conditions.")
+    option = "--labelled" if labelled else "--from" if address else ""
+    if option and any((model_digest, status, since, labelled and address)):
+        raise click.UsageError(f"{option} selects all photos of the plan; leave out the other conditions.")
     entry, _ = resolve_model(settings.with_changes(model=model) if model else settings)
     folder = folder_of(settings, name)
-    with services_of(settings, may_create=bool(named)) as services:
+    with services_of(settings, may_create=bool(option)) as services:
         if labelled:
             rows = unit_rows or LABELLED_UNIT_ROWS
-            made = plan_of_labelled(
+            plan = plan_of_labelled(
                 services, folder, entry.name, labelled, unit_rows=rows, augmentations=augmentations
             )
         elif address and "://" not in address:
-            made = plan_of_folder(folder, entry.name, address, unit_rows or UNIT_ROWS)
+            plan = plan_of_folder(folder, entry.name, address, unit_rows or UNIT_ROWS)
         elif address:
-            made = plan_of_prefix(services.settings, folder, entry.name, address, unit_rows or UNIT_ROWS)
+            plan = plan_of_prefix(services.settings, folder, entry.name, address, unit_rows or UNIT_ROWS)
         else:
-            chosen = RecheckFilter(model_digest, status, since)
-            Rechecks(services.engine).require_weights(chosen)
-            made = plan_of_table(services, folder, entry.name, chosen, unit_rows or UNIT_ROWS)
+            conditions = RecheckFilter(model_digest, status, since)
+            Rechecks(services.engine).require_weights(conditions)
+            plan = plan_of_table(services, folder, entry.name, conditions, unit_rows or UNIT_ROWS)
         each_s = BulkTable(services.engine).seconds_per_photo(entry.name)
-    facts = made.facts
+    facts = plan.facts
     click.echo(
-        f"{counted(facts.photos, 'photo')}, {size(facts.size_bytes)}, in {counted(made.units, 'unit')}."
+        f"{counted(facts.photos, 'photo')}, {size(facts.size_bytes)}, in {counted(plan.units, 'unit')}."
     )
     if labelled:
-        click.echo(size_of_results(made))
+        click.echo(size_of_results(plan))
     if not facts.photos:
         click.echo("No photo matches, so there is nothing to run.")
     elif each_s is None:
-        click.echo(f"{facts.model} has checked nothing here yet: `bulk run` will tell how fast it is.")
+        click.echo(f"{facts.model} has not checked photos here yet: `bulk run` will show its speed.")
     else:
         needed = duration(facts.photos * each_s / settings.checking_threads)
-        click.echo(f"It takes {needed} on this machine with {facts.model}, as fast as its last checks.")
+        click.echo(f"At the speed of the last checks with {facts.model}, this machine takes {needed}.")
 
 
 _engine = click.option(
@@ -181,10 +181,10 @@ def resume(settings: Settings, name: str, engine: str, address: str) -> None:
 def _run(settings: Settings, name: str, engine: str, address: str) -> None:
     from catloader.bulk.engines.sources import TABLE
 
-    chosen = _plan_of(settings, name)
-    with services_of(settings, may_create=chosen.facts.source != TABLE) as services:
-        run_and_tell(services, chosen, engine, address)
-    click.echo(state_of(chosen))
+    plan = _plan_of(settings, name)
+    with services_of(settings, may_create=plan.facts.source != TABLE) as services:
+        run_and_tell(services, plan, engine, address)
+    click.echo(state_of(plan))
 
 
 @bulk.command()
@@ -192,8 +192,8 @@ def _run(settings: Settings, name: str, engine: str, address: str) -> None:
 @pass_settings
 def status(settings: Settings, name: str) -> None:
     """Show how much of the plan NAME is done."""
-    for chosen in plans_of(settings, name):
-        click.echo(state_of(chosen))
+    for plan in plans_of(settings, name):
+        click.echo(state_of(plan))
 
 
 @bulk.command()
@@ -208,8 +208,8 @@ def cancel(settings: Settings, name: str) -> None:
     if not running:
         raise BulkError("Nothing to cancel: " + " ".join(map(state_of, plans)))
     running[0].cancel()
-    again = f"`catloader bulk resume {name}`" if len(plans) == 1 else "the same `catloader models shadow`"
-    click.echo(f"The plan {name} stops after its current units; {again} continues it.")
+    command = f"`catloader bulk resume {name}`" if len(plans) == 1 else "the same `catloader models shadow`"
+    click.echo(f"The plan {name} stops after its current units; {command} continues it.")
 
 
 @bulk.command()
@@ -222,10 +222,10 @@ def flips(settings: Settings, name: str, path: Path | None) -> None:
     """Show the verdicts that would change, without writing them."""
     from catloader.bulk.flips import write_csv
 
-    chosen = _begun_plan_of(settings, name)
-    show_flips(chosen)
+    plan = _begun_plan_of(settings, name)
+    show_flips(plan)
     if path is not None:
-        click.echo(f"{counted(write_csv(chosen, path), 'result')} written to {path}.")
+        click.echo(f"{counted(write_csv(plan, path), 'result')} written to {path}.")
 
 
 @bulk.command()
@@ -235,16 +235,16 @@ def flips(settings: Settings, name: str, path: Path | None) -> None:
 def apply(settings: Settings, name: str, *, yes: bool) -> None:
     """Show the verdicts that change, ask, and write them into the table.
 
-    Photos that a person decided, or that were checked since the plan was made, stay as they are.
+    Photos that a person decided, or that were checked since the plan was made, do not change.
     """
     from catloader.bulk.engines.sources import TABLE
     from catloader.server.database import migrated_database
     from catloader.store.db.checks.bulk import BulkTable
 
-    chosen = _begun_plan_of(settings, name)
-    if chosen.facts.source != TABLE:
+    plan = _begun_plan_of(settings, name)
+    if plan.facts.source != TABLE:
         raise click.UsageError(
-            "These photos are not the site's; `bulk flips --csv FILE` writes their verdicts."
+            "These photos are not the site's; `bulk flips --csv FILE` writes their verdicts to a file."
         )
     with migrated_database(settings) as engine:
-        show_and_apply(chosen, BulkTable(engine), yes=yes)
+        show_and_apply(plan, BulkTable(engine), yes=yes)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from catloader.store.db.checks.bulk import BulkTable
 
 
-def show_flips(chosen: Plan) -> None:
-    """Print the verdicts that would change, and how many of each kind."""
+def show_flips(plan: Plan) -> None:
+    """Print the verdicts that would change, and the number of each change."""
     from catloader.bulk.flips import Flips, changed
 
     totals = Flips()
-    for place, row in enumerate(changed(chosen, totals)):
-        if place < MOST_LISTED:
+    for index, row in enumerate(changed(plan, totals)):
+        if index < MOST_LISTED:
             old_score = "" if row["old_score"] is None else f" {row['old_score']:.4f}"
             score = "" if row["score"] is None else f" {row['score']:.4f}"
             click.echo(
@@ -37,24 +37,24 @@ def show_flips(chosen: Plan) -> None:
         click.echo(f"  {f'{old} -> {new}':<24} {photos}")
     if totals.without_verdict:
         click.echo(
-            f"{counted(totals.without_verdict, 'photo')} without a verdict; `bulk flips --csv` tells why."
+            f"{counted(totals.without_verdict, 'photo')} without a verdict; `bulk flips --csv` shows why."
         )
 
 
-def show_and_apply(chosen: Plan, table: BulkTable, *, yes: bool) -> None:
+def show_and_apply(plan: Plan, table: BulkTable, *, yes: bool) -> None:
     """Show the verdicts that change, ask unless ``yes``, and write all verdicts and scores into the table."""
     from catloader.bulk.flips import apply
 
-    show_flips(chosen)
+    show_flips(plan)
     if not yes:
         click.confirm("Write these results into the table?", abort=True)
     results = written = 0
-    for in_batch, in_table in apply(chosen, table):
+    for in_batch, in_table in apply(plan, table):
         results, written = results + in_batch, written + in_table
     click.echo(f"{counted(written, 'result')} written into the table.")
-    if kept := results - written:
-        have, were = ("has", "was") if kept == 1 else ("have", "were")
+    if unchanged := results - written:
+        have, were = ("has", "was") if unchanged == 1 else ("have", "were")
         click.echo(
-            f"{counted(kept, 'photo')} {have} changed since the plan was made, perhaps when its results were "
-            f"written before, and {were} not written."
+            f"{counted(unchanged, 'photo')} {have} changed since the plan was made, perhaps because its "
+            f"results were written before, and {were} not written."
         )

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from catloader.wiring import Services
 
 UNIT_ROWS = 32
-"""Photos in a unit; fewer than in other plans, because the results of each are far larger."""
+"""Photos in a unit: fewer than in other plans, because the results of a photo are far larger."""
 
 
 def plan_of_labelled(
     services: Services, folder: Path, model: str, data: str, *, unit_rows: int, augmentations: bool
 ) -> Plan:
-    """Load the model, and plan the photos of ``data``, which is as `bulk plan --labelled` takes it."""
+    """Load the model, and plan the photos of ``data``, the value of `bulk plan --labelled`."""
     from catloader.bulk.engines.sources import FILES, TABLE
     from catloader.bulk.inputs.labelled import files, plan_labelled, reviewed
     from catloader.bulk.inputs.labelled_objects import labelled_objects
@@ -53,12 +53,12 @@ def plan_of_labelled(
 
 
 def size_of_results(plan: Plan) -> str:
-    """Tell how much disk the results of a plan of labelled photos take."""
+    """Return a sentence with the disk space that the results of a plan of labelled photos take."""
     from catloader.bulk.kept.columns import required_keep
     from catloader.cli.bulk.run import size
 
-    each = required_keep(plan).photo_bytes
+    photo_bytes = required_keep(plan).photo_bytes
     return (
-        f"The run keeps at most {each / 1e3:.0f} kB a photo for calibration, "
-        f"{size(each * plan.facts.photos)} in all."
+        f"The run keeps at most {photo_bytes / 1e3:.0f} kB a photo for calibration, "
+        f"{size(photo_bytes * plan.facts.photos)} in all."
     )

@@ -1,4 +1,4 @@
-"""Commands that may run as ``catloader bulk`` does: ``check recheck`` and ``models shadow``."""
+"""The option ``--bulk`` of ``check recheck`` and ``models shadow``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def recheck_in_bulk(
     settings: Settings, name: str, conditions: RecheckFilter, limit: int | None, *, yes: bool
 ) -> None:
-    """Plan, run, show and write another check of finished photos."""
+    """Check finished photos again: plan, run, show the changed verdicts, and write them."""
     from catloader.bulk.manifest import parquet
     from catloader.bulk.planning import plan_of_table
     from catloader.store.db.checks.bulk import BulkTable
@@ -59,9 +59,10 @@ def compared_in_bulk(
 
 
 def _run_to_its_end(services: Services, plan: Plan) -> None:
-    """
+    """Run a plan and print its state.
+
     Raises:
-        BulkError: it was cancelled.
+        BulkError: the plan was cancelled.
     """
     from catloader.bulk.plan import BulkError
 

@@ -23,7 +23,7 @@ def folder_of(settings: Settings, name: str) -> Path:
     """Return the folder of a plan: its name below `bulk` in the data folder, or a path with a slash.
 
     Raises:
-        BulkError: the name is empty, the folder of all plans, or not UTF-8, which Arrow can't open.
+        BulkError: the name is empty, means the folder of all plans, or is not UTF-8, which Arrow can't open.
     """
     from catloader.bulk.plan import BulkError
     from catloader.bulk.planning import plans_folder
@@ -43,39 +43,39 @@ def plans_of(settings: Settings, name: str) -> list[Plan]:
 
     folder = folder_of(settings, name)
     pair = [folder / part for part in OF_SHADOW]
-    return [Plan(one) for one in (pair if all(map(Path.is_dir, pair)) else [folder])]
+    return [Plan(path) for path in (pair if all(map(Path.is_dir, pair)) else [folder])]
 
 
 def run_and_tell(
     services: Services,
-    chosen: Plan,
+    plan: Plan,
     engine: str = "local",
     address: str = "",
     *,
     every_s: float = _PRINT_EVERY_S,
 ) -> None:
-    """Run a plan and print its progress, at most once in ``every_s``."""
+    """Run a plan and print its progress, at most every ``every_s`` seconds."""
     from catloader.bulk.run import run
 
     printed_s = time.monotonic()
-    for progress in run(services, chosen, engine, address):
+    for progress in run(services, plan, engine, address):
         if progress.left and time.monotonic() - printed_s >= every_s:
             printed_s = time.monotonic()
             left = duration(progress.left / progress.photos_per_s)
             click.echo(f"{progress.left} left, {progress.photos_per_s:.1f} photos/s, {left} to go")
 
 
-def state_of(chosen: Plan) -> str:
-    """Return how much of a plan is done, in one sentence."""
-    done = chosen.done()
-    if chosen.is_running:
+def state_of(plan: Plan) -> str:
+    """Return one sentence with the progress and the state of a plan."""
+    done = plan.done()
+    if plan.is_running:
         state = "running"
-    elif done == chosen.units:
+    elif done == plan.units:
         state = "done"
     else:
-        state = "cancelled" if chosen.cancelled else "not running"
-    units = counted(chosen.units, "unit")
-    return f"{done} of {units} done, {counted(chosen.facts.photos, 'photo')}, {chosen.facts.model}: {state}."
+        state = "cancelled" if plan.cancelled else "not running"
+    units = counted(plan.units, "unit")
+    return f"{done} of {units} done, {counted(plan.facts.photos, 'photo')}, {plan.facts.model}: {state}."
 
 
 def size(size_bytes: int) -> str:

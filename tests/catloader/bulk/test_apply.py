@@ -80,7 +80,7 @@ def test_apply_shows_flips_then_writes_photos_that_did_not_change_meanwhile(site
     assert f"photo        1  unsure 0.3000 -> {right[1]}" in said
     assert said.endswith(
         "1 result written into the table.\n"
-        "2 photos have changed since the plan was made, perhaps when its results were written before, "
+        "2 photos have changed since the plan was made, perhaps because its results were written before, "
         "and were not written.\n"
     )
     assert _statuses(site) == {1: right[1], 2: "not_cat", 3: "unsure", 4: "cat"}

@@ -213,7 +213,7 @@ def test_of_many_flips_twenty_are_shown_and_all_are_counted(
         "... and 5 more.",
         "26 photos checked: not_cat 25.",
         "  cat -> not_cat           25",
-        "1 photo without a verdict; `bulk flips --csv` tells why.",
+        "1 photo without a verdict; `bulk flips --csv` shows why.",
     ]
 
 

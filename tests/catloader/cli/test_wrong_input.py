@@ -60,7 +60,7 @@ def _account(tmp_path: Path) -> None:
         (("bulk", "plan", "/proc/x/y"), "can't be used: "),
         (("bulk", "plan", "p", "--from", ""), "'--from': it is empty"),
         (("bulk", "plan", "p", "--labelled", ""), "'--labelled': it is empty"),
-        (("bulk", "plan", "p", "--from", ".", "--status", "cat"), "--from names all photos of the plan"),
+        (("bulk", "plan", "p", "--from", ".", "--status", "cat"), "--from selects all photos of the plan"),
         (("bulk", "run", ""), _NO_NAME),
         (("models", "fetch", "auto"), "efficientnet_lite2."),
         (("models", "fetch", "resnet18", "--mirror", ""), "'--mirror': it is empty"),

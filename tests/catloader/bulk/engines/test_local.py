@@ -112,7 +112,7 @@ def test_a_cancelled_run_stops_and_resumes_later_and_its_progress_is_printed(
 
 def test_a_plan_that_is_not_running_cannot_be_cancelled(site: BulkSite) -> None:
     said = site.type("bulk", "plan", "idle", "--model", "efficientnet_lite2").output
-    sentence = "efficientnet_lite2 has checked nothing here yet: `bulk run` will tell how fast it is.\n"
+    sentence = "efficientnet_lite2 has not checked photos here yet: `bulk run` will show its speed.\n"
     assert said.endswith(f", in 2 units.\n{sentence}")
     refused = CliRunner().invoke(main, ["bulk", "cancel", "idle"], env=site.environ)
     assert refused.exit_code == 1
