@@ -1,1 +1,1 @@
-"""Step 4, dispatch; and what goes with checks: signatures, replay, shadow, promotion of a model."""
+"""Dispatch (step 4), and the site's side of checks: signatures, replay, shadow, promotion of a model."""

@@ -1,7 +1,7 @@
 """Wake-ups through the broker of a Celery installation: tasks without arguments, one copy for each checker.
 
-The work stays in the table of photos: if the broker loses everything, the sweep finds the photos. A
-fanout exchange has no queue where tasks could pile up while no checker listens.
+The work stays in the table of photos: if the broker loses all tasks, the sweep still finds the photos. A
+fanout exchange has no queue in which tasks could accumulate while no checker listens.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ EXCHANGE = "catloader.wake-ups"
 
 _CONNECT_S = 3.0
 _POLL_S = 0.5
-"""Time within which a listener notices that it is being closed."""
+"""Longest time until a listener notices that it is being closed."""
 
 
 class Broker:
-    """A broker, by its address. Thread-safe: each wake-up has a connection of its own.
+    """The broker at an address. Thread-safe: each wake-up opens a connection.
 
     Args:
-        answer_s: a broker that takes longer to answer counts as unavailable.
+        answer_s: timeout of a response.
+
     Raises:
         StartupError: Celery is not installed.
     """
@@ -47,8 +48,8 @@ class Broker:
         self.name = f"{scheme}://{address.rpartition('@')[2].partition('?')[0]}"
         """Address without user name and password."""
         self._url, self._answer_s = url, answer_s
-        # Both are given explicitly: Celery would otherwise read them from the environment, which may hold its
-        # own settings.
+        # The loader and the configuration are explicit: Celery would otherwise read them from the
+        # environment, which may have settings for another program.
         self._app = Celery("catloader", loader="celery.loaders.app:AppLoader", set_as_current=False)
         self._app.config_from_object(
             {
@@ -66,14 +67,14 @@ class Broker:
         )
 
     def connection(self) -> Any:
-        """Return a new connection, which is made at its first use."""
-        # The address is given explicitly: Celery would prefer one from the environment.
+        """Return a new connection, which is opened at its first use."""
+        # The address is explicit: Celery would prefer an address from the environment.
         return self._app.connection_for_write(url=self._url)
 
     def send(self) -> str:
-        """Send the task; return one sentence if that failed."""
+        """Send the task; return an error message, or an empty string after success."""
         try:
-            # Not send_task: it would make a second connection, to the broker of the environment.
+            # Not `send_task`, which would open a second connection, to the broker of the environment.
             task = self._app.amqp.as_task_v2(uuid4().hex, TASK, ignore_result=True)
             with self.connection() as connection, self._app.amqp.Producer(connection) as producer:
                 producer.publish(
@@ -90,19 +91,19 @@ class Broker:
         return ""
 
     def no_answer(self, error: Exception) -> str:
-        """Name the broker and the reason on one line."""
+        """Return a message of one line with the broker and the reason."""
         reason = " ".join(str(error).split()).rstrip(".")
         return f"The broker {self.name} does not answer: {reason or type(error).__name__}."
 
 
 class BrokerListener:
-    """One thread with its own connection that calls ``wake`` when tasks arrive.
+    """A thread with a connection that calls ``wake`` when tasks arrive.
 
-    It also calls ``wake`` whenever it has connected: a task may have been sent before. The content of tasks
+    It also calls ``wake`` after each connect, because a task may have been sent before. The content of tasks
     is not read.
 
     Args:
-        retry_s: time until a broken connection is made again.
+        retry_s: time until the next attempt to connect after an error.
     """
 
     def __init__(self, broker: Broker, wake: Callable[[], None], *, retry_s: float) -> None:
@@ -149,7 +150,7 @@ class BrokerListener:
             connection.Consumer(queue, on_message=lambda _: None, no_ack=True),
         ):
             try:
-                # Redis subscribes at the first look for messages.
+                # With Redis, the first receive subscribes to the channel.
                 _receive(connection, timeout_s=0.01)
                 self.listening.set()
                 self._wake()
@@ -161,7 +162,7 @@ class BrokerListener:
 
 
 def _receive(connection: Any, timeout_s: float) -> bool:
-    """Receive what has arrived; False: nothing within ``timeout_s``."""
+    """Receive the messages that have arrived; return False if none arrives within ``timeout_s``."""
     try:
         connection.drain_events(timeout=timeout_s)
     except TimeoutError:
@@ -170,10 +171,10 @@ def _receive(connection: Any, timeout_s: float) -> bool:
 
 
 def _limits(scheme: str, answer_s: float) -> dict[str, Any]:
-    """Return the options of the transport: a broker that hangs blocks a thread for seconds only."""
-    once = {"max_retries": 0}  # the callers try again themselves, and log it
+    """Return the options of the transport: timeouts, so that a hanging broker blocks a thread for seconds."""
+    once = {"max_retries": 0}  # the callers retry, and log it
     if scheme.startswith("amqp"):
-        # Confirmed: RabbitMQ takes no messages while it is short of memory or disk, and does not say so.
+        # Without confirmation, nothing tells that RabbitMQ takes no messages while it lacks memory or disk.
         return {**once, "read_timeout": answer_s, "write_timeout": answer_s, "confirm_publish": True}
     return {
         **once,

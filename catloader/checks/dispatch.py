@@ -1,7 +1,8 @@
 """Step 4, dispatch: wake the checker.
 
-The table of photos is the queue; a wake-up only means "look now". A lost wake-up costs time, never a photo:
-the checker's own sweep finds the rest. ``wake`` is called after the commit, never blocks and never raises.
+The table of photos is the queue; a wake-up only means "look now". A lost wake-up costs time, never a photo,
+because the checker's sweep finds the photo later. ``wake`` is called after the commit; it never blocks and
+never raises.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Dispatcher(Protocol):
 
 
 class Listening(Protocol):
-    """Wakes the checker of this process whenever a wake-up reaches it from elsewhere."""
+    """Wakes the checker of this process when a wake-up arrives from another process."""
 
     def start(self) -> None: ...
 
@@ -45,7 +46,7 @@ class Listening(Protocol):
 
 
 class Off:
-    """``off``: wakes nothing in this process; workers of their own sweep the table."""
+    """``off``: wakes no checker; the sweep of other processes finds the photos."""
 
     def wake(self) -> None:
         pass
@@ -65,12 +66,13 @@ class InProcess:
 
 
 class InBackground:
-    """One thread sends wake-ups: all those requested while one is being sent are merged into one more.
+    """Sends wake-ups in one thread. Requests that arrive during a wake-up are merged into one more wake-up.
 
-    A wake-up that fails is repeated every ``retry_s`` until one succeeds; one line a minute is logged.
+    A failed wake-up is repeated every ``retry_s`` until a wake-up succeeds; at most one line a minute is
+    logged.
 
     Args:
-        send: sends one; returns one sentence if that failed.
+        send: sends a wake-up; returns an error message, or an empty string after success.
     """
 
     def __init__(self, send: Callable[[], str], *, retry_s: float) -> None:
@@ -81,7 +83,8 @@ class InBackground:
 
     def wake(self) -> None:
         self._requested.set()
-        # Started late: a thread made before gunicorn forks would not exist in the worker.
+        # The thread starts with the first wake-up: a thread from before gunicorn's fork would not exist in
+        # the worker.
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
@@ -113,7 +116,7 @@ class InBackground:
 
 
 class HttpPost(InBackground):
-    """``internal`` and ``external``: POSTs signed wake-ups."""
+    """``internal`` and ``external``: sends signed wake-ups as POST requests."""
 
     def __init__(self, url: str, signer: Signer, *, retry_s: float) -> None:
         self._session = wake_up_session()
@@ -125,7 +128,7 @@ class HttpPost(InBackground):
 
 
 class Together:
-    """Several dispatchers at once."""
+    """Wakes with several dispatchers."""
 
     def __init__(self, *dispatchers: Dispatcher) -> None:
         self._dispatchers = dispatchers
@@ -144,14 +147,14 @@ def wake_up_session() -> requests.Session:
     import requests
 
     session = requests.Session()
-    # Proxies in the environment are meant for the internet, not for the configured address.
+    # Proxies in the environment are for the internet, not for the configured address.
     session.trust_env = False
     limit_session(session, _ANSWER_S)
     return session
 
 
 def post_wake_up(session: requests.Session, url: str, signer: Signer) -> str:
-    """Send one wake-up; return one sentence if it failed."""
+    """Send a wake-up; return an error message, or an empty string after success."""
     import requests
 
     from catloader.no_answer import reason_of
@@ -164,7 +167,7 @@ def post_wake_up(session: requests.Session, url: str, signer: Signer) -> str:
             timeout=_TIMEOUT_S,
             allow_redirects=False,
         )
-    except ValueError:  # requests looks where an answer redirects to, also if it does not go there
+    except ValueError:  # requests parses the target of a redirect even if it does not follow it
         return f"The Cat Checker at {url} redirects to an address that is not valid. Photos wait."
     except requests.RequestException as error:
         return f"The Cat Checker at {url} does not answer: {reason_of(error)}. Photos wait."
@@ -183,9 +186,9 @@ def choose_dispatcher(
     """Return the configured dispatcher, combined with PostgreSQL's notifications.
 
     Args:
-        wake_here: wakes the checker of this process; None: it has none.
-        notify: wakes all checkers that listen; None: the database has no notifications.
-        send_task: does so through the broker of ``celery``; None: another way is set.
+        wake_here: wakes the checker of this process; None: this process has no checker.
+        notify: wakes all checkers that listen to the database; None: the database has no notifications.
+        send_task: wakes all checkers through the broker of ``celery``; None: another dispatch is set.
     """
     dispatcher: Dispatcher = Off()
     urls = {"internal": local_url(settings.host, settings.port), "external": settings.checker_url.rstrip("/")}
@@ -197,15 +200,15 @@ def choose_dispatcher(
         dispatcher = InBackground(send_task, retry_s=settings.sweep_s)
     if notify is None:
         return dispatcher
-    # With any way: there may be workers on other machines too.
+    # Whatever dispatch is set: workers on other machines may listen to the database.
     return Together(dispatcher, InBackground(notify, retry_s=settings.sweep_s))
 
 
 def local_url(host: str, port: int) -> str:
-    """Return the address at which a program on this machine reaches a server that listens on ``host``."""
+    """Return the URL at which a program on this machine reaches a server that listens on ``host``."""
     try:
         address = ip_address(host)
-    except ValueError:  # a name
+    except ValueError:  # a host name
         return f"http://{host}:{port}"
     if address.is_unspecified:
         address = ip_address("127.0.0.1" if address.version == 4 else "::1")

@@ -1,4 +1,4 @@
-"""The model of a checker that follows what administrators choose, without a restart."""
+"""The model of a checker, which follows the choices of administrators without a restart."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ MakeLoader = Callable[[Callable[[], Sequence[tuple[Entry, Path]]]], ModelLoader]
 class FollowedModel:
     """``checker.service.Successors`` that also supplies each newly chosen model.
 
-    A choice that no checker has loaded yet and that this one can't load is refused, so that the previous
-    choice applies again. The data folder's ``model.json`` follows the choice: it is used if the database is
-    unavailable at the start, and by commands; its profiles follow the chosen thresholds in the same way.
+    A choice is refused if no checker has loaded it yet and this checker can't load it; the previous choice
+    then applies again. The data folder's ``model.json`` follows the choice: commands read it, and so does a
+    checker that starts while the database is unavailable. The profiles in the data folder follow the chosen
+    thresholds in the same way.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class FollowedModel:
         self._poll_s = poll_s
         self._name, self._refused_id = AUTO, 0
         self._is_searched = False
-        """True once the loader has no better variant of the model that it loaded, or looks for one."""
+        """True while the loader looks for a better variant of its model, and once it has found no more."""
         self._search: Future[LoadedModel | None] | None = None
         self._loader = self._loader_of(AUTO)
         self._closing, self._woken = threading.Event(), threading.Event()
@@ -82,14 +83,14 @@ class FollowedModel:
                 _log_refusal(choice, error)
 
     def next(self) -> LoadedModel | None:
-        """Wait for a better variant or another choice; None once it is closed."""
+        """Wait for a better variant or another choice and load it; return None once this is closed."""
         while not self._closing.is_set():
             try:
                 if (model := self._better_variant() or self._newly_chosen()) is not None:
                     return model
-            except StoreUnavailable:  # the queue says so, too; the next poll comes
+            except StoreUnavailable:  # the queue logs it; the next poll tries again
                 pass
-            except Exception:  # whatever fails in one round, later choices must be followed
+            except Exception:  # an unexpected error must not keep later choices from being followed
                 if (suffix := self._log_limits.suffix("round")) is not None:
                     logger.exception("the chosen model could not be looked for%s", suffix)
             self._woken.wait(self._poll_s)
@@ -98,9 +99,9 @@ class FollowedModel:
         return None
 
     def _better_variant(self) -> LoadedModel | None:
-        """Return the variant that the search has found; starts the search, which may take minutes."""
+        """Return the variant that the search has found, if any; start the search, which may take minutes."""
         if not self._is_searched:
-            self._is_searched = True  # also where the search raises
+            self._is_searched = True  # even if the search raises
             self._search = _in_thread(self._loader.next)
             self._search.add_done_callback(lambda _: self._woken.set())
         if self._search is None or not self._search.done():
@@ -111,7 +112,7 @@ class FollowedModel:
         return model
 
     def _end_search(self) -> None:
-        """End the search if there is one; what it still finds is closed."""
+        """End the search if there is one; a model that it still finds is closed."""
         self._loader.close()
         if self._search is not None:
             self._search.add_done_callback(_close_found)
@@ -148,7 +149,7 @@ class FollowedModel:
             return None
 
     def _take_thresholds(self) -> bool:
-        """Write the profile with the chosen thresholds, or remove it; True: they have changed."""
+        """Write the profile with the chosen thresholds, or remove it; return True if they have changed."""
         choice = self._profiles.choice()
         measured_id = choice.measured_id if choice else None
         changed = measured_id != self._measured_id
@@ -172,10 +173,10 @@ class FollowedModel:
             keep(self._settings, Promotion(choice.model, self._choices.previous()))
 
     def _current(self) -> ModelChoice | None:
-        """Return the current choice; None if a name in the settings wins, or the database is unavailable."""
+        """Return the current choice; None if the settings name a model, or the database is unavailable."""
         if self._settings.model != AUTO:
             return None
-        with suppress(StoreUnavailable):  # the queue says so, too; the next poll comes
+        with suppress(StoreUnavailable):  # the queue logs it; the next poll tries again
             return self._choices.current()
         return None
 
@@ -184,7 +185,7 @@ class FollowedModel:
 
 
 def write_measured_profile(folder: Path, profile: Mapping[str, Any] | None) -> None:
-    """Write the profile of measured thresholds, with the photo of its self-test; None: remove it."""
+    """Write the profile of measured thresholds and the photo of its self-test; None removes the profile."""
     path = folder / _MEASURED
     if profile is None:
         path.unlink(missing_ok=True)

@@ -27,8 +27,8 @@ class MeasuredQueue:
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[bool]:
         written = self._queue.finish(outcomes)
-        for outcome, counts in zip(outcomes, written, strict=True):
-            if counts:
+        for outcome, is_written in zip(outcomes, written, strict=True):
+            if is_written:
                 self._count(outcome)
         return written
 

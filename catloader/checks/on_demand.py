@@ -1,4 +1,4 @@
-"""Check a photo immediately and store nothing: no object, no row."""
+"""Check a photo at once without storing it: no object, no row."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def judge(
     prepare: Callable[[bytes, int], Renditions],
     checker: CheckerService | None,
 ) -> Judged:
-    """Prepare the bytes as for an upload (in a child process), and check what would be stored.
+    """Prepare the bytes as for an upload (in a child process), and check the renditions.
 
     Raises:
         NoCheckerHere: this process has no model.
-        CheckerNotReady: it is being loaded, or it failed.
+        CheckerNotReady: the model is being loaded, or it failed.
         BadImage, UploadsBusy, DecodersAway: as for an upload.
     """
     if checker is None:

@@ -1,7 +1,7 @@
-"""Photos that were checked before, classified again one by one. Shared by replay and shadow.
+"""Classify photos again that were checked before, one by one. Shared by replay and shadow.
 
-Each photo goes through ``checker.pipeline`` as in every check, but in a batch of its own, so that its numbers
-do not depend on other photos. Nothing is written.
+Each photo goes through ``checker.pipeline`` as in every check, but alone in its batch, so that its numbers do
+not depend on other photos. Nothing is written.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class StoredPhoto(Protocol):
 
 
 def claim_on(photo: StoredPhoto) -> Claim:
-    """Return a claim on a photo that is not in any queue, so that nobody else can have it."""
+    """Return a claim on a photo outside the queue, where no other process can claim it."""
     return Claim(
         photo.photo_id,
         "",
@@ -59,7 +59,7 @@ def claim_on(photo: StoredPhoto) -> Claim:
 
 
 def without_machine_failure(outcome: Outcome) -> Outcome:
-    """Return the outcome.
+    """Return the outcome, unless the machine failed and not the photo.
 
     Raises:
         CheckerError: store, model or device failed, and would fail on the next photo too.

@@ -1,8 +1,8 @@
-"""The model that ``CATCHECK_MODEL=auto`` stands for on this site: the promoted one, else the catalogue's.
+"""The model that ``CATCHECK_MODEL=auto`` means on this site: the promoted model, else the catalogue's choice.
 
-The choice and its history are in the database (``ModelChoices``); running checkers follow it. Each data
-folder's ``model.json`` has the promoted model and the previous one, as a checker or a command last saw them;
-``auto`` in it stands for the catalogue's rule.
+The choice and its history are in the database (``ModelChoices``), and running checkers follow them. Each data
+folder's ``model.json`` has the promoted model and the previous model, as a checker or a command last read
+them from the database. ``auto`` in ``model.json`` means that no model is promoted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from models.errors import ModelsError, WeightsMissing
 
 
 class NothingToRollBack(ModelsError):
-    """A rollback without a promotion."""
+    """There was no promotion that a rollback could undo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def read_promotion(settings: Settings) -> Promotion:
     """Read ``model.json``; without the file, nothing was promoted.
 
     Raises:
-        StartupError: the file is damaged. No model other than the promoted one may serve.
+        StartupError: the file is damaged. Only the promoted model may serve, so there is no default.
     """
     path = _file(settings)
     try:
@@ -66,7 +66,7 @@ def resolve_model(settings: Settings) -> tuple[Entry, Path]:
 
 
 def better_model(settings: Settings) -> Better | None:
-    """Return the model that ``auto`` would prefer if its missing parts were here and may be fetched."""
+    """Return the better model that ``auto`` would choose if its missing files were fetched, if any."""
     if settings.fetch == "off" or model_in_force(settings) != AUTO:
         return None
     return better(load_subject(settings.subject), runtime_request(settings))
@@ -76,13 +76,13 @@ def models_in_force(settings: Settings) -> list[tuple[Entry, Path]]:
     """Return the current model and the path of its weights; with ``auto``, the fallback models too.
 
     Raises:
-        UnknownModel, WeightsMissing, StartupError, ModelRefused: says what to do.
+        UnknownModel, WeightsMissing, StartupError, ModelRefused: the text says what to do.
     """
     return models_named(settings, model_in_force(settings))
 
 
 def models_named(settings: Settings, name: str) -> list[tuple[Entry, Path]]:
-    """As ``models_in_force``, for a name of the catalogue or ``auto``."""
+    """Like ``models_in_force``, for a name of the catalogue or ``auto``."""
     if name == AUTO:
         return candidates(load_subject(settings.subject), runtime_request(settings))
     try:
@@ -111,12 +111,12 @@ def promote(
     *,
     is_loaded: bool = False,
 ) -> Promotion:
-    """Choose the model that all checkers take next; no change if it is current.
+    """Choose the model that all checkers load next; nothing changes if it is the current model.
 
     Args:
         actor_id: None: a person at the command line.
-        is_loaded: the caller has loaded it, and its self-test has passed. Otherwise the first checker that
-            tries it refuses it if that fails, and the previous model stays.
+        is_loaded: the caller has loaded the model, and its self-test has passed. Otherwise the first checker
+            loads it; if that fails, the checker refuses the choice and the previous model stays.
     """
     return _choose(
         settings, choices, name, act="promoted model", actor_id=actor_id, now=now, is_loaded=is_loaded
@@ -131,7 +131,10 @@ def roll_back(
     *,
     is_loaded: bool = False,
 ) -> Promotion:
-    """Choose the model before the last promotion; run twice, it redoes it. Raises as ``rollback_target``."""
+    """Choose the model before the last promotion; a second call redoes the promotion.
+
+    Raises as ``rollback_target``.
+    """
     name = rollback_target(settings, choices)
     return _choose(
         settings, choices, name, act="rolled back to model", actor_id=actor_id, now=now, is_loaded=is_loaded
@@ -151,7 +154,7 @@ def rollback_target(settings: Settings, choices: ModelChoices) -> str:
 
 
 def current_name(settings: Settings, choices: ModelChoices) -> str:
-    """Return the model in force, as ``model_in_force``, by the database."""
+    """Return the model in force, like ``model_in_force``, but from the database."""
     choice = choices.current() if settings.model == AUTO else None
     return choice.model if choice else model_in_force(settings)
 

@@ -1,4 +1,4 @@
-"""Re-measure thresholds on all decisions of people, from stored scores; find the verdicts that change."""
+"""Measure thresholds again, on stored scores and all decisions of people; find verdicts that would change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from models.catalogue import class_names
 logger = logging.getLogger(__name__)
 
 MOST_PHOTOS = 5000
-"""Listed photos whose verdict would change, at most: 300 kB."""
+"""Maximum number of listed photos whose verdict would change: 300 kB."""
 
 
 def start(store: MeasuredProfiles, id: int, base: Profile, settings: Settings) -> threading.Thread:
@@ -38,7 +38,7 @@ def measure(store: MeasuredProfiles, id: int, base: Profile, settings: Settings)
     """Measure, compare with the verdicts of all photos, and write the result.
 
     Raises:
-        TooFewDecisions: says how many are needed.
+        TooFewDecisions: the text says how many decisions are needed.
     """
     ids = store.ids_with_head_of(base.profile_id)
     sharp = _sharp_thresholds(store, base, ids)
@@ -77,18 +77,18 @@ def measure(store: MeasuredProfiles, id: int, base: Profile, settings: Settings)
 
 
 def _sharp_thresholds(store: MeasuredProfiles, base: Profile, ids: Sequence[str]) -> set[float]:
-    """Return every ``cat_at`` for sharp photos in these profiles; soft photos have a different one."""
-    profiles = [store.by_profile_id(id) for id in ids[1:]]
-    others = [profile_from_json(one.profile) for one in profiles if one and one.profile]
+    """Return every ``cat_at`` for sharp photos in these profiles; soft photos have another threshold."""
+    rows = [store.by_profile_id(id) for id in ids[1:]]
+    others = [profile_from_json(row.profile) for row in rows if row and row.profile]
     return {point.threshold for profile in (base, *others) for point in profile.cat}
 
 
 def _verdict(rule: ThresholdRule, row: Any, *, soft: bool) -> str:
     """Return the verdict of the rule on a logged score."""
     labels: Mapping[str, Sequence[Any]] = row.labels or {}
-    named = {label[0] for of_rendition in labels.values() for label in of_rendition}
+    classes = {label[0] for of_rendition in labels.values() for label in of_rendition}
     drawn, wild = row.reason == Reason.DRAWN, bool(row.wild_feline)
-    return str(rule.verdict(row.score, soft=soft, drawn=drawn, wild=wild, named=named)[0])
+    return str(rule.verdict(row.score, soft=soft, drawn=drawn, wild=wild, named=classes)[0])
 
 
 def _run(store: MeasuredProfiles, id: int, base: Profile, settings: Settings) -> None:

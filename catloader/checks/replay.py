@@ -1,4 +1,4 @@
-"""Replay: repeat logged decisions, and report those that come out differently."""
+"""Replay: repeat logged decisions, and report those with another result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from checker.ports import Classifier, ImageSource
 from checker.values import Claim, Decision, ModelInfo, Outcome, Verdict
 
 CPU_TOLERANCE = 1e-5
-"""Tolerance of a score. The same processor gives the same bits; another kind sums in another order (1e-6)."""
+"""Tolerance of a score. The same processor gives the same bits; other processors sum in another order, which
+changes a score by about 1e-6."""
 GPU_TOLERANCE = 0.02
 """Tolerance of a score if the profile has no ``score_tolerance``: results on a GPU depend on the batch."""
 
@@ -27,7 +28,7 @@ class Replayed:
     difference: str | None
     """None: the decision is the same."""
     within_tolerance: bool = False
-    """Only the verdict differs: a GPU's score moved across a threshold within its tolerance."""
+    """The score differs within the tolerance of a GPU, but is now on the other side of a threshold."""
 
 
 def replay_key(classifier: Classifier, rule: ThresholdRule) -> ReplayKey:
@@ -56,7 +57,7 @@ def replay(
 
     Args:
         since: only decisions since this time.
-        sample: only this many, drawn at random.
+        sample: number of decisions to draw at random; None: all.
 
     Raises:
         CheckerError: store, model or device failed.
@@ -67,7 +68,7 @@ def replay(
 
     pages = log.verdicts(replay_key(classifier, rule), since, sample)
     for replayed in map_pages(pages, replay_one, workers):
-        # A photo that was deleted, replaced or cut anew meanwhile took the objects of this row with it.
+        # A photo that was deleted, replaced or cropped meanwhile no longer has the objects of this record.
         if replayed.difference is None or log.is_of_present_objects(replayed.logged.record.id):
             yield replayed
 
@@ -75,7 +76,7 @@ def replay(
 def _replay_one(logged: Logged, source: ImageSource, classifier: Classifier, rule: ThresholdRule) -> Replayed:
     record = logged.record
     if record.cat_at is not None and record.not_cat_below is not None:
-        # The one of the record applied to this photo: a soft one has its own.
+        # The record has the threshold that applied to this photo, soft or not.
         thresholds = Thresholds(record.cat_at, record.not_cat_below, soft_cat_at=record.cat_at)
         rule = rule.with_thresholds(thresholds)
     claim = Claim(record.photo_id, "", logged.photo_key, logged.thumbnail_key, attempt=1)

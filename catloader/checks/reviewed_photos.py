@@ -17,7 +17,7 @@ DATABASE = "database"
 
 
 def reviewed_photos(photos: Photos, objects: ObjectStore) -> list[LabelledPhoto]:
-    """Return the reviewed photos, labelled with people's verdicts; ``read`` fetches one from the store.
+    """Return the reviewed photos, labelled with people's verdicts; reading a photo fetches it from the store.
 
     A photo that was uploaded several times counts once.
 

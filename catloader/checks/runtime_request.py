@@ -1,4 +1,4 @@
-"""The settings that select a runtime, as the checker takes them."""
+"""The settings that select a runtime, in the form that the checker takes."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def runtime_request(settings: Settings) -> RuntimeRequest:
 
 
 def profile_folders(settings: Settings) -> tuple[Path, ...]:
-    """Return the folders of profiles: those measured here come before the shipped ones."""
+    """Return the folders of profiles: profiles measured on this site come before the shipped profiles."""
     return (settings.data_dir / "profiles", SHIPPED_PROFILES)

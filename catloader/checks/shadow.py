@@ -52,12 +52,12 @@ def shadow(
     sample: int | None = None,
     workers: int = 1,
 ) -> Iterator[Compared | None]:
-    """Yield both models' decisions on photos with a verdict; None for one that can't be read or was altered.
+    """Yield both models' decisions on photos with a verdict; None for a photo that is unreadable or altered.
 
-    Both models see the same bytes, fetched once.
+    Each photo is fetched once, so both models get the same bytes.
 
     Args:
-        sample: only this many photos, drawn at random.
+        sample: number of photos to draw at random; None: all.
 
     Raises:
         CheckerError: store, model or device failed.

@@ -1,7 +1,7 @@
 """Shadow runs that a page starts: `catloader models shadow` in a child process, one at a time.
 
-It is a separate process because two models take hundreds of megabytes, and because its failure must not
-affect the site. It ends with the site.
+A run is a separate process because two models take hundreds of megabytes, and because its failure must not
+affect the site. The process ends with the site.
 """
 
 from __future__ import annotations
@@ -45,39 +45,43 @@ class ShadowRuns:
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self, candidate: str, photos: int, now: datetime) -> bool:
-        """Compare a model with the one in use on at most this many photos; False: a run is in progress."""
-        held = self._held()
-        if held is None:
+        """Start comparing a model with the current model on at most ``photos`` photos.
+
+        Returns:
+            False if another run is in progress.
+        """
+        lock = self._locked()
+        if lock is None:
             return False
         self._write(ShadowRun(candidate, now.isoformat()))
-        arguments = (held, candidate, photos, now)
+        arguments = (lock, candidate, photos, now)
         threading.Thread(target=self._run, args=arguments, name="shadow-run", daemon=True).start()
         return True
 
     def latest(self) -> ShadowRun | None:
-        """Return the latest run; None: there was none, or its file can't be read."""
-        held = self._held(fcntl.LOCK_SH)  # before the note is read: a run writes it, then ends
+        """Return the latest run; None if there was no run or its file can't be read."""
+        lock = self._locked(fcntl.LOCK_SH)  # before the file is read: a run writes it, then ends
         try:
             values = json.loads(self._note.read_text("utf-8"))
             run = ShadowRun(values["candidate"], values["started_at"], values["error"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
         finally:
-            if held is not None:
-                held.close()
-        return run if held is not None else ShadowRun(run.candidate, run.started_at, is_running=True)
+            if lock is not None:
+                lock.close()
+        return run if lock is not None else ShadowRun(run.candidate, run.started_at, is_running=True)
 
     def close(self) -> None:
         """End the run of this process."""
         if self._child is not None:
             self._child.kill()
 
-    def _run(self, held: IO[str], candidate: str, photos: int, now: datetime) -> None:
+    def _run(self, lock: IO[str], candidate: str, photos: int, now: datetime) -> None:
         command = ["catloader", "models", "shadow", candidate, "--sample", str(photos)]
         # One photo at a time, so that uploads and checks continue meanwhile.
         settings = self._settings.with_changes(workers=1)
         environment = {**as_environment(settings, os.environ), "PYTHONPATH": python_path()}
-        with held:
+        with lock:
             self._child = start_child(
                 [sys.executable, "-P", "-m", *command],
                 env=environment,
@@ -89,8 +93,8 @@ class ShadowRuns:
                 reason = reason_of_end(self._child.returncode, stderr)
                 self._write(ShadowRun(candidate, now.isoformat(), reason))
 
-    def _held(self, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
-        """Return the lock's file, locked until it is closed; None: a run holds it."""
+    def _locked(self, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
+        """Return the lock file, locked until it is closed; None if a run has locked it."""
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(self._lock.open("a"))
             try:
@@ -105,6 +109,6 @@ class ShadowRuns:
 
 
 def reason_of_end(code: int, stderr: bytes) -> str:
-    """Return the command's last line, which has its error; it has none where a signal has ended it."""
+    """Return the error from the command's last line; a command that a signal ended has written none."""
     lines = [] if code < 0 else stderr.decode(errors="replace").strip().splitlines()
     return lines[-1].removeprefix("Error: ") if lines else "It was ended."

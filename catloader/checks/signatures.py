@@ -1,4 +1,4 @@
-"""Signed wake-ups, as Standard Webhooks defines: id, timestamp, HMAC-SHA256 over both and the body.
+"""Wake-ups signed as in Standard Webhooks: id, timestamp, and an HMAC-SHA256 over both and the body.
 
 https://www.standardwebhooks.com; a wake-up is valid for five minutes and for one use.
 """
@@ -28,7 +28,7 @@ class Signer:
     def __init__(self, secret: str, remember: Callable[[str, datetime], bool]) -> None:
         """
         Args:
-            remember: as ``WebhookIds.remember``: returns False if the id was seen before, in any process.
+            remember: like ``WebhookIds.remember``: returns False if any process has seen the id before.
 
         Raises:
             SettingError: ``secret`` is malformed.
@@ -50,12 +50,12 @@ class Signer:
         }
 
     def refusal(self, headers: Mapping[str, str], body: bytes) -> str | None:
-        """Return the reason to refuse a wake-up; None: it is valid, and used up by this call."""
+        """Return the reason to refuse a wake-up; None: it is valid, and can't be used again."""
         try:
             self._webhook.verify(body, dict(headers), json_parse=False)
         except WebhookVerificationError as error:
             return f"The wake-up is refused: {str(error).lower()}."
-        except ValueError:  # base64, UTF-8 or a comma is missing: made by hand, or damaged
+        except ValueError:  # not base64 or UTF-8, or without a comma: made by hand, or damaged
             return "The wake-up is refused: its signature is malformed."
         message_id = {key.lower(): value for key, value in headers.items()}["webhook-id"]
         if len(message_id) > MAX_ID_CHARS:

@@ -16,9 +16,9 @@ from catloader.store.db.engine import utcnow
 class _EndsMeanwhile(ShadowRuns):
     """A run of another process fails at the moment when this one looks at the lock."""
 
-    def _held(self, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
+    def _locked(self, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
         self._note.write_text(json.dumps({"candidate": "a", "started_at": "", "error": "It failed."}))
-        return super()._held(kind)
+        return super()._locked(kind)
 
 
 def test_the_reason_of_a_run_that_ends_meanwhile_is_read(tmp_path: Path) -> None:
