@@ -44,5 +44,5 @@ def main() -> None:
         Path.cwd()
     except FileNotFoundError:
         raise StartupError(
-            "The folder in which this command was started is removed; change to another."
+            "The folder in which this command was started no longer exists; change to another."
         ) from None

@@ -1,4 +1,4 @@
-"""``catloader user``: accounts. They need no mail server."""
+"""``catloader user``: manage accounts, without a mail server."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def password_link(settings: Settings, email: str) -> None:
         account, now = account_of(Users(engine), email), utcnow()
         expires_at = now + timedelta(minutes=settings.password_link_minutes)
         token = OneTimeLinks(engine).reset(account.id, None, now, expires_at)
-    _show_link(settings, f"For {account.email}, once", expires_at, f"/new-password/{token}")
+    _show_link(settings, f"For {account.email}, to be used once", expires_at, f"/new-password/{token}")
 
 
 @user.command()
@@ -150,9 +150,9 @@ def ls(settings: Settings) -> None:
 
 
 def _show_link(settings: Settings, purpose: str, expires_at: datetime, path: str) -> None:
-    """Print a link, complete if the site's address is set."""
-    where = "" if settings.public_url else ", below the site's address"
-    click.echo(f"{purpose}, until {expires_at:%Y-%m-%d %H:%M} UTC{where}:")
+    """Print a link, or only its path if the site's address is not set."""
+    hint = "" if settings.public_url else ", after the site's address"
+    click.echo(f"{purpose}, until {expires_at:%Y-%m-%d %H:%M} UTC{hint}:")
     click.echo(f"{settings.public_url.rstrip('/')}{path}")
 
 
@@ -169,7 +169,7 @@ def account_of(users: Users, email: str) -> User:
     """Return the account with this e-mail.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such account.
     """
     account = users.by_email(email)
     if account is None:
@@ -178,11 +178,11 @@ def account_of(users: Users, email: str) -> User:
 
 
 def _read_password(from_stdin: bool) -> str:
-    # Never an argument: every user of the machine sees those, and the shell keeps them.
+    # Never a command-line argument: every user of the machine can see it, and the shell stores it.
     if from_stdin:
         try:
             line = sys.stdin.readline().rstrip("\r\n")
-            line.encode()  # some locales let other bytes through
+            line.encode()  # in some locales, reading does not refuse other bytes
         except UnicodeError:
             raise click.UsageError("The password is not UTF-8.") from None
         return line
@@ -190,7 +190,7 @@ def _read_password(from_stdin: bool) -> str:
         warnings.simplefilter("error", GetPassWarning)
         try:
             password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-        except GetPassWarning:  # it would be shown while it is typed, or nobody is there to type it
+        except GetPassWarning:  # the password would be visible while it is typed, or there is no terminal
             raise click.UsageError(
                 "There is no terminal to type the password at; use --password-stdin."
             ) from None

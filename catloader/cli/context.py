@@ -1,4 +1,4 @@
-"""The settings of a command, read once on first use and handed on, and the services of a site for it."""
+"""The settings of a command, which are read once, at their first use, and the services of a site."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ R = TypeVar("R")
 def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
     """Pass the settings to a command as its first argument.
 
-    They are read when the command runs, not before: ``--help`` must work with a wrong setting.
+    They are read when the command runs and not earlier, because ``--help`` must work with a wrong setting.
 
     Raises:
         StartupError: the limits of this process are too low to import the command's libraries.
@@ -43,7 +43,7 @@ def pass_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P,
 
 
 def say_first(settings: Settings, line: str) -> None:
-    """Set up the log, and print the first line of a command that runs on, before its imports take seconds."""
+    """Set up the log, and print the first line of a long-running command, whose imports take seconds."""
     configure(settings.log_format)
     with suppress(OSError):  # a log on a full disk does not prevent the start
         click.echo(printed(line))
@@ -51,12 +51,12 @@ def say_first(settings: Settings, line: str) -> None:
 
 @contextmanager
 def services_of(settings: Settings, *, may_create: bool = False) -> Iterator[Services]:
-    """Build the services of a site, whether it is running or not, without a checker; close them at the end.
+    """Build the services of a site without a checker, and close them at the end; the site may be running.
 
     The database is migrated. The embedded object store runs during the block.
 
     Args:
-        may_create: as ``migrated_database``.
+        may_create: as for ``migrated_database``.
     """
     from catloader.server.data_dir import prepare_data_dir
     from catloader.server.database import migrate_database, refuse_missing_database

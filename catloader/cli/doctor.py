@@ -1,4 +1,4 @@
-"""``catloader doctor``: one row for everything that a site needs."""
+"""``catloader doctor``: examine each part that a site needs, and print a row for it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MARKS = {"ok": "ok    ", "note": "note  ", "failed": "FAILED"}
 def doctor(settings: Settings, as_json: bool) -> None:
     """Examine everything a site needs, part by part.
 
-    Python, disks, database, S3 (each right that is needed), mail server and log-in provider where they are
-    set, model and variant, clocks, wake-ups. Works with or without a running site. Exit code 1: a row failed.
+    Examines Python, disks, database, S3 (each necessary right), mail server and log-in provider if they are
+    set, model and variant, clocks, and wake-ups. The site may be running. Exit code 1: a row failed.
     """
     from catloader.doctor.examination import examine
 

@@ -23,10 +23,10 @@ from checker.plurals import counted
     show_default=True,
     help="Do not delete younger objects.",
 )
-@click.option("--force", is_flag=True, help="Delete them even if they are more than half of all objects.")
+@click.option("--force", is_flag=True, help="Delete even if more than half of all objects are unreferenced.")
 @pass_settings
 def gc(settings: Settings, *, report: bool, apply: bool, older_than: int, force: bool) -> None:
-    """Compare the object store with the database, both ways.
+    """Compare the object store with the database, in both directions.
 
     Objects that neither a photo nor the deletion ledger references can be deleted. Photos whose objects are
     missing are listed and never changed: restore the objects from a backup, or delete the photos. May run

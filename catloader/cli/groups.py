@@ -1,4 +1,4 @@
-"""Groups whose commands are imported when they run: ``catloader --version`` needs no database's library."""
+"""Groups whose commands are imported when they run: ``catloader --version`` imports no database library."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _UNUSABLE = (
     errno.ENAMETOOLONG,
     errno.ELOOP,
 )
-"""Errors of paths, which the caller has named."""
+"""Errors of paths, which come from the command line or the settings."""
 
 
 class Group(click.Group):
-    """A group of commands, some of which lie in modules that are not imported yet.
+    """A group of commands, some of which are in modules that are imported on demand.
 
     Args:
-        elsewhere: a command's name, and where it is: ``module:function``, in ``catloader.cli``.
+        elsewhere: command -> ``module:function`` in ``catloader.cli``.
     """
 
     def __init__(self, *args: Any, elsewhere: Mapping[str, str] | None = None, **options: Any) -> None:
@@ -54,15 +54,14 @@ class Group(click.Group):
 
 
 class OneLineErrors(Group):
-    """Show an expected error, a full disk or an unusable path in one line, with exit code 1.
+    """Show expected errors, a full disk and an unusable path in one line, with exit code 1.
 
-    A bug keeps its traceback.
-
-    Ctrl-C gives a line and the code 130; a closed reader of the output (``| head``) only the code 141.
+    Ctrl-C prints a line and exits with code 130. If the reader of the output ends (``| head``), the command
+    exits silently with code 141. A bug keeps its traceback.
     """
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
-        with _one_line_errors():  # prints the help and the version
+        with _one_line_errors():  # this prints the help and the version
             return super().make_context(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -87,7 +86,7 @@ def _one_line_errors() -> Iterator[None]:
             raise
         if error.errno in _UNUSABLE and error.filename:
             raise click.ClickException(f"{error.filename} can't be used: {error.strerror}.") from error
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # the last one: `ulimit -f`
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # EFBIG: `ulimit -f`
             raise
-        place = error.filename or "The output"
-        raise click.ClickException(f"{place} can't be written: {error.strerror}.") from error
+        target = error.filename or "The output"
+        raise click.ClickException(f"{target} can't be written: {error.strerror}.") from error

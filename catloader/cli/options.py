@@ -1,4 +1,4 @@
-"""Options that several commands share, and what their values may be."""
+"""Options that several commands share, and the checks of their values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 MOST_LISTED = 20
-"""The most rows of a list that a command prints; it counts the others, or says that there are more."""
+"""Maximum number of rows of a list that a command prints, followed by a hint if there are more."""
 
 
 def _time(_context: click.Context, _parameter: click.Parameter, text: str | None) -> datetime | None:
@@ -22,7 +22,7 @@ def _time(_context: click.Context, _parameter: click.Parameter, text: str | None
     try:
         time = datetime.fromisoformat(text)
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):  # of a time that is before year 1 or after 9999 in UTC
+    except (ValueError, OverflowError):  # OverflowError: in UTC, before year 1 or after 9999
         raise click.BadParameter(
             f"{text!r} is not an ISO time, as in 2026-01-31 or 2026-01-31T12:00Z."
         ) from None
@@ -36,7 +36,7 @@ def not_empty(_context: click.Context, _parameter: click.Parameter, text: str | 
 
 
 def utf8(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
-    """Refuse an argument that is not UTF-8: it has half characters, which can't be sent or stored."""
+    """Refuse an argument that is not UTF-8: it has lone surrogates, which can't be sent or stored."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -45,7 +45,7 @@ def utf8(_context: click.Context, _parameter: click.Parameter, text: str) -> str
 
 
 def one_line(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
-    """Refuse line ends and other characters that a list or a table of one line each can't show."""
+    """Refuse line breaks and control characters, because lists and tables show the text on one line."""
     if not text.isprintable():
         raise click.BadParameter("it must be one line without control characters.")
     return text.strip()
@@ -69,7 +69,7 @@ def chosen_status(_context: click.Context, _parameter: click.Parameter, text: st
 
 
 NUMBER = click.IntRange(1, 10**9)
-"""A number or an ID of rows; a database's integer takes no larger ones."""
+"""A number of rows or the ID of a row, within the range of a database integer."""
 
 since_option = click.option(
     "--since",

@@ -1,4 +1,4 @@
-"""``catloader tokens``: API tokens of accounts. Their owners make them on the account page."""
+"""``catloader tokens``: API tokens of accounts. (Owners make theirs on the account page.)"""
 
 from __future__ import annotations
 

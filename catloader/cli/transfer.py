@@ -21,12 +21,12 @@ from checker.plurals import counted
 _S3 = "s3://"
 
 
-def _named(_context: click.Context, _parameter: click.Parameter, source: str) -> str:
+def _source_argument(_context: click.Context, _parameter: click.Parameter, source: str) -> str:
     return source if source.startswith(_S3) else str(NonEmptyPath()(source))
 
 
 @click.command(name="import")
-@click.argument("source", metavar="FOLDER|s3://BUCKET/PREFIX", callback=_named)
+@click.argument("source", metavar="FOLDER|s3://BUCKET/PREFIX", callback=_source_argument)
 @click.option("--owner", required=True, metavar="EMAIL", help="The account that gets the photos.")
 @click.option("--dry-run", is_flag=True, help="Prepare every photo, store nothing.")
 @click.option("--resume", is_flag=True, help="Resume a stopped run with the same arguments.")
@@ -35,8 +35,8 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
     """Import photos for an account.
 
     Takes every photo in and below FOLDER, or every object of the site's S3 server whose key begins with
-    PREFIX. Photos are prepared like uploads, and wait to be checked; those that the account has already are
-    left out. May run while the site is running. Exit code 1: files were refused.
+    PREFIX. Photos are prepared like uploads, and wait to be checked; photos that the account has already are
+    left out. The site may be running. Exit code 1: files were refused.
     """
     from tqdm import tqdm
 
@@ -63,12 +63,12 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
             journal = Journal(settings.data_dir / "imports", source, account.id, resume=resume)
             stack.callback(journal.close)
         bar = stack.enter_context(tqdm(desc="Importing", unit=" files", dynamic_ncols=True, disable=None))
-        from_where = _source(services.settings, source)
-        for one in importer.run(from_where, journal, at_once=settings.decode_slots):
-            counted[one.result] += 1
+        files = _source(services.settings, source)
+        for file in importer.run(files, journal, at_once=settings.decode_slots):
+            counted[file.result] += 1
             bar.update()
-            if one.result is Result.REFUSED:
-                refused.append(f"{one.name}: {one.reason}")
+            if file.result is Result.REFUSED:
+                refused.append(f"{file.name}: {file.reason}")
         if journal is not None:
             journal.remove()
     for result in Result:
@@ -91,8 +91,8 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
 def export(settings: Settings, folder: Path, owner: str | None) -> None:
     """Export photos and their verdicts into a folder.
 
-    Writes photos/ID.jpg, photos.csv and photos.jsonl. May run while the site is running. Photos that DIR has
-    already are not copied again. Exit code 1: photos are missing in the object store.
+    Writes photos/ID.jpg, photos.csv and photos.jsonl. The site may be running. Photos that DIR has already
+    are not copied again. Exit code 1: photos are missing in the object store.
     """
     from tqdm import tqdm
 

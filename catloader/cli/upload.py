@@ -1,4 +1,4 @@
-"""``catloader upload``: send files to a site, here or elsewhere, by its API."""
+"""``catloader upload``: send files to a site through its API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from catloader.client import Client
 
 _STOPS = (0, 401, 403, 429, 502, 503, 504, 507)
-"""No answer, no right, no room: the next file would be refused too."""
+"""Statuses without a response, without the right or without room: the next file would be refused too."""
 _MOST_TOKEN_BYTES = 1000
 
 
@@ -35,7 +35,7 @@ def _token_in(_context: click.Context, _parameter: click.Parameter, path: Path) 
 
 
 def _caption(context: click.Context, parameter: click.Parameter, text: str) -> str:
-    """Refuse what the site would refuse for each photo, or could not receive at all."""
+    """Refuse a caption that the site would refuse for each photo, or that can't be sent."""
     return clean_text(utf8(context, parameter, text), "caption")
 
 
@@ -52,7 +52,7 @@ def _caption(context: click.Context, parameter: click.Parameter, text: str) -> s
 )
 @click.option("--caption", default="", callback=_caption, help="Caption of every photo.")
 def upload(files: tuple[Path, ...], server: str, token: str, caption: str) -> None:
-    """Upload photos to a site; exit code 1 if one is refused.
+    """Upload photos to a site; exit code 1 if any is refused.
 
     A file that is sent again within a day creates no second photo, so an interrupted run can be repeated.
     """
@@ -75,7 +75,7 @@ def upload(files: tuple[Path, ...], server: str, token: str, caption: str) -> No
 
 
 def _upload(client: Client, path: Path, caption: str) -> str:
-    """Upload one file; return the sentence why it was refused, empty if it was not."""
+    """Upload one file; return the reason if it was refused, else an empty text."""
     from catloader.client import RequestFailed
 
     try:

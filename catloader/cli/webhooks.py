@@ -17,7 +17,7 @@ def webhooks() -> None:
 
 
 @webhooks.command()
-@click.option("--given-up", is_flag=True, help="Only those that are no longer retried.")
+@click.option("--given-up", is_flag=True, help="Only deliveries that are no longer retried.")
 @click.option("--limit", metavar="N", type=NUMBER, default=20, show_default=True)
 @pass_settings
 def ls(settings: Settings, given_up: bool, limit: int) -> None:
@@ -27,10 +27,11 @@ def ls(settings: Settings, given_up: bool, limit: int) -> None:
 
     with migrated_database(settings) as engine:
         deliveries = WebhookDeliveries(engine).latest(limit, "given_up" if given_up else None)
-        for one in deliveries:
+        for delivery in deliveries:
             click.echo(
-                f"{one.message_id:<20}  {one.created_at:%Y-%m-%d %H:%M:%S} UTC  {one.state:<9}  "
-                f"{counted(one.attempts, 'attempt'):<11}  {one.last_error or ''}".rstrip()
+                f"{delivery.message_id:<20}  {delivery.created_at:%Y-%m-%d %H:%M:%S} UTC  "
+                f"{delivery.state:<9}  {counted(delivery.attempts, 'attempt'):<11}  "
+                f"{delivery.last_error or ''}".rstrip()
             )
         if not deliveries:
             click.echo(f"There is no {'given-up ' if given_up else ''}webhook in the ledger.")
@@ -38,10 +39,10 @@ def ls(settings: Settings, given_up: bool, limit: int) -> None:
 
 @webhooks.command()
 @click.argument("ids", metavar="[MESSAGE_ID]...", nargs=-1)
-@click.option("--given-up", is_flag=True, help="All that are no longer retried.")
+@click.option("--given-up", is_flag=True, help="Send all messages that are no longer retried.")
 @pass_settings
 def redeliver(settings: Settings, ids: tuple[str, ...], given_up: bool) -> None:
-    """Send messages again, with all attempts.
+    """Send messages again, with a new series of attempts.
 
     A running site sends them within seconds, under the same ids.
     """
@@ -60,5 +61,5 @@ def redeliver(settings: Settings, ids: tuple[str, ...], given_up: bool) -> None:
     click.echo(f"{counted(sent, 'message')} will be sent again.")
     if unknown := len(set(sources)) - sent if ids else 0:
         raise NotFound(
-            f"{counted(unknown, 'id')} not in the ledger; `catloader webhooks ls` shows those that are."
+            f"{counted(unknown, 'id')} not in the ledger; `catloader webhooks ls` shows the ids in it."
         )

@@ -47,7 +47,7 @@ def files(settings: Settings, arguments: tuple[str, ...]) -> None:
     from checker.__main__ import main as check_files
 
     command, rest = (["explain"], arguments[1:]) if arguments[:1] == ("explain",) else ([], arguments)
-    # ``explain`` needs the name of one model; checks take the next one if the first may not check.
+    # `explain` needs the name of one model; a check falls back to the next model if the first can't check.
     model = resolve_model(settings)[0].name if command else model_in_force(settings)
     options = ["--model", model, "--subject", settings.subject]
     for option, folder in (

@@ -34,7 +34,8 @@ _MANY = 100_000
 def verify(settings: Settings, since: datetime | None, sample: int | None) -> None:
     """Replay logged decisions and compare them.
 
-    Only decisions of the model, runtime, precision and profile in use are replayed; the others are counted.
+    Only decisions of the model, runtime, precision and profile in use are replayed; other decisions are
+    counted.
     Exit code 1: a decision differs.
     """
     from catloader.checks.replay import replay, replay_key
@@ -47,15 +48,15 @@ def verify(settings: Settings, since: datetime | None, sample: int | None) -> No
         classifier, rule = load_classifier_and_rule(settings)
         skipped = log.count_not_replayable(replay_key(classifier, rule), since)
         workers = settings.checking_threads
-        for one in replay(log, source, classifier, rule, since=since, sample=sample, workers=workers):
+        for result in replay(log, source, classifier, rule, since=since, sample=sample, workers=workers):
             replayed += 1
-            if one.difference is None:
+            if result.difference is None:
                 continue
-            record = one.logged.record
-            tolerated += one.within_tolerance
-            differ += not one.within_tolerance
-            note = "  (within a GPU's tolerance)" if one.within_tolerance else ""
-            click.echo(f"photo {record.photo_id}  check {record.id}  {one.difference}{note}")
+            record = result.logged.record
+            tolerated += result.within_tolerance
+            differ += not result.within_tolerance
+            note = "  (within a GPU's tolerance)" if result.within_tolerance else ""
+            click.echo(f"photo {record.photo_id}  check {record.id}  {result.difference}{note}")
         classifier.close()
     click.echo(_replay_summary(replayed, differ, tolerated, skipped))
     if differ:
@@ -66,7 +67,7 @@ def _replay_summary(replayed: int, differ: int, tolerated: int, skipped: int) ->
     if differ:
         result = f", {differ} differ{'s' if differ == 1 else ''}"
     elif tolerated:
-        result = f", all identical but {tolerated} within a GPU's tolerance"
+        result = f", all identical except {tolerated} within a GPU's tolerance"
     else:
         result = ", all identical" if replayed else ""
     others = (
@@ -95,9 +96,9 @@ def _replay_summary(replayed: int, differ: int, tolerated: int, skipped: int) ->
 )
 @since_option
 @click.option("--limit", metavar="N", type=NUMBER, help="At most N photos, oldest first.")
-@click.option("--dry-run", is_flag=True, help="Only count them; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Only count the photos; change nothing.")
 @bulk_option
-@click.option("--yes", is_flag=True, help="With --bulk: do not ask before the verdicts are written.")
+@click.option("--yes", is_flag=True, help="With --bulk: write the verdicts without asking.")
 @pass_settings
 def recheck(
     settings: Settings,
@@ -113,8 +114,8 @@ def recheck(
 ) -> None:
     """Queue finished photos for another check.
 
-    Photos must meet all conditions given. Verdicts of people stay as they are. With --bulk they are checked
-    immediately, outside the queue, and the verdicts that change are shown before they are written.
+    Photos must meet all given conditions. People's verdicts do not change. With --bulk the photos are checked
+    at once, outside the queue, and the verdicts that change are shown before they are written.
     """
     from catloader.cli.bulk.recheck_and_shadow import recheck_in_bulk
     from catloader.server.database import migrated_database
@@ -127,18 +128,17 @@ def recheck(
     with migrated_database(settings) as engine:
         rechecks = Rechecks(engine)
         rechecks.require_weights(conditions)
-        kept, matching = rechecks.count_decided_by_people(conditions), rechecks.count(conditions)
+        by_people, matching = rechecks.count_decided_by_people(conditions), rechecks.count(conditions)
         photos = min(matching, limit or sys.maxsize)
         if dry_run:
             click.echo(f"Would re-check {counted(photos, 'photo')} (dry run; nothing changed).")
         elif plan is None:
             if photos > _MANY:
-                click.echo(f"New uploads wait behind these {photos} photos; not so with --bulk.", err=True)
+                click.echo(f"New uploads wait behind these {photos} photos; --bulk avoids this.", err=True)
             photos = rechecks.requeue(conditions, limit)
             click.echo(f"Queued {counted(photos, 'photo')} for another check.")
     if plan is not None and not dry_run:
         recheck_in_bulk(settings, plan, conditions, limit, yes=yes)
-    if kept:
-        click.echo(
-            f"{counted(kept, 'photo')} decided by people {'stays' if kept == 1 else 'stay'} unchanged."
-        )
+    if by_people:
+        verb = "stays" if by_people == 1 else "stay"
+        click.echo(f"{counted(by_people, 'photo')} decided by people {verb} unchanged.")

@@ -1,4 +1,4 @@
-"""Import weights in a child process: libraries read the file, and Ctrl-C does not reach their loops."""
+"""Import weights in a child process: libraries read the file in loops that Ctrl-C does not interrupt."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ LIMIT_S = 1800.0
 
 
 def import_apart(name: str, arguments: Sequence[str], limit_s: float = LIMIT_S) -> dict[str, Any]:
-    """Return what ``python -m models.importing ARGUMENTS`` imports: its name, path and logit difference.
+    """Run ``python -m models.importing ARGUMENTS``; return the model's name, path and logit difference.
 
     Args:
         name: of the file, for messages.
 
     Raises:
-        WeightsRefused: one sentence says why; the child process has ended.
+        WeightsRefused: the text says why; the child process has ended.
     """
     child = start_child(
-        # -P: nothing may be imported from the folder in which this process was started.
+        # -P: do not import modules from the folder in which this process was started.
         [sys.executable, "-P", "-m", "models.importing", *arguments],
         env={**os.environ, "PYTHONPATH": python_path()},
         stdout=subprocess.PIPE,
@@ -46,7 +46,7 @@ def import_apart(name: str, arguments: Sequence[str], limit_s: float = LIMIT_S) 
         raise WeightsRefused(f"{name} is refused: the process that imported it was ended by {ending}.")
     if child.returncode:  # a bug keeps its traceback
         raise RuntimeError(errors.decode(errors="replace"))
-    answer: dict[str, Any] = json.loads(output)
-    if "refused" in answer:
-        raise WeightsRefused(answer["refused"])
-    return answer
+    result: dict[str, Any] = json.loads(output)
+    if "refused" in result:
+        raise WeightsRefused(result["refused"])
+    return result

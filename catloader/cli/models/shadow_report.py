@@ -14,7 +14,7 @@ _MOST_PHOTOS = 200
 
 
 class ShadowReport:
-    """Takes one comparison after the other; ``summary`` follows at the end."""
+    """Counts comparisons one by one; ``summary`` describes them at the end."""
 
     def __init__(self) -> None:
         self._flips: Counter[str] = Counter()

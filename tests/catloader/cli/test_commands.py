@@ -91,7 +91,7 @@ def test_links_of_the_command_line_can_be_used_once(typed: Run, tmp_path: Path) 
     typed("user", "create", "ann@example.org", "--password-stdin", text="correct horse battery\n")
     reset = typed("user", "password-link", "ann@example.org").output
     invitation = typed("user", "invite").output
-    assert reset.startswith("For ann@example.org, once, until ")
+    assert reset.startswith("For ann@example.org, to be used once, until ")
     engine = build_engine(Settings(data_dir=tmp_path))
     links, now = OneTimeLinks(engine), utcnow()
     token = reset.splitlines()[1].removeprefix("/new-password/")

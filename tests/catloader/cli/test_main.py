@@ -92,7 +92,7 @@ def test_a_removed_working_folder_is_one_sentence(tmp_path: Path) -> None:
     )
     assert answer.returncode == 1
     assert answer.stderr == (
-        "Error: The folder in which this command was started is removed; change to another.\n"
+        "Error: The folder in which this command was started no longer exists; change to another.\n"
     )
 
 
@@ -100,7 +100,7 @@ def test_a_removed_working_folder_is_one_sentence(tmp_path: Path) -> None:
     ("command", "error"),
     [
         ("settings", "The output can't be written: No space left on device."),
-        ("serve", "The data folder /dev/null is a file, or lies below one."),  # it starts without its output
+        ("serve", "The data folder /dev/null is a file, or is below a file."),  # it starts without its output
     ],
 )
 def test_output_on_a_full_disk_is_one_sentence(command: str, error: str) -> None:

@@ -28,7 +28,7 @@ def test_list_names_the_measured_variants(typed: Run, tmp_path: Path) -> None:
         line for line in shown.splitlines() if line.startswith("    OpenVINO int8, for at most 1.0%: ")
     )
     assert re.search(
-        r"house_cat found \d\d\.\d\d% of 14\d\d; called so in error: dog \d\.\d\d% of 1347, ", rates
+        r"house_cat found \d\d\.\d\d% of 14\d\d; called house_cat in error: dog \d\.\d\d% of 1347, ", rates
     )
     assert all(f"{kind} " in rates for kind in ("other animal", "thing or scene", "soft picture"))
     kind = instruction_sets(cpu_flags())

@@ -34,8 +34,8 @@ def test_promote_and_rollback(typed: Run, tmp_path: Path) -> None:
     assert kept == {"current": "efficientnet_lite2", "previous": "auto"}
 
     output = typed("models", "rollback").output
-    assert output.startswith("auto is back (efficientnet_lite0, ")
-    assert "Running checkers take it within 15 s." in output
+    assert output.startswith("auto is in use again (efficientnet_lite0, ")
+    assert "Running checkers load it within 15 s." in output
     assert re.search(r"^\* efficientnet_lite0", typed("models", "ls").output, re.MULTILINE)
     typed("models", "rollback")
     assert model_in_force(settings) == "efficientnet_lite2"
