@@ -1,4 +1,4 @@
-"""An HTTP client that fills in the site's forms as served: for the demo, benchmarks and tests."""
+"""An HTTP client that fills in the forms of the site's pages, for the demo, benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from catloader.errors import CatLoaderError, StartupError
 _READY_S = 120.0
 _VERDICT_S = 60.0
 _POLL_S, _LONGEST_POLL_S = 0.02, 0.1
-"""Time between two looks, at first and after a second: each takes the site a few milliseconds of a core."""
+"""Time between two polls, at first and after a second. A poll takes the site a few milliseconds of a core."""
 _PORTS = range(16384, 32768)
 """Outgoing connections use ports from 32768 on in Linux's default configuration."""
 
 
 class Visitor:
-    """One person with one browser.
+    """A person with a browser.
 
     Args:
-        must_run: called while waiting for the site; raises when the site has ended.
+        must_run: called while waiting for the site; raises if the site has ended.
     """
 
     def __init__(self, url: str, must_run: Callable[[], None] = lambda: None) -> None:
         self._url, self._must_run = url, must_run
         self._http = requests.Session()
-        self._http.trust_env = False  # a proxy in the environment is not meant for loopback
+        self._http.trust_env = False  # proxies in the environment are not for loopback
 
     def wait_until_ready(self) -> None:
-        """Wait until the site answers and, if it checks photos itself, its model is loaded.
+        """Wait until the site responds and, if it checks photos itself, its model is loaded.
 
         Raises:
             StartupError: the site ended, or its model was refused.
@@ -67,12 +67,12 @@ class Visitor:
         self._post("/login", data=self.form("/login") | {"email": email, "password": password})
 
     def upload(self, name: str, data: bytes, form: dict[str, str] | None = None) -> int:
-        """Upload one file; return the photo's id. ``form`` saves fetching the page."""
-        answer = self._post("/upload", data=form or self.form("/upload"), files={"photos": (name, data)})
-        return int(answer["files"][0]["id"])
+        """Upload one file; return the photo's id. With ``form``, the page is not fetched first."""
+        result = self._post("/upload", data=form or self.form("/upload"), files={"photos": (name, data)})
+        return int(result["files"][0]["id"])
 
     def status(self, photo_id: int) -> dict[str, Any]:
-        """Return what the photo's badge shows."""
+        """Return the data of the photo's badge."""
         url = f"{self._url}/api/photos/status?ids={photo_id}"
         photo: dict[str, Any]
         (photo,) = self._http.get(url, timeout=10).json()["photos"]
@@ -95,18 +95,18 @@ class Visitor:
 
     def _post(self, path: str, **request: Any) -> dict[str, Any]:
         headers = {"Accept": "application/json"}
-        answer = self._http.post(self._url + path, headers=headers, timeout=_VERDICT_S, **request)
-        if not answer.ok:
-            raise CatLoaderError(f"{path} answered HTTP {answer.status_code}: {answer.text[:300]}")
-        is_json = answer.headers["content-type"].startswith("application/json")
-        return dict(answer.json()) if is_json else {}
+        response = self._http.post(self._url + path, headers=headers, timeout=_VERDICT_S, **request)
+        if not response.ok:
+            raise CatLoaderError(f"{path} answered HTTP {response.status_code}: {response.text[:300]}")
+        is_json = response.headers["content-type"].startswith("application/json")
+        return dict(response.json()) if is_json else {}
 
 
 def until(seconds: float, complaint: str) -> Iterator[None]:
-    """Yield every 20 ms, and after a second every 0.1 s.
+    """Yield every 20 ms, and after a second every 0.1 s, until the caller stops or the time is over.
 
     Raises:
-        CatLoaderError: the time is over; its text is ``complaint``.
+        CatLoaderError: the time is over; the text is ``complaint`` with the time.
     """
     end_s, pause_s = time.monotonic() + seconds, _POLL_S
     while time.monotonic() < end_s:
@@ -117,7 +117,7 @@ def until(seconds: float, complaint: str) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """Return a free TCP port of the loopback address that no outgoing connection will take."""
+    """Return a free TCP port of the loopback address, outside the range for outgoing connections."""
     while True:
         port = secrets.choice(_PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):

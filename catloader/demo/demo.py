@@ -1,4 +1,4 @@
-"""``catloader demo``: upload and check sample photos through the pages, as a person with a browser would.
+"""``catloader demo``: upload and check sample photos through the pages, like a person with a browser.
 
 The site runs on a free port and in a temporary folder; photos are uploaded one at a time, and a table shows
 each result.
@@ -34,7 +34,7 @@ class Row:
     status: str
     score: float | None
     ms: float
-    """From the first byte sent to the verdict seen."""
+    """From the start of the upload until the page shows the verdict."""
     record: CheckRecord | None
 
     @property

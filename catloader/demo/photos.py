@@ -1,4 +1,4 @@
-"""The demo's photos, made from those that scikit-image ships: no network, no files in the repository."""
+"""The demo's photos, made from photos in scikit-image: no network, no files in the repository."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DemoPhoto:
 
 
 def demo_photos(folder: Path) -> list[DemoPhoto]:
-    """Write the photos into ``folder``: as shipped, and in the formats of phones and web sites.
+    """Write the photos into ``folder``, some unchanged, others in the formats of phones and web sites.
 
     Raises:
         StartupError: scikit-image is not installed.
@@ -58,7 +58,7 @@ def demo_photos(folder: Path) -> list[DemoPhoto]:
 
 
 def _shipped_folder() -> Path:
-    """Return scikit-image's data folder, without the seconds that importing it takes."""
+    """Return scikit-image's data folder without importing scikit-image, which takes seconds."""
     spec = find_spec("skimage")
     if spec is None or spec.origin is None:
         raise StartupError("The demo's photos come with scikit-image: pip install 'catloader[demo]'.")
@@ -66,7 +66,7 @@ def _shipped_folder() -> Path:
 
 
 def _cropped(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Crop about the centre to the aspect ratio of ``size``, then scale to it."""
+    """Crop around the centre to the aspect ratio of ``size``, then scale to ``size``."""
     width = min(image.width, image.height * size[0] / size[1])
     height = width * size[1] / size[0]
     left, top = (image.width - width) / 2, (image.height - height) / 2

@@ -1,4 +1,4 @@
-"""A site in a child process, on a free port and in its own folder."""
+"""A site in a child process, on a free port, with a separate data folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from checker.process.child_python import python_path
 
 _STOP_S = 10.0
 _INHERITED_SECTIONS = ("Checking", "Uploads")
-"""The caller's settings that apply to the site too: how photos are prepared and checked, no data."""
+"""Sections of the caller's settings that apply to the site: how photos are prepared and checked, not where
+data is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class TemporarySite:
     log_file: Path
 
     def must_run(self) -> None:
-        """Raise StartupError with the site's own output when it has ended."""
+        """Raise StartupError with the site's output if the site has ended."""
         if self.process.poll() is not None:
             output = self.log_file.read_text(errors="replace").strip()
             raise StartupError(output or "The site ended without a message.")
@@ -41,7 +42,7 @@ def temporary_site(folder: Path, *, fetch: str = "off") -> Iterator[TemporarySit
     """Run a site on ``folder``; stop it at the end.
 
     Args:
-        fetch: as the setting. The demo ends before a fetched model could check.
+        fetch: value of ``CATCHECK_FETCH``. The demo would end before a fetched model could check.
     """
     port = free_port()
     settings = {
@@ -51,12 +52,17 @@ def temporary_site(folder: Path, *, fetch: str = "off") -> Iterator[TemporarySit
         "CATCHECK_FETCH": fetch,
         "PYTHONPATH": python_path(),
     }
-    dropped = {name for one in variables() if one.section not in _INHERITED_SECTIONS for name in one.names}
+    dropped = {
+        name
+        for variable in variables()
+        if variable.section not in _INHERITED_SECTIONS
+        for name in variable.names
+    }
     environ = {name: value for name, value in os.environ.items() if name not in dropped} | settings
     log_file = folder / "site.log"
     with log_file.open("wb") as log:
-        # In a separate session: Ctrl-C reaches only this process, which then stops the site. -P: nothing may
-        # be imported from the folder in which this process was started.
+        # The child is in a separate session: Ctrl-C reaches only this process, which then stops the site.
+        # -P: do not import modules from the folder in which this process was started.
         process = start_child([sys.executable, "-P", "-m", "catloader", "serve"], env=environ, stdout=log)
     try:
         yield TemporarySite(f"http://127.0.0.1:{port}", process, log_file)

@@ -1,4 +1,4 @@
-"""Compare this machine's clock with another one."""
+"""Compare this machine's clock with the clock of a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from catloader.doctor.rows import Row
 
 MOST_APART_S = 60.0
-"""Leases, sessions and signatures compare times of several machines; S3 refuses at 15 minutes."""
+"""Leases, sessions and signatures compare times of several machines; S3 refuses a difference over 15 min."""
 
 
 def clock_row(part: str, own_time: datetime, other_time: datetime) -> Row:
@@ -18,5 +18,5 @@ def clock_row(part: str, own_time: datetime, other_time: datetime) -> Row:
     return Row(
         part,
         "failed",
-        f"This machine's clock is {abs(ahead_s):.0f} s {side} the other one; set both by NTP.",
+        f"This machine's clock is {abs(ahead_s):.0f} s {side} the other clock; set both by NTP.",
     )

@@ -1,4 +1,4 @@
-"""The database: reached, migrated, and its clock."""
+"""Rows for the database: its connection, migrations, clock, and waiting photos."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONG_WAIT_S = 600.0
 
 def rows(settings: Settings) -> Iterator[Row]:
     if isinstance(settings.database, Path) and not settings.database.exists():
-        yield Row("database", "ok", f"{settings.database} is not there yet; the first start makes it.")
+        yield Row("database", "ok", f"{settings.database} does not exist yet; the first start makes it.")
         return
     engine = build_engine(settings)
     try:
@@ -37,7 +37,7 @@ def _rows(engine: Engine) -> Iterator[Row]:
     yield Row("database", "ok", f"{database_name(engine)} answers.")
     if current is not None and current not in known_revisions():
         sentence = (
-            f"The tables are at revision {current}, which this version does not know: use the newer one."
+            f"The tables are at revision {current}, which this version does not know: use the newer version."
         )
         yield Row("migrations", "failed", sentence)
         return

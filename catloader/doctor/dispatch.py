@@ -1,4 +1,4 @@
-"""Step 4, dispatch: whether a wake-up reaches a checker."""
+"""Rows for dispatch (step 4): a wake-up must reach a checker."""
 
 from __future__ import annotations
 
@@ -20,12 +20,10 @@ _MORE_S = 1.0
 
 
 def row(settings: Settings) -> Row:
-    """Send a signed wake-up the way the site does, and ask the checker for its state."""
+    """Send a signed wake-up like the site does, and request the state of the checker."""
     site = local_url(settings.host, settings.port)
     if settings.dispatch == "off":
-        return Row(
-            _PART, "ok", "The site wakes no checker; `catloader worker` processes look for themselves."
-        )
+        return Row(_PART, "ok", "The site wakes no checker; `catloader worker` processes sweep the table.")
     if broker := build_broker(settings):
         return _through(broker)
     state = checker_status(settings, site)
@@ -46,14 +44,16 @@ def row(settings: Settings) -> Row:
 
 
 def notifications(engine: Engine, wait_s: float = _WAIT_S) -> Row:
-    """Send a notification of PostgreSQL from one connection to another."""
+    """Send a PostgreSQL notification from one connection to another."""
     listener = Listener(engine, lambda: None, retry_s=wait_s, echo_s=wait_s)
     listener.start()
     arrived = listener.listening.wait(wait_s + _MORE_S)
     listener.close()
     if arrived:
         return Row("notifications", "ok", "A wake-up came back from PostgreSQL.")
-    sentence = "No wake-up comes back from PostgreSQL, as behind a transaction pooler; workers sweep instead."
+    sentence = (
+        "No wake-up comes back from PostgreSQL, perhaps because of a transaction pooler; workers sweep."
+    )
     return Row("notifications", "note", sentence)
 
 
@@ -67,7 +67,7 @@ def _through(broker: Broker) -> Row:
     try:
         connected = woken.acquire(timeout=_WAIT_S)
         if not connected or broker.send() or not woken.acquire(timeout=_WAIT_S):
-            return Row(_PART, "failed", f"{broker.name} takes wake-ups and hands out none.")
+            return Row(_PART, "failed", f"{broker.name} accepts wake-ups but delivers none.")
     finally:
         listener.close()
     return Row(_PART, "ok", f"A wake-up came back from {broker.name}, where `catloader worker` listens.")

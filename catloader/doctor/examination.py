@@ -10,10 +10,10 @@ from catloader.settings import Settings
 
 
 def examine(settings: Settings) -> Iterator[Row]:
-    """Yield one row after the other; takes some seconds, most of them for the model.
+    """Yield the rows one by one; this takes some seconds, most of them for the model.
 
-    Starts the embedded object store where no site runs on the data folder. Changes nothing but the data
-    folder, which is made, and a test object in each bucket, which is deleted again.
+    If no site runs on the data folder, the embedded object store is started. The examination makes the data
+    folder, and writes a test object into each bucket and deletes it; it changes nothing else.
     """
     yield from machine.rows(settings)
     yield from _denied_rows("database", database.rows(settings))
@@ -24,7 +24,7 @@ def examine(settings: Settings) -> Iterator[Row]:
 
 
 def _denied_rows(part: str, rows: Iterator[Row]) -> Iterator[Row]:
-    """Yield the rows; a path that can't be used ends them with a failed one."""
+    """Yield the rows; if a path can't be used, the last row is a failed one."""
     try:
         yield from rows
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Rows for the other servers that log-ins need: the mail server and the OpenID provider."""
+"""Rows for the servers that log-ins depend on: the mail server and the OpenID provider."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def _mail(settings: Settings) -> Row | str:
     server = build_smtp_server(settings)
     if server is None:
         return "The site sends no mail; administrators hand out links (CATLOADER_SMTP_HOST)."
-    where = f"{settings.smtp_host}:{settings.smtp_port}"
+    address = f"{settings.smtp_host}:{settings.smtp_port}"
     if failure := server.examine():
-        return Row("mail server", "failed", f"{where} takes no mail: {failure.reason}.")
-    return f"{where} answers{' and takes the log-in' if settings.smtp_user else ''}; no mail was sent."
+        return Row("mail server", "failed", f"{address} accepts no mail: {failure.reason}.")
+    return f"{address} answers{' and accepts the log-in' if settings.smtp_user else ''}; no mail was sent."
 
 
 def _provider(settings: Settings) -> Row | str:
     provider = build_provider(settings)
     if provider is None:
-        return "People log in with passwords and passkeys alone (CATLOADER_OIDC_ISSUER)."
+        return "People log in with passwords and passkeys only (CATLOADER_OIDC_ISSUER)."
     try:
         provider.examine()
     except ProviderUnavailable as error:

@@ -1,4 +1,4 @@
-"""The machine: Python, the data folder and its disk, the temporary folder, the address, the processor."""
+"""Rows for the machine: Python, data folder, temporary folder, address, processor, decoders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from models.processor import cpu_flags
 
 _OLDEST = (3, 11)
 _FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16")
-"""The instruction sets that decide which variants a processor runs fast."""
+"""The instruction sets on which the speed of variants depends."""
 
 
 def rows(settings: Settings) -> Iterator[Row]:
@@ -61,23 +61,23 @@ def _temporary_folder(settings: Settings) -> str | Row:
     sentence = f"{folder} can be written to; {_shown(free_bytes)} are free."
     needed_bytes = 2 * settings.max_file_bytes * settings.max_uploads_at_once
     if free_bytes < needed_bytes:
-        wanted = f"uploads at work may need {_shown(needed_bytes)} (set TMPDIR)."
-        return Row("temporary folder", "note", f"{sentence.removesuffix('.')}, and {wanted}")
+        need = f"uploads in progress may need {_shown(needed_bytes)} (set TMPDIR)."
+        return Row("temporary folder", "note", f"{sentence.removesuffix('.')}, and {need}")
     return sentence
 
 
 def _decoders(settings: Settings) -> str | Row:
     photo = io.BytesIO()
     Image.new("RGB", (8, 8)).save(photo, "JPEG")
-    most = Limits(settings.decode_cpu_s, settings.decode_wall_s, settings.decode_memory_bytes)
-    with isolated_decoder(1, most) as decode:
+    limits = Limits(settings.decode_cpu_s, settings.decode_wall_s, settings.decode_memory_bytes)
+    with isolated_decoder(1, limits) as decode:
         decode.renditions(photo.getvalue())
     missing = missing_parts()
     if missing:
         lack = f"A photo was decoded, but the system offers no {' and no '.join(missing)}"
         risk = "so a decoder that runs an attacker's code is confined less (see docs/operations.md)"
         return Row("decoders", "note", f"{lack}, {risk}.")
-    return "A photo was decoded; Landlock and seccomp confine the processes that do it."
+    return "A photo was decoded; Landlock and seccomp confine the decoding processes."
 
 
 def _address(settings: Settings) -> str | Row:

@@ -1,4 +1,4 @@
-"""The model: its digest, and the variant that checks here, with its self-test."""
+"""Rows for the model: its digest, and the variant that checks here, with its self-test."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _variant(settings: Settings, candidates: Sequence[tuple[Entry, Path]]) -> It
         return
     yield Row("variant", "ok", _serving(choice))
     reasons = choice.why_not_faster
-    yield Row("faster variants", "note" if reasons else "ok", reasons or "The fastest one checks.")
+    yield Row("faster variants", "note" if reasons else "ok", reasons or "The fastest variant checks.")
 
 
 def _serving(choice: SelectedVariant) -> str:

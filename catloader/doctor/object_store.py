@@ -1,4 +1,4 @@
-"""The object store: each capability that the site needs, and its clock."""
+"""Rows for the object store: each capability that the site needs, and its clock."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _rows(settings: Settings) -> Iterator[Row]:
     probes = Probes(build_object_store(settings))
     for finding in probes.run():
         yield Row(f"S3 {finding.name}", _RESULTS[finding.works], finding.sentence)
-    own_time, server_time = utcnow(), probes.server_time()
+    now, server_time = utcnow(), probes.server_time()
     if server_time is None:
         yield Row("S3 clock", "note", "The server does not tell its time of day.")
     else:
-        yield clock_row("S3 clock", own_time, server_time)
+        yield clock_row("S3 clock", now, server_time)

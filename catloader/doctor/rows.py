@@ -1,4 +1,4 @@
-"""One row of the report, also made from an error."""
+"""The rows of the report, and their making from errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from checker.errors import CheckerError
 from models.errors import ModelsError
 
 Result = Literal["ok", "note", "failed"]
-"""``note``: the part works, but there is something to know."""
+"""``note``: the part works, but the operator should read the sentence."""
 
 EXPECTED = (CatLoaderError, CheckerError, ModelsError)
 
@@ -21,11 +21,11 @@ class Row:
     part: str
     result: Result
     sentence: str
-    """One plain sentence: what was found; if it failed, what to do."""
+    """The finding and, if the part failed, the remedy, in one plain sentence."""
 
 
 def examined(part: str, examine: Callable[[], str | Row]) -> Row:
-    """Run one examination: its sentence becomes a row that passed, one of our errors a row that failed."""
+    """Run an examination and return its row; a sentence becomes a passed row, an error a failed row."""
     try:
         result = examine()
     except EXPECTED as error:

@@ -24,7 +24,7 @@ def test_a_site_without_mail_and_provider_is_in_order() -> None:
 def test_a_mail_server_that_accepts_the_log_in_gets_no_mail() -> None:
     with mail_server.mail_server() as server:
         row = _row("mail server", **mail_server.settings_of(server.port))
-        assert (row.result, "takes the log-in" in row.sentence) == ("ok", True)
+        assert (row.result, "accepts the log-in" in row.sentence) == ("ok", True)
         assert server.mails == []
 
 

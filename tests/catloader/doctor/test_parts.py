@@ -64,7 +64,7 @@ def test_a_temporary_folder_with_too_little_space_for_uploads_is_a_note(tmp_path
     settings = Settings(data_dir=tmp_path, min_free_bytes=0, max_file_bytes=2**50)
     row = _by_part(machine.rows(settings))["temporary folder"]
     assert row.result == "note"
-    assert " are free, and uploads at work may need " in row.sentence
+    assert " are free, and uploads in progress may need " in row.sentence
 
 
 @pytest.mark.parametrize(
