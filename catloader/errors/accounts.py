@@ -34,7 +34,7 @@ class WeakPassword(InvalidInput):
 
 
 class WrongCredentials(CatLoaderError):
-    """Unknown e-mail or wrong password: the same answer for both."""
+    """The e-mail is unknown or the password is wrong; the error does not reveal which."""
 
     status = 401
 
@@ -46,13 +46,13 @@ class AccountDisabled(WrongCredentials):
 
 
 class ProviderRefused(CatLoaderError):
-    """The provider did not vouch for a person, or for an e-mail address that would be needed."""
+    """The provider did not confirm a person's identity, or a required e-mail address."""
 
     status = 403
 
 
 class ProviderUnavailable(CatLoaderError):
-    """The provider of log-ins does not answer, or its answer is not valid."""
+    """The provider of log-ins does not answer, or its response is not valid."""
 
     status = 503
     retry_after_s = 60
@@ -65,13 +65,13 @@ class RegistrationClosed(CatLoaderError):
 
 
 class LinkExpired(CatLoaderError):
-    """A one-time link that is unknown, used or expired."""
+    """A one-time link is unknown, used or expired."""
 
     status = 404
 
 
 class TooManyAttempts(CatLoaderError):
-    """Too many passwords for one account, or attempts from one network; nothing was evaluated."""
+    """There were too many attempts for one account or from one network; this attempt was not evaluated."""
 
     status = 429
 

@@ -1,4 +1,4 @@
-"""The root of the errors, and those that any part of the site raises."""
+"""The root of the errors, and the errors that any part of the site may raise."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ class CatLoaderError(Exception):
     """The root. ``str(error)`` is one plain sentence that may be shown to a person.
 
     Args:
-        message: the sentence in English, the key of its translations; or its singular and plural
-            (``ngettext_noop``), between which the value ``num`` chooses;
-        values: what replaces its ``%(name)s``.
+        message: the sentence in English, which is the key of its translations; or its singular and plural
+            (``ngettext_noop``), one of which the value ``num`` selects;
+        values: replacements of ``%(name)s`` in the sentence.
     """
 
     status = 500
     retry_after_s: int | None = None
-    """Set where the same request may succeed after so many seconds."""
+    """Seconds after which the same request may succeed; None: there is no such time, or it is unknown."""
 
     def __init__(self, message: str | tuple[str, str] = "", **values: object) -> None:
         text = message if isinstance(message, str) else message[values["num"] != 1]
@@ -23,8 +23,9 @@ class CatLoaderError(Exception):
 
 
 class StartupError(CatLoaderError):
-    """A command can't start or continue: a port in use, an unusable data folder, a full disk. One line, exit
-    code 1.
+    """A command can't start or continue: a port in use, an unusable data folder, a full disk.
+
+    The command prints one line and exits with code 1.
     """
 
 
@@ -37,16 +38,16 @@ class InvalidInput(CatLoaderError):
 
     status = 400
     field = ""
-    """Name of the field, where the page should lead to it."""
+    """Name of the field to which the page should lead; empty: none."""
 
 
 class NotFound(CatLoaderError):
-    """There is no such thing, or it belongs to another user."""
+    """The requested object does not exist, or belongs to another user."""
 
     status = 404
 
 
 class NotPossibleNow(CatLoaderError):
-    """The photo is in a state in which this can't be done."""
+    """The state of the photo does not allow this action."""
 
     status = 409

@@ -6,7 +6,7 @@ from catloader.errors.base import CatLoaderError
 
 
 class NoCheckerHere(CatLoaderError):
-    """This process has no model: checks are made by others, which take their photos from the table."""
+    """This process has no model: other processes check, and take their photos from the table."""
 
     status = 501
 
@@ -19,7 +19,7 @@ class CheckerNotReady(CatLoaderError):
 
 
 class CannotExplain(CatLoaderError):
-    """The model or the profile that decided is not on this machine any more."""
+    """The model or the profile of the decision is no longer on this machine."""
 
     status = 409
 
@@ -32,7 +32,7 @@ class ExplainerBusy(CatLoaderError):
 
 
 class ExplanationFailed(CatLoaderError):
-    """The child process gave no explanation, or not in time. What it takes is too much for a quick retry."""
+    """The child process made no explanation, or not in time. The work is too expensive for a quick retry."""
 
     status = 503
     retry_after_s = 60

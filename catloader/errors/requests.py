@@ -1,4 +1,4 @@
-"""Errors of requests in general, whatever they ask for."""
+"""Errors that any kind of request can cause."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from catloader.errors.base import CatLoaderError
 
 
 class FormRefused(CatLoaderError):
-    """A form without a valid token, or from another site. Nothing was changed."""
+    """A form has no valid token, or comes from another site. Nothing was changed."""
 
     status = 400
 
@@ -23,16 +23,16 @@ class UnknownHost(CatLoaderError):
 
 
 class WrongContentType(CatLoaderError):
-    """The body of a program's request is of a type that the address does not take."""
+    """The body of a program's request has a type that the address does not accept."""
 
     status = 415
 
-    def __init__(self, *taken: str) -> None:
-        super().__init__(f"The header Content-Type must be {' or '.join(taken)}.")
+    def __init__(self, *accepted: str) -> None:
+        super().__init__(f"The header Content-Type must be {' or '.join(accepted)}.")
 
 
 class ExportBusy(CatLoaderError):
-    """An export is being sent; the others wait, so that request threads stay free."""
+    """Another export is being sent; one at a time, so that request threads stay free."""
 
     status = 503
     retry_after_s = 60

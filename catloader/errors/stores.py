@@ -11,7 +11,7 @@ from checker import errors as checker_errors
 class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
     """The object store or the database did not answer; the text names address and reason, for operators.
 
-    The checker's error as well: translated once, at the edge of the store, for both.
+    It is also the checker's error, so that the edge of the store translates errors once, for both packages.
     """
 
     status = 503
@@ -20,14 +20,15 @@ class StoreUnavailable(CatLoaderError, checker_errors.StoreUnavailable):
     def __init__(self, text: str, *, cause: str = "") -> None:
         """
         Args:
-            cause: identifies equal failures in the log, for texts that name an object.
+            cause: a text that is the same for equal failures, by which the log is limited; required if
+                ``text`` names an object.
         """
         super().__init__(text)
         self.cause = cause or text
 
 
 class DatabaseUnusable(StoreUnavailable):
-    """The database is damaged, or a right is missing: it stays so until the operator acts."""
+    """The database is damaged, or a right is missing; only the operator can change this."""
 
 
 STORAGE_FAILED = "The storage of this site failed."
@@ -40,16 +41,16 @@ def check_error_for_owners(text: str) -> str:
 
 
 class BackupRefused(CatLoaderError):
-    """A backup can't be made or restored: no backup, a full disk, a database in use."""
+    """A backup can't be made or restored: the folder is not a backup, the disk is full, ..."""
 
 
 class ObjectAltered(CatLoaderError):
-    """The object store returned bytes that differ from those stored; they are not passed on."""
+    """The object store returned other bytes than were stored; the site does not send them."""
 
     status = 502
 
 
 class StoreFull(CatLoaderError):
-    """The disk is nearly full; the rest is reserved for the running site."""
+    """The disk is nearly full; the remaining space is reserved for the running site."""
 
     status = 507

@@ -18,55 +18,55 @@ class NotAnImage(BadImage):
 
 
 class BrokenImage(BadImage):
-    """An image file that is truncated or corrupt."""
+    """The image file is truncated or corrupt."""
 
     status = 422
 
 
 class EmptyFile(BadImage):
-    """Zero bytes."""
+    """The file has no bytes."""
 
 
 class TooManyBytes(BadImage):
-    """The file is above the limit."""
+    """The file is larger than the limit."""
 
     status = 413
 
 
 class TooManyPixels(BadImage):
-    """The photo has more pixels than the limit; seen in the file's header, before decoding."""
+    """The photo has more pixels than the limit, according to the file's header, before it is decoded."""
 
     status = 413
 
 
 class TooManyFiles(CatLoaderError):
-    """The request has more files than the limit; those within it are accepted."""
+    """The request has more files than the limit; only the files after the limit are refused."""
 
     status = 413
 
 
 class QuotaReached(CatLoaderError):
-    """The account has reached its limit."""
+    """The account has reached its limit of photos or bytes."""
 
     status = 413
 
 
 class UploadsBusy(CatLoaderError):
-    """All places for uploads that are decoded or wait for it are taken."""
+    """All places for uploads that are being decoded or wait for a decoder are taken."""
 
     status = 503
     retry_after_s: int = 5
-    """In a crowd, each client gets a longer, random time."""
+    """If many clients upload at once, each gets a longer, random time."""
 
 
 class OffsetMismatch(CatLoaderError):
-    """The bytes are not the next ones of the partial upload: the client must ask for the offset."""
+    """The bytes do not continue the partial upload: the client must request the current offset."""
 
     status = 409
 
 
 class UploadLocked(CatLoaderError):
-    """Another request works on the same partial upload."""
+    """Another request is using the same partial upload."""
 
     status = 423
     retry_after_s = 1
@@ -80,13 +80,13 @@ class DecodersAway(CatLoaderError):
 
 
 class KeyReused(CatLoaderError):
-    """The same ``Idempotency-Key`` came with other bytes."""
+    """The same ``Idempotency-Key`` was used before with other bytes."""
 
     status = 422
 
 
 class KeyInUse(CatLoaderError):
-    """An upload with the same ``Idempotency-Key`` was stored in the meantime: the next request finds it."""
+    """An upload with the same ``Idempotency-Key`` was stored meanwhile; a retry finds its photo."""
 
     status = 409
     retry_after_s = 1

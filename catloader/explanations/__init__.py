@@ -1,1 +1,1 @@
-"""Heat maps of decisions, made on request by a child process and kept in S3."""
+"""Explanations of decisions (Grad-CAM), made on request by a child process and kept in S3."""

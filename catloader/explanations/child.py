@@ -1,10 +1,10 @@
-"""The process that explains photos: a separate one, so that torch's memory is returned at its end.
+"""The process that explains photos, separate from the site so that torch's memory is freed when it ends.
 
 usage: python -m catloader.explanations.child DESCRIPTOR
 
-It answers each message on the descriptor, ``DecisionBasis.to_json()`` and the pixels of a photo, with a JPEG
-or with the reason why there is none, and ends when the other side closes. It decodes nothing: untrusted bytes
-are handled by ``checker.isolation``.
+Each message on the descriptor is a request: ``DecisionBasis.to_json()`` and the pixels of a photo. The reply
+is a JPEG or an error message. The process ends when the other side closes the connection. It decodes no
+files: untrusted bytes are handled by ``checker.isolation``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from checker.isolation import frames
 from checker.process.garbage import postpone_full_collections, resume_full_collections
 
 MEMORY_BYTES = 3 * 2**30
-"""Address space beyond that of the process once torch is imported."""
+"""Address space in addition to that of the process after the import of torch."""
 _MAX_FILES = 64
 _QUALITY = 88
 """JPEG quality, the default of stored photos."""
@@ -30,9 +30,9 @@ def main(descriptor: int) -> None:
 
     with socket.socket(fileno=descriptor) as end:
         postpone_full_collections()
-        import_module("torch")  # which makes temporary files
+        import_module("torch")  # before `confine`, because torch makes temporary files
         resume_full_collections()
-        confine(MEMORY_BYTES, readable=None, files=_MAX_FILES)  # it reads the weights, wherever they are
+        confine(MEMORY_BYTES, readable=None, files=_MAX_FILES)  # all readable: weights may be in any folder
         while True:
             try:
                 request, blobs = frames.receive(end)

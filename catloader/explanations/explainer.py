@@ -1,6 +1,6 @@
-"""Explanations: the places in a photo that spoke for the subject. Made on request, kept in the object store.
+"""Explanations: the areas of a photo with evidence for the subject, made on request and kept in S3.
 
-Never part of a check, and never made in the site's own process: a child process loads torch and explains.
+An explanation is never part of a check. It is not made in the site's process: a child process loads torch.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ logger = logging.getLogger(__name__)
 LIMIT_S = 45.0
 """Time limit for one photo. Lite0 takes 3 s, ResNet-152 twice that; proxies time out after 60 s."""
 PATIENCE_S = 6.0
-"""Twice ``ExplainerBusy.retry_after_s``, after which a rejected request is told to retry."""
+"""Twice ``ExplainerBusy.retry_after_s``, the wait that a rejected request is asked for."""
 KEEP_S = 60.0
-"""A person who looks at one explanation often looks at another, which then takes one second instead of
-eight."""
+"""People often look at several explanations. With a running process, an explanation takes one second instead
+of eight."""
 
 
 class Explainer:
-    """Explains one photo at a time; no request waits for the photo of another. Thread-safe.
+    """Explains one photo at a time; a request during that time is rejected, not queued. Thread-safe.
 
-    Unless the explanation is stored already, a call occupies its thread and one core for some seconds, and
-    the memory of ``WarmChild``.
+    Unless the explanation is stored already, a call takes its thread and one core for some seconds, and the
+    memory of ``WarmChild``.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class Explainer:
             decode: turns a photo into pixels, in a process with limits; raises ``CheckerError``.
             subject: name or file of the subject in force.
             on_deletion_due: called when an object has become due for deletion.
-            refuse_full_disk: raises StoreFull.
-            patience_s: as ``FairLock``'s.
-            keep_s: time for which the child process is kept after its last photo.
+            refuse_full_disk: raises StoreFull if the disk is nearly full.
+            patience_s: as for ``FairLock``.
+            keep_s: time after its last photo for which the child process keeps running.
         """
         self._check_log, self._explanations, self._objects = check_log, explanations, objects
         self._decode = decode
@@ -81,14 +81,14 @@ class Explainer:
         return self._lock.locked
 
     def explain(self, photo: Photo) -> str:
-        """Return the key of a JPEG that explains the photo's latest decision by a model; make it if need be.
+        """Return the key of a JPEG that explains a model's latest decision on a photo; make it if necessary.
 
         Raises:
             NotFound: nothing was decided yet, or the photo was deleted or replaced meanwhile.
-            CannotExplain: the model or profile that decided is not on this machine any more.
+            CannotExplain: the model or profile of the decision is no longer on this machine.
             StoreFull: the disk is nearly full.
             ExplainerBusy: another photo is being explained, or another owner is first in line.
-            ExplanationFailed: the child process made none, or not in time.
+            ExplanationFailed: the child process made no explanation, or not in time.
             ObjectAltered: the store has other bytes than were stored.
             StoreUnavailable: the object store or the database did not answer.
         """
@@ -108,22 +108,22 @@ class Explainer:
             basis = self._basis(record)
             data = get_unaltered(self._objects, ObjectKind.PHOTO, photo.photo_key, photo.sha256)
             try:
-                seen = self._decode(data, basis.entry.preprocessing)
+                pixels = self._decode(data, basis.entry.preprocessing)
             except CheckerError as error:
-                logger.error("photo %d could not be decoded for its explanation: %s", photo.id, error)
+                logger.error("photo %d could not be decoded for an explanation: %s", photo.id, error)
                 raise ExplanationFailed("The explanation could not be made.") from error
-            jpeg = self._child.ask(basis.to_json(), seen, self._limit_s)
+            jpeg = self._child.ask(basis.to_json(), pixels, self._limit_s)
         finally:
             self._lock.release()
         return self._store(photo, jpeg, digest, lost=stored)
 
     def close(self) -> None:
-        """Kill the child process, if there is one; the call that waits for it gets ``ExplanationFailed``."""
+        """Kill the child process, if there is one; a call that waits for it raises ``ExplanationFailed``."""
         self._child.close()
 
     def _has(self, key: str) -> bool:
-        """Return True if the store has the explanation as it was stored; otherwise it is made again."""
-        for _ in range(2):  # a proxy may have altered the first answer
+        """Return True if the store has the explanation, unaltered; otherwise it must be made again."""
+        for _ in range(2):  # a proxy may have altered the first response
             try:
                 data = self._objects.get(ObjectKind.EXPLANATION, key)
             except NotFound:
@@ -149,7 +149,7 @@ class Explainer:
             raise CannotExplain("This photo can't be explained: %(reason)s.", reason=str(error)) from error
 
     def _store(self, photo: Photo, jpeg: bytes, digest: str, lost: str | None) -> str:
-        """Reserve, put, record, as an upload does: a process that dies in between leaves a due deletion."""
+        """Reserve the key, put the object, record it; a process killed in between leaves a due deletion."""
         key = key_for(jpeg)
         self._explanations.reserve(key)
         self._objects.put(ObjectKind.EXPLANATION, key, jpeg)
@@ -161,6 +161,6 @@ class Explainer:
 
 
 def _digest(record: CheckRecord) -> str:
-    """Return the same text for decisions that share an explanation: a recheck by the same model keeps it."""
+    """Return a digest that is equal for decisions with the same explanation, such as those of one model."""
     basis = (record.model, record.weights_sha256, record.profile_id, record.subject)
     return hashlib.sha256(repr(basis).encode()).hexdigest()

@@ -18,7 +18,7 @@ class FairLock:
         self._patience_s, self._clock = patience_s, clock
         self._guard = threading.Lock()
         self._last_tries_s: dict[int, float] = {}
-        """Time of each rejected caller's last attempt, in the order of their first ones."""
+        """Time of each rejected caller's last attempt, in the order of their first attempts."""
         self._locked = False
 
     @property
@@ -26,7 +26,7 @@ class FairLock:
         return self._locked
 
     def acquire(self, caller: int) -> bool:
-        """Take the lock, to be released afterwards, or join the line and return False. Never waits."""
+        """Take the lock and return True, or join the line and return False; never wait."""
         with self._guard:
             now_s = self._clock()
             self._last_tries_s = {

@@ -1,6 +1,6 @@
 """The caller's side of the explaining process, which is started on demand and kept for a while.
 
-Loading torch takes seconds, so the process is reused for the next photo. It holds about 700 MB, a third of
+Loading torch takes seconds, so the process is reused for the next photo. It takes about 700 MB, a third of
 them torch's files, so it ends after ``keep_s`` without work.
 """
 
@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 
 
 class WarmChild:
-    """One process of ``catloader.explanations.child``. ``ask`` is for one caller at a time."""
+    """A process of ``catloader.explanations.child``. Only one caller at a time may call ``ask``."""
 
     def __init__(self, keep_s: float) -> None:
         self._keep_s = keep_s
-        # The kernel kills a child together with the thread that started it: one thread for all of them.
+        # The kernel kills a child when the thread that started it ends, so this thread starts all children.
         self._thread: ThreadPoolExecutor | None = None
         self._guard = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -42,15 +42,16 @@ class WarmChild:
 
         Args:
             basis: ``DecisionBasis.to_json()``.
-            limit_s: for the photo, and for the start of the process where there is none.
+            limit_s: time for the photo, including the start of the process if it is not running.
+
         Raises:
-            ExplanationFailed: the process made none, or not in time, and was ended.
+            ExplanationFailed: the process made no explanation, or not in time and was ended.
         """
         with self._guard:
             self._refuse_if_closed()
             self._thread = self._thread or ThreadPoolExecutor(1, "explain")
-            answer = self._thread.submit(self._ask, basis, photo, limit_s)
-        return answer.result()
+            future = self._thread.submit(self._ask, basis, photo, limit_s)
+        return future.result()
 
     def close(self) -> None:
         """Kill the process, if there is one; a call of ``ask`` that waits for it fails."""
@@ -72,7 +73,7 @@ class WarmChild:
         except TimeoutError:
             self._end_process()
             raise ExplanationFailed(f"Explaining a photo took more than {limit_s:g} s.") from None
-        except OSError as error:  # frames.Closed is one
+        except OSError as error:  # includes frames.Closed
             logger.error("The explaining process ended: %s", self._end_process() or error)
             raise ExplanationFailed("The explanation could not be made.") from None
         self._retire_later()
@@ -82,7 +83,7 @@ class WarmChild:
         return parts[0]
 
     def _running(self) -> socket.socket:
-        """Return the connection to the process; start one where there is none."""
+        """Return the connection to the process; start the process if it is not running."""
         with self._guard:
             self._refuse_if_closed()
             self._cancel_retirement()
@@ -95,7 +96,7 @@ class WarmChild:
         self._end, for_child = frames.pair()
         with for_child:
             self._process = start_child(
-                # -P: nothing may be imported from the folder in which the site was started.
+                # -P: do not import modules from the folder in which the site was started.
                 [sys.executable, "-P", "-m", "catloader.explanations.child", str(for_child.fileno())],
                 env={**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"},
                 stdout=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Steps 1 to 4 for an existing photo: replacement of its file, or another square for its thumbnail."""
+"""Steps 1 to 4 for an existing photo: replace its file, or cut another square for its thumbnail."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from catloader.store.s3.unaltered import get_unaltered
 from checker.pixels.renditions import Crop
 
 MIN_SIDE_PX = 64
-"""Smallest square of a larger photo. Models need 224 px and more: in fewer pixels they recognise hardly
-anything."""
+"""Smallest square that may be cut from a larger photo. Models need 224 px and more; from far fewer pixels
+they recognise hardly anything."""
 
 
 def replace(
@@ -35,9 +35,10 @@ def replace(
     """Replace the photo's file; the photo is checked again.
 
     Args:
-        content: no more than ``max_file_bytes`` + 1 are read.
+        content: at most ``max_file_bytes`` + 1 bytes are read.
+
     Raises:
-        CatLoaderError: as the outcomes of an upload; or the photo is gone. The photo is unchanged then.
+        CatLoaderError: as for an upload, or the photo no longer exists. The photo is unchanged.
     """
     refuse_full_disk(settings)
     prepared = prepare(content.read(settings.max_file_bytes + 1), photo.owner_id)
@@ -58,11 +59,11 @@ def cut(
     objects: ObjectStore,
     dispatcher: Dispatcher,
 ) -> bool:
-    """Give the photo a thumbnail of another square; return True if the photo is checked again.
+    """Cut the photo's thumbnail from another square; return True if the photo is checked again.
 
     Raises:
         InvalidInput: the square is not within the photo, or too small.
-        CatLoaderError: the photo is gone, a store does not answer, the decoders are busy.
+        CatLoaderError: the photo no longer exists, a store does not answer, or the decoders are busy.
     """
     _refuse_square(photo, square)
     refuse_full_disk(settings)
@@ -78,9 +79,9 @@ def cut(
     )
     files.reserve(new)
     objects.put(ObjectKind.THUMBNAIL, new.thumbnail_key, thumbnail.data)
-    is_checked_anew = files.set_thumbnail(photo.id, photo.owner_id, photo.photo_key, new)
+    is_checked_again = files.set_thumbnail(photo.id, photo.owner_id, photo.photo_key, new)
     dispatcher.wake()
-    return is_checked_anew
+    return is_checked_again
 
 
 def min_side_px(photo: Photo) -> int:

@@ -1,4 +1,4 @@
-"""Step 1 in child processes with limits: uploaded bytes are never decoded in the site's own process."""
+"""Step 1 in child processes with limits: uploaded bytes are never decoded in the site's process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from checker.pixels.sizes import RenditionSizes
 
 WORK, _THUMBNAIL = f"{__name__}:prepare_item", f"{__name__}:cut_item"
 WORKS = (WORK, _THUMBNAIL)
-"""For ``ForkServer``."""
+"""The functions that ``ForkServer`` must know."""
 _AWAY = gettext_noop("No photo can be opened at the moment. Try again soon.")
 _REFUSALS = {
     leaf.__name__: leaf
@@ -53,7 +53,7 @@ class IsolatedPreparer:
     """Prepares uploads in the children of a pool. Thread-safe.
 
     Args:
-        places: limits the uploads that are prepared or wait for it, in all and per owner.
+        places: limits the uploads that are being prepared or wait for a slot, in all and per owner.
     """
 
     def __init__(self, pool: ChildPool, places: Places, limits: Limits) -> None:
@@ -63,7 +63,7 @@ class IsolatedPreparer:
         """Do the work of ``prepare``.
 
         Raises:
-            BadImage: also for a file that crashes a decoder or exceeds a limit.
+            BadImage: as ``prepare``, or the file crashes a decoder or exceeds a limit.
             UploadsBusy: no place, or no turn for a large photo, became free in time.
             DecodersAway: no decoding process could be started.
         """
@@ -91,8 +91,8 @@ class IsolatedPreparer:
         """Cut another square from a stored photo.
 
         Raises:
-            ObjectAltered: it can't be decoded, so it differs from what was stored.
-            UploadsBusy, DecodersAway: as for a whole file.
+            ObjectAltered: the photo can't be decoded, so it differs from the stored photo.
+            UploadsBusy, DecodersAway: as for an upload.
         """
         arguments = {"sizes": dataclasses.asdict(self._limits.sizes), "crop": crop}
         with self.places.taken(owner_id):
@@ -103,7 +103,7 @@ class IsolatedPreparer:
                 return Thumbnail(data, side_px, crop, hashlib.sha256(data).hexdigest())
             case Reply():
                 raise errors.ObjectAltered("a stored photo can't be decoded")
-            case DecoderUnavailable() | DecodingFailed():  # it was decoded before: the machine is to blame
+            case DecoderUnavailable() | DecodingFailed():  # the photo was decoded before: the machine failed
                 raise errors.DecodersAway(_AWAY) from reply
         raise reply  # a bug, logged with its traceback
 

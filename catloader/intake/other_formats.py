@@ -1,4 +1,4 @@
-"""Refusal of files that are often sent in place of a photo by the name of their kind."""
+"""Refuse files that people often send instead of photos, with a message that names their kind."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ _VIDEO = re.compile(
 
 
 def refuse_known(data: bytes) -> None:
-    """Refuse a file whose kind can be named; return where it is of no kind that is known here.
+    """Refuse a file of a known kind; return if the kind is unknown.
 
     Args:
-        data: of no format that is accepted.
+        data: a file that has none of the accepted formats.
+
     Raises:
-        NotAnImage: with a sentence that names the kind.
+        NotAnImage: the text names the kind.
     """
     start = data[:_SEARCHED_BYTES]
     if _WEB_PAGE.match(start):

@@ -18,7 +18,7 @@ NOT_THERE = gettext_noop("This upload does not exist, or it has expired.")
 
 
 def upload_id(owner_id: int, key: str, length_bytes: int) -> str:
-    """Return the id of an upload that its client calls ``key``; it is always the same for one key."""
+    """Return the id of an upload that its client calls ``key``: the same key always gives the same id."""
     return f"{hashlib.sha256(f'{owner_id}:{key}'.encode()).hexdigest()[:32]}-{length_bytes}"
 
 
@@ -45,18 +45,18 @@ class FileFacts:
     caption: str = ""
     keep_date: bool = False
     square: str = ""
-    """As ``square.square_of_text`` reads it; empty: the site chooses one."""
+    """In the form of ``square.square_of_text``; empty: the site chooses the square."""
 
 
 class Damaged(Exception):
-    """The first line of the file is not valid: the power failed before it reached the disk."""
+    """The first line of the file is not valid, for example after a power failure."""
 
 
 def read_facts(file: BinaryIO) -> FileFacts:
     """Read the first line.
 
     Raises:
-        Damaged
+        Damaged: the line is not valid.
     """
     try:
         return FileFacts(**json.loads(file.readline()))
@@ -78,8 +78,8 @@ class OpenUpload:
         """Add the next bytes of the file.
 
         Raises:
-            OffsetMismatch: they are not the next ones.
-            TooManyBytes: they exceed the length of the file.
+            OffsetMismatch: the bytes do not begin at the current offset.
+            TooManyBytes: the bytes exceed the declared length of the file.
         """
         if offset_bytes != self.offset_bytes:
             raise OffsetMismatch("This upload continues at byte %(number)d.", number=self.offset_bytes)

@@ -1,4 +1,4 @@
-"""A limited number of uploads that are decoded or wait for it, so that threads remain for the pages."""
+"""A limit on uploads that are being decoded or wait for a decoder, so that threads remain for the pages."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ BUSY = gettext_noop("Many photos are being uploaded at the moment. Please try ag
 
 
 class Places:
-    """Places at the decoders: ``slots`` in use, ``waiting`` behind them, in the order of arrival.
+    """Places at the decoders: ``slots`` being decoded, ``waiting`` behind them, in the order of arrival.
 
-    One owner has at most half of all places, so that no one shuts the others out. Thread-safe.
+    One owner has at most half of all places, so that an owner can't exclude the others. Thread-safe.
 
-    Memory: the file of each place, ``(slots + waiting) x max_file_bytes``.
+    Memory: a file for each place, ``(slots + waiting) x max_file_bytes``.
 
     Args:
         patience_s: longest time that a request waits for a slot.
@@ -56,7 +56,7 @@ class Places:
         finally:
             with self._changed:
                 self._of_owner[owner_id] -= 1
-                self._of_owner += Counter()  # forgets the owners of nothing
+                self._of_owner += Counter()  # removes owners with a count of 0
 
     def _wait_for_slot(self) -> None:
         ticket = object()

@@ -1,4 +1,4 @@
-"""Step 1 for one file: sniffed, bounded, turned upright, re-encoded without metadata."""
+"""Step 1 for one file: sniff its format, check limits, turn it upright, re-encode it without metadata."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class _WebP(WebPImagePlugin.WebPImageFile):
         return frame
 
 
-# The decoders' own classes and not Image.open: it would try every plugin of the process, follow the
-# image index of an MPO, and warn where the checks below refuse.
+# The decoders' classes instead of Image.open, which would try every plugin of the process, follow the image
+# index of an MPO, and only warn about files that the checks below refuse.
 _DECODERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "JPEG": CompleteJpeg,
     "PNG": CompletePng,
@@ -80,7 +80,7 @@ class Limits:
     thumbnail_px: int
     jpeg_quality: int
     large_at_once: int = 1
-    """Processes that may decode a large photo at the same time; see ``turns``."""
+    """Number of processes that may decode a large photo at the same time; see ``turns``."""
     large_wait_s: float = 5.0
     """Longest wait for a turn."""
 
@@ -91,7 +91,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Two sRGB JPEGs without any metadata, upright as a person sees the photo."""
+    """Two upright sRGB JPEGs without metadata."""
 
     photo: bytes
     thumbnail: bytes
@@ -108,15 +108,15 @@ class Prepared:
 def prepare(data: bytes, *, limits: Limits) -> Prepared:
     """Turn an uploaded file into the photo and the thumbnail that are stored.
 
-    The first frame counts, of a TIFF the first full-resolution image. Nothing is scaled up: the thumbnail of
-    a photo that is smaller than ``thumbnail_px`` has the photo's shorter side.
+    The photo is made from the first frame, or the first full-resolution image of a TIFF. Nothing is scaled
+    up: if the photo is smaller than ``thumbnail_px``, the side of the thumbnail is the photo's shorter side.
 
     For trusted bytes only: uploads are prepared by ``isolated``, which calls this in a child process.
 
     Raises:
-        BadImage: one of its leaves, with a sentence for the person who sent the file.
-        UploadsBusy: other processes decode large photos.
-        MemoryError
+        BadImage: a subclass of it, with a sentence for the person who sent the file.
+        UploadsBusy: other processes are decoding large photos.
+        MemoryError: the decoders need more memory than the process may have.
     """
     source_format = format_of(data, limits)
     _silence_decoders()
@@ -124,10 +124,10 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
         image = _opened(screened(data, limits.max_pixels), source_format, limits)
         with turn(image.width * image.height, limits.large_at_once, limits.large_wait_s):
             image.load()
-            _check_size(image, limits)  # HEIC: the coded image may be larger than its header says
+            _check_size(image, limits)  # a HEIC image may be larger than its header says
             captured_at = capture_date(image)
             photo = renditions.upright_photo(image, limits.sizes, fast=False)
-            del image  # hundreds of megabytes for the largest photos; the encoder needs its own
+            del image  # up to hundreds of megabytes, as much as the encoder needs next
     encoded = renditions.encode(photo, limits.sizes)
     return Prepared(
         photo=encoded.photo,
@@ -143,10 +143,10 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
 
 
 def format_of(data: bytes, limits: Limits) -> str:
-    """Return the format of a file that may be decoded, recognised by its first bytes.
+    """Return the format of a file, recognised by its first bytes.
 
     Raises:
-        EmptyFile, TooManyBytes, NotAnImage
+        EmptyFile, TooManyBytes, NotAnImage: the file may not be decoded.
     """
     if not data:
         raise errors.EmptyFile("This file is empty.")
@@ -165,15 +165,15 @@ def format_of(data: bytes, limits: Limits) -> str:
 
 
 def shown_limit(size_bytes: int) -> str:
-    """Format a limit without decimals that mean nothing: "25 MB", "1.5 MB" or "195 kB"."""
+    """Format a limit without superfluous decimals: "25 MB", "1.5 MB" or "195 kB"."""
     return f"{size_bytes / 2**20:.3g} MB" if size_bytes >= 2**20 else f"{max(1, size_bytes // 1024)} kB"
 
 
 def _silence_decoders() -> None:
-    """Suppress warnings about broken metadata or large photos: they do not concern the upload.
+    """Suppress the decoders' warnings about broken metadata or large photos, which have no use here.
 
-    Process-wide, since all threads share one list of filters; repeated, since another thread may replace the
-    list.
+    This affects the whole process, because all threads share one list of filters. It is repeated for each
+    photo, because another thread may replace the list.
     """
     if ("ignore", None, Warning, _DECODER_MODULES, 0) not in warnings.filters:
         warnings.filterwarnings("ignore", module=_DECODER_MODULES.pattern)
@@ -187,12 +187,12 @@ def _plain_errors(source_format: str) -> Iterator[None]:
         raise
     except TakesTooLong as error:
         raise too_slow(source_format) from error
-    except UnreadableImage as error:  # a raw photo, in a sentence of its own
+    except UnreadableImage as error:  # its text, one of OF_DECODERS, is for the person
         raise errors.NotAnImage(str(error)) from error
     except Image.DecompressionBombError as error:  # a GIF whose first frame is far larger than its screen
         raise errors.TooManyPixels("This photo has more pixels than the limit allows.") from error
-    # Everything: on hostile bytes the decoders raise whatever their parsing ran into (OSError, SyntaxError,
-    # struct.error, RuntimeError, ...), and each of them means the same to a person.
+    # Any exception: on hostile bytes the decoders raise OSError, SyntaxError, struct.error, RuntimeError and
+    # others, all of which mean a broken file.
     except Exception as error:
         if is_refusal_of_texts(error):
             raise errors.TooManyBytes(
@@ -221,7 +221,7 @@ def _opened(data: bytes, source_format: str, limits: Limits) -> ImageFile.ImageF
     image = decoder(io.BytesIO(data))
     _check_size(image, limits)
     if source_format == "PNG":
-        image.verify()  # every chunk's checksum up to the last; load() alone stops at the pixels
+        image.verify()  # checks the checksum of every chunk; load() stops after the pixels
         image = decoder(io.BytesIO(data))
     renditions.draft(image, limits.sizes, fast=False)
     add_omitted(image, data)

@@ -1,4 +1,4 @@
-"""Step 1, upload: a square of the photo that its owner chose before the upload, for the thumbnail."""
+"""Step 1, upload: the square for the thumbnail, if the owner has chosen one before the upload."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NUMBER = r"([0-9]{1,3}(?:\.[0-9]{1,17})?)"
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """A square, in units of the upright photo's width: the stored size is not known to the client."""
+    """A square, in units of the upright photo's width, because the client does not know the stored size."""
 
     left: float
     top: float
@@ -36,7 +36,7 @@ def square_of_text(text: str) -> Square:
     """Read ``left,top,side``.
 
     Raises:
-        InvalidInput: these are not three numbers.
+        InvalidInput: the text is not three numbers.
     """
     match = re.fullmatch(f"{_NUMBER},{_NUMBER},{_NUMBER}", text)
     if match is None:

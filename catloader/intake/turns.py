@@ -1,4 +1,4 @@
-"""Turns for large photos among the processes that decode uploads: together they take too much memory."""
+"""Turns for large photos among the decoding processes, because together they would take too much memory."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _POLL_S = 0.02
 LARGE_PIXELS = 12_500_000
 """Photos of most phones are smaller; above this size decoding takes 50 MB to 1 GB."""
 
-# Made where the module is imported, and inherited by the children forked from there. The file stays empty: a
-# turn is a lock on one byte behind its end, held by a process, not by a descriptor.
+# Made at import, and inherited by the children that are forked later. The file stays empty: a turn is a lock
+# on one byte after its end, held by a process, not by a descriptor.
 if sys.platform == "linux":
     _FILE = os.memfd_create("catloader-turns")  # needs no writable folder
 else:
@@ -28,12 +28,12 @@ else:
 
 @contextmanager
 def turn(pixels: int, at_once: int, patience_s: float) -> Iterator[None]:
-    """Wait until fewer than ``at_once`` other processes decode a large photo, if this one is.
+    """If this photo is large, wait until fewer than ``at_once`` other processes decode a large photo.
 
     The kernel releases the turn of a process that dies. Threads of one process do not wait for each other.
 
     Raises:
-        UploadsBusy: no turn within ``patience_s``: the wait counts against the time for this photo.
+        UploadsBusy: no turn within ``patience_s``. The wait is limited because it counts as decoding time.
     """
     if pixels <= LARGE_PIXELS:
         yield
@@ -50,7 +50,7 @@ def _taken(places: int, deadline_s: float) -> int:
         for place in range(places):
             try:
                 fcntl.lockf(_FILE, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-            except OSError:  # another process's
+            except OSError:  # another process has this turn
                 continue
             return place
         if time.monotonic() >= deadline_s:

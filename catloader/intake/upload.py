@@ -42,10 +42,10 @@ class Uploaded:
     """A file that is stored."""
 
     name: str
-    """The client's name for the file, unchanged: only for display, escaped."""
+    """The client's name for the file, unchanged. Use it only for display, and escape it."""
     photo_id: int
     duplicate_of: int | None = None
-    """An earlier photo of the same owner with the same bytes: the same file gives the same stored photo."""
+    """An earlier photo of the same owner with the same stored bytes, which the same file always gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Refused:
     error: str
     """One plain sentence."""
     status: int
-    """The HTTP status of the same meaning."""
+    """HTTP status of the error."""
     retry_after_s: int | None = None
     """As in ``CatLoaderError``."""
     kind: str = field(default="", compare=False)
@@ -78,30 +78,30 @@ def upload(
     keys: Sequence[UploadKey] = (),
     keep_dates: bool = False,
 ) -> list[Uploaded | Refused]:
-    """Store the files that can be stored. One outcome per file, in their order; raises no ``CatLoaderError``.
+    """Store the files that can be stored; return one outcome per file, in order, instead of raising errors.
 
     Args:
-        files: name and content of each; no more than ``max_file_bytes`` + 1 are read of a stream.
-        captions: by the index of the file; missing ones are empty.
-        keys: of uploads that their client may repeat, by the same index.
+        files: name and content of each; at most ``max_file_bytes`` + 1 bytes of a stream are read.
+        captions: in the order of the files; missing captions are empty.
+        keys: idempotency keys, in the order of the files; may be fewer than files.
         keep_dates: store the capture dates that the files contain.
     """
     outcomes: list[Uploaded | Refused] = []
     store_away = False
     try:
-        for place, (name, content) in enumerate(files):
+        for index, (name, content) in enumerate(files):
             try:
-                if place >= settings.max_files:
+                if index >= settings.max_files:
                     raise TooManyFiles(_TOO_MANY, num=settings.max_files)
-                # The store's client has tried three times: the next file should not wait for that again.
+                # The store's client has tried three times, and should not do so for each further file.
                 if store_away:
                     raise StoreUnavailable(_STORE_AWAY)
                 refuse_full_disk(settings)
-                caption = clean_text(captions[place] if place < len(captions) else "", "caption")
+                caption = clean_text(captions[index] if index < len(captions) else "", "caption")
                 data = content if isinstance(content, bytes) else content.read(settings.max_file_bytes + 1)
                 prepared = prepare(data, owner_id)
                 del data  # free megabytes before waiting for the store
-                key = keys[place] if place < len(keys) else None
+                key = keys[index] if index < len(keys) else None
                 if not keep_dates:
                     prepared = replace(prepared, captured_at=None)
                 photo_id = _store(prepared, caption, owner_id, key, photos=photos, objects=objects)
@@ -122,7 +122,7 @@ def upload(
 
 
 def _refused(name: str, error: CatLoaderError) -> Refused:
-    # Without its traceback: the frames would keep the file, up to the next full garbage collection.
+    # Without the traceback, whose frames would keep the file until the next full garbage collection.
     error.__cause__ = error.__context__ = None
     error = error.with_traceback(None)
     return Refused(name, str(error), error.status, error.retry_after_s, type(error).__name__, error)
@@ -136,7 +136,7 @@ def limits(settings: Settings) -> Limits:
         thumbnail_px=settings.thumbnail_px,
         jpeg_quality=settings.jpeg_quality,
         large_at_once=max(1, settings.decode_slots // 2),
-        large_wait_s=settings.decode_wall_s / 2,  # the rest of that time is for the photo itself
+        large_wait_s=settings.decode_wall_s / 2,  # the other half is for decoding
     )
 
 
@@ -149,7 +149,7 @@ def _store(
     photos: Photos,
     objects: ObjectStore,
 ) -> int:
-    """Reserve, put, record, in this order: a process that dies in between leaves due deletions."""
+    """Reserve the keys, put the objects, add the row: a process killed in between leaves due deletions."""
     file = new_file(prepared)
     new = NewPhoto(owner_id=owner_id, caption=caption, captured_at=prepared.captured_at, **asdict(file))
     photos.reserve(new)
@@ -158,18 +158,18 @@ def _store(
 
 
 def _earlier(photo_id: int, owner_id: int, sha256: str, photos: Photos) -> int | None:
-    """Return an earlier photo with the same bytes; None also if the database no longer answers.
+    """Return an earlier photo with the same bytes; None if there is none or the database does not answer.
 
-    Called after the commit: of two copies sent at the same moment, the second one finds the first.
+    Called after the commit: of two copies that are sent at the same time, the second finds the first.
     """
-    with suppress(StoreUnavailable):  # the photo is stored, whatever this query does
+    with suppress(StoreUnavailable):  # the photo is stored, even if this query fails
         first = photos.same(owner_id, sha256)
         return None if first == photo_id else first
     return None
 
 
 def refuse_full_disk(settings: Settings) -> None:
-    """Check the disk of the data folder.
+    """Refuse an upload if the disk of the data folder is nearly full.
 
     Raises:
         StoreFull: less than ``CATLOADER_MIN_FREE_BYTES`` are free.
