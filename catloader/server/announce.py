@@ -16,7 +16,7 @@ from catloader.wiring import Services
 from checker.decision.subject import load_subject
 
 Announce = Callable[[str, Services], None]
-"""Called with the server's address and the services when the server has answered; may block."""
+"""Called with the server's address and the services once the server has responded; may block."""
 
 
 def say(line: str) -> None:
@@ -26,14 +26,14 @@ def say(line: str) -> None:
 
 
 def stopped(code: int) -> int:
-    """Tell of a stop that went well; return the exit code."""
+    """Print a line after a successful stop; return the exit code."""
     if code == 0:
         say("Stopped.")
     return code
 
 
 def log_to_stderr(settings: Settings) -> None:
-    """Set up the log, and make SIGTERM run the clean-up, as Ctrl-C does."""
+    """Set up the log, and make SIGTERM run the clean-up, like Ctrl-C."""
     clean_up_on_sigterm()
     configure(settings.log_format)
 
@@ -42,11 +42,11 @@ def announcement(settings: Settings, opening: str, *, checks_here: bool) -> Anno
     """Prepare the lines that a command prints once it is serving.
 
     Args:
-        opening: the first words; ``{url}`` stands for the server's address.
+        opening: the first words; ``{url}`` is replaced by the server's address.
 
     Raises:
-        ModelsError, ModelRefused: the weights or the subject are missing. Detected before anything is
-            started, because it is the most frequent reason for a failed start.
+        ModelsError, ModelRefused: the weights or the subject are missing. This is the most frequent reason
+            for a failed start, so it is detected before anything is started.
     """
     stores, model_note = _stores(settings), _model_note(settings) if checks_here else ""
     checks = (
@@ -62,7 +62,7 @@ def announcement(settings: Settings, opening: str, *, checks_here: bool) -> Anno
 
 
 def _announce_model(services: Services, note: str) -> None:
-    """Wait until the model is loaded, then print the variant in use. Never returns if it is refused."""
+    """Wait until the model is loaded, then print the variant in use; never return if the model is refused."""
     assert services.checker is not None
     services.checker.ready.wait()
     state = services.checker.state()

@@ -1,6 +1,6 @@
 """The commands that check without serving: ``worker`` and ``check run``.
 
-They import no web server: a worker starts sooner and needs 28 MB less without.
+They import no web server, so that a worker starts sooner and needs 28 MB less.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from checker.process.interrupts import deferred_interrupt
 
 
 def check_once(settings: Settings) -> int:
-    """Check until nothing waits; return the number of photos that got a verdict.
+    """Check until no photo is due; return the number of photos that got a verdict.
 
     Raises:
         ModelRefused: the model cannot be used.
@@ -41,7 +41,7 @@ def check_once(settings: Settings) -> int:
 
 
 def work(settings: Settings) -> None:
-    """Check photos as they come, in a process of its own, until SIGINT or SIGTERM; ends the process."""
+    """Check photos as they arrive, until SIGINT or SIGTERM; then end the process."""
     log_to_stderr(settings)
     prepare_data_dir(settings)
     refuse_missing_temporary_folder()

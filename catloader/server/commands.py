@@ -49,7 +49,7 @@ def serve(settings: Settings) -> int:
     """Run the site until SIGINT, SIGTERM or SIGHUP; return the exit code.
 
     Raises:
-        StartupError, ModelsError, ModelRefused: it cannot start; says why.
+        StartupError, ModelsError, ModelRefused: the site cannot start; the text says why.
     """
     share_one_arena()
     log_to_stderr(settings)
@@ -61,7 +61,7 @@ def serve(settings: Settings) -> int:
         migrate_database(settings, must_write=True)
         pages = _import_pages()
         with own_object_store(settings) as with_s3, _metrics_folder(settings) as metrics:
-            refuse_missing_rights(settings)  # while the pages are imported, which takes longer
+            refuse_missing_rights(settings)  # meanwhile the pages are imported, which takes longer
             pages.join()
 
             def make() -> tuple[Flask, Services]:
@@ -82,9 +82,9 @@ def serve(settings: Settings) -> int:
 
 
 def import_server() -> type[Server]:
-    """Import gunicorn without ``WEB_CONCURRENCY``: it reads the variable as a number, whatever it holds.
+    """Import gunicorn without ``WEB_CONCURRENCY``: the import would fail if the variable is not a number.
 
-    The number of web processes is a setting of its own.
+    CatLoader has another setting for the number of web processes.
     """
     os.environ.pop("WEB_CONCURRENCY", None)
     from catloader.server.gunicorn import Server
@@ -93,10 +93,10 @@ def import_server() -> type[Server]:
 
 
 def _import_pages() -> threading.Thread:
-    """Import the pages while the object store starts, which takes longer; an error comes again in ``serve``.
+    """Import the pages in a thread, while the object store starts; ``serve`` raises an import error again.
 
-    In a thread, because a signal that stops the start raises in the main one, and libraries may drop what is
-    raised in the middle of their imports. A stop does not wait for it.
+    A signal that stops the start raises in the main thread, where libraries may suppress exceptions in the
+    middle of their imports. A stop does not wait for this thread.
     """
     pages = threading.Thread(
         target=importlib.import_module, args=("catloader.web",), name="import-pages", daemon=True
@@ -106,7 +106,7 @@ def _import_pages() -> threading.Thread:
 
 
 def refuse_unreachable_links(settings: Settings) -> None:
-    """Refuse to send browsers to the embedded object store, which only this machine reaches.
+    """Refuse to redirect browsers to the embedded object store, which only this machine can reach.
 
     Raises:
         SettingError: other machines reach the site, and their users would see no photos.

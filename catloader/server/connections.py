@@ -1,7 +1,7 @@
-"""Connections: waitress receives complete requests before a thread works on them.
+"""Connections: waitress receives a request completely before a thread works on it.
 
-One event loop reads all connections of a process, so a slow client occupies a descriptor but no thread. Code
-that relies on waitress's internals is in this file, ``request_parser`` and ``worker``, each with its reason.
+One event loop reads all connections of a process, so a slow client takes a descriptor but no thread. Code
+that relies on waitress's internals is in this file, ``request_parser`` and ``worker``; each place says why.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from checker.log_limit import LogLimits
 logger = logging.getLogger(__name__)
 
 _IN_MEMORY_BYTES = 64 * 1024
-"""Longer bodies wait in the temporary folder; with 2 000 connections they take 128 MB of memory at most."""
+"""Longer bodies are kept in the temporary folder, so 2 000 connections take at most 128 MB of memory."""
 _LARGE_BYTES = 2**20
-"""Of a body: the C library keeps larger blocks after their use, in each thread that had one."""
+"""Size of a body above which the C library keeps the freed memory, in each thread that has used it."""
 _HEAD_BYTES = 32 * 1024
 _KEEP_ALIVE_S = 15.0
 _CHECK_EVERY_S = 1.0
@@ -44,11 +44,11 @@ _HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "no-store"),
 ]
-"""Of answers that the application has no part in; they repeat words of the request."""
+"""Headers of waitress's error responses, which may repeat parts of the request."""
 
 
 class _NotBuffered(CatLoaderError):
-    """An answer that its client reads slowly can't be written to the temporary folder."""
+    """A response that its client reads slowly can't be written to the temporary folder."""
 
     cause = "temporary folder"
 
@@ -58,8 +58,8 @@ class _TooSlow(Error):  # type: ignore[misc]  # waitress ships no types
     reason = "Request Timeout"
 
 
-class _AnswerTask(WSGITask):  # type: ignore[misc]
-    """One answer of the application."""
+class _ResponseTask(WSGITask):  # type: ignore[misc]
+    """Sends a response of the application."""
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
@@ -73,7 +73,7 @@ class _AnswerTask(WSGITask):  # type: ignore[misc]
         try:
             super().service()
         except CatLoaderError as error:
-            # It failed in the middle, for example of a photo: the cut connection tells the browser.
+            # The response failed in the middle, for example of a photo: closing the connection shows that.
             self.close_on_finish = True
             if (
                 suffix := self.channel.server.log_limits.suffix(getattr(error, "cause", str(error)))
@@ -83,7 +83,7 @@ class _AnswerTask(WSGITask):  # type: ignore[misc]
 
 
 class _RefusalTask(ErrorTask):  # type: ignore[misc]
-    """The answer to a request that is not HTTP, or that took too long."""
+    """Sends the response to a request that is not HTTP, or that took too long."""
 
     def service(self) -> None:
         self.response_headers += _HEADERS
@@ -94,19 +94,19 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
 class Channel(HTTPChannel):  # type: ignore[misc]
     """One connection."""
 
-    task_class = _AnswerTask
+    task_class = _ResponseTask
     error_task_class = _RefusalTask
     request: Any
-    """The request that is coming in; None between two."""
+    """The request that is being received; None between two requests."""
     will_close: bool
     outbufs: list[Any]
     _activity: float = 0.0
-    """``last_activity`` at the last check. It is only compared: the time of day may be set meanwhile."""
+    """``last_activity`` at the last check. Only compared, because the time of day may be set meanwhile."""
     _active_s: float = 0.0
-    """Time of the last check at which it had changed, or at which the client could only wait."""
+    """Time of the last check at which ``_activity`` had changed or the server was computing the response."""
 
     def parser_class(self, adj: Adjustments) -> Parser:
-        """Replaces waitress's class attribute, which has no rules."""
+        """Make a parser with rules; a method in place of waitress's class attribute."""
         return Parser(adj, self.server.rules, self.server.log_limits)
 
     @property
@@ -114,11 +114,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return bool(self.requests or self.request is not None or self.total_outbufs_len)
 
     def write_soon(self, data: Any) -> int:
-        """Send or buffer a piece of an answer: in memory, and in a temporary file from 1 MB on.
+        """Send or buffer a piece of a response: in memory, and in a temporary file from 1 MB on.
 
         Raises:
-            _NotBuffered: the file can't be written. waitress and its event loop would continue with a wrong
-                count of the bytes.
+            _NotBuffered: the file can't be written. waitress would continue with a wrong count of the bytes.
         """
         with self.outbuf_lock:
             try:
@@ -131,23 +130,23 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 raise _NotBuffered(f"temporary folder: {error.strerror}") from error
 
     def close_if_slow(self, now_s: float, limits: TimeLimits) -> None:
-        """Enforce the time limits; runs in the event loop, like all receiving.
+        """Enforce the time limits; runs in the event loop, which also receives.
 
         Args:
-            now_s: of the monotonic clock.
+            now_s: time of the monotonic clock.
         """
-        # A client that reads nothing keeps its thread waiting; smaller amounts are buffered.
+        # From `send_bytes` on, the thread waits for the client to read; smaller amounts are buffered.
         is_computed = bool(self.requests) and self.total_outbufs_len < self.adj.send_bytes
         if is_computed or self.last_activity != self._activity:
             self._activity, self._active_s = self.last_activity, now_s
         silent_s = now_s - self._active_s
-        if self.requests:  # in a thread's hands
+        if self.requests:  # a thread works on the request
             if silent_s > limits.stalled_s:
                 self._log_slow()
                 self.handle_close()  # without waiting for a socket that accepts nothing
         elif self.request is None:
             idle_s = limits.stalled_s if self.total_outbufs_len else _KEEP_ALIVE_S
-            # On a busy machine a request may have come before its event; its client would get a reset.
+            # On a busy machine, a request may have arrived that the event loop has not seen: do not reset it.
             if silent_s > idle_s and (self.total_outbufs_len or not self._has_unread()):
                 self.handle_close()
         elif silent_s > limits.stalled_s or self.request.too_slow(now_s, limits):
@@ -163,7 +162,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         request, self.request = self.request, None
         request.error = _TooSlow("This request took too long.")
         self.requests.append(request)
-        self.service()  # writes one line to the buffer, so it may run in the event loop
+        self.service()  # quick, so it may run in the event loop: it writes one line to the buffer
 
     def _log_slow(self) -> None:
         if (suffix := self.server.log_limits.suffix("slow")) is not None:
@@ -180,15 +179,15 @@ class Connections(TcpWSGIServer):  # type: ignore[misc]
         self.log_limits = LogLimits()
         self._next_check_s = 0.0
         self.had_large_body = False
-        """Since memory was last given back."""
+        """True if there was a large body since memory was last given back."""
         super().__init__(*args, **kw)
 
     def readable(self) -> bool:
-        self.next_channel_cleanup = 0.0  # by the time of day, which may be set back
+        self.next_channel_cleanup = 0.0  # waitress uses the time of day, which may be set back
         return bool(super().readable())
 
     def maintenance(self, _now: float) -> None:
-        """Once a second, enforce the time limits and give the memory of large bodies back after their use."""
+        """Enforce the time limits once a second, and give the memory of large bodies back after their use."""
         now_s = time.monotonic()
         if now_s < self._next_check_s:
             return
@@ -200,7 +199,7 @@ class Connections(TcpWSGIServer):  # type: ignore[misc]
             give_memory_back()
 
     def is_busy(self) -> bool:
-        """Return True if a request is in progress, from its first byte to the last byte of its answer."""
+        """Return True if a request is in progress, from its first byte to the last byte of its response."""
         return any(channel.is_busy for channel in self.active_channels.values())
 
     def close_idle(self) -> None:
@@ -211,7 +210,7 @@ class Connections(TcpWSGIServer):  # type: ignore[misc]
 def adjustments(*, connections: int) -> Adjustments:
     """Return waitress's options: bodies are limited by ``Rules``, time by ``TimeLimits``."""
     return Adjustments(
-        # ProxyFix reads X-Forwarded-* as far as CATLOADER_TRUSTED_PROXIES allows; waitress must pass them on.
+        # waitress must keep X-Forwarded-*, which ProxyFix reads as far as CATLOADER_TRUSTED_PROXIES allows.
         clear_untrusted_proxy_headers=False,
         ident="",  # no Server header
         connection_limit=connections,
@@ -232,7 +231,7 @@ def _log_access(task: Any) -> None:
     facts = {
         "address": task.channel.addr[0],
         "method": _shown(request.command),
-        "path": _shown(logged_path(request.path)),  # never with its query
+        "path": _shown(logged_path(request.path)),  # never the query, which may have secrets
         "status": int(task.status.partition(" ")[0]),
         "bytes": task.content_bytes_written,
         "ms": round((time.time() - task.start_time) * 1000),

@@ -1,4 +1,4 @@
-"""The data folder: checks that it is usable, and the lock of the process that runs a site or store on it."""
+"""The data folder: checks that it is usable, and the lock for a process that runs a site or store on it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _LOCK_TRIES = 15
 
 
 def prepare_data_dir(settings: Settings) -> None:
-    """Make the data folder, write a file to it, and look at the free disk and at this process's limits.
+    """Make the data folder, write a test file, and check the free disk space and the limits of this process.
 
     Raises:
-        StartupError: the folder cannot be used, or a limit of this process is too low; says why.
+        StartupError: the folder cannot be used, or a limit of this process is too low; the text says why.
     """
     if sentence := low_limit(EVERY):
         raise StartupError(sentence)
@@ -43,7 +43,7 @@ def prepare_data_dir(settings: Settings) -> None:
         free_bytes = shutil.disk_usage(folder).free
     except (FileExistsError, NotADirectoryError):
         _refuse_broken_link(folder)
-        raise StartupError(f"The data folder {folder} is a file, or lies below one.") from None
+        raise StartupError(f"The data folder {folder} is a file, or is below a file.") from None
     except OSError as error:
         raise StartupError(f"The data folder {folder} cannot be written to: {error.strerror}.") from error
     _refuse_wrong_kinds(folder)
@@ -55,22 +55,22 @@ def prepare_data_dir(settings: Settings) -> None:
 
 
 def _refuse_umask() -> None:
-    """Check that the mask leaves the owner's rights to new files.
+    """Check that the umask does not remove the owner's rights from new files.
 
     Raises:
-        StartupError: it does not; names the mask.
+        StartupError: the umask removes them.
     """
-    mask = os.umask(0o077)  # it can only be read by setting it
+    mask = os.umask(0o077)  # the umask can only be read by setting it
     os.umask(mask)
     if mask & 0o700:
         raise StartupError(f"The umask {mask:04o} makes new files unusable for their owner; set umask 077.")
 
 
 def _refuse_broken_link(folder: Path) -> None:
-    """Look for a link to what is not there, such as a disk that is not mounted.
+    """Look for a link to a folder that does not exist, for example on a disk that is not mounted.
 
     Raises:
-        StartupError: names the link.
+        StartupError: there is such a link; the text names it.
     """
     for path in (folder, *folder.parents):
         if path.is_symlink() and not path.is_dir():
@@ -81,10 +81,10 @@ def _refuse_broken_link(folder: Path) -> None:
 
 
 def _refuse_wrong_kinds(folder: Path) -> None:
-    """Check for files in the place of folders, and folders in the place of files.
+    """Check for files with the names of folders, and folders with the names of files.
 
     Raises:
-        StartupError: names the first one.
+        StartupError: there is such a file or folder; the text names the first.
     """
     for name in _FOLDERS:
         if (path := folder / name).exists() and not path.is_dir():
@@ -115,10 +115,13 @@ def exclusive_data_dir(settings: Settings) -> Iterator[None]:
 
 
 def try_lock(settings: Settings, stack: contextlib.ExitStack, mode: int = fcntl.LOCK_EX) -> bool:
-    """Take the lock while ``stack`` is open, without waiting; the kernel drops it when the process ends.
+    """Take the lock until ``stack`` is closed, without waiting; the kernel releases it if the process ends.
 
     Args:
-        mode: ``LOCK_EX`` to hold the folder, ``LOCK_SH`` to ask whether a process holds it.
+        mode: ``LOCK_EX`` to hold the folder, ``LOCK_SH`` to test if another process holds it.
+
+    Returns:
+        False if another process has the lock.
     """
     file = (settings.data_dir / "lock").open("a")
     try:
@@ -132,7 +135,7 @@ def try_lock(settings: Settings, stack: contextlib.ExitStack, mode: int = fcntl.
         return True
     stack.enter_context(file)
     if mode == fcntl.LOCK_EX:
-        # Left by a killed site: it must not be read while this one starts its store.
+        # A killed site has left its note, which must not be read while this site starts its store.
         store_note(settings).unlink(missing_ok=True)
     return True
 
@@ -141,27 +144,29 @@ def _refuse_without_locks(settings: Settings, error: OSError) -> None:
     """Refuse a file system without locks if two sites could write to the same files.
 
     Raises:
-        StartupError: database or object store lie in the folder.
+        StartupError: the database or the object store is in the folder.
     """
     sentence = f"The file system of the data folder {settings.data_dir} has no file locks ({error.strerror})"
     if settings.embedded_s3 or isinstance(settings.database, Path):
         raise StartupError(
-            f"{sentence}; set CATLOADER_DATA_DIR to a folder on a local disk, or use PostgreSQL and an S3 "
-            "server of your own."
+            f"{sentence}; set CATLOADER_DATA_DIR to a folder on a local disk, or use PostgreSQL and a "
+            "separate S3 server."
         ) from error
-    logger.warning("%s, so a second site on it would not be noticed.", sentence)
+    logger.warning("%s, so a second site on it would not be detected.", sentence)
 
 
 def refuse_missing_temporary_folder() -> None:
-    """Check that there is a folder for the files of uploads in progress.
+    """Check that there is a temporary folder, for the files of uploads in progress.
 
     Raises:
-        StartupError: there is none.
+        StartupError: there is no temporary folder.
     """
     try:
         tempfile.gettempdir()
     except FileNotFoundError as error:
-        raise StartupError("No temporary folder can be written to; set TMPDIR to one that can.") from error
+        raise StartupError(
+            "No temporary folder can be written to; set TMPDIR to a folder that can."
+        ) from error
 
 
 def store_note(settings: Settings) -> Path:

@@ -1,4 +1,4 @@
-"""The database of a command: tables up to date, connections closed at the end."""
+"""The database of a command: migrate it first, close its connections at the end."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def migrated_database(
     """Prepare the data folder, bring the tables up to date, yield the engine.
 
     Args:
-        may_create: make a database that does not exist, and say so. Most commands are for an existing site:
-            in a wrong folder they would make an empty one, and list or back up nothing.
-        level: of the log's line about a new database.
+        may_create: make a database that does not exist, and log it. Most commands are for an existing site:
+            in a wrong folder they would make an empty database, and list or back up nothing.
+        level: log level of the line about a new database.
 
     Raises:
-        StartupError: the data folder cannot be used; the database does not answer, is damaged, belongs to a
-            newer version, or does not exist.
+        StartupError: the data folder cannot be used, or the database does not answer, is damaged, belongs to
+            a newer version, or does not exist.
     """
     if not may_create:
         refuse_missing_database(settings)
@@ -50,10 +50,10 @@ def migrated_database(
 
 
 def refuse_missing_database(settings: Settings) -> None:
-    """Look for the database's file, before anything is made beside it.
+    """Check that the database's file exists, before other files are made next to it.
 
     Raises:
-        StartupError: there is none.
+        StartupError: the file does not exist.
     """
     if isinstance(settings.database, Path) and not settings.database.exists():
         raise no_site(settings.database)
@@ -63,8 +63,8 @@ def migrate_database(settings: Settings, *, may_create: bool = True, must_write:
     """Bring the tables up to date; leave no connection open.
 
     Args:
-        may_create: as ``migrated_database``.
-        must_write: also refuse a file that may only be read.
+        may_create: as for ``migrated_database``.
+        must_write: also refuse a read-only file.
     """
     level = logging.DEBUG if must_write else logging.WARNING  # the first start of a site makes its database
     with migrated_database(settings, may_create=may_create, level=level) as engine:
@@ -77,14 +77,14 @@ def migrate_database(settings: Settings, *, may_create: bool = True, must_write:
             and not Administration(engine).page(0, 1)
         ):
             logger.warning(
-                "The database that DATABASE_URL names has no accounts; those in %s stay there. "
+                "The database that DATABASE_URL names has no accounts; the accounts in %s were not moved. "
                 "`catloader backup` and `catloader restore` move a site.",
                 other,
             )
 
 
 def wait_for_migrated_database(settings: Settings) -> None:
-    """Do the same for a checker, once the database answers: photos wait meanwhile.
+    """Bring the tables up to date for a checker, which waits until the database answers.
 
     Raises:
         StartupError: as ``migrated_database``, except if the database does not answer.

@@ -1,4 +1,4 @@
-"""The end of a process that a signal stops: its clean-up runs, and takes a limited time."""
+"""The end of a process that a signal stops: its clean-up runs, for a limited time."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _CLEAN_UP_S = 8
 
 
 def clean_up_on_sigterm() -> None:
-    """Make SIGTERM run the clean-up, as Ctrl-C does; the kernel ends the process ``_CLEAN_UP_S`` later.
+    """Make SIGTERM run the clean-up, like Ctrl-C; the kernel ends the process ``_CLEAN_UP_S`` later.
 
-    A clean-up may hang, for example while the database is locked. It may not even begin: Python drops what a
-    signal raises in the middle of a callback.
-    What is then left undone is as after a kill: the leases of photos in hand run out.
+    A clean-up may hang, for example while the database is locked. It may not even begin, because Python
+    suppresses an exception that a signal handler raises in the middle of a callback. The result is then the
+    same as after a kill: the leases of photos in hand expire.
     """
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, _end)
 
 
 def end_at_once(code: int) -> NoReturn:
-    """End the process after its own clean-up, without Python's.
+    """End the process after its clean-up, without the interpreter's.
 
-    Python would wait for a model that is being compiled and for every other thread of a pool, and then take
-    down each library, which alone takes seconds on a busy machine.
+    The interpreter would wait for a model that is being compiled and for every other thread of a pool, and
+    then unload each library, which alone takes seconds on a busy machine.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
@@ -42,8 +42,8 @@ def end_at_once(code: int) -> NoReturn:
 def wait_for_signal() -> None:
     """Wait until the handler of a signal raises. Call it in the main thread.
 
-    The kernel may hand a signal to any thread, but its handler runs in the main one: waiting for a lock, that
-    would not notice it.
+    The kernel may deliver a signal to any thread, but its handler runs in the main thread, which would not
+    notice the signal while it waits for a lock.
     """
     receiver, sender = socket.socketpair()
     with receiver, sender:
@@ -57,7 +57,7 @@ def wait_for_signal() -> None:
 
 
 def _end(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # another one would interrupt the clean-up
-    faulthandler.dump_traceback_later(_CLEAN_UP_S - 1)  # shows where it hangs
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # another signal would interrupt the clean-up
+    faulthandler.dump_traceback_later(_CLEAN_UP_S - 1)  # shows where the clean-up hangs
     signal.alarm(_CLEAN_UP_S)
-    sys.exit(0)  # systemd would list a service that it has stopped as failed
+    sys.exit(0)  # with another code, systemd would list a service that it has stopped as failed

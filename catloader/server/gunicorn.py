@@ -1,7 +1,7 @@
 """gunicorn, which supervises the web processes of the site and of the stand-alone Cat Checker.
 
-The supervisor makes no engine, client or thread pool: those belong to the workers, made after the fork. Code
-that relies on gunicorn's internals is in this file and in ``worker.py``, each with its reason.
+The supervisor makes no engine, client or thread pool: the workers make them after the fork. Code that relies
+on gunicorn's internals is in this file and in ``worker.py``; each place says why.
 """
 
 from __future__ import annotations
@@ -40,24 +40,26 @@ from checker.process.garbage import resume_full_collections
 logger = logging.getLogger(__name__)
 
 _GRACE_S = 2.0
-"""Time that a stop allows for requests in progress; with the embedded S3's stop it must stay below 5 s."""
+"""Time that a stop allows for requests in progress. With the stop of the embedded S3 it must take less than
+5 s."""
 _KILL_S = 4
-"""A worker that has not ended by then is killed: grace, then the end of its threads."""
+"""Time after which a worker that has not ended is killed: the grace time, then the end of its threads."""
 _HEARTBEAT_S = 60
 """A worker whose event loop does not respond for this long is killed; slow requests run in threads."""
 
 _BOOT_PAUSE_S = 1.0
 _BOOT_AGAIN = 1
-"""An exit code at which gunicorn starts another worker."""
+"""An exit code after which gunicorn starts another worker."""
 
 Make = Callable[[], tuple[Flask, Services]]
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
-    """Serve what ``make`` returns, called once in each worker, until SIGINT, SIGTERM or SIGHUP.
+    """Serves an application until SIGINT, SIGTERM or SIGHUP.
 
     Args:
-        announce: runs in a thread of the first worker once it has answered a request.
+        make: returns the application and its services; called once in each worker.
+        announce: runs in a thread of the first worker once it has responded to a request.
     """
 
     def __init__(
@@ -101,8 +103,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def load(self) -> Flask:
         """Make the application, in the worker.
 
-        If that fails in the first workers, the server ends. Later, when others serve or a shortage of memory
-        may pass, the supervisor starts another worker after a pause.
+        If this fails in the first workers, the server ends. If it fails later, when other workers serve or a
+        shortage of memory may pass, the supervisor starts another worker after a pause.
         """
         try:
             app, self._services = self._make()
@@ -120,16 +122,16 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         return app
 
     def run(self) -> int:
-        """Return the exit code: 0 after a stop, 1 when a worker could not start."""
-        # Objects that exist now live as long as the process: frozen, they stay shared with the workers
-        # instead of being copied by garbage collection, and the interpreter exits sooner (by seconds on a
-        # busy machine).
+        """Run the server; return the exit code: 0 after a stop, 1 if a worker could not start."""
+        # Objects that exist now live as long as the process. If they are frozen, garbage collection does not
+        # copy the memory that the workers share, and the interpreter exits sooner (by seconds on a busy
+        # machine).
         gc.freeze()
         resume_full_collections()
         try:
             _Supervisor(self).run()
         except SystemExit as stop:
-            return 1 if stop.code else 0  # gunicorn's own codes mean nothing to a caller
+            return 1 if stop.code else 0  # gunicorn's codes mean nothing to a caller
         return 0
 
     def _post_fork(self, _arbiter: Arbiter, worker: Worker) -> None:
@@ -151,7 +153,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def _worker_exit(self, arbiter: Arbiter, _worker: Worker) -> None:
         if os.getpid() == arbiter.pid:
-            return  # gunicorn calls this in the supervisor too, for a worker that has ended already
+            return  # gunicorn also calls this in the supervisor, for a worker that has ended already
         for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
             signal.signal(sig, signal.SIG_IGN)
         ending = sys.exc_info()[1]
@@ -161,8 +163,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
                 self._services.close()
         finally:
             logging.shutdown()
-            # Not sys.exit: the clean-up that this process inherited from the supervisor (the data
-            # folder's lock, the embedded S3) is not the worker's to run.
+            # Not sys.exit, which would run the clean-up inherited from the supervisor: the worker must not
+            # release the data folder's lock or stop the embedded S3.
             os._exit(code)
 
 

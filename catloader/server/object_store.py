@@ -1,4 +1,4 @@
-"""The object store of a command: the configured one, its own, or the site's on the same data folder."""
+"""The object store of a command: the configured server, or the embedded one of this or another process."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _RETRY_S = 1.0
 
 @contextlib.contextmanager
 def own_object_store(settings: Settings) -> Iterator[Settings]:
-    """Yield settings that name an S3 server with its buckets; run the embedded one if none is set.
+    """Yield settings with the address of an S3 server; run the embedded server if no server is configured.
 
-    The caller holds the data folder's lock.
+    The buckets are made. The caller holds the data folder's lock.
 
     Raises:
-        StartupError, StoreUnavailable: the server cannot start or does not answer; says which server and why.
+        StartupError, StoreUnavailable: the server cannot start or does not answer; the text names it.
     """
     if not settings.embedded_s3:
         _make_buckets(settings)
@@ -56,7 +56,7 @@ def own_object_store(settings: Settings) -> Iterator[Settings]:
 
 @contextlib.contextmanager
 def shared_or_own_object_store(settings: Settings, starting_s: float = _STARTING_S) -> Iterator[Settings]:
-    """Yield as ``own_object_store`` does, for a short-lived command: share a running site's store.
+    """Yield like ``own_object_store``, for a short-lived command, which shares a running site's store.
 
     Raises:
         StartupError: the process that holds the data folder does not publish its object store's address.
@@ -78,11 +78,10 @@ def shared_or_own_object_store(settings: Settings, starting_s: float = _STARTING
 
 @contextlib.contextmanager
 def wait_for_site_object_store(settings: Settings) -> Iterator[Settings]:
-    """Yield as ``own_object_store`` does, for a long-running process next to a site.
+    """Yield like ``own_object_store``, for a long-running process next to a site.
 
-    It never locks the data folder: the site may start before or after it, and be restarted. Nor does it end
-    if the configured S3 server is unavailable, since photos wait meanwhile; wrong keys or settings are
-    refused.
+    It never locks the data folder, because the site may start later, or restart. If the configured S3 server
+    is unavailable, it waits, and photos wait meanwhile. Wrong keys or settings are refused.
     """
     if not settings.embedded_s3:
         _make_buckets_when_it_answers(settings)
@@ -111,9 +110,9 @@ def refuse_missing_rights(settings: Settings) -> None:
 
 
 def _site_object_store(settings: Settings) -> Settings | None:
-    """Return settings with the store of the process that holds the data folder; None: there is none (yet)."""
+    """Return settings with the store of the process that holds the data folder; None: no store runs (yet)."""
     with contextlib.ExitStack() as stack:
-        if try_lock(settings, stack, fcntl.LOCK_SH):  # held for a moment only
+        if try_lock(settings, stack, fcntl.LOCK_SH):  # released at once
             return None
     try:
         return _with_store(settings, *json.loads(store_note(settings).read_text()))

@@ -1,4 +1,4 @@
-"""The request threads of a process in two pools: requests that use S3 leave threads to the others."""
+"""The request threads of a process, in two pools: requests that wait for S3 can't take all threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from catloader.server.request_parser import Rules
 class Pools:
     """Implements waitress's dispatcher of tasks.
 
-    While S3 does not answer, or uploads are being decoded, their threads wait; pages have their own.
+    Threads wait while S3 does not answer or uploads are being decoded; pages have separate threads.
     """
 
     def __init__(self, rules: Rules, *, threads: int) -> None:
@@ -23,7 +23,7 @@ class Pools:
         self._store.set_thread_count(max(1, threads - pages))
 
     def add_task(self, channel: Channel) -> None:
-        """Queue the channel's first request; it has been received whole."""
+        """Queue the channel's first request, which has been received completely."""
         request = channel.requests[0]
         uses_store = not request.error and self._rules.uses_object_store(request.command, request.path)
         (self._store if uses_store else self._pages).add_task(channel)

@@ -1,4 +1,4 @@
-"""The port at which a worker answers probes and Prometheus (``CATCHECK_PROBE_PORT``), without Flask."""
+"""The port on which a worker responds to probes and Prometheus (``CATCHECK_PROBE_PORT``), without Flask."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from catloader.wiring import Services
 logger = logging.getLogger(__name__)
 
 _CONNECTIONS = 8
-"""Connections at a time, each with a thread; others are closed at once."""
+"""Maximum number of connections, each with a thread; further connections are closed at once."""
 _CLIENT_S = 5.0
 """A client must send the next part of its request within this time."""
 
 
 class Probes(ThreadingMixIn, HTTPServer):
-    """Answers ``/livez``, ``/readyz`` and ``/metrics`` on a listening socket.
+    """Serves ``/livez``, ``/readyz`` and ``/metrics`` on a listening socket.
 
-    Until ``services`` are set, which the start does when it has them, the worker is alive and not ready.
+    The worker is alive but not ready until ``services`` is set, at the end of the start.
     """
 
     daemon_threads = True
@@ -57,7 +57,7 @@ class Probes(ThreadingMixIn, HTTPServer):
             self._places.release()
 
     def handle_error(self, *_: Any) -> None:
-        if not isinstance(sys.exception(), OSError):  # the client has gone
+        if not isinstance(sys.exception(), OSError):  # OSError: the client has disconnected
             logger.exception("a probe failed")
 
 
@@ -69,27 +69,27 @@ class _Handler(BaseHTTPRequestHandler):
         path, services = self.path.partition("?")[0], self.server.services
         try:
             if path == "/livez":
-                self._answer(200, json.dumps({"ok": True}).encode())
+                self._respond(200, json.dumps({"ok": True}).encode())
             elif path == "/readyz":
                 state = {"ready": False} if services is None else readiness(services)
-                self._answer(200 if state["ready"] else 503, json.dumps(state).encode())
+                self._respond(200 if state["ready"] else 503, json.dumps(state).encode())
             elif path == "/metrics":
                 self._metrics(services)
             else:
-                self._answer(404)
+                self._respond(404)
         except CatLoaderError as error:
-            self._answer(503, json.dumps({"error": str(error)}).encode())
+            self._respond(503, json.dumps({"error": str(error)}).encode())
 
     def _metrics(self, services: Services | None) -> None:
         status = metrics_status(self.server.metrics_token, self.headers.get("Authorization", ""))
         if status != 200:
-            self._answer(status)
+            self._respond(status)
         elif services is None:
-            self._answer(503)
+            self._respond(503)
         else:
-            self._answer(200, metrics_text(services), CONTENT_TYPE)
+            self._respond(200, metrics_text(services), CONTENT_TYPE)
 
-    def _answer(self, status: int, body: bytes = b"{}", content_type: str = "application/json") -> None:
+    def _respond(self, status: int, body: bytes = b"{}", content_type: str = "application/json") -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def answering_probes(settings: Settings) -> Iterator[Probes | None]:
-    """Answer probes within the block; None if the setting is 0.
+    """Respond to probes within the block; yield None if ``CATCHECK_PROBE_PORT`` is 0.
 
     Raises:
         StartupError: the port cannot be opened.

@@ -1,4 +1,4 @@
-"""Parsing of incoming requests: bodies up to the limit that the head allows, the rest is discarded."""
+"""Parse incoming requests: keep a body up to the limit that its head allows, and discard the rest."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ from checker.log_limit import LogLimits
 logger = logging.getLogger(__name__)
 
 _ROOM_EVERY_BYTES = 16 * 1024 * 1024
-"""Bytes of a kept body after which the rules are asked again for room."""
+"""Bytes of a kept body after which the rules must allow more room again."""
 _CHUNK_LINE_BYTES = 1024
-"""Longest line between the chunks of a body; waitress has no limit and copies the line at each read."""
+"""Longest line between the chunks of a body. waitress has no limit, and copies the line at each read."""
 _TLS_HELLO = b"\x16\x03"
-"""First bytes of a browser that was sent to https, and would wait for an answer that never comes."""
+"""First bytes of a browser that uses https here; it would wait for a response that never comes."""
 _VERSIONS = ("1.0", "1.1")
 _HOST = re.compile(r"([\w.-]+|\[[\w:.%-]+\])(:\d{1,5})?", re.ASCII)
 """One name or address with an optional port; several ``Host`` headers arrive joined by commas."""
 _LINGER_S = 30.0
 """Lingering close: a refused body is read and discarded for this long. A browser that is still sending when
-the connection closes shows "connection reset" instead of the answer."""
+the connection closes shows "connection reset" instead of the response."""
 _LINGERED_BYTES = 4 * 2**30
-"""A longer body does not arrive in that time at a gigabit a second, so its client gets the answer at once."""
+"""A longer body does not arrive in that time at a gigabit a second: its client gets the response at once."""
 
 
 class Rules(Protocol):
-    """The application's judgement of a request from its head alone. Called in the event loop: never waits."""
+    """The application's decisions on a request by its head, made in the event loop: they must not wait."""
 
     def body_bytes(self, method: str, path: str, headers: Mapping[str, str]) -> int:
-        """Return the maximum of bytes of its body to keep; a longer one is discarded.
+        """Return the maximum size of a body to keep; a longer body is discarded.
 
         Args:
-            headers: names in capitals, ``_`` for ``-``.
+            headers: names in capitals, with ``_`` instead of ``-``.
         """
 
     def refusal(self, method: str, path: str) -> int | None:
-        """Return the HTTP status for a request to refuse without its body; None: accept it."""
+        """Return the HTTP status with which to refuse the request without its body; None: accept it."""
 
     def has_room(self) -> bool:
-        """Return True if the temporary folder may take more of a body."""
+        """Return True if more of a body may be written to the temporary folder."""
 
     def uses_object_store(self, method: str, path: str) -> bool:
-        """Return True if its thread may have to wait for S3."""
+        """Return True if the request's thread may have to wait for S3."""
 
 
 class FormsOnly:
-    """The rules of an application without its own: small bodies, no object store."""
+    """The default rules of an application: small bodies, no object store."""
 
     def body_bytes(self, _method: str, _path: str, _headers: Mapping[str, str]) -> int:
         return FORM_BYTES
@@ -86,7 +86,7 @@ class TimeLimits:
 
 
 class _Discarded:
-    """Replaces the buffer of a body: counts the bytes and keeps none."""
+    """Replaces the buffer of a body: counts the bytes and does not keep them."""
 
     def __init__(self, size_bytes: int = 0) -> None:
         self._size_bytes = size_bytes
@@ -105,10 +105,10 @@ class _Discarded:
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no types
-    """One request as it comes in."""
+    """A request that is being received."""
 
     command = path = "-"
-    """Until the head is read: waitress names the path of each answer whose client is gone."""
+    """Set before the head is read, because waitress logs the path if the client disconnects."""
     completed: bool
     expect_continue: bool
     """The client waits for "100 Continue" before it sends the body."""
@@ -123,7 +123,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         self.begun_s = time.monotonic()
         self.body_begun_s = self.begun_s
         self._kept_bytes = 0
-        self._room_bytes = adj.inbuf_overflow  # what is shorter stays in memory
+        self._room_bytes = adj.inbuf_overflow  # shorter bodies stay in memory
         self._linger_until_s = float("inf")
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -131,7 +131,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
             super().parse_header(header_plus)
         except ValueError:  # brackets in the address, thousands of digits in a length
             raise ParsingError("The address or the Content-Length is invalid.") from None
-        if self.version not in _VERSIONS:  # waitress would answer it as HTTP/1.0
+        if self.version not in _VERSIONS:  # waitress would treat it as HTTP/1.0
             raise ParsingError("This server speaks HTTP/1.0 and HTTP/1.1.")
         self._refuse_ambiguous()
         self.body_begun_s = time.monotonic()
@@ -147,18 +147,18 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
                 self._discard()
 
     def _refuse_ambiguous(self) -> None:
-        """Refuse a head from which a proxy may read another end or another site (RFC 9112).
+        """Refuse a head that a proxy may read as a request of another length or for another site (RFC 9112).
 
         Raises:
-            ParsingError: says which header is ambiguous.
+            ParsingError: a header is ambiguous; the text names it.
         """
-        if "TRANSFER_ENCODING" in self.headers:  # waitress removes the one that it uses
+        if "TRANSFER_ENCODING" in self.headers:  # waitress removes the header if it has used it
             raise ParsingError("Transfer-Encoding needs HTTP/1.1.")
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other.")
         hosts = self.headers.get("HOST", "" if self.version == "1.1" else "none")
         if not _HOST.fullmatch(hosts):
-            raise ParsingError("The request needs one header Host, with a valid name.")
+            raise ParsingError("The request needs one Host header, with a valid name.")
 
     def received(self, data: bytes) -> int:
         if data.startswith(_TLS_HELLO) and not self.header_plus and not self.headers_finished:
@@ -193,19 +193,22 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         return self.body_rcv is not None and isinstance(self.body_rcv.buf, _Discarded)
 
     def _discard(self) -> None:
-        kept = self.body_rcv.buf
-        self.body_rcv.buf = _Discarded(len(kept))
-        kept.close()
+        buffer = self.body_rcv.buf
+        self.body_rcv.buf = _Discarded(len(buffer))
+        buffer.close()
         lingers = self.content_length <= _LINGERED_BYTES
         self._linger_until_s = time.monotonic() + _LINGER_S * lingers
 
     def _refuse_unkept(self, data: bytes, error: OSError) -> int:
         """Continue without a body for which the temporary folder has no room.
 
-        Only the receiver of a body of known length can be called again: it has changed nothing when it fails.
+        Only the receiver of a body of known length can be called again, because it changes nothing if it
+        fails.
         """
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)  # else, say, too many open files
-        if (suffix := self._log_limits.suffix(str(error.errno))) is not None:  # not by the file's name
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)  # else, for example, too many open files
+        if (
+            suffix := self._log_limits.suffix(str(error.errno))
+        ) is not None:  # the file's name always differs
             logger.error(
                 "A request's body can't be kept in the temporary folder: %s%s", error.strerror, suffix
             )
@@ -220,7 +223,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
         return not self.completed and time.monotonic() >= self._linger_until_s
 
     def _give_up_rest(self) -> None:
-        """Answer now, and close the connection: the following bytes are not another request."""
+        """Respond now, and close the connection, because the following bytes are not another request."""
         if self.chunked:
             self.headers["CONTENT_LENGTH"] = str(len(self.body_rcv))
         self.headers["CONNECTION"] = "close"

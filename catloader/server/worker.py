@@ -18,7 +18,7 @@ from catloader.server.request_parser import Rules, TimeLimits
 
 _ROUND_S = 1.0
 _SPARE_DESCRIPTORS = 300
-"""For the database, S3, the model, libraries and logs."""
+"""Open files for the database, S3, the model, libraries and logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class WorkerOptions:
 
 
 class WaitressWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
-    """Serve until a signal; then let requests in progress finish, including half-received uploads."""
+    """Serves until a signal; then finishes requests in progress, including half-received uploads."""
 
     options: WorkerOptions
-    """Set on a subclass: gunicorn makes the instance."""
+    """Set on a subclass, because gunicorn makes the instance."""
 
     def run(self) -> None:
         logging.getLogger("waitress").setLevel(logging.WARNING)  # a disconnected client needs no log line
@@ -72,7 +72,7 @@ class WaitressWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
             self._round(0.05)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - gunicorn's names
-        """End the loop at every signal that stops; on some, gunicorn would end in the middle of answers."""
+        """End the loop on every stop signal; on some, gunicorn would end in the middle of responses."""
         self.alive = False
         if connections := getattr(self, "_connections", None):
             connections.pull_trigger()  # the event loop may be waiting
@@ -81,7 +81,7 @@ class WaitressWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
 
 
 def _within_descriptors(connections: int) -> int:
-    """Raise this process's limit of open files; return the number of connections that fit, two files each."""
+    """Raise the limit of open files; return the number of connections within it, at three files each."""
     wanted = 3 * connections + _SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:

@@ -416,7 +416,7 @@ def test_site_beside_a_kubernetes_service_of_its_name_starts_and_logs_each_reque
     ("broken", "reason"),
     [
         (_a_file, "is a file"),
-        (_below_a_file, "is a file, or lies below one"),
+        (_below_a_file, "is a file, or is below a file"),
         (_unwritable, "cannot be written to"),
         (_garbage, "is broken: file is not a database"),
         (_truncated, "is broken: database disk image is malformed"),

@@ -26,7 +26,7 @@ def test_an_empty_database_beside_another_one_in_the_data_folder_is_reported(
     assert caplog.messages == []
     migrate_database(elsewhere, must_write=True)
     (message,) = caplog.messages
-    assert f"those in {tmp_path}/catloader.sqlite3 stay there. `catloader backup` and" in message
+    assert f"accounts in {tmp_path}/catloader.sqlite3 were not moved. `catloader backup` and" in message
     engine = make_engine(url)
     Users(engine).create("ann@example.org", "x", utcnow())
     engine.dispose()

@@ -31,7 +31,7 @@ def test_any_ipv6_address_is_reached_over_ipv4_too(host: str) -> None:
         (64 * "a", "HOST is 'a+', which is not an address"),
         ("no such name", "HOST is 'no such name', which is not an address"),
         ("192.0.2.1", "set HOST"),
-        ("*", "HOST is '\\*'; all addresses are 0.0.0.0"),
+        ("*", "HOST is '\\*'; for all addresses, use 0.0.0.0"),
         ("fe80::1%lo", r"of fe80::1%lo cannot be opened: [^()]+\.$|set HOST"),
     ],
 )

@@ -16,7 +16,7 @@ from catloader.server.request_parser import FormsOnly, Parser, TimeLimits
 from checker.log_limit import LogLimits
 
 _TWICE = "Content-Length and Transfer-Encoding exclude each other."
-_HOST = "The request needs one header Host, with a valid name."
+_HOST = "The request needs one Host header, with a valid name."
 _VERSION = "This server speaks HTTP/1.0 and HTTP/1.1."
 _INVALID = "The address or the Content-Length is invalid."
 
