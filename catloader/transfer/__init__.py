@@ -1,1 +1,1 @@
-"""Many photos at once, without a browser: ``catloader import`` and ``catloader export``."""
+"""Transfer many photos without a browser: ``catloader import`` and ``catloader export``."""

@@ -17,7 +17,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from catloader.texts import as_cell
 
-_COLUMNS = ["file", *(one.name for one in fields(ExportedPhoto) if one.name != "photo_key")]
+_COLUMNS = ["file", *(column.name for column in fields(ExportedPhoto) if column.name != "photo_key")]
 
 
 class ExportRefused(CatLoaderError):
@@ -26,13 +26,13 @@ class ExportRefused(CatLoaderError):
 
 @dataclass(slots=True)
 class Exported:
-    """The result."""
+    """The result of an export."""
 
     photos: int = 0
     already_present: int = 0
     """Files that existed already, with the right digest."""
     missing: list[int] = field(default_factory=list)
-    """Photos whose object is missing or altered; they are in the tables, without a file."""
+    """Photos whose object is missing or altered: they are in the tables, but have no file."""
 
 
 def export(
@@ -44,15 +44,15 @@ def export(
 ) -> Exported:
     """Write ``photos/ID.jpg``, ``photos.csv`` and ``photos.jsonl``; a stopped run is resumed.
 
-    The tables get their names when they are complete. In the CSV, captions and e-mails that a spreadsheet
-    would interpret as a formula are prefixed with an apostrophe.
+    The tables get their names only when they are complete. In the CSV, captions and e-mails that a
+    spreadsheet would interpret as a formula are prefixed with an apostrophe.
 
     Args:
-        progress: called with the number of photos that were just finished.
+        progress: called with the number of newly finished photos.
 
     Raises:
         ExportRefused: the disk is full, or the folder can't be written to.
-        StoreUnavailable: database or object store do not answer.
+        StoreUnavailable: the database or the object store does not answer.
     """
     try:
         return _export(folder, exports, store, owner_id, progress)
@@ -73,7 +73,7 @@ def _export(
     result = Exported()
     (folder / "photos").mkdir(parents=True, exist_ok=True)
     for part in (folder / "photos").glob(".[0-9]*.jpg.part"):
-        part.unlink()  # of a run that was killed; its photo may be deleted meanwhile
+        part.unlink()  # left by a killed run; its photo may have been deleted since
     with (
         _draft_of(folder / "photos.csv") as table_draft,
         _draft_of(folder / "photos.jsonl") as lines_draft,
@@ -113,7 +113,7 @@ def _write_photo(folder: Path, photo: ExportedPhoto, store: ObjectStore, result:
 
 @contextlib.contextmanager
 def _draft_of(path: Path) -> Iterator[Path]:
-    """Yield a file to write; afterwards it has the path, or is removed if it is not complete."""
+    """Yield the path of a draft, which is renamed to ``path`` at the end, or removed after an error."""
     draft = path.with_name(f".{path.name}.part")
     try:
         yield draft

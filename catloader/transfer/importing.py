@@ -1,4 +1,4 @@
-"""Import many photos for one owner, like uploads, without those that the owner has already."""
+"""Import many photos for one owner, like uploads; leave out photos that the owner has already."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Result(StrEnum):
     IMPORTED = "imported"
     WOULD_IMPORT = "would be imported"
     DUPLICATE = "the owner has it already"
-    NO_PHOTO = "no photo by its name"
-    DONE_BEFORE = "done by the run before"
+    NO_PHOTO = "not named like a photo"
+    DONE_BEFORE = "done by an earlier run"
     REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """One file and its result."""
+    """A file and its result."""
 
     name: str
     result: Result
@@ -73,8 +73,8 @@ class Importer:
     ) -> None:
         """
         Args:
-            known: the SHA-256 of each photo that the owner has; gets those of new ones.
-            dry_run: prepare every file, store none.
+            known: the SHA-256 of each photo of the owner; the digests of new photos are added.
+            dry_run: prepare every file, but store none.
         """
         self._settings, self._owner_id, self._dry_run = settings, owner_id, dry_run
         self._prepare, self._photos, self._objects = prepare, photos, objects
@@ -86,12 +86,13 @@ class Importer:
         """Import all files; yield each result, roughly in the order of the names.
 
         Args:
-            journal: records each finished file, except refused ones; None: a dry run.
-            at_once: files in hand; each takes its bytes and its prepared photo.
+            journal: records each finished file, except refused files; None: a dry run.
+            at_once: number of files that are prepared at the same time. Each takes memory for its bytes and
+                its prepared photo.
 
         Raises:
-            SourceError: there is no such source.
-            StoreUnavailable, StoreFull: no file can be stored at the moment; run it again with the journal.
+            SourceError: the source does not exist.
+            StoreUnavailable, StoreFull: no file can be stored at the moment; resume later with the journal.
         """
         skipped: list[str] = []
         pending: list[tuple[SourceFile, Future[Imported]]] = []
@@ -153,7 +154,9 @@ class Importer:
 
 def _finished(file: SourceFile, future: Future[Imported], journal: Journal | None) -> Imported:
     imported = future.result()
-    if journal is not None and imported.result is not Result.REFUSED:  # permissions may change
+    if (
+        journal is not None and imported.result is not Result.REFUSED
+    ):  # a resumed run tries refused files again
         journal.add(file)
     return imported
 

@@ -10,16 +10,16 @@ from catloader.transfer.sources import SourceFile
 
 
 class Journal:
-    """One line for each file that is done. An incomplete line of a killed import is ignored.
+    """A file with a line for each file that is done. An incomplete line of a killed import is ignored.
 
-    Memory: 16 bytes and their place in a set, about 100, for each file.
+    Memory: about 100 bytes for each file, the digest and its entry in a set.
     """
 
     def __init__(self, folder: Path, source: str, owner_id: int, *, resume: bool) -> None:
-        """Starts a new journal without ``resume``.
+        """Open the journal, and empty it unless ``resume`` is set.
 
         Args:
-            folder: for all journals; made when it is missing.
+            folder: of all journals; made if it is missing.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = hashlib.sha256(f"{owner_id} {source}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
@@ -27,7 +27,7 @@ class Journal:
         self._done = set(_lines(self._path)) if resume else set()
         self._file = self._path.open("a" if resume else "w", encoding="ascii")
         if resume:
-            self._file.write("\n")  # ends a line that was cut
+            self._file.write("\n")  # ends an incomplete line
 
     def has(self, file: SourceFile) -> bool:
         return _mark(file) in self._done
@@ -40,7 +40,7 @@ class Journal:
         self._file.close()
 
     def remove(self) -> None:
-        """Remove it: the import is finished."""
+        """Remove the journal of a finished import."""
         self._path.unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""The files of an import: those in and below a folder, or below a prefix of an S3 bucket."""
+"""The files of an import: files in and below a folder, or objects below a prefix of an S3 bucket."""
 
 from __future__ import annotations
 
@@ -27,26 +27,29 @@ class SourceFile:
 
     name: str
     version: str
-    """Changes with the file: size and time, or only time."""
+    """Text that changes with the file: size and time, or only time."""
     read: Callable[[], bytes]
-    """Returns the bytes, slightly more than an upload may have at most; raises ``SourceError``."""
+    """Returns the bytes, of too large a file slightly more than the limit; raises ``SourceError``."""
 
 
 class Source(Protocol):
     """The origin of the files."""
 
     def files(self, on_skip: Callable[[str], object]) -> Iterator[SourceFile]:
-        """Yield the files by name; ``on_skip`` gets names that are not those of photos.
+        """Yield the files in the order of their names.
+
+        Args:
+            on_skip: called with each name that does not have the extension of a photo.
 
         Raises:
-            SourceError: there is no such folder.
-            StoreUnavailable: there is no such bucket, or the object store does not answer.
+            SourceError: the folder does not exist.
+            StoreUnavailable: the bucket does not exist, or the object store does not answer.
         """
         ...
 
 
 class FolderSource:
-    """A folder with all folders below it, without hidden ones."""
+    """A folder and all folders below it, except hidden folders."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -59,12 +62,12 @@ class FolderSource:
 
 
 def _source_file(file: WalkedFile) -> SourceFile:
-    """Return the file; one that can't be looked at is refused when it is read, the others are not."""
+    """Return the file; if its size and time can't be read, ``read`` raises, so only this file is refused."""
     reason = file.error
     if reason is None:
         try:
             facts = Path(file.path).stat()
-        except OSError as error:  # a link to nothing, for instance
+        except OSError as error:  # for example a broken link
             reason = f"It can't be read: {error.strerror}."
         else:
             version = f"{facts.st_size}-{facts.st_mtime_ns}"
@@ -87,7 +90,7 @@ class BucketSource:
     """Objects of a bucket whose keys begin with a prefix.
 
     Args:
-        store: whose photos are in that bucket.
+        store: a store whose bucket of photos is this bucket.
     """
 
     def __init__(self, store: ObjectStore, prefix: str, max_bytes: int) -> None:

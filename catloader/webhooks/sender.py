@@ -1,4 +1,4 @@
-"""The thread that delivers webhooks: collects new events, sends them signed, retries with backoff."""
+"""The thread that delivers webhooks: it collects new events, signs, sends, and retries with backoff."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from checker.log_limit import LogLimits
 logger = logging.getLogger(__name__)
 
 RETRIES_S = (5.0, 60.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
-"""Delays between attempts, roughly those that Standard Webhooks recommends: three days in all."""
+"""Delays between attempts, roughly as Standard Webhooks recommends; three days in all."""
 _POLL_S = 2.0
 _CLEAN_EVERY = 1800
-"""Rounds between two deletions of old entries: an hour."""
+"""Rounds between two deletions of old entries: one hour."""
 _GONE = 410
-"""HTTP status: the receiver does not want this message any more."""
+"""HTTP status of a receiver that no longer wants the message."""
 
 
 class WebhookSender:
-    """One daemon thread. Several processes may run one each: a delivery is claimed by the one that sends it.
+    """A daemon thread. Several processes may run a sender each: the sender of a delivery claims it first.
 
-    A verdict never waits for it: the thread reads the check log and the reviews, and undelivered messages
-    stay in the ledger. A message may arrive twice, with the same id, if the sender was killed before it
-    recorded the answer.
+    A verdict never waits for a webhook: the thread reads the check log and the reviews, and undelivered
+    messages stay in the ledger. A message may arrive twice, with the same id, if the sender was killed before
+    it recorded the response.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class WebhookSender:
     ) -> None:
         """
         Args:
-            secrets: separated by spaces; each one signs, so that receivers can change from one to another.
+            secrets: separated by spaces. Each signs the message, so that receivers can replace their secret.
         """
         self._ledger, self._target = ledger, target
         self._webhooks = [Webhook(secret) for secret in secrets.split()]
@@ -62,7 +62,7 @@ class WebhookSender:
             self._thread.join(timeout=1.0)
 
     def work_off(self) -> None:
-        """Collect new events and send what is due; a failure ends the round."""
+        """Collect new events and send due messages; a failure ends the round."""
         while self._ledger.collect():
             pass
         while not self._closing.is_set() and (delivery := self._ledger.claim()) is not None:
@@ -82,10 +82,10 @@ class WebhookSender:
         if not error:
             self._ledger.delivered(delivery)
             return True
-        used_up = delivery.attempts > len(self._retries_s) or status == _GONE
-        self._ledger.failed(delivery, error, None if used_up else self._retries_s[delivery.attempts - 1])
+        given_up = delivery.attempts > len(self._retries_s) or status == _GONE
+        self._ledger.failed(delivery, error, None if given_up else self._retries_s[delivery.attempts - 1])
         if (suffix := self._log_limits.suffix(error)) is not None:
-            action = "given up" if used_up else "retried later"
+            action = "given up" if given_up else "retried later"
             logger.warning(
                 "The webhook %s to %s is %s: %s%s",
                 delivery.message_id,
@@ -108,7 +108,7 @@ class WebhookSender:
                 self.work_off()
             except StoreUnavailable as error:
                 if (suffix := self._log_limits.suffix(error.cause)) is not None:
-                    logger.warning("webhooks wait: %s%s", error, suffix)
+                    logger.warning("webhooks are delayed: %s%s", error, suffix)
             except Exception:  # the top of a thread, which must not end
                 logger.exception("webhooks could not be delivered; retrying later")
             self._closing.wait(_POLL_S)

@@ -1,4 +1,4 @@
-"""POST to an external address: private networks are refused, whatever a name resolves to."""
+"""Send POST requests to an external address; refuse private networks, even behind a public host name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from catloader.no_answer import reason_of
 _CONNECT_S = 3.0
 _READ_S = 10.0
 _IPV4_IN_LAST_32_BITS = ip_network("::/96"), ip_network("64:ff9b::/96")
-"""RFC 4291, section 2.5.5.1, and RFC 6052."""
+"""Networks of RFC 4291, section 2.5.5.1, and RFC 6052."""
 _NOT_GLOBAL = tuple(
     ip_network(text)
     for text in ("192.0.0.0/24", "64:ff9b:1::/48", "::ffff:0:0:0/96", "3fff::/20", "5f00::/16")
@@ -26,7 +26,7 @@ translated IPv4 addresses."""
 
 
 class PrivateTarget(urllib3.exceptions.HTTPError):
-    """The address is one of this machine or of a private network."""
+    """The address belongs to this machine or to a private network."""
 
 
 def is_public(address: str) -> bool:
@@ -41,14 +41,14 @@ def is_public(address: str) -> bool:
 
 
 def _inner(ip: IPv6Address) -> IPv4Address | None:
-    """Return the IPv4 address that is reached through an IPv6 one: mapped, 6to4, compatible, or by NAT64."""
+    """Return the IPv4 address that an IPv6 address leads to: mapped, 6to4, compatible, or by NAT64."""
     if any(ip in network for network in _IPV4_IN_LAST_32_BITS):
         return IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour
 
 
 class _PublicOnly:
-    """Checks the address of the open connection, so that later DNS answers can't change it."""
+    """Checks the address of the open connection, which later DNS responses can't change."""
 
     def _new_conn(self) -> socket.socket:
         connection: socket.socket = super()._new_conn()  # type: ignore[misc]  # of HTTPConnection
@@ -76,12 +76,12 @@ class _PublicHTTPSPool(HTTPSConnectionPool):
 
 
 class Target:
-    """The receiver. Not thread-safe. Proxies of the environment are not used, redirects not followed."""
+    """The receiver. Ignores proxies in the environment, and does not follow redirects. Not thread-safe."""
 
     def __init__(self, url: str, *, allow_private: bool, read_s: float = _READ_S) -> None:
         """
         Args:
-            read_s: time for the head of the answer, whose body is not read.
+            read_s: timeout for the head of the response, whose body is not read.
         """
         self._url = url
         parts = urlsplit(url)
@@ -94,10 +94,10 @@ class Target:
         self._manager.pool_classes_by_scheme = pool_classes(response_class(read_s), *pools)
 
     def post(self, body: str, headers: dict[str, str]) -> tuple[int, str]:
-        """Send the body; return the status and an error in a few words, which is empty after a 2xx."""
+        """Send the body; return the status and a short error, which is empty after a 2xx."""
         try:
-            # The body of the answer is not needed and could be endless.
-            answer = self._manager.request(
+            # The body of the response is not needed and could be endless.
+            response = self._manager.request(
                 "POST",
                 self._url,
                 body=body.encode(),
@@ -105,14 +105,14 @@ class Target:
                 redirect=False,
                 preload_content=False,
             )
-            answer.close()
+            response.close()
         except PrivateTarget as error:
             return 0, str(error)
         except urllib3.exceptions.HTTPError as error:
             return 0, reason_of(error)
-        if 200 <= answer.status < 300:
-            return answer.status, ""
-        return answer.status, f"HTTP {answer.status}"
+        if 200 <= response.status < 300:
+            return response.status, ""
+        return response.status, f"HTTP {response.status}"
 
     def close(self) -> None:
         self._manager.clear()

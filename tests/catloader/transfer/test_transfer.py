@@ -76,7 +76,7 @@ def test_import_stores_each_photo_once_and_reports_why_others_were_left_out(
     assert _stored(engine, anna) == 0
     assert not (tmp_path / "data/imports").exists(), "a run without --dry-run may be resumed later"
     result = run("import", folder, "--owner", "Anna@Example.org")
-    for line in ("2  imported", "2  the owner has it already", "2  no photo by its name", "1  refused"):
+    for line in ("2  imported", "2  the owner has it already", "2  not named like a photo", "1  refused"):
         assert f"{line}\n" in result.output, result.output
     assert f"  {folder}/broken.png: " in result.output
     assert result.exit_code == 1
@@ -171,7 +171,7 @@ def test_interrupted_import_resumes_without_reading_finished_files(
         journal.write('"12')
     Path(files[1].name).write_bytes(jpeg((1, 2, 3)))  # changed since
     result = run("import", folder, "--owner", _EMAIL, "--resume")
-    assert "1  done by the run before\n" in result.output, result.output
+    assert "1  done by an earlier run\n" in result.output, result.output
     assert _stored(engine, anna) == 3
     assert list((tmp_path / "data/imports").iterdir()) == []
 
@@ -190,7 +190,7 @@ def test_import_reads_from_the_object_store(
         refused.add("archived.jpg")
         others = {"CATLOADER_MAX_FILE_BYTES": "100000", "AWS_ENDPOINT_URL_S3": store.address}
         result = run("import", source, "--owner", _EMAIL, **others)
-    for line in ("3  imported", "1  no photo by its name", "3  refused"):
+    for line in ("3  imported", "1  not named like a photo", "3  refused"):
         assert f"{line}\n" in result.output, result.output
     assert f"2019/archived.jpg: The object store at {store.address} refused" in result.output
     assert "2019/large.jpg: " in result.output
