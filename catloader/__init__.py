@@ -1,4 +1,4 @@
-"""CatLoader: people upload photos, and the Cat Checker decides which of them show a cat."""
+"""CatLoader: people upload photos, and the Cat Checker decides which photos show a cat."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def create_app(settings: Settings | None = None, services: Services | None = None) -> Flask:
     """Make the application of one web process.
 
-    Without ``services`` they are built from ``settings`` (or the environment), and closed at exit.
+    If ``services`` is None, they are built from ``settings`` (or the environment), and closed at exit.
     """
     # Imported here: `import catloader.errors` should not import Flask.
     from catloader.web import make_app, own_services

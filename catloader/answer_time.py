@@ -1,4 +1,4 @@
-"""Limits for whole answers of servers: a socket's own time limit starts again with each byte that arrives."""
+"""Limits for whole responses of servers. A socket's timeout starts again with each byte that arrives."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ if TYPE_CHECKING:
     import requests
 
 MAX_BYTES = 16 * 2**20
-"""Of an answer without photos. One without an end would fill the memory."""
+"""Limit for a response without photos. An endless response would fill the memory."""
 _HEAD_BYTES = 256 * 1024
-"""With any number of "100 Continue" before it."""
+"""Limit for the head of a response, including any "100 Continue" before it."""
 
 
 def limited(file: IO[bytes], total_s: float) -> io.BufferedReader:
-    """Return a socket's file with limits for all that is read from it; the file itself is detached."""
+    """Return a socket's file with limits on the total time and bytes; ``file`` is detached."""
     assert isinstance(file, io.BufferedReader)
     return io.BufferedReader(_Limited(file.detach(), total_s, math.inf, MAX_BYTES))
 
 
 class _Limited(io.RawIOBase):
-    """The limits are examined between waits, so that they may be exceeded by the socket's own limit."""
+    """Enforces the limits between two reads, so they may be exceeded by the socket's timeout."""
 
     def __init__(self, raw: io.RawIOBase, total_s: float, bytes_per_s: float, max_bytes: int) -> None:
         """
         Args:
-            total_s: from now on.
-            bytes_per_s: lowest rate of large answers: the bytes received prolong the time accordingly.
-            max_bytes: of everything.
+            total_s: limit on the time from now on.
+            bytes_per_s: lowest rate of large responses: each received byte extends the time limit by
+                ``1 / bytes_per_s``.
+            max_bytes: limit on the sum of received bytes.
         """
         self._raw, self._end_s, self._bytes_per_s = raw, time.monotonic() + total_s, bytes_per_s
         self.left_bytes = max_bytes
@@ -49,7 +50,7 @@ class _Limited(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         if time.monotonic() > self._end_s:
-            raise TimeoutError("the whole answer took too long")
+            raise TimeoutError("the whole response took too long")
         if self.left_bytes < 0:
             raise _too_large()
         received: int | None = self._raw.readinto(buffer)
@@ -67,7 +68,7 @@ def _too_large() -> OSError:
 
 
 class LimitedResponse(HTTPResponse):
-    """An answer whose head and body must arrive in time; for ``HTTPConnection.response_class``."""
+    """A response whose head and body must arrive in time; for ``HTTPConnection.response_class``."""
 
     total_s: float
     bytes_per_s: float = math.inf
@@ -81,7 +82,7 @@ class LimitedResponse(HTTPResponse):
     def begin(self) -> None:
         super().begin()
         self._raw.left_bytes = self.max_bytes
-        if (self.length or 0) > self.max_bytes:  # memory for all of it would be taken at once
+        if (self.length or 0) > self.max_bytes:  # memory for the whole body would be allocated at once
             raise _too_large()
 
 
@@ -93,11 +94,11 @@ def response_class(
 
 
 class _SystemsAuthorities:
-    """Trusts the system's certificates (``SSL_CERT_FILE``) beside those that requests brings.
+    """Trusts the system's certificates (``SSL_CERT_FILE``) in addition to the list that requests ships.
 
-    Administrators put their own authority there. Every other choice is kept: a context, as of connections to
-    S3, and another list of certificates, as in ``REQUESTS_CA_BUNDLE``. Without a list urllib3 reads the
-    system's.
+    Administrators add their own authority to the system's certificates. Explicit choices are not changed: an
+    SSL context, as for connections to S3, and another list of certificates, as in ``REQUESTS_CA_BUNDLE``.
+    Without a list, urllib3 reads the system's certificates anyway.
     """
 
     ssl_context: ssl.SSLContext | None
@@ -118,7 +119,7 @@ def pool_classes(
     http: type[HTTPConnectionPool] = HTTPConnectionPool,
     https: type[HTTPConnectionPool] = HTTPSConnectionPool,
 ) -> dict[str, type[HTTPConnectionPool]]:
-    """Return kinds of these pools whose answers are limited, for ``PoolManager.pool_classes_by_scheme``."""
+    """Return subclasses of these pools with limited responses, for ``PoolManager.pool_classes_by_scheme``."""
 
     limits = {"response_class": response}
     return {"http": _kind_of(http, **limits), "https": _kind_of(https, _SystemsAuthorities, **limits)}
@@ -130,9 +131,10 @@ def _kind_of(pool: type[HTTPConnectionPool], *more: type, **attributes: Any) -> 
 
 
 def limit_session(session: requests.Session, total_s: float, max_bytes: int = MAX_BYTES) -> None:
-    """Limit the answers of a new session; not those that come through a proxy. None may be compressed.
+    """Limit the responses of a new session, except through a proxy; refuse compressed responses.
 
-    It trusts the system's certificates, also through a proxy, which may replace those of the servers.
+    The session trusts the system's certificates, also through a proxy, which may replace the certificates of
+    servers.
     """
     from requests.adapters import HTTPAdapter
     from requests.exceptions import ContentDecodingError
@@ -142,11 +144,11 @@ def limit_session(session: requests.Session, total_s: float, max_bytes: int = MA
     class Adapter(HTTPAdapter):
         def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> Any:
             request.headers["Accept-Encoding"] = "identity"
-            answer = super().send(request, *arguments, **options)
-            if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-                answer.close()  # unread: a few megabytes may unpack to gigabytes
-                raise ContentDecodingError("the answer is compressed, which was not asked for")
-            return answer
+            response = super().send(request, *arguments, **options)
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                response.close()  # unread: a few megabytes may unpack to gigabytes
+                raise ContentDecodingError("the response is compressed, which was not requested")
+            return response
 
         def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
             super().init_poolmanager(*arguments, **options)

@@ -1,6 +1,6 @@
-"""The child processes that decode: one server that forks them, a pool for uploads and one for checks.
+"""The child processes that decode: a server that forks them, a pool for uploads and a pool for checks.
 
-Two pools, so that neither waits for the other: many uploads do not delay checks.
+With two pools, many uploads do not delay checks, and checks do not delay uploads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from checker.isolation.pool import ChildPool
 from checker.pixels import isolated as checks
 
 _UPLOAD_PATIENCE_S = 10.0
-"""Longest time that an upload waits for a decoder; proxies and people would wait longer."""
+"""Longest time that an upload waits for a decoder, shorter than the patience of proxies and people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class Decoders:
     _pools: tuple[ChildPool, ...]
 
     def start(self) -> None:
-        """Import the decoders in the background. Otherwise the first photo would wait for that."""
+        """Import the decoders in the background, so that the first photo does not wait for the imports."""
         self._server.start()
 
     def close(self) -> None:
-        """End every child; what is being decoded gets ``DecoderUnavailable``."""
+        """End every child; photos that are being decoded get ``DecoderUnavailable``."""
         for pool in self._pools:
             pool.close()
         self._server.close()
@@ -44,13 +44,13 @@ class Decoders:
 
 def build_decoders(settings: Settings) -> Decoders:
     """Make both pools without starting anything."""
-    most = Limits(settings.decode_cpu_s, settings.decode_wall_s, settings.decode_memory_bytes)
-    server = ForkServer((*uploads.WORKS, *checks.WORKS), most.memory_bytes)
-    # At least one request thread is left for the pages, however many uploads come.
+    child_limits = Limits(settings.decode_cpu_s, settings.decode_wall_s, settings.decode_memory_bytes)
+    server = ForkServer((*uploads.WORKS, *checks.WORKS), child_limits.memory_bytes)
+    # At least one request thread remains for the pages, however many uploads arrive.
     slots = min(settings.decode_slots, max(1, settings.web_threads - 1))
     waiting = min(settings.decode_queue, max(0, settings.web_threads - 1 - slots))
-    for_uploads = ChildPool(server, children=slots, limits=most)
-    for_checks = ChildPool(server, children=settings.checking_threads, limits=most)
+    for_uploads = ChildPool(server, children=slots, limits=child_limits)
+    for_checks = ChildPool(server, children=settings.checking_threads, limits=child_limits)
     places = Places(slots=slots, waiting=waiting, patience_s=_UPLOAD_PATIENCE_S)
     return Decoders(
         uploads.IsolatedPreparer(for_uploads, places, limits(settings)),

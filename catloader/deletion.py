@@ -21,21 +21,21 @@ from checker.plurals import counted
 logger = logging.getLogger(__name__)
 
 _BATCH = 1000
-"""The most that one request to S3 may name."""
+"""Maximum number of keys in one request to S3."""
 _MAX_RETRY_S = 3600.0
 _MOST_DOUBLINGS = 20
-"""After some thousand attempts the power would exceed the range of floats."""
+"""Limit on the exponent of the backoff: after some thousand attempts, the power would overflow a float."""
 
 
 class DeletionWorker:
-    """One daemon thread; ``wake`` never blocks.
+    """A daemon thread; ``wake`` never blocks.
 
-    Several processes may run one each: deleting an object twice is harmless.
+    Several processes may run a deletion worker each: deleting an object twice is harmless.
 
     Args:
         expire: deletes the rows of photos whose time in the bin is over; returns their number.
         expire_partial: deletes expired partial uploads; returns their number.
-        end_impossible_waits: makes rows due that only a wrong clock made wait; returns their number.
+        end_impossible_waits: makes rows due that a wrong clock has delayed; returns their number.
     """
 
     def __init__(
@@ -74,8 +74,8 @@ class DeletionWorker:
     def work_off(self) -> int:
         """Delete all objects that are due; return their number.
 
-        An object leaves the ledger once the store says that it is gone; one that the store does not delete is
-        retried later than the others. A store that does not answer ends the pass.
+        An object leaves the ledger once the store says that it is gone. If the store refuses to delete an
+        object, only this object is retried later. If the store does not answer, the pass ends.
         """
         deleted = 0
         while not self._closing.is_set() and (due := self._ledger.due(_BATCH, self._now())):
@@ -98,9 +98,9 @@ class DeletionWorker:
         return deleted
 
     def _still_there(self, entries: Sequence[Deletion]) -> dict[str, str]:
-        """Ask for the objects of deleted accounts; return key -> reason for those not known to be gone.
+        """Look for the objects of deleted accounts; return key -> reason for objects not known to be gone.
 
-        Receipts must state only what was verified.
+        A receipt must state only deletions that were verified.
         """
         reasons: dict[str, str] = {}
         for entry in entries:
@@ -111,7 +111,7 @@ class DeletionWorker:
                     reasons[entry.key] = "the object is still there"
             except NoAnswer:
                 raise
-            except StoreUnavailable as error:  # a refusal of this one: the others do not wait for it
+            except StoreUnavailable as error:  # only this object is refused; do not delay the others
                 reasons[entry.key] = str(error)
         return reasons
 
@@ -133,7 +133,7 @@ class DeletionWorker:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            overdue = "the clock was wrong; due now instead of much later: %s"
+            overdue = "a wrong clock had delayed %s; due now"
             self._attempt(self._end_impossible_waits, "row", logging.WARNING, overdue)
             self._attempt(self._expire_partial, "partial upload", logging.INFO, "deleted %s")
             self._attempt(self._expire, "photo", logging.INFO, "deleted %s from the bin")
@@ -142,7 +142,7 @@ class DeletionWorker:
             self._requested.clear()
 
     def _attempt(self, work: Callable[[], int], noun: str, level: int, report: str) -> None:
-        """Do one part of the work, and log how much there was; the other parts do not depend on it."""
+        """Do one part of the work and log its amount; an error does not prevent the other parts."""
         try:
             if number := work():
                 logger.log(level, report, counted(number, noun))

@@ -1,4 +1,4 @@
-"""The state of a process for probes, and its metrics for Prometheus: of the site and of a worker."""
+"""The state of a site's or worker's process for probes, and its metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LOG_LIMITS = LogLimits()
 
 
 def readiness(services: Services) -> dict[str, Any]:
-    """Return the state of the process and of what it needs.
+    """Return the state of the process, its database, object store and checker.
 
     ``ready``: database and object store answer, and this process's checker, if any, is ready.
-    ``oldest_waiting_s``: how long the first photo of the queue has been due. ``last_checks``: "ok", "all
-    failed" (the latest ten attempts, of any checker) or "none". A long wait and failing checks do not take
-    the process out of service, but need attention: uploads are accepted, and without new photos no check
-    could succeed.
+    ``oldest_waiting_s``: time for which the first photo of the queue has been due. ``last_checks``: "ok",
+    "all failed" (the latest ten attempts, of any checker) or "none". A long wait and failing checks need
+    attention, but do not make the process unready: uploads are still accepted, and only new photos can show
+    that checks succeed again.
     """
     parts = {
         "database": _responds(lambda: services.users.by_id(0)),
@@ -59,12 +59,12 @@ def metrics_status(token: str, authorization: str) -> int:
 
     Args:
         token: ``CATLOADER_METRICS_TOKEN``; empty: the page is off.
-        authorization: the request's header.
+        authorization: header of the request.
     """
-    given = authorization.removeprefix("Bearer ")
+    request_token = authorization.removeprefix("Bearer ")
     if not token:
         return 404
-    return 200 if hmac.compare_digest(given.encode(), token.encode()) else 401
+    return 200 if hmac.compare_digest(request_token.encode(), token.encode()) else 401
 
 
 def _last_checks(services: Services) -> str:

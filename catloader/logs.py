@@ -1,4 +1,4 @@
-"""The log: text or one JSON object a line; each line of a request has the request's id."""
+"""The log: lines of text, or one JSON object a line. Each line of a request has the request's id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the current request; empty outside of requests."""
 
 _QUIET = ("alembic", "botocore", "boto3", "werkzeug", "PIL")
-"""Loggers that are silent below warnings."""
+"""Loggers that log warnings and errors only."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SECRET_PART = re.compile(r"(/(?:s|deleted|new-password|confirm-email)/)[^/]+")
 
@@ -28,7 +28,7 @@ _SECRET_PART = re.compile(r"(/(?:s|deleted|new-password|confirm-email)/)[^/]+")
 class TextFormatter(logging.Formatter):
     """``TIME LEVEL MESSAGE``, with the request's id at the end of the line.
 
-    Line breaks and control characters are escaped: a visitor chooses parts of messages, such as the path.
+    Line breaks and control characters are escaped, because visitors choose parts of messages, such as paths.
     """
 
     def __init__(self) -> None:
@@ -62,15 +62,15 @@ class JsonFormatter(logging.Formatter):
 
 
 def logged_path(path: str) -> str:
-    """Return a path for the log, without the tokens of links, which anybody who reads them could use."""
+    """Return a path for the log, without the tokens of links, which every reader of the log could use."""
     return _SECRET_PART.sub(r"\1***", path)
 
 
 def configure(log_format: LogFormat, level: int = logging.INFO) -> None:
     """Send the log of the process to standard error, from this level on.
 
-    In JSON, with what Python writes there itself: warnings, errors that end a thread or the process, and
-    errors that it ignores.
+    The JSON log also has the messages that Python writes itself: warnings, errors that end a thread or the
+    process, and ignored errors.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
@@ -99,31 +99,35 @@ def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
 
 
 def _log_ignored(ignored: sys.UnraisableHookArgs) -> None:
-    """Log an error that nobody can catch, such as one in ``__del__``."""
+    """Log an error that can't be caught, such as an error in ``__del__``."""
     value = ignored.exc_value
     facts = None if value is None else (ignored.exc_type, value, ignored.exc_traceback)
     logging.getLogger(__name__).error("an error was ignored in %r", ignored.object, exc_info=facts)
 
 
 def format_early_lines(log_format: str) -> None:
-    """Use the format for warnings before ``configure`` too: those about the settings themselves."""
+    """Use the format before ``configure`` too, for warnings about the settings."""
     if log_format == "json" and logging.lastResort is not None:
         logging.lastResort.setFormatter(JsonFormatter())
 
 
 def is_json() -> bool:
-    """Return True if ``configure`` has chosen JSON, so that printed lines should be JSON too."""
+    """Return True if the log is JSON, so that printed lines should be JSON too."""
     return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
 
 
 def printed(line: str) -> str:
-    """Return a line for standard output in the chosen format."""
+    """Return a line for standard output, in the format of the log."""
     return _line({"time": _utc(time.time()), "level": "INFO", "message": line}) if is_json() else line
 
 
 def access_line(facts: Mapping[str, Any]) -> str:
-    """Return the access-log line of a request: its time, ``address``, ``method``, ``path``, ``status``,
-    ``bytes``, ``ms``, and ``request_id`` and ``photo_ids`` where the application saw it."""
+    """Return the access-log line of a request.
+
+    Args:
+        facts: ``address``, ``method``, ``path``, ``status``, ``bytes`` and ``ms``; also ``request_id`` and
+            ``photo_ids`` if the request reached the application.
+    """
     if is_json():
         return _line({"time": _utc(time.time()), "level": "INFO", "logger": "access", **facts})
     now = logging.Formatter().formatTime(logging.makeLogRecord({}))  # as in the other lines
@@ -140,5 +144,5 @@ def _utc(seconds: float) -> str:
 
 
 def _line(fields: Mapping[str, Any]) -> str:
-    # ASCII: escapes are safe wherever the log is shown.
+    # ASCII only: escapes are safe in every program that shows the log.
     return json.dumps(fields)

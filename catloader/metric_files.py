@@ -17,9 +17,9 @@ _FIRST_BYTES = 64 * 1024
 class _AllocatedFile(MmapedDict):
     """A file whose space is allocated before it is used.
 
-    The library maps files with holes: on a full disk the first write into a hole ends the process (SIGBUS).
-    Without room, or without a free file descriptor, the numbers of this process stay in its memory until it
-    ends, and ``/metrics`` lacks them or shows old ones.
+    The library maps sparse files, so on a full disk the first write into a hole ends the process (SIGBUS).
+    Without disk space, or without a free file descriptor, the numbers of this process stay in its memory
+    until it ends, and ``/metrics`` lacks them or shows old ones.
     """
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
@@ -28,7 +28,7 @@ class _AllocatedFile(MmapedDict):
             super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
             return
         with suppress(OSError):
-            Path(filename).unlink()  # an empty one can't be read
+            Path(filename).unlink()  # an empty file can't be read
         self._f = io.BytesIO()
         self._m, self._capacity = mmap.mmap(-1, _FIRST_BYTES), _FIRST_BYTES
         self._positions: dict[str, int] = {}
@@ -48,13 +48,13 @@ class _AllocatedFile(MmapedDict):
             memory = mmap.mmap(-1, doubled)
             memory[: self._capacity] = self._m[:]
             self._f.close()
-            self._f = io.BytesIO()  # has no descriptor, so that the next time ends here too
+            self._f = io.BytesIO()  # has no descriptor, so the next call also allocates memory
         self._m, self._capacity = memory, doubled
 
 
 def share_metrics(folder: str) -> None:
     """Keep all metrics that are made from now on in files in ``folder``."""
-    # The library reads this from the environment when it is imported, which is too early.
+    # The library chooses its value class at import, before this variable is set: replace the class.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     vars(values)["MmapedDict"] = _AllocatedFile
     values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
 """Metrics for Prometheus: one set for all web processes of a command.
 
-Each process writes its own files in a shared folder; the process that gets the request adds them up. Figures
-from the database (waiting photos) are queried at that moment, so they cover all machines.
+Each process writes separate files in a shared folder; the process that gets the request adds them up. Figures
+from the database (waiting photos) are queried for each request, so they cover all machines.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Metrics:
     """Counts and times. Thread-safe; also usable in a forked process.
 
     Args:
-        folder: of ``metrics_folder``; None: numbers stay in this process, where nobody asks for them.
+        folder: from ``metrics_folder``; None: the numbers stay in this process and are not served.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -73,26 +73,26 @@ class Metrics:
         )
         self.http_s = Histogram(
             "catloader_http_request_seconds",
-            "Requests, from their view's begin to its end.",
+            "Duration of requests, from the start to the end of their view.",
             ("method", "endpoint", "status"),
             registry=registry,
             buckets=_SHORT_S,
         )
         self.s3_s = Histogram(
             "catloader_s3_request_seconds",
-            "Requests to the object store with their repetitions.",
+            "Duration of requests to the object store, including retries.",
             ("operation", "result"),
             registry=registry,
             buckets=_SHORT_S,
         )
 
     def refused(self, error: str) -> None:
-        """Count a refusal by the name of its error's class."""
+        """Count a refusal under the name of its error's class."""
         self.refusals.labels(re.sub(r"(?<!^)(?=[A-Z])", "_", error).lower()).inc()
 
     @contextlib.contextmanager
     def s3_request(self, operation: str) -> Iterator[None]:
-        """Measure a request to the object store that is made in the block."""
+        """Measure the request to the object store in the block."""
         begun_s, result = time.monotonic(), "error"
         try:
             yield
@@ -107,7 +107,7 @@ class Metrics:
 
         Args:
             photos: number of photos of each status.
-            oldest_pending_s: how long the first photo of the queue has been due; 0: no photo is due.
+            oldest_pending_s: time for which the first photo of the queue has been due; 0: no photo is due.
             dead_rows: table -> rows that PostgreSQL has not cleaned yet.
         """
         registry = CollectorRegistry()

@@ -1,7 +1,7 @@
-"""Compare the object store with the database both ways: unreferenced objects, and rows without objects.
+"""Compare the object store with the database in both directions: unreferenced objects, rows without objects.
 
-Uploads in progress are not affected: their keys are in the deletion ledger before their objects are in the
-store, and later in their rows; and objects younger than ``min_age`` are left alone.
+Uploads in progress are not affected. Their keys are in the deletion ledger before their objects are in the
+store, and later in their rows. Besides, objects younger than ``min_age`` are ignored.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.store.s3.objects import ObjectStore
 
 _OUR_KEY = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{24})?\.jpg")
-"""The key pattern of uploads and explanations. Any other object in the buckets is not of this site."""
+"""The pattern of keys of uploads and explanations. Other objects in the buckets are not of this site."""
 _CHECKED_AT_ONCE = 1000
-_FEW = 100
-"""Up to this many orphans are looked up one by one, and deleted whatever the number of all objects."""
+_ALWAYS_REMOVED = 100
+"""Up to this number of orphans are looked up one by one, and removed however many objects there are."""
 _KINDS = (ObjectKind.PHOTO, ObjectKind.THUMBNAIL)  # explanations are in the bucket of photos
 
 
 @dataclass(slots=True)
 class Comparison:
-    """The differences between the two."""
+    """The differences between object store and database."""
 
     objects: int = 0
     foreign: int = 0
@@ -43,10 +43,10 @@ class Comparison:
 def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: timedelta) -> Comparison:
     """List both buckets, and look up the objects of each row.
 
-    Memory: 8 bytes for each object in the store, and what is reported.
+    Memory: 8 bytes for each object in the store, and the reported objects.
 
     Args:
-        now: time of the object store's clock, accurate to ``min_age``.
+        now: the current time; the object store's clock may differ by less than ``min_age``.
     """
     result, digests = Comparison(), array("Q")
     candidates: list[StoredObject] = []
@@ -60,8 +60,8 @@ def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: time
                     result.foreign += 1
                 elif now - modified_at >= min_age:
                     keys.append(key)
-            named = names.of_photos(keys)  # nearly all: what is left is looked for in every row
-            candidates += [StoredObject(kind, key) for key in keys if key not in named]
+            referenced = names.of_photos(keys)  # nearly all keys; the others are looked for in every row
+            candidates += [StoredObject(kind, key) for key in keys if key not in referenced]
             if len(candidates) >= _CHECKED_AT_ONCE:
                 result.orphans += _orphans(names, store, candidates)
                 candidates = []
@@ -74,10 +74,10 @@ def remove(names: ObjectNames, comparison: Comparison, *, force: bool = False) -
     """Enter the orphans into the deletion ledger; return their number. The deletion worker does the rest.
 
     Raises:
-        CatLoaderError: without ``force``, where more than half of all objects would go.
+        CatLoaderError: more than half of all objects would be deleted, and ``force`` is not set.
     """
     orphans = comparison.orphans
-    if not force and len(orphans) > _FEW and 2 * len(orphans) > comparison.objects:
+    if not force and len(orphans) > _ALWAYS_REMOVED and 2 * len(orphans) > comparison.objects:
         raise CatLoaderError(
             f"{len(orphans)} of {comparison.objects} objects are unknown to this database. Nothing was "
             "deleted: check DATABASE_URL and the buckets' names, or add --force."
@@ -90,30 +90,31 @@ def _orphans(names: ObjectNames, store: ObjectStore, objects: list[StoredObject]
     unknown: set[str] = set()
     for at in range(0, len(objects), _CHECKED_AT_ONCE):
         unknown |= names.unknown([key for _, key in objects[at : at + _CHECKED_AT_ONCE]])
-    orphans = [one for one in objects if one.key in unknown]
-    if len(orphans) > _FEW:
-        return orphans  # a question for each would take longer than the listing
-    # The deletion worker may have removed some of them, with their entries, since they were listed.
-    return [one for one in orphans if store.exists(*one)]
+    orphans = [stored for stored in objects if stored.key in unknown]
+    if len(orphans) > _ALWAYS_REMOVED:
+        return orphans  # a request for each orphan would take longer than the listing
+    # The deletion worker may have removed some objects, and their entries, since they were listed.
+    return [stored for stored in orphans if store.exists(*stored)]
 
 
 def _missing(names: ObjectNames, store: ObjectStore, listed: array[int]) -> Iterator[tuple[int, ObjectKind]]:
     for page in names.named():
         for photo_id, objects in page:
-            for one in objects:
-                # An upload may have stored it after the listing; its owner may have deleted or replaced it.
-                if _is_listed(listed, one) or store.exists(*one):
+            for stored in objects:
+                # An upload may have stored the object after the listing, and the owner may have deleted or
+                # replaced the photo.
+                if _is_listed(listed, stored) or store.exists(*stored):
                     continue
                 if names.still_named(photo_id, [key for _, key in objects]):
-                    yield photo_id, one.kind
+                    yield photo_id, stored.kind
 
 
-def _digest(one: StoredObject) -> int:
-    name = f"{one.kind}/{one.key}".encode()
+def _digest(stored: StoredObject) -> int:
+    name = f"{stored.kind}/{stored.key}".encode()
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest())
 
 
-def _is_listed(listed: array[int], one: StoredObject) -> bool:
-    digest = _digest(one)
-    place = bisect_left(listed, digest)
-    return place < len(listed) and listed[place] == digest
+def _is_listed(listed: array[int], stored: StoredObject) -> bool:
+    digest = _digest(stored)
+    index = bisect_left(listed, digest)
+    return index < len(listed) and listed[index] == digest

@@ -11,8 +11,8 @@ from typing import IO
 
 from checker.isolation.limits import PR_SET_PDEATHSIG
 
-# Runs in the child before the program replaces it: the kernel kills the child as soon as the thread that
-# started it ends, so that not even kill -9 of the parent leaves one behind. Popen's preexec_fn would run
+# Runs in the child before it executes the program. It makes the kernel kill the child when the thread that
+# started it ends, so that no child remains even after kill -9 of the parent. Popen's preexec_fn would run
 # between fork and exec of a process with threads, where Python may deadlock.
 _LAUNCHER = f"""
 import ctypes, os, signal, sys
@@ -35,14 +35,14 @@ def start_child(
     stderr: _Stream = subprocess.STDOUT,
     keep_open: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` in a session of its own: the terminal's Ctrl-C does not reach it.
+    """Start ``command`` in a new session, which the terminal's Ctrl-C does not reach.
 
-    On Linux the kernel kills the child when the calling thread ends: that thread must live as long as the
-    child is needed. Costs one more start of the interpreter, 15 ms.
+    On Linux the kernel kills the child when the calling thread ends, so that thread must live as long as the
+    child is needed. This takes another start of the interpreter, 15 ms.
 
     Args:
         command: the first item is the path of the program; ``PATH`` is not searched.
-        env: the child's whole environment.
+        env: the child's complete environment.
         folder: the child's working directory; None: this process's.
         keep_open: file descriptors that the child inherits.
     """

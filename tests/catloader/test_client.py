@@ -203,7 +203,7 @@ def test_a_wrong_address_of_a_proxy_is_not_blamed_on_the_site(monkeypatch: pytes
             b"307 Moved\r\nLocation: http://%s.x/" % (b"a" * 300),
             "or an address the site redirects to, is not",
         ),
-        (b"200 OK\r\nContent-Encoding: gzip", "its answer is compressed, which was not asked for"),
+        (b"200 OK\r\nContent-Encoding: gzip", "its response is compressed, which was not requested"),
         (b"429 Later\r\nRetry-After: " + 5000 * b"9", "The site answered with HTTP 429"),
     ],
 )
@@ -241,7 +241,8 @@ def _slow_line(seconds: float) -> tuple[socket.socket, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "sentence"), [(3, "HTTP 413"), (6000, "does not answer: the line is dead, or too slow.")]
+    ("seconds", "sentence"),
+    [(3, "HTTP 413"), (6000, "does not answer: the connection is dead, or too slow.")],
 )
 def test_a_photo_may_take_longer_than_its_blocks(seconds: float, sentence: str) -> None:
     listener, photo = _slow_line(seconds)

@@ -78,7 +78,7 @@ def test_a_proxy_and_a_circle_and_anything_else() -> None:
     with pytest.raises(requests.RequestException) as error:
         requests.get("http://127.0.0.1:9/secret", proxies=proxies, timeout=5)
     assert reason_of(error.value) == "the proxy refuses, or can't be reached"
-    assert reason_of(requests.TooManyRedirects("30 redirects")) == "it redirects in a circle"
+    assert reason_of(requests.TooManyRedirects("30 redirects")) == "it redirects endlessly"
     assert reason_of(requests.RequestException("secret")) == "the connection failed"
 
 
