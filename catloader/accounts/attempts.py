@@ -39,8 +39,8 @@ class AttemptLimits:
             because people type passwords into the field for the e-mail.
         account_rate: wrong passwords for one account, existing or not, from anywhere.
         network_rate: attempts from one network, right or wrong.
-        register_rate: sign-ups from one network, and mails asked for from it.
-        mail_rate: mails to one address, asked for from anywhere.
+        register_rate: sign-ups from one network, and mails requested from it.
+        mail_rate: mails to one address, requested from anywhere.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class AttemptLimits:
         self._reserve({self._key("sign-up", network(address)): self._register}, now)
 
     def begin_mail(self, email: str, address: str, now: datetime) -> None:
-        """Count a mail that somebody asks for, to an address with or without an account.
+        """Count a requested mail, to an address with or without an account.
 
         Raises:
             TooManyAttempts: too many to this address, or from this network.
@@ -129,7 +129,7 @@ class AttemptLimits:
         self._reserve(rates, now)
 
     def begin_notice(self, email: str, now: datetime) -> None:
-        """Count a mail that an account chose to get, separately from requested ones.
+        """Count a notification that an account has chosen to receive, separately from requested mails.
 
         Raises:
             TooManyAttempts: too many to this address.

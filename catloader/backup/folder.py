@@ -117,7 +117,7 @@ class BackupFolder:
             if error.errno in _DISK_FULL:
                 raise BackupRefused(
                     f"The disk of {self.path} is full. An earlier backup in it is still complete; free some "
-                    "space and run the command again, which resumes this one."
+                    "space and run the command again, which resumes this run."
                 ) from error
             raise BackupRefused(f"{error.filename or self.path} can't be used: {error.strerror}.") from error
 
@@ -148,7 +148,7 @@ class BackupFolder:
     def new_state(self, now: datetime) -> Path:
         """Make the folder of a new state. Only its owner can read it: it has password hashes and secrets."""
         state = self.path / f"state-{now:%Y%m%dT%H%M%S%fZ}"
-        for folder in (state, state / "data"):  # `parents` would not give the mode to the first one
+        for folder in (state, state / "data"):  # `parents=True` would not set the mode of `state`
             folder.mkdir(mode=0o700)
         return state
 

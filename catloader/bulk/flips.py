@@ -26,7 +26,7 @@ class Flips:
     without_verdict: int = 0
     """Photos with missing objects, for example: they keep their verdict."""
     compared: int = 0
-    """Photos with a verdict that had one before."""
+    """Photos with a verdict both now and before."""
     verdicts: Counter[str] = field(default_factory=Counter)
     changes: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(verdict before, verdict now) -> photos."""

@@ -174,7 +174,7 @@ def _limits(scheme: str, answer_s: float) -> dict[str, Any]:
     """Return the options of the transport: timeouts, so that a hanging broker blocks a thread for seconds."""
     once = {"max_retries": 0}  # the callers retry, and log it
     if scheme.startswith("amqp"):
-        # Without confirmation, nothing tells that RabbitMQ takes no messages while it lacks memory or disk.
+        # Confirmed, because RabbitMQ silently accepts no messages while it is short of memory or disk.
         return {**once, "read_timeout": answer_s, "write_timeout": answer_s, "confirm_publish": True}
     return {
         **once,

@@ -32,6 +32,6 @@ def _rows(settings: Settings) -> Iterator[Row]:
         yield Row(f"S3 {finding.name}", _RESULTS[finding.works], finding.sentence)
     now, server_time = utcnow(), probes.server_time()
     if server_time is None:
-        yield Row("S3 clock", "note", "The server does not tell its time of day.")
+        yield Row("S3 clock", "note", "The server does not report its time.")
     else:
         yield clock_row("S3 clock", now, server_time)

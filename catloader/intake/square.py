@@ -25,8 +25,8 @@ class Square:
 
     def within(self, width_px: int, height_px: int) -> Crop:
         """Return the square in pixels, moved or reduced to lie within the photo."""
-        most = min(width_px, height_px)
-        side = min(max(round(self.side * width_px), min(MIN_SIDE_PX, most)), most)
+        shorter = min(width_px, height_px)
+        side = min(max(round(self.side * width_px), min(MIN_SIDE_PX, shorter)), shorter)
         left = min(round(self.left * width_px), width_px - side)
         top = min(round(self.top * width_px), height_px - side)
         return Crop(left, top, side)

@@ -82,10 +82,10 @@ class WaitressWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
 
 def _within_descriptors(connections: int) -> int:
     """Raise the limit of open files; return the number of connections within it, at three files each."""
-    wanted = 3 * connections + _SPARE_DESCRIPTORS
+    limit = 3 * connections + _SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return max(8, min(connections, (wanted - _SPARE_DESCRIPTORS) // 3))
+        limit = min(limit, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return max(8, min(connections, (limit - _SPARE_DESCRIPTORS) // 3))

@@ -28,7 +28,7 @@ _WITHOUT_GPU = (
 )
 
 
-class Answer(NamedTuple):
+class UnitResult(NamedTuple):
     """The results of a unit, or the reason why there are none."""
 
     rows: Rows
@@ -65,11 +65,11 @@ class UnitChecker:
         except _EXPECTED as error:
             self._refusal = str(error)
 
-    def ready(self) -> Answer:
+    def ready(self) -> UnitResult:
         """Return once the model is loaded, with no results, and with the error if loading failed."""
-        return Answer([], self._refusal)
+        return UnitResult([], self._refusal)
 
-    def check(self, unit: Unit, ahead: Unit | None) -> Answer:
+    def check(self, unit: Unit, ahead: Unit | None) -> UnitResult:
         """Return the results of a unit.
 
         Args:
@@ -81,6 +81,6 @@ class UnitChecker:
             batches = self._submitted.pop(number, None) or self._pool.submit(photos)
             if ahead is not None:
                 self._submitted[ahead[0]] = self._pool.submit(ahead[1])
-            return Answer(self._pool.classify(batches))
+            return UnitResult(self._pool.classify(batches))
         except _EXPECTED as error:
-            return Answer([], str(error))
+            return UnitResult([], str(error))

@@ -83,8 +83,8 @@ def run_ray(
 
     def make(place: Place) -> Any:
         """Start an actor, on its machine if the cluster still has it."""
-        where = node(place.node, soft=True)
-        actor = checker.options(num_cpus=place.cores, num_gpus=place.gpus, scheduling_strategy=where)
+        strategy = node(place.node, soft=True)
+        actor = checker.options(num_cpus=place.cores, num_gpus=place.gpus, scheduling_strategy=strategy)
         return actor.remote(settings, source, load, cores=place.cores, has_gpu=place.gpus > 0, task=task)
 
     try:

@@ -9,11 +9,11 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from catloader.bulk.engines.local import Done, Unit
-from catloader.bulk.engines.ray_actor import Answer
+from catloader.bulk.engines.ray_actor import UnitResult
 from catloader.bulk.plan import BulkError
 
 _LOSSES = 5
-"""Actors that may be lost one after the other without a finished unit between. More is not a coincidence."""
+"""Number of actors lost in succession, without a finished unit in between, at which the run fails."""
 
 _LOOK_EVERY_S = 5.0
 """Time between two checks of this machine's raylet. Once it has ended, Ray waits for another machine."""
@@ -70,7 +70,7 @@ class Fleet:
             (reference,) = ready
             member = self._members.pop(reference)
             try:
-                answer: Answer = self._ray.get(reference)
+                result: UnitResult = self._ray.get(reference)
             except self._ray.exceptions.RayTaskError:
                 raise
             except self._ray.exceptions.RayError:
@@ -80,11 +80,11 @@ class Fleet:
                     raise
                 self._replace(member)
                 continue
-            if answer.error:
-                raise BulkError(answer.error)
+            if result.error:
+                raise BulkError(result.error)
             if member.unit is not None:
                 losses = 0
-                yield member.unit[0], answer.rows
+                yield member.unit[0], result.rows
             self._waiting.extend(islice(rest, 2))
             self._send_next(member)
 

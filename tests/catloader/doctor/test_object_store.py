@@ -307,7 +307,7 @@ def test_peculiarities_of_a_server_are_named(server: EmbeddedS3) -> None:
         "ok",
         "The server does not accept the newer ones; the site does not send them.",
     )
-    assert found["S3 clock"] == Row("S3 clock", "note", "The server does not tell its time of day.")
+    assert found["S3 clock"] == Row("S3 clock", "note", "The server does not report its time.")
 
 
 def test_a_wrong_clock_is_a_failed_row(server: EmbeddedS3) -> None:
