@@ -36,7 +36,7 @@ _COMMANDS = {
 @click.group(cls=OneLineErrors, elsewhere=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="catloader", message="%(prog)s %(version)s")
 def main() -> None:
-    """Photo-upload site whose Cat Checker looks at every photo.
+    """Run and manage a photo site whose Cat Checker checks every photo.
 
     Settings are environment variables; `catloader settings` shows them.
     """

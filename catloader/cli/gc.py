@@ -29,8 +29,8 @@ def gc(settings: Settings, *, report: bool, apply: bool, older_than: int, force:
     """Compare the object store with the database, in both directions.
 
     Objects that neither a photo nor the deletion ledger references can be deleted. Photos whose objects are
-    missing are listed and never changed: restore the objects from a backup, or delete the photos. May run
-    while the site is running. Exit code 1: objects are missing.
+    missing are listed and never changed: restore the objects from a backup, or delete the photos. The site
+    may be running. Exit code 1: objects are missing.
     """
     from catloader.orphans import compare, remove
     from catloader.store.db.engine import utcnow

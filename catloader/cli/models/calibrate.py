@@ -63,7 +63,9 @@ def _finite(_context: click.Context, _parameter: click.Parameter, number: float 
     help="Use the data that a run of `bulk plan --labelled` kept, instead of DATA and a model.",
 )
 @click.option(
-    "--fp32-run", metavar="PLAN", help="With --from-run of an int8 plan: the same photos in torch fp32."
+    "--fp32-run",
+    metavar="PLAN",
+    help="With --from-run of an int8 plan: a plan of the same photos in torch fp32.",
 )
 @click.option("--fit-head", is_flag=True, help="Also fit a linear probe; needs photos like yours.")
 @click.option(
