@@ -413,7 +413,7 @@ def test_most_of_a_backup_is_not_removed_by_accident(
         (shard / f"ab{n:030}.jpg").write_bytes(b"of another site")
     output = run("backup", backup).output
     assert "101 objects in" in output
-    assert "they were left there. If that is right, add --prune." in output.replace("\n", " ")
+    assert "so they were not removed; --prune removes them." in output.replace("\n", " ")
     assert len(list(shard.iterdir())) >= 101
     assert "101 objects removed from the backup" in run("backup", backup, "--prune").output
 

@@ -117,7 +117,7 @@ def test_reviewed_photos_make_a_profile_and_the_site_uses_it(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert "fp32 cannot use this profile: a maximum false positive rate of 0.01 is" in done.stderr
-    assert "Another variant of the model may" in done.stderr
+    assert "A site checks with another variant of the model if" in done.stderr
     classifier, rule = load_classifier_and_rule(
         settings.with_changes(
             runtime="openvino",
