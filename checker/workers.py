@@ -203,13 +203,13 @@ class Workers:
             raise
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Write the outcomes (step 10), or release the photos if the machine failed on all of them."""
+        """Write the outcomes of claims still in hand (step 10); release all if the machine failed on all."""
         if all(outcome.blames_machine for outcome in outcomes):
             self._in_hand.release(outcome.claim for outcome in outcomes)
             self._pause(f"{counted(len(outcomes), 'photo')} released", outcomes[0].error or "")
             return
         with self.changed:
-            outcomes = [outcome for outcome in outcomes if outcome.claim in self._in_hand]  # not released
+            outcomes = [outcome for outcome in outcomes if outcome.claim in self._in_hand]
         self._in_hand.forget(outcome.claim for outcome in outcomes)
         if outcomes:
             self._write(outcomes)

@@ -18,7 +18,7 @@ from models.errors import UnknownModel, WeightsMissing
 
 _HERE = Path(__file__).parent
 CLASSES = 1000
-"""ImageNet-1k."""
+"""Number of classes of ImageNet-1k."""
 _IMPORTED_DIGITS = 8
 _IMPORTED = "_" + _IMPORTED_DIGITS * "[0-9a-f]"
 """Glob pattern of the end of the names of imported weights."""

@@ -56,12 +56,12 @@ class Measured:
 
     @property
     def positive(self) -> npt.NDArray[np.bool_]:
-        """Shape ``(n,)``."""
+        """True for photos labelled ``cat``, ``(n,)``."""
         return np.asarray(self.labels == CAT)
 
     @property
     def wild(self) -> npt.NDArray[np.bool_]:
-        """Shape ``(n,)``."""
+        """True for photos labelled ``wild_feline``, ``(n,)``."""
         return np.asarray(self.labels == WILD_FELINE)
 
 

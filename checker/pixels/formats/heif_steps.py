@@ -28,7 +28,7 @@ _MAX_STEPS = 2**16
 _MAX_DEPTH = 8
 
 References = Mapping[int, list[tuple[int, ...]]]
-"""Item -> items."""
+"""Id of an item -> groups of ids that it refers to."""
 
 
 def decoding_steps(data: bytes) -> int:

@@ -61,7 +61,7 @@ def open_image(data: bytes, *, is_stored: bool = True) -> Iterator[Image.Image]:
         whole = repaired(data, MAX_PIXELS) if is_stored else screened(data, MAX_PIXELS)
         if whole.startswith(SIGNATURE):
             with CompletePng(io.BytesIO(whole)) as image:
-                image.verify()  # checks the checksums of all chunks; loading stops after the pixels
+                image.verify()  # verifies the checksums of all chunks; loading stops after the pixels
         with _opened(whole, formats, is_stored=is_stored) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImage(too_many_pixels(image, MAX_PIXELS))
