@@ -20,7 +20,7 @@ from catloader.api_models import Appeal, Check, Photo, PhotoPage, Problem, Verdi
 from catloader.errors import CatLoaderError
 from catloader.no_answer import reason_of
 
-Answer = TypeVar("Answer", bound=BaseModel)
+Body = TypeVar("Body", bound=BaseModel)
 Show = Literal["all", "cat", "unsure", "not_cat", "waiting", "failed", "appealed"]
 
 _CONNECT_S, _SILENCE_S = 10.0, 120.0
@@ -131,7 +131,7 @@ class Client:
         """Check a photo without storing it."""
         return self._read(Check, "POST", "/check", headers=_PHOTO, data=data)
 
-    def _read(self, model: type[Answer], method: str, path: str, **options: Any) -> Answer:
+    def _read(self, model: type[Body], method: str, path: str, **options: Any) -> Body:
         response = self._send(method, path, **options)
         try:
             return model.model_validate_json(response.content)

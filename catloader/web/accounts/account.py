@@ -16,7 +16,7 @@ from catloader.mail.account_mails import EMAIL_CHANGED
 from catloader.store.db.engine import utcnow
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.unaltered import get_unaltered
-from catloader.web.accounts.auth import Answer, account_page, confirm_by_mail
+from catloader.web.accounts.auth import ViewResult, account_page, confirm_by_mail
 from catloader.web.accounts.mailed_links import mails
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user, sign_out
@@ -39,7 +39,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.post("/email")
-def change_email() -> Answer:
+def change_email() -> ViewResult:
     user = current_user()
     email, password = request.form.get("email", ""), request.form.get("password", "")
     try:

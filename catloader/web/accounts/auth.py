@@ -41,12 +41,12 @@ from checker.plurals import counted
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("auth", __name__)
 
-Answer = Response | str | tuple[str | Response, int]
+ViewResult = Response | str | tuple[str | Response, int]
 
 
 @blueprint.get("/register")
 @without_login
-def register() -> Answer:
+def register() -> ViewResult:
     if g.user:
         return _redirect_home()
     _invitation()
@@ -55,7 +55,7 @@ def register() -> Answer:
 
 @blueprint.post("/register")
 @without_login
-def do_register() -> Answer:
+def do_register() -> ViewResult:
     """Respond in the same way whether or not the e-mail is registered; only the next page differs."""
     try:
         invitation = _invitation()
@@ -77,13 +77,13 @@ def do_register() -> Answer:
 
 @blueprint.get("/login")
 @without_login
-def login() -> Answer:
+def login() -> ViewResult:
     return _redirect_home() if g.user else _form_page("login.html")
 
 
 @blueprint.post("/login")
 @without_login
-def do_login() -> Answer:
+def do_login() -> ViewResult:
     try:
         user = accounts.authenticate(services().users, _field("email"), _field("password"), guard())
     except (WrongCredentials, TooManyAttempts) as error:
@@ -94,8 +94,11 @@ def do_login() -> Answer:
 
 
 @blueprint.errorhandler(FormRefused)
-def form_again(error: FormRefused) -> Answer:
-    """Show the log-in or sign-up form again, with a new token and what was typed; else the error page."""
+def form_again(error: FormRefused) -> ViewResult:
+    """Show an expired log-in or sign-up form again, with a new token and the typed values.
+
+    Other forms get the error page.
+    """
     template = {"auth.do_login": "login.html", "auth.do_register": "register.html"}.get(
         request.endpoint or ""
     )
@@ -108,14 +111,14 @@ def form_again(error: FormRefused) -> Answer:
 
 @blueprint.post("/logout")
 @without_login
-def logout() -> Answer:
+def logout() -> ViewResult:
     sign_out()
     flash(gettext("You are logged out."))
     return redirect(url_for("gallery.landing"), 303)
 
 
 @blueprint.get("/account")
-def account() -> Answer:
+def account() -> ViewResult:
     return account_page()
 
 
@@ -129,7 +132,7 @@ def form_of_account() -> Response:
 
 
 @blueprint.post("/account/password")
-def change_password() -> Answer:
+def change_password() -> ViewResult:
     user = current_user()
     try:
         old, new = _field("old_password"), _field("new_password")
@@ -144,7 +147,7 @@ def change_password() -> Answer:
 
 
 @blueprint.post("/account/delete")
-def delete_account() -> Answer:
+def delete_account() -> ViewResult:
     user, token = current_user(), new_token()
     try:
         photos = accounts.delete_account(
@@ -197,7 +200,7 @@ def _field(name: str) -> str:
     return request.form.get(name, "")
 
 
-def _form_page(template: str, error: CatLoaderError | None = None) -> Answer:
+def _form_page(template: str, error: CatLoaderError | None = None) -> ViewResult:
     next_path = request.values.get("next", "")
     page = render_template(
         template,
@@ -209,7 +212,7 @@ def _form_page(template: str, error: CatLoaderError | None = None) -> Answer:
     return form_response(page, error)
 
 
-def account_page(error: CatLoaderError | None = None, at: str | None = None, email: str = "") -> Answer:
+def account_page(error: CatLoaderError | None = None, at: str | None = None, email: str = "") -> ViewResult:
     """Return the account page; ``at`` names the form that ``error`` belongs to."""
     page = render_template(
         "account.html",

@@ -1,6 +1,6 @@
 """The display of pages: the language of the account, and the theme of this browser.
 
-The server writes the theme into each page, so that pages do not flash in the other one and need no script.
+The server writes the theme into each page, so that they do not flash in the other one, and need no script.
 """
 
 from __future__ import annotations

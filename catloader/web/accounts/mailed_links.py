@@ -47,7 +47,7 @@ def send_link() -> Response:
 
 @blueprint.get("/confirm-email/<token>")
 def confirm_form(token: str) -> Response | str:
-    """Show a button that confirms the address. Programs that open links in mails must not use them up.
+    """Show a button that confirms the address. The link alone does not: programs open links in mails, too.
 
     The page needs a log-in: the owner of an address must not confirm an account that a stranger made with it.
     """

@@ -23,7 +23,7 @@ from catloader.oidc.identity import Identity
 from catloader.store.db.accounts.users import User
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts import second_step
-from catloader.web.accounts.auth import Answer, account_page, needed_invitation
+from catloader.web.accounts.auth import ViewResult, account_page, needed_invitation
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user, sign_in, without_login
 from catloader.web.http import cookies
@@ -104,7 +104,7 @@ def form_of_account() -> Response:
 
 
 @blueprint.post("/account/provider")
-def unlink() -> Answer:
+def unlink() -> ViewResult:
     """Unlink the account. The form asks for the password, without which nobody could log in again."""
     provider, user = _provider(), current_user()
     try:

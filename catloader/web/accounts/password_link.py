@@ -10,7 +10,7 @@ from catloader.accounts.passwords import hash_password
 from catloader.errors import InvalidInput, LinkExpired, TooManyAttempts
 from catloader.mail.account_mails import PASSWORD_CHANGED
 from catloader.store.db.engine import utcnow
-from catloader.web.accounts.auth import Answer
+from catloader.web.accounts.auth import ViewResult
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import without_login
 from catloader.web.http.context import guard, services
@@ -30,7 +30,7 @@ def form(token: str) -> str:
 
 @blueprint.post("/<token>")
 @without_login
-def set_password(token: str) -> Answer:
+def set_password(token: str) -> ViewResult:
     email, attempt = _email(token), guard()
     try:
         attempt.limits.begin_network(attempt.address, attempt.now)  # each attempt costs a password hash

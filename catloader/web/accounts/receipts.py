@@ -22,7 +22,7 @@ def receipt_page(token: str, email: str | None = None) -> str:
     """Return the page of a receipt.
 
     Args:
-        email: address of the account, shown on this page only and not stored.
+        email: address of the account, shown only this once and not stored.
     Raises:
         NotFound: there is no such receipt.
     """

@@ -80,6 +80,6 @@ def _page(error: CatLoaderError | None = None, token: str | None = None) -> str:
         tokens=services().api_tokens.of_user(current_user().id),
         meanings=api_tokens.MEANINGS,
         lifetimes=LIFETIMES,
-        chosen=request.form.getlist("scope") if error else [api_tokens.Scope.READ],
+        selected=request.form.getlist("scope") if error else [api_tokens.Scope.READ],
         now=utcnow(),
     )

@@ -68,8 +68,8 @@ def _raise(_request: Any, _response: Any, error: Exception | None, *_: Any) -> N
         raise InvalidInput("The body must be a JSON object.")
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "body"
-    own = _OWN_WORDS.get(first["type"], "").format(**first.get("ctx", {}))
-    raise InvalidInput(f"{field}: {own or first['msg']}.")
+    message = _OWN_WORDS.get(first["type"], "").format(**first.get("ctx", {})) or first["msg"]
+    raise InvalidInput(f"{field}: {message}.")
 
 
 api = SpecTree(

@@ -32,7 +32,7 @@ def own_photo(id: int) -> Photo:
     """Return a photo of the current user.
 
     Raises:
-        NotFound: there is no such photo, or it belongs to another user.
+        NotFound: there is no such photo, or it belongs to another user, which is not revealed.
     """
     # The API's routes accept any number. If they had a maximum, larger ids would get 405 for some methods.
     photo = services().photos.by_id(id) if id <= MAX_ID else None

@@ -87,7 +87,7 @@ def replace(id: int) -> Response:
 
 def _square_page(photo: Photo, error: InvalidInput | None = None) -> str:
     return render_template(
-        "square.html", photo=photo, error=error, min_px=changes.min_side_px(photo), given=request.form
+        "square.html", photo=photo, error=error, min_px=changes.min_side_px(photo), form=request.form
     )
 
 

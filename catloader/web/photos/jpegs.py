@@ -120,7 +120,7 @@ def _visible_photo(id: int) -> Photo:
     """Return a photo that the user or visitor may see: it is theirs, in the album, or for them to review.
 
     Raises:
-        NotFound: there is no such photo, or they may not see it.
+        NotFound: there is no such photo, or they may not see it, which is not revealed.
     """
     photo = services().photos.by_id(id)
     if photo is None or not (photo.in_album or _is_of(photo, g.user)):
@@ -176,7 +176,10 @@ def _digest(text: str) -> str:
 
 
 def _stored(kind: ObjectKind, key: str, sha256: str | None) -> bytes:
-    """Read a whole object, up to ``_MOST_BYTES``, so that its digest is compared before any byte is sent."""
+    """Read a whole object, so that its digest is compared before any byte is sent.
+
+    Memory: at most ``_MOST_BYTES`` in each request thread.
+    """
     for _ in range(2):  # a proxy may have altered the first response
         try:
             chunks, size_bytes = services().objects.open(kind, key)

@@ -12,7 +12,7 @@ from catloader.web.languages import gettext
 
 @dataclass(frozen=True, slots=True)
 class Noun:
-    """The forms of a noun. Languages inflect articles and nouns differently, so sentences take forms."""
+    """The forms of a noun. Sentences can't build them, because languages inflect words differently."""
 
     one: str
     """As in "cat"."""

@@ -3,7 +3,7 @@
 
 import { gettext } from "./texts.js";
 
-const TRIES = 15; // with the Retry-After of three seconds, as long as the site's time limit for one explanation
+const TRIES = 15; // three seconds each (Retry-After): in all the site's time limit for one explanation
 const SOON_S = 60; // the site's Retry-After after a failed explanation, which is not retried here
 const SHOW = gettext("Show what the checker saw");
 const BACK = gettext("Show the photo");

@@ -1,5 +1,5 @@
 // For every page: send a form once even if its button is pressed twice; show passwords; copy links and secrets;
-// replace photos whose file is missing by a drawing; store the time zone in a cookie.
+// show a drawing instead of photos whose file is missing; store the time zone in a cookie.
 
 import { gettext } from "./texts.js";
 

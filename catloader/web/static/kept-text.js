@@ -16,9 +16,9 @@ function read() {
   }
 }
 
-function keep(kept) {
+function keep(entry) {
   try {
-    if (kept) sessionStorage.setItem(KEPT, JSON.stringify(kept));
+    if (entry) sessionStorage.setItem(KEPT, JSON.stringify(entry));
     else sessionStorage.removeItem(KEPT);
   } catch {
     // as above

@@ -1,21 +1,21 @@
 // Photos that other apps share with this one: keep them on this device, and open the upload page with them.
 // The worker handles no other requests: the pages of the site are not below its address.
 
-const KEPT = "shared-photos"; // also in shared.js
+const CACHE = "shared-photos"; // also in shared.js
 // Any site can send a request that looks like a share, so the files that wait are limited.
 const MOST = 100;
 const MOST_BYTES = 500 * 1024 * 1024;
 
 async function keep(request) {
   const here = self.registration.scope;
-  const kept = await caches.open(KEPT);
-  const sizes = (await kept.keys()).map(({ url }) => Number(new URL(url).searchParams.get("size")));
+  const cache = await caches.open(CACHE);
+  const sizes = (await cache.keys()).map(({ url }) => Number(new URL(url).searchParams.get("size")));
   let [number, bytes] = [sizes.length, sizes.reduce((sum, size) => sum + size, 0)];
   const sent = (await request.formData()).getAll("photos").filter((file) => file instanceof File);
   const files = sent.filter((file) => ++number <= MOST && (bytes += file.size) <= MOST_BYTES);
   await Promise.all(files.map((file, place) => {
     const facts = new URLSearchParams({ at: Date.now(), place, name: file.name, size: file.size });
-    return kept.put(`${here}shared?${facts}`, new Response(file));
+    return cache.put(`${here}shared?${facts}`, new Response(file));
   }));
   return Response.redirect(here.replace(/\/$/, ""), 303);
 }

@@ -1,18 +1,18 @@
 // Photos that arrived on another page than the upload page. Each is returned once.
 
-const KEPT = "shared-photos"; // the cache of share-worker.js
+const CACHE = "shared-photos"; // the cache of share-worker.js
 const BROUGHT = "brought-photos";
 
 export async function takeShared() {
-  if (!("caches" in window) || !(await caches.has(KEPT))) return [];
-  const kept = await caches.open(KEPT);
-  const requests = await kept.keys();
+  if (!("caches" in window) || !(await caches.has(CACHE))) return [];
+  const cache = await caches.open(CACHE);
+  const requests = await cache.keys();
   const files = await Promise.all(requests.map(async (request) => {
-    const bytes = await (await kept.match(request)).blob();
+    const bytes = await (await cache.match(request)).blob();
     return new File([bytes], new URL(request.url).searchParams.get("name"), { type: bytes.type });
   }));
-  await Promise.all(requests.map((request) => kept.delete(request))); // not the whole cache: other photos may have arrived meanwhile
-  if (!(await kept.keys()).length) await caches.delete(KEPT);
+  await Promise.all(requests.map((request) => cache.delete(request))); // one by one: others may have arrived meanwhile
+  if (!(await cache.keys()).length) await caches.delete(CACHE);
   return files;
 }
 
@@ -66,7 +66,7 @@ export function takeSentence() {
 // Delete what still waits; resolve to true if something did.
 export async function forget() {
   const works = [
-    async () => "caches" in window && caches.delete(KEPT),
+    async () => "caches" in window && caches.delete(CACHE),
     async () => (await takeBrought()).length > 0,
     async () => takeSentence() !== "",
   ];

@@ -4,7 +4,7 @@
 import { forget } from "./shared.js";
 import { gettext } from "./texts.js";
 
-const PATIENCE_MS = 2000; // a log-out waits at most so long for the deletion
+const PATIENCE_MS = 2000; // a log-out waits at most this long for the deletion
 const LAST = "catloader-account";
 const NOBODY = ""; // value of LAST: the photos belong to nobody
 

@@ -24,10 +24,10 @@ export function showProgress(rows, run) {
   let movedAt = Date.now();
 
   function show(isTick = false) {
-    const chosen = rows.filter((row) => row.state !== "removed");
-    const total = chosen.reduce((sum, row) => sum + row.file.size, 0);
-    const done = chosen.reduce((sum, row) => sum + (row.isSettled ? row.file.size : row.sent), 0);
-    const finished = chosen.filter((row) => row.isSettled).length;
+    const active = rows.filter((row) => row.state !== "removed");
+    const total = active.reduce((sum, row) => sum + row.file.size, 0);
+    const done = active.reduce((sum, row) => sum + (row.isSettled ? row.file.size : row.sent), 0);
+    const finished = active.filter((row) => row.isSettled).length;
     before ??= done;
     if (isTick) {
       if (!run.paused) rate += Math.max(SMOOTH, 1 / ++ticks) * (Math.max(0, done - before) - rate); // at first the mean
@@ -36,7 +36,7 @@ export function showProgress(rows, run) {
     }
     bar.max = total || 1;
     bar.value = done;
-    const parts = [[finished, chosen.length], [size(done), size(total)]].map(([used, most]) => gettext("%(used)s of %(most)s", { used, most }));
+    const parts = [[finished, active.length], [size(done), size(total)]].map(([used, most]) => gettext("%(used)s of %(most)s", { used, most }));
     if (run.paused) parts.push(gettext("paused"));
     else if (!navigator.onLine && Date.now() - movedAt > STILL_MS) parts.push(gettext("waiting for the connection"));
     else if (ticks >= FIRST && rate > 0) parts.push(left(((total - done) / rate) * (EVERY_MS / 1000)));

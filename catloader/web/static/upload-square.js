@@ -14,8 +14,8 @@ const whole = ({ naturalWidth: width, naturalHeight: height }) => {
   return { left: Math.round((width - side) / 2), top: Math.round((height - side) / 2), side };
 };
 
-// `chosen` is called with the square in pixels, the image, and the text for the site, in widths of the photo.
-export async function chooseSquare(file, before, chosen) {
+// `onChoice` is called with the square in pixels, the image, and the text for the site, in widths of the photo.
+export async function chooseSquare(file, before, onChoice) {
   const address = URL.createObjectURL(file);
   img.src = address;
   try {
@@ -26,7 +26,7 @@ export async function chooseSquare(file, before, chosen) {
   const { naturalWidth: width, naturalHeight: height } = img;
   use = () => {
     const square = tool.place();
-    chosen(square, img, [square.left, square.top, square.side].map((px) => (px / width).toFixed(6)).join(","));
+    onChoice(square, img, [square.left, square.top, square.side].map((px) => (px / width).toFixed(6)).join(","));
   };
   dialog.showModal();
   tool.open({ width, height, least: Math.min(LEAST_PX, width, height) }, before ?? whole(img));

@@ -86,7 +86,7 @@ function fold() {
 function end(row, state, sentence) {
   if (row.item.contains(document.activeElement)) pauseButton.focus({ preventScroll: true });
   row.end(state, sentence);
-  if (state === "refused" || state === "failed") {
+  if (state === "refused" || state === "failed") { // move the row to the top, below earlier ones
     const places = new Map(rows.map((other, place) => [other.item, place])); // one map, because a folder may have a thousand photos
     const isAfter = (item) => !item.classList.contains("refused-file") || places.get(item) > places.get(row.item);
     const next = [...list.children].find((item) => item !== row.item && isAfter(item));

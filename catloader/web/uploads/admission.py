@@ -1,7 +1,7 @@
 """Admission: decisions on a request from its head, and the limit on uploads processed at the same time.
 
 The server (``catloader.server``) receives complete requests and passes them to two pools of threads. Before
-it receives a body, it asks ``Rules`` how much of it to keep; before a view runs, which pool to use.
+receiving a body, it asks ``Rules`` how many bytes to keep. Before running a view, it asks which pool to use.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Rules:
         return self._upload_bytes if endpoint == _UPLOAD else self._photo_bytes
 
     def refusal(self, method: str, path: str) -> int | None:
-        """Return 429 for an upload that would be refused anyway, because too many others wait."""
+        """Return 429 for an upload that would be refused anyway (``UploadPlaces.is_crowded``)."""
         places: UploadPlaces = self._app.extensions[_PLACES]
         if places.is_crowded() and _takes_place(self._app, self._endpoint(method, path)):
             return HTTPStatus.TOO_MANY_REQUESTS

@@ -99,7 +99,7 @@ def begin() -> Response:
         services().photos.refuse_full(owner_id, 0)
         services().partial_uploads.create(owner_id, id, facts)
         with services().partial_uploads.opened(owner_id, id) as upload:
-            if request.content_length == length_bytes:  # a client that can't send pieces sends the whole file
+            if request.content_length == length_bytes:  # the whole file: the client gave up sending pieces
                 upload.restart()
             has_body = bool(request.content_length) and upload.offset_bytes == 0
             response = _grown(upload, 0) if has_body else _at(upload)
