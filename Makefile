@@ -37,7 +37,8 @@ test-fast: $(DEV) ## Run the tests that need no server and no browser (2 minutes
 check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
-	$(PY) -m mypy --num-workers 2
+# mypy's workers must start within 3 s, which a busy machine can exceed; mypy then ends with the status 2.
+	$(PY) -m mypy --num-workers 2 || { [ $$? -eq 2 ] && $(PY) -m mypy; }
 	.venv/bin/lint-imports
 
 faults: $(DEV) ## Kill, stop and overload a site; write scripts/results/faults.json (hours) [FAULTS_SCALE=0.1]
