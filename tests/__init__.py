@@ -1,9 +1,10 @@
-"""The tests; this module is imported before any of them, and before numpy."""
+"""The tests. Python imports this module before any test module, and before numpy."""
 
 import os
 
-# Three processes on two cores run the tests, and start sites and checkers. The threads of OpenBLAS and OpenMP
-# wait for each other by spinning, which takes the processor from the thread that they wait for: beside other
-# programs, a pass of two torch threads then costs four times as much processor time.
+# Several processes run the tests on two cores, and start sites and checkers. The threads of OpenBLAS and
+# OpenMP spin while they wait for each other, and so take the core away from the thread that they wait for.
+# With other programs running, a forward pass of two torch threads then costs four times as much processor
+# time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

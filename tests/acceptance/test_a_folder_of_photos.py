@@ -1,4 +1,4 @@
-"""``python -m checker`` as its users run it: a process with arguments, streams, signals and an exit code."""
+"""``python -m checker`` like users run it: a process with arguments, streams, signals and an exit code."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with more photos than are checked while a test waits; tests write nothing there."""
+    """A folder with more photos than a test can wait for. Tests must not write to it."""
     folder = tmp_path_factory.mktemp("many")
     for number in range(3000):
         (folder / f"{number:04}.png").symlink_to(CAT)
@@ -92,7 +92,7 @@ def test_table_and_csv_list_verdicts_and_unreadable_files(tmp_path: Path) -> Non
     ]
 
 
-def test_another_subject_from_a_file(tmp_path: Path) -> None:
+def test_a_subject_file_replaces_the_house_cat(tmp_path: Path) -> None:
     (tmp_path / "coffee.toml").write_text('classes = ["espresso", "cup", "coffee mug"]\n')
     done = _run("--json", *LITE, "--subject", str(tmp_path / "coffee.toml"), COFFEE, CAT)
     assert [json.loads(line)["verdict"] for line in done.stdout.splitlines()] == ["cat", "not_cat"], (
@@ -140,7 +140,7 @@ def test_torch_numpy_pillow_and_click_are_enough(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["verdict"] for row in rows] == ["cat", "not_cat", "unreadable"]
-    assert rows[2]["error"].startswith("This is not a photo")  # not 1: the checker itself failed
+    assert rows[2]["error"].startswith("This is not a photo")  # and not that the checker failed
 
 
 def _without(packages: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -167,12 +167,12 @@ def test_ctrl_c_ends_it_cleanly(many: Path) -> None:
         assert process.stderr is not None
         json.loads(process.stdout.readline())
         process.send_signal(signal.SIGINT)
-        one_that_hangs = threading.Timer(60, process.kill)  # must not hang the tests
-        one_that_hangs.start()
+        watchdog = threading.Timer(60, process.kill)  # a process that hangs must not hang the tests
+        watchdog.start()
         rest = process.stdout.read()
         stderr = process.stderr.read()
         assert process.wait(60) == 130
-        one_that_hangs.cancel()
+        watchdog.cancel()
     assert "Traceback" not in stderr
     # The signal may arrive after a line was counted and before it was printed.
     assert int(stderr.split(" file")[0]) - 1 - rest.count("\n") in (0, 1)
@@ -181,23 +181,24 @@ def test_ctrl_c_ends_it_cleanly(many: Path) -> None:
 
 @pytest.mark.parametrize("when", ["while it loads the model", "while it works"])
 def test_ctrl_c_twice_ends_it_at_once(many: Path, when: str) -> None:
-    ours, theirs = pty.openpty()  # on a terminal it prints a line when it begins to load
-    with _start("--json", *LITE, str(many), stderr=theirs) as process:
-        os.close(theirs)
+    # On a terminal the tool prints a line when it begins to load the model.
+    terminal, its_end = pty.openpty()
+    with _start("--json", *LITE, str(many), stderr=its_end) as process:
+        os.close(its_end)
         assert process.stdout is not None
         shown = b""
         while b"loading" not in shown:
-            shown += _read(ours)
+            shown += _read(terminal)
             assert process.poll() is None, shown
         if when == "while it works":
             process.stdout.readline()
         for _ in range(2):
             process.send_signal(signal.SIGINT)
-            time.sleep(0.01)  # two signals at the same time would count as one
-        while chunk := _read(ours):
+            time.sleep(0.01)  # the kernel merges two pending signals of the same kind
+        while chunk := _read(terminal):
             shown += chunk
         assert process.wait(60) == 130
-    os.close(ours)
+    os.close(terminal)
     assert b"Traceback" not in shown
 
 
@@ -237,23 +238,23 @@ def test_a_full_disk_is_reported(many: Path) -> None:
 def test_a_terminal_shows_progress_and_colours(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / f"{number}.png").symlink_to(CAT)
-    ours, theirs = pty.openpty()
-    with _start("--csv", *LITE, str(tmp_path), stderr=theirs) as process:
-        os.close(theirs)
+    terminal, its_end = pty.openpty()
+    with _start("--csv", *LITE, str(tmp_path), stderr=its_end) as process:
+        os.close(its_end)
         assert process.stdout is not None
         rows = process.stdout.read()
-        shown = _read_all(ours)
+        shown = _read_all(terminal)
         assert process.wait(60) == 0
     assert rows.count("\n") == 13
     assert b"loading the model" in shown
     assert b"/12 [00:0" in shown
     assert shown.rstrip().split(b"\r")[-1].startswith(b"12 files: 12 cat"), "the bar is wiped away"
 
-    ours, theirs = pty.openpty()
+    terminal, its_end = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-    with _start(*LITE, CAT, stdout=theirs, stderr=theirs, env=environment) as process:
-        os.close(theirs)
-        shown = _read_all(ours)
+    with _start(*LITE, CAT, stdout=its_end, stderr=its_end, env=environment) as process:
+        os.close(its_end)
+        shown = _read_all(terminal)
         assert process.wait(60) == 0
     assert b"\x1b[32mcat" in shown
 
@@ -269,7 +270,7 @@ def _read_all(terminal: int) -> bytes:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)
-    except OSError:  # Linux: the other end is closed
+    except OSError:  # Linux raises it when the other end is closed
         return b""
 
 
@@ -318,7 +319,7 @@ def test_explain_reports_errors(tmp_path: Path) -> None:
     assert f"there is no folder {tmp_path / 'no'}" in nowhere.stderr
 
 
-def test_a_folder_named_explain(tmp_path: Path) -> None:
+def test_a_folder_named_explain_is_checked_and_not_taken_for_the_command(tmp_path: Path) -> None:
     (tmp_path / "explain").mkdir()
     done = _run(*LITE, "./explain", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert (done.returncode, done.stderr) == (0, "No photos found.\n")

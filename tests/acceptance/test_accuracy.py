@@ -1,7 +1,7 @@
-"""The real model on real photos, decided as the site decides: renditions, pipeline, shipped profile.
+"""The real model on real photos, decided like the site decides: renditions, pipeline, shipped profile.
 
-The shipped head was fitted on the larger photo set: the counts on that set prove that serving and calibration
-agree. The rates for unseen photos are those in the profile, which the last test checks.
+The shipped head was fitted on the larger photo set, so counts on that set only prove that serving and
+calibration agree. The rates for unseen photos are in the profile, and the last test checks them.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def variant(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def model(variant: str, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    """The model as the site loads it, with every setting's default; and with torch."""
-    chosen: dict[str, Any] = {} if variant == "served" else {"runtime": "torch", "precision": "fp32"}
+    """The model like the site loads it with default settings; or its torch variant."""
+    changes: dict[str, Any] = {} if variant == "served" else {"runtime": "torch", "precision": "fp32"}
     folder = tmp_path_factory.mktemp("data")
-    return load_model(Settings(model="efficientnet_lite0", device="cpu", data_dir=folder, **chosen))
+    return load_model(Settings(model="efficientnet_lite0", device="cpu", data_dir=folder, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +51,13 @@ def profile(model: LoadedModel) -> Profile:
 
 @pytest.fixture(scope="module")
 def read() -> Read:
-    """Both renditions of a photo, as an upload makes them: shared by both models (80 MB)."""
+    """A function that returns both renditions of a photo. They are cached (80 MB) for the second variant."""
     return functools.cache(lambda photo: photo.read())
 
 
 @pytest.fixture(scope="module")
 def decided(variant: str, model: LoadedModel, photo_set: PhotoSet, read: Read) -> Decided:
-    """Decide all photos as served; by torch, which takes three times as long, those that rates need."""
+    """Decide all photos with the served variant. torch takes three times as long, so it decides fewer."""
     return decide(model, photo_set.photos if variant == "served" else photo_set.enough(), read)
 
 
@@ -79,9 +79,9 @@ def _verdicts(decided: Decided, label: str) -> Counter[Verdict]:
 
 
 def most(rate: float, photos: int, photo_set: PhotoSet) -> float:
-    """Return the maximum number of photos to which an event with a promised ``rate`` may happen.
+    """Return the maximum number of ``photos`` to which an event with a promised ``rate`` may happen.
 
-    A small set can only show that a rate is far too high: its limit is the count that one in a thousand such
+    A small set can only show that a rate is far too high. Its limit is the count that one in a thousand such
     sets exceeds by chance.
     """
     if photo_set.is_large:
@@ -102,7 +102,7 @@ def test_at_the_shipped_threshold_cats_are_found_and_others_are_not_called_cat(
     assert cats[Verdict.NOT_CAT] <= most(0.01, cats.total(), photo_set)
 
 
-def test_each_of_our_own_photos_gets_the_right_verdict_and_at_most_one_is_unsure(
+def test_no_photo_of_the_repository_gets_a_wrong_verdict_and_at_most_one_is_unsure(
     model: LoadedModel, read: Read
 ) -> None:
     decided = decide(model, OWN_PHOTOS.photos, read)
@@ -134,7 +134,7 @@ def test_wild_felines_are_reported_as_such_and_none_is_called_a_house_cat(
 
 @pytest.mark.parametrize(("rate", "recall"), [(0.01, 0.985), (0.003, 0.97)])
 def test_rates_on_unseen_photos_are_within_the_promise(profile: Profile, rate: float, recall: float) -> None:
-    """For the worst kind, within the accuracy that its number of photos allows."""
+    """The rates are those of the worst kind, as precise as its number of photos allows."""
     point = next(point for point in profile.cat if point.target == rate)
     assert point.realised.low <= rate
     assert point.realised.errors <= math.ceil(rate * point.realised.n) + 1

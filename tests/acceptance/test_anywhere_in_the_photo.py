@@ -20,7 +20,7 @@ from scripts.accuracy.variations.drawings import drawings
 from tests.support.photo_sets import PhotoSet
 
 MOST = 40
-"""Photos of either label."""
+"""Maximum number of photos of each label."""
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +134,6 @@ def test_drawings_without_a_cat_are_not_called_cats(model: LoadedModel, others: 
     assert verdicts(model, drawn)[Verdict.CAT] <= max(1, 0.01 * len(drawn))
 
 
-def test_an_empty_photo_is_not_a_cat(model: LoadedModel) -> None:
+def test_a_photo_of_one_colour_is_not_called_a_cat(model: LoadedModel) -> None:
     empty = [Image.new("RGB", (640, 480), colour) for colour in ("black", "white", "gray", "red")]
     assert verdicts(model, empty)[Verdict.CAT] == 0

@@ -1,4 +1,4 @@
-"""Schemathesis against the OpenAPI document: every answer is described there, and none is 5xx."""
+"""Schemathesis compares the site with its OpenAPI document: every response is described, and none is 5xx."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_S = 60
 _SCOPES = [word for scope in ("photos:read", "photos:write", "check") for word in ("--scope", scope)]
 
 
-def test_every_answer_is_described_and_none_is_5xx(
+def test_every_response_is_described_and_none_is_5xx(
     tmp_path: Path, s3_server: EmbeddedS3, objects: ObjectStore
 ) -> None:
     settings = {
@@ -27,14 +27,14 @@ def test_every_answer_is_described_and_none_is_5xx(
         "CATCHECK_DISPATCH": "thread",
         "CATCHECK_MODEL": "efficientnet_lite0",
         "CATCHECK_RUNTIME": "openvino",
-        # The cases include requests without a token, and all come from one network.
+        # The cases include requests without a token, all from one network, which would reach the limit.
         "CATLOADER_LOGIN_RATE": "100000 per minute",
     }
     with serving(tmp_path, **settings) as site:
         token = _token(tmp_path)
         command = [str(_PROGRAM), "run", site.url + "/openapi.json", "--no-color", "--seed", "1"]
         command += ["--max-examples", str(_EXAMPLES), "--header", f"Authorization: Bearer {token}"]
-        # The document can't describe which bytes are a photo: the site rejects most of those that it allows.
+        # The document can't describe which bytes are a photo: the site refuses most bodies that it allows.
         command += ["--exclude-checks", "positive_data_acceptance"]
         run = subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, timeout=_LONGEST_S, check=False

@@ -28,7 +28,7 @@ echo "counted when one is tried: $(no_routes)"
 
 @pytest.mark.timeout(900)
 def test_bundle_installs_and_checks_photos_without_a_network(tmp_path: Path) -> None:
-    """The kernel counts packets without a route: none, except one that the test sends itself."""
+    """The kernel counts packets without a route. The count must be 0 until the test sends a packet itself."""
     if subprocess.run(["unshare", "-n", "true"], check=False, capture_output=True).returncode:
         pytest.skip("only root may make a network namespace")
     make: list[str | Path] = [

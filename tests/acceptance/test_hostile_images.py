@@ -1,4 +1,4 @@
-"""Every hostile file, passed directly to ``prepare``: it must give the expected result, quickly."""
+"""Every hostile file, passed directly to ``prepare``, must quickly give the expected result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.hostile import HostileCorpus, HostileFile
 LIMITS = Limits(max_bytes=25 * 2**20, max_pixels=10**8, max_edge_px=2560, thumbnail_px=320, jpeg_quality=88)
 MAX_S = 5.0
 WITHIN = 24
-"""Maximum difference of a channel's mean, of 255."""
+"""Maximum difference between two means of a channel; white is 255."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def pixels(jpeg: bytes) -> np.ndarray:
 
 
 def quarters(image: np.ndarray) -> np.ndarray:
-    """Mean colours of top left, top right, bottom left, bottom right."""
+    """Return the mean colours of the top left, top right, bottom left and bottom right quarter."""
     y, x = image.shape[0] // 2, image.shape[1] // 2
     parts = (image[:y, :x], image[:y, x:], image[y:, :x], image[y:, x:])
     return np.array([part.mean((0, 1)) for part in parts])
@@ -71,11 +71,11 @@ def test_each_file_is_accepted_or_refused_as_expected(cases: Cases) -> None:
     cases.assert_nearly_all_right(wrong, len(cases.all))
 
 
-def test_no_file_takes_long(cases: Cases) -> None:
+def test_no_file_takes_more_than_five_seconds(cases: Cases) -> None:
     assert not [case.file.name for case in cases.all if case.seconds > MAX_S]
 
 
-def test_upright_sizes(cases: Cases) -> None:
+def test_accepted_photos_have_their_upright_size(cases: Cases) -> None:
     wrong, accepted = [], cases.rightly_accepted()
     for file, prepared in accepted:
         assert file.upright_px is not None
@@ -86,7 +86,7 @@ def test_upright_sizes(cases: Cases) -> None:
     cases.assert_nearly_all_right(wrong, len(accepted))
 
 
-def test_colours_are_those_of_the_photo(cases: Cases) -> None:
+def test_accepted_photos_keep_their_colours(cases: Cases) -> None:
     wrong, accepted = [], [pair for pair in cases.rightly_accepted() if pair[0].colours is not None]
     for file, prepared in accepted:
         if np.abs(quarters(pixels(prepared.photo)) - file.colours).max() > WITHIN:
@@ -94,7 +94,7 @@ def test_colours_are_those_of_the_photo(cases: Cases) -> None:
     cases.assert_nearly_all_right(wrong, len(accepted))
 
 
-def test_thumbnails_show_their_crop(cases: Cases) -> None:
+def test_thumbnails_show_the_square_that_is_their_crop(cases: Cases) -> None:
     for file, prepared in cases.rightly_accepted():
         left, top, side = prepared.crop
         crop = pixels(prepared.photo)[top : top + side, left : left + side]

@@ -1,4 +1,4 @@
-"""Hostile files through the real upload form of a real site: gunicorn, SQLite, the embedded S3."""
+"""Hostile files, sent by the upload form to a real site: gunicorn, SQLite, the embedded S3."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Site:
 
     def token(self, page: str) -> str:
         html = self.browser.get(self.url + page, headers={"Accept": "text/html"}, timeout=30).text
-        found = re.search(r'name="csrf_token" value="([^"]+)"', html)
-        assert found
-        return unescape(found[1])
+        token = re.search(r'name="csrf_token" value="([^"]+)"', html)
+        assert token
+        return unescape(token[1])
 
     def register(self) -> None:
         data = {
@@ -58,7 +58,7 @@ class Site:
         return self.browser.post(self.url + "/upload", data={"csrf_token": token}, files=files, timeout=60)
 
     def keys(self) -> dict[str, set[str]]:
-        """Return the keys in the table and the keys in both buckets."""
+        """Return the keys in the database and the keys in both buckets."""
         engine = build_engine(self.settings)
         with reading(engine) as connection:
             rows = connection.execute(select(photos.c.photo_key, photos.c.thumbnail_key)).all()
@@ -96,11 +96,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             [sys.executable, "-m", "catloader", "serve"], env=environment, stdout=log, stderr=log
         )
     try:
-        found = Site(process, folder, f"http://127.0.0.1:{port}")
-        Visitor(found.url, lambda: _must_run(found)).wait_until_ready()
-        found.register()
-        yield found
-        found.browser.close()
+        site = Site(process, folder, f"http://127.0.0.1:{port}")
+        Visitor(site.url, lambda: _must_run(site)).wait_until_ready()
+        site.register()
+        yield site
+        site.browser.close()
     finally:
         end(process, _STOP_S)
 
@@ -113,7 +113,7 @@ def as_form_file(file: HostileFile) -> tuple[str, bytes, str]:
     return file.name, file.data, file.claimed_type
 
 
-def test_one_file_a_request(site: Site, hostile_corpus: HostileCorpus) -> None:
+def test_each_file_is_stored_or_refused_as_expected(site: Site, hostile_corpus: HostileCorpus) -> None:
     token, workers, wrong = site.token("/upload"), site.processes(), []
     for file in hostile_corpus.files:
         answer = site.post([("photos", as_form_file(file))], token)
@@ -132,7 +132,7 @@ def test_one_file_a_request(site: Site, hostile_corpus: HostileCorpus) -> None:
                 blocks = (b"Exif", b"http://ns.adobe.com", b"ICC_PROFILE", b"Photoshop")
                 assert not [text for text in (*file.forbidden, *blocks) if text in served.content], file.name
     assert_nearly_all_right(wrong, hostile_corpus, len(hostile_corpus.files))
-    assert site.processes() >= workers, "no process was lost"  # a decoding child may have been added
+    assert site.processes() >= workers, "a process was lost"  # decoding processes may have been added
     keys = site.keys()
     assert keys["objects"] == keys["rows"]
     log = (site.folder / "log").read_bytes()
@@ -141,7 +141,7 @@ def test_one_file_a_request(site: Site, hostile_corpus: HostileCorpus) -> None:
     assert not [text for file in hostile_corpus.files for text in file.forbidden if text in log]
 
 
-def test_forty_files_in_one_request(site: Site, hostile_corpus: HostileCorpus) -> None:
+def test_forty_files_in_one_request_are_judged_one_by_one(site: Site, hostile_corpus: HostileCorpus) -> None:
     files = hostile_corpus.files[:: len(hostile_corpus.files) // 40][:40]
     assert len({file.is_accepted for file in files}) == 2
     answer = site.post([("photos", as_form_file(file)) for file in files], site.token("/upload"))
@@ -163,7 +163,9 @@ def assert_nearly_all_right(wrong: list[str], corpus: HostileCorpus, number: int
 
 
 @pytest.mark.parametrize("escaped", [True, False], ids=["as browsers escape it", "raw"])
-def test_file_names(site: Site, hostile_corpus: HostileCorpus, escaped: bool) -> None:
+def test_hostile_file_names_reach_neither_markup_nor_headers_nor_the_log(
+    site: Site, hostile_corpus: HostileCorpus, escaped: bool
+) -> None:
     token = site.token("/upload")
     photo = next(file.data for file in hostile_corpus.files if file.is_accepted)
     for name in hostile_corpus.names:

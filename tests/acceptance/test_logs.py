@@ -1,4 +1,4 @@
-"""The log of a real site: JSON lines with request and photo ids, and no secrets."""
+"""The log of a real site: JSON lines with ids of requests and photos, and without secrets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _lines(log: str) -> list[dict[str, Any]]:
 
 
 def _wait_for_access_line(site: Serving, path: str, status: int) -> None:
-    """Wait for the line that is written after the response was sent."""
+    """Wait for the access line, which is written after the response was sent."""
     deadline_s = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline_s:
         if any((line.get("path"), line.get("status")) == (path, status) for line in _lines(site.log)):
@@ -78,14 +78,14 @@ def test_every_line_is_json_and_no_line_has_a_secret(engine: Engine, empty_url: 
         assert stranger.get(f"{site.url}/s/{token}/photo.jpg", timeout=_TIMEOUT_S).ok
         assert stranger.get(f"{site.url}/s/{token}/nothing", timeout=_TIMEOUT_S).status_code == 404
         query = f"{site.url}/login?password={hidden['query']}"
-        by_nobody_trusted = stranger.get(query, headers=_BY_A_PROXY, timeout=_TIMEOUT_S)
+        untrusted = stranger.get(query, headers=_BY_A_PROXY, timeout=_TIMEOUT_S)
         _assert_new_id_for_a_wrong_one(site)
         wrong = {"csrf_token": form_token(stranger, site.url + "/login"), "email": "a@example.org"}
         stranger.post(site.url + "/login", data=wrong | {"password": PASSWORD}, timeout=_TIMEOUT_S)
         bearer = {"Authorization": f"Bearer {hidden['metrics']}"}
         assert stranger.get(site.url + "/metrics", headers=bearer, timeout=_TIMEOUT_S).ok
         session.get(site.url + "/metrics", headers={"Authorization": "Bearer wrong"}, timeout=_TIMEOUT_S)
-        # The main process is stopped too: it restarts a silent object store, which may then answer in time.
+        # The main process is stopped too. Otherwise it might restart the silent object store in time.
         object_store = site.object_store()
         site.process.send_signal(signal.SIGSTOP)
         object_store.send_signal(signal.SIGSTOP)
@@ -100,8 +100,8 @@ def test_every_line_is_json_and_no_line_has_a_secret(engine: Engine, empty_url: 
         site.process.wait()
         log = site.log
     lines = _lines(log)
-    given = [PASSWORD, webhook, token, key_id, key, wrong["csrf_token"], *hidden.values(), *cookies]
-    assert [secret for secret in given if secret in log] == []
+    all_secrets = [PASSWORD, webhook, token, key_id, key, wrong["csrf_token"], *hidden.values(), *cookies]
+    assert [secret for secret in all_secrets if secret in log] == []
     assert len(cookies) >= 2
     assert any(address in line.get("message", "") for line in lines), "the outage is not in the log"
     requests_seen = [line for line in lines if line.get("logger") == "access"]
@@ -109,14 +109,18 @@ def test_every_line_is_json_and_no_line_has_a_secret(engine: Engine, empty_url: 
     assert access["POST", "/upload", 201]["photo_ids"] == [id]
     assert ("GET", "/s/***/photo.jpg", 200) in access
     assert ("GET", "/login", 200) in access
-    own_id = by_nobody_trusted.headers["X-Request-Id"]
+    own_id = untrusted.headers["X-Request-Id"]
     assert own_id != _BY_A_PROXY["X-Request-Id"], "the id of a proxy that is not trusted was kept"
     assert own_id in {line["request_id"] for line in requests_seen}
     failure = access["GET", "/s/***/photo.jpg", 503]
     assert failed.headers["X-Request-Id"] == failure["request_id"]
     assert f"request {failure['request_id']}" in failed.text
-    told = [line for line in lines if line.get("request_id") == failure["request_id"] and "message" in line]
-    assert told, "no line of the log belongs to the request that failed"
+    messages = [
+        line["message"]
+        for line in lines
+        if line.get("request_id") == failure["request_id"] and "message" in line
+    ]
+    assert messages, "no message in the log belongs to the failed request"
 
 
 def test_request_id_of_a_trusted_proxy_is_kept(

@@ -1,4 +1,4 @@
-"""Start, stop, restart, kill and failure to start of the site, as an operator sees them."""
+"""Start, stop, restart, kill and failed start of the site, as an operator sees them."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from tests.support.processes import until_gone
 
 _PASSWORD = "correct horse battery"
 _BACKLOG = 60
-"""One of the threads is killed during the work, whatever the number of cores."""
+"""So many photos that the kill interrupts the work on a machine with any number of cores."""
 _S3_KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hush"}
 
 
 @dataclass
 class Site:
-    """One ``catloader serve`` with a browser session."""
+    """A running ``catloader serve`` and a browser session."""
 
     process: subprocess.Popen[str]
     url: str
@@ -64,8 +64,8 @@ class Site:
             self.url + path, data=data, headers={"Accept": "application/json"}, timeout=60, **request
         )
 
-    def first_answer_s(self) -> float:
-        """Wait for the first answer; return the seconds since the process started."""
+    def first_response_s(self) -> float:
+        """Wait for the first response; return the seconds since the process started."""
         self.until(lambda: _answers(self.url))
         return time.monotonic() - self.started_s
 
@@ -112,7 +112,7 @@ def _serving(folder: Path, **settings: object) -> Iterator[Site]:
         try:
             yield Site(process, f"http://127.0.0.1:{port}", started_s, browser)
         finally:
-            # The embedded S3 has its own session; the kernel ends it with its parent.
+            # The embedded S3 is in another session; the kernel ends it together with its parent.
             process.kill()
 
 
@@ -129,10 +129,10 @@ def _jpegs(count: int) -> list[tuple[str, tuple[str, bytes]]]:
 
 def test_site_starts_stops_and_starts_again(tmp_path: Path) -> None:
     with _serving(tmp_path) as site:
-        first_answer_s = site.first_answer_s()
+        first_response_s = site.first_response_s()
         account = {"email": "ann@example.org", "password": _PASSWORD}
         assert site.post("/register", "/register", data=account).ok
-        # The model is still loading, or has just loaded: the site accepts uploads meanwhile.
+        # The model is still loading, or has just loaded. The site accepts uploads meanwhile.
         assert site.post("/upload", "/upload", files=_jpegs(1)).ok
         site.until(lambda: site.get("/readyz").json()["checker"]["state"] == "ready")
         site.until(lambda: site.get("/api/photos/status?ids=1").json()["photos"][0]["final"])
@@ -153,8 +153,8 @@ def test_site_starts_stops_and_starts_again(tmp_path: Path) -> None:
     assert "Traceback" not in out + err
 
     with _serving(tmp_path) as again:
-        # The lower of two times: other programs may have kept the machine busy.
-        assert min(first_answer_s, again.first_answer_s()) < 5 * max(busy, busy_factor())
+        # The lower of two times, because other programs may have kept the machine busy.
+        assert min(first_response_s, again.first_response_s()) < 5 * max(busy, busy_factor())
         assert again.post("/login", "/login", data=account).ok
         (photo,) = again.get("/api/photos/status?ids=1").json()["photos"]
         assert photo["final"]
@@ -166,7 +166,7 @@ def test_site_starts_stops_and_starts_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda sig: sig.name)
 def test_stop_during_the_start_leaves_no_process(tmp_path: Path, sig: signal.Signals) -> None:
     with _serving(tmp_path) as site:
-        # The object store is running, the workers are not yet.
+        # At this point the object store is running, and the workers are not.
         site.until(lambda: len(site.processes()) >= 2)
         processes = site.processes()
         os.kill(site.process.pid, sig)
@@ -181,7 +181,7 @@ def test_sigterm_and_sighup_stop_a_site_in_a_folder_of_any_name(
     tmp_path: Path, sig: signal.Signals, name: str
 ) -> None:
     with _serving(tmp_path / name) as site:
-        site.first_answer_s()
+        site.first_response_s()
         assert (tmp_path / name / "catloader.sqlite3").is_file()
         assert [path.name for path in tmp_path.iterdir()] == [name]
         processes, busy = site.processes(), busy_factor()
@@ -197,7 +197,7 @@ def test_sigterm_and_sighup_stop_a_site_in_a_folder_of_any_name(
 
 def test_backlog_survives_a_kill_in_the_middle(tmp_path: Path) -> None:
     with _serving(tmp_path, CATCHECK_DISPATCH="off") as site:
-        site.first_answer_s()
+        site.first_response_s()
         account = {"email": "ann@example.org", "password": _PASSWORD}
         assert site.post("/register", "/register", data=account).ok
         assert site.post("/upload", "/upload", files=_jpegs(_BACKLOG)).ok
@@ -212,13 +212,13 @@ def test_backlog_survives_a_kill_in_the_middle(tmp_path: Path) -> None:
     assert verdicts() == 0
     with _serving(tmp_path, CATCHECK_WORKERS=1) as site:
         site.until(lambda: verdicts() > 0)
-        os.killpg(site.process.pid, signal.SIGSTOP)  # no photo is checked while its processes are listed
+        os.killpg(site.process.pid, signal.SIGSTOP)  # so that no photo is checked while processes are listed
         processes = site.processes()
         site.process.kill()
         until_gone(processes)
     assert 0 < verdicts() < _BACKLOG, "the site was not killed in the middle"
 
-    # Photos that were claimed before the kill return when their lease expires; it is expired here.
+    # Photos that were claimed before the kill are due again when their lease expires, so expire it now.
     with closing(sqlite3.connect(tmp_path / "catloader.sqlite3")) as raw, raw:
         raw.execute("UPDATE images SET lease_until = '2000-01-01 00:00:00.000000' WHERE status = 'checking'")
     with _serving(tmp_path, CATCHECK_SWEEP_S=0.2) as site:
@@ -245,7 +245,7 @@ for line in sys.stdin:
         os.environ.update(environ)
         for descriptor, path in enumerate((os.devnull, *output)):
             os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), descriptor)
-        signal.alarm(120)  # of a site that starts after all
+        signal.alarm(120)  # in case the site starts
         main(["serve"], prog_name="catloader")
         os._exit(99)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -255,7 +255,7 @@ Start = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def starts() -> Iterator[subprocess.Popen[str]]:
-    """A process that has imported `serve`, and runs it in a child for each line that it reads."""
+    """A process that has imported `serve`. For each line that it reads, it runs `serve` in a forked child."""
     command = [sys.executable, "-c", _STARTS]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
@@ -263,11 +263,11 @@ def starts() -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def start(starts: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Start:
-    """Return a function that runs `serve` until it ends; it returns the exit code and the output."""
+    """Return a function that runs `serve` until it ends and returns (exit code, stdout, stderr)."""
 
     def run(folder: Path, **settings: object) -> tuple[int, str, str]:
-        given = {"CATLOADER_DATA_DIR": folder, "CATCHECK_MODEL": "efficientnet_lite0"}
-        environ = environ_without_settings(**{**given, "CATLOADER_PORT": free_port(), **settings})
+        defaults = {"CATLOADER_DATA_DIR": folder, "CATCHECK_MODEL": "efficientnet_lite0"}
+        environ = environ_without_settings(**{**defaults, "CATLOADER_PORT": free_port(), **settings})
         output = tmp_path_factory.mktemp("output")
         out, err = output / "out", output / "err"
         assert starts.stdin and starts.stdout
@@ -288,7 +288,7 @@ def _below_a_file(folder: Path) -> dict[str, object]:
 
 
 def _unwritable(folder: Path) -> dict[str, object]:
-    if os.geteuid() == 0:  # root may write whatever the mode is
+    if os.geteuid() == 0:  # root can write to a folder of any mode
         return {"CATLOADER_DATA_DIR": "/sys/catloader"}
     folder.chmod(0o500)
     return {}
@@ -344,7 +344,7 @@ def _password_in_query(_folder: Path) -> dict[str, object]:
     return {"DATABASE_URL": f"postgresql://u@127.0.0.1:{free_port()}/cats?password=hush"}
 
 
-def _port_that_is_no_number(_folder: Path) -> dict[str, object]:
+def _port_that_is_not_a_number(_folder: Path) -> dict[str, object]:
     return {"DATABASE_URL": "postgresql://u:hush@127.0.0.1:port/cats"}
 
 
@@ -374,11 +374,11 @@ def _wrong_webhook_secret(_folder: Path) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def on_all_addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Site]]:
-    """The data folder and a site on it, which is reached over IPv4 too."""
+    """A data folder and a site on it that listens on all IPv6 and IPv4 addresses."""
     folder = tmp_path_factory.mktemp("site")
     settings = {"CATLOADER_HOST": "::", "CATCHECK_DISPATCH": "internal", "CATCHECK_SWEEP_S": 3600}
     with _serving(folder, **settings) as site:
-        site.first_answer_s()
+        site.first_response_s()
         yield folder, site
         site.stop()
 
@@ -428,7 +428,7 @@ def test_site_beside_a_kubernetes_service_of_its_name_starts_and_logs_each_reque
         (_no_postgresql, "does not answer"),
         (_at_sign_in_password, "u:***@127.0.0.1:"),
         (_password_in_query, "does not answer"),
-        (_port_that_is_no_number, "DATABASE_URL is (hidden); the port after the host must be a number"),
+        (_port_that_is_not_a_number, "DATABASE_URL is (hidden); the port after the host must be a number"),
         (_no_s3, "did not answer: connection refused"),
         (_s3_without_scheme, "AWS_ENDPOINT_URL_S3 is '127.0.0.1:9000'; it must be an address"),
         (_wrong_rate, "CATLOADER_LOGIN_RATE is 'often'"),
@@ -445,7 +445,7 @@ def test_reason_for_a_failed_start_is_one_line(
 
 
 class _KeepsNothing(BaseHTTPRequestHandler):
-    """An S3 server whose keys may look for buckets, and no more."""
+    """An S3 server whose keys may see that buckets exist and do nothing else."""
 
     def do_HEAD(self) -> None:
         self.send_response(200)

@@ -1,4 +1,4 @@
-"""OpenVINO by default; and a model converted by the command decides like torch."""
+"""OpenVINO serves by default, and a model that the command converts decides like torch."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def test_converted_once_the_model_decides_like_torch(tmp_path: Path) -> None:
     assert early.returncode == 2
     assert "catloader models optimise efficientnet_lite0" in early.stderr
     make = ["models", "optimise", "efficientnet_lite0"]
-    for _ in range(2):  # the second run finds it there; in this process, where torch is loaded
+    # The second run finds the variant. Both run in this process, where torch is already loaded.
+    for _ in range(2):
         made = CliRunner().invoke(main, make, env={"CATCHECK_WEIGHTS_DIR": str(weights_dir)})
         assert made.exit_code == 0, made.output
     labels = {}
@@ -60,8 +61,8 @@ def test_converted_once_the_model_decides_like_torch(tmp_path: Path) -> None:
     assert len(labels["torch"]) == 7
     for path, wanted in labels["torch"].items():
         confidences = {label["name"]: label["confidence"] for label in labels["openvino"][path]}
-        for label in wanted[:2]:  # further down the order may differ
-            # The two runtimes add in different orders.
+        for label in wanted[:2]:  # the order of less likely labels may differ
+            # The runtimes add numbers in different orders, so results differ slightly.
             assert confidences[label["name"]] == pytest.approx(label["confidence"], abs=1e-3), path
 
 
@@ -87,17 +88,17 @@ def test_the_default_gives_calibrated_verdicts_from_int8_on_every_kind_of_proces
     arguments = ["--json", "--verbose", "--device", "cpu", str(photo)]
     done = _run(["-W", "error", "-c", _FOLDER_TOOL, *arguments], tmp_path, kind)
     assert done.returncode == 0, done.stderr
-    row, told = map(json.loads, done.stdout.splitlines())
+    row, costs = map(json.loads, done.stdout.splitlines())
     assert (row["verdict"], row["calibrated"]) == ("cat", True)
     assert (row["runtime"], row["precision"]) in served_variants()
     if row["precision"] == "int8":
-        _assert_frugal(told)
+        _assert_frugal(costs)
 
 
-def _assert_frugal(told: dict[str, Any]) -> None:
-    """Assert that torch was not imported, and that processor time and memory are low."""
-    assert not {"torch", "torchvision", "openvino_telemetry", "skimage", "flask"} & set(told["loaded"])
-    assert told["peak_bytes"] < 250e6
-    # Against a piece of Python on the same core: a limit in seconds would be wrong on a slow or busy machine.
-    # Measured: 5 to 13 times; importing torch alone takes 13 to 33 times.
-    assert told["core_s"] < 20 * told["python_s"]
+def _assert_frugal(costs: dict[str, Any]) -> None:
+    """Fail if the process imported torch or used much processor time or memory."""
+    assert not {"torch", "torchvision", "openvino_telemetry", "skimage", "flask"} & set(costs["loaded"])
+    assert costs["peak_bytes"] < 250e6
+    # Compared with a loop of Python on the same core, because a limit in seconds would be wrong on a slow or
+    # busy machine. Measured: 5 to 13 times as long; importing torch alone takes 13 to 33 times as long.
+    assert costs["core_s"] < 20 * costs["python_s"]

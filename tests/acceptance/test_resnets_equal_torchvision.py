@@ -1,4 +1,4 @@
-"""Each ResNet of the catalogue, from a photo's bytes to its logits, compared with torchvision's own code."""
+"""Each ResNet of the catalogue, compared with torchvision's code from the bytes of a photo to its logits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESNETS = [name for name, entry in load_catalogue().items() if entry.source.star
 
 
 def photos() -> list[bytes]:
-    """JPEGs below the size at which decoding at a reduced scale begins; landscape and portrait."""
+    """Return a landscape and a portrait JPEG, both too small for decoding at a reduced scale."""
     encoded = []
     for name, turn in (("chelsea", 0), ("coffee", 90)):
         buffer = io.BytesIO()
@@ -39,7 +39,7 @@ def settle(network: torch.nn.Module, images: torch.Tensor) -> None:
         if name.endswith("bn3") or (name.endswith("bn2") and not hasattr(network, name[:-1] + "3")):
             torch.nn.init.constant_(layer.weight, 0.2)
         if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.momentum = None  # the plain mean over all batches, of which there is one
+            layer.momentum = None  # use the plain mean over all batches, here over one batch
     with torch.no_grad():
         network.train()(images)
     network.eval()
@@ -49,7 +49,7 @@ def settle(network: torch.nn.Module, images: torch.Tensor) -> None:
 def test_logits_equal_torchvisions_within_a_ten_thousandth(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From Pillow's pixels; vector instructions change some pixels by 1, and the logits slightly."""
+    """The limit holds for Pillow's pixels. The SIMD decoder changes some pixels by 1, and logits slightly."""
     entry = entry_named(name)
     weights = tv.get_model_weights(entry.architecture)[
         "IMAGENET1K_V2" if name.endswith("_v2") else "IMAGENET1K_V1"
@@ -57,20 +57,20 @@ def test_logits_equal_torchvisions_within_a_ten_thousandth(
     transforms = weights.transforms(antialias=True)
     images = torch.stack([transforms(Image.open(io.BytesIO(data)).convert("RGB")) for data in photos()])
     torch.manual_seed(3)
-    theirs = tv.get_model(entry.architecture)
-    settle(theirs, images)
+    reference = tv.get_model(entry.architecture)
+    settle(reference, images)
     path = tmp_path / entry.file
-    torch.save(theirs.state_dict(), path)
+    torch.save(reference.state_dict(), path)
     entry = replace(entry, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    ours = load_classifier(entry, path, device="cpu", runtime="torch", precision="fp32")
+    classifier = load_classifier(entry, path, device="cpu", runtime="torch", precision="fp32")
 
     with torch.inference_mode():
-        expected = theirs(images).numpy()
-    nearly = ours.run(np.stack([decode(data, entry.preprocessing) for data in photos()]))
+        expected = reference(images).numpy()
+    by_simd = classifier.run(np.stack([decode(data, entry.preprocessing) for data in photos()]))
     monkeypatch.setattr(simd_jpeg, "IS_INSTALLED", False)
-    said = ours.run(np.stack([decode(data, entry.preprocessing) for data in photos()]))
+    by_pillow = classifier.run(np.stack([decode(data, entry.preprocessing) for data in photos()]))
 
-    # Otherwise the tolerance would have no meaning.
+    # The logits must differ between photos, or the tolerances would mean nothing.
     assert np.ptp(expected, axis=0).max() > 0.5
-    np.testing.assert_allclose(said.logits[:, 0], expected, atol=1e-4, rtol=0)
-    np.testing.assert_allclose(nearly.logits[:, 0], expected, atol=1e-2, rtol=0)
+    np.testing.assert_allclose(by_pillow.logits[:, 0], expected, atol=1e-4, rtol=0)
+    np.testing.assert_allclose(by_simd.logits[:, 0], expected, atol=1e-2, rtol=0)

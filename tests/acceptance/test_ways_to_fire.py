@@ -1,7 +1,7 @@
 """The contract of every way to dispatch a check, with real processes, a real broker and real databases.
 
-A photo whose wake-up was lost is found by the sweep; an uploaded photo is checked through its wake-up; a
-thousand triggers lead to one drain of the queue.
+The sweep finds a photo whose wake-up was lost; the wake-up of an upload starts its check; and a thousand
+triggers lead to one drain of the queue.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from tests.support.rabbitmq import rabbitmq
 from tests.support.wake_up_counter import WakeUpCounter
 
 _NEVER_S = 3600
-"""No sweep except the one at the start: later only a wake-up can lead to a verdict."""
+"""Interval of sweeps. After the sweep at the start, only a wake-up can lead to a verdict."""
 _LOAD_S = 120
 _TRIGGERS = 1000
 _PHOTOS = 3
 
 
 class Way(NamedTuple):
-    """A way to dispatch, and the command that checks; without a command the site itself checks."""
+    """A way to dispatch, and the command that checks; if it is empty, the site itself checks."""
 
     dispatch: str
     command: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ class Site:
         return ids
 
     def checked(self) -> int:
-        """Return the number of checks so far."""
+        """Return the number of finished checks."""
         with reading(self.engine) as connection:
             return connection.execute(select(func.count()).select_from(check_log)).scalar_one()
 
@@ -148,7 +148,7 @@ def _drains(log: Path) -> list[int]:
 
 
 def _wait_for_drains(log: Path, photos: int, *, after: int) -> list[int]:
-    """Return the drains after the first ``after`` ones as soon as they checked this number of photos."""
+    """Skip the first ``after`` drains; wait until the later ones have checked ``photos``, and return them."""
     for _ in until(60, f"The drains of {photos} photos were not logged"):
         if sum(drains := _drains(log)[after:]) >= photos:
             break
@@ -156,13 +156,13 @@ def _wait_for_drains(log: Path, photos: int, *, after: int) -> list[int]:
 
 
 def _holds(site: Site, way: Way, heard: WakeUpCounter, *, wakes: bool) -> None:
-    """Run the site with one way to dispatch, with one photo left from an earlier run."""
+    """Test the contract of one way to dispatch; one photo is left over from the previous way."""
     settings = site.settings | {
         "CATCHECK_DISPATCH": way.dispatch,
         "CATCHECK_SWEEP_S": _NEVER_S if wakes else 0.5,
     }
     log = site.folder / f"{way.dispatch}.log"
-    checked_before = site.checked()  # the way before may have checked the photo that was left
+    checked_before = site.checked()  # the previous way may have checked the photo that was left over
     with ExitStack() as stack:
         stack.enter_context(_running(("serve",), log, settings))
         site.visitor.wait_until_ready()
@@ -189,7 +189,7 @@ def _holds(site: Site, way: Way, heard: WakeUpCounter, *, wakes: bool) -> None:
         assert set(seen) <= {200, 429}
         site.wait_for_verdicts(waiting)
         assert len(_wait_for_drains(log, _PHOTOS, after=before)) <= 2
-        # One at once, one more after some seconds each; the wake-ups of the earlier uploads may be late.
+        # One wake-up at once and one every few seconds; and wake-ups of the earlier uploads may be late.
         assert heard.count <= 4 + seconds / 5
         site.upload_without_a_check(1)
 
@@ -217,7 +217,7 @@ def test_every_way_to_dispatch_keeps_the_contract(
         with reading(site.engine) as connection:
             rows = Counter(connection.execute(select(check_log.c.photo_id)).scalars())
         assert set(rows.values()) == {1}
-        # A late wake-up may have started the check of the last one, which was meant to wait for another way.
+        # The last photo was left over, but a late wake-up may have started its check.
         assert set(site.uploaded[:-1]) <= set(rows) <= set(site.uploaded)
         site.engine.dispose()
 

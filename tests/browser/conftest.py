@@ -24,7 +24,7 @@ expect.set_options(timeout=60_000)  # ms; a machine that also runs other tests i
 
 @pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The site of all files that do not need their own settings; each test registers its own users."""
+    """The site of all files that need no special settings. Each test registers its own users."""
     with Site(tmp_path_factory.mktemp("site")).running() as site:
         with build_opener(ProxyHandler({})).open(site.url + "/healthz", timeout=_START_S) as answer:
             assert answer.status == 200

@@ -79,14 +79,14 @@ _NO_PAGES = re.compile(
     r"/static|z$|/metrics|json$|/export$|manifest$|\.jpg$|\.js$|/login/oidc|/api/|/checkcatimages"
     r"|/account/(email|password|delete|provider)$"
 )
-"""Files, answers to programs, and redirects."""
+"""Addresses that are not pages: files, responses to programs, and redirects."""
 _EMAIL = "ada@example.org"
 _ISSUER = "https://id.example.org"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site with mail settings and a provider, which has more pages and forms."""
+    """A site with mail settings and an OpenID provider, because it has more pages and forms."""
     mail = {"CATLOADER_SMTP_HOST": "127.0.0.1", "CATLOADER_SMTP_SENDER": "cats@example.org"}
     address = {"CATLOADER_PUBLIC_URL": "https://cats.example.org"}
     provider = {"CATLOADER_OIDC_ISSUER": _ISSUER, "CATLOADER_OIDC_CLIENT_ID": "cats"}
@@ -97,7 +97,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def session(browser: Browser, site: Site, photos: Path) -> StorageState:
-    """Log in an administrator with a cat in the album, another photo with an appeal, and one in the bin."""
+    """Log in an administrator who has a cat in the album, a photo with an appeal, and one in the bin."""
     context = browser.new_context(base_url=site.url)
     page = context.new_page()
     register(page, "bea@example.org")
@@ -132,7 +132,7 @@ def session(browser: Browser, site: Site, photos: Path) -> StorageState:
 
 
 def _work_of_staff(site: Site) -> None:
-    """Fill the lists of staff (a shadow run, a measurement, an audit, a takedown) and of the account."""
+    """Add rows to the lists of staff (shadow run, measurement, audit, takedown) and of the account."""
     engine, now = make_engine(site.database), utcnow()
     counts = dict.fromkeys(("compared", "towards_cat", "away", "become_wrong", "become_right"), 1)
     flips, flip = {"cat -> unsure": 1}, [1, "cat", 0.9, "unsure", 0.4, None]
@@ -143,7 +143,7 @@ def _work_of_staff(site: Site) -> None:
     store.write(job, now, done=1, total=1, error="Not measured.", flips=flips)
     assert RandomAudits(engine).draw("cat", 1, 2, now) == 1
     (shown,) = add_photos(engine, 1, status="cat", on_air=True)
-    for status in ("failed", "checking"):  # long badges
+    for status in ("failed", "checking"):  # their badges are the longest
         add_photos(engine, 1, status=status, owner_id=2, lease_until=now + timedelta(days=1))
     assert Takedowns(engine).take_down(shown, 2, "Not a photo of yours.", now)
     name = "The program on the shelf that checks what the camera at the door sees"
@@ -153,7 +153,7 @@ def _work_of_staff(site: Site) -> None:
     engine.dispose()
 
 
-def test_every_page_is_examined() -> None:
+def test_every_page_of_the_route_table_is_examined() -> None:
     pages = {row for row in ROWS if row.startswith("GET ") and not _NO_PAGES.search(row)}
     visited = {*_OF_VISITORS, *_OF_ADMINISTRATORS, *_BEHIND_FORMS}
     assert pages == {name for name in visited if name.startswith("GET ")}
@@ -234,7 +234,7 @@ _STUCK = """() => [
 ].filter((one) => {
   return one.getBoundingClientRect().top - one.previousElementSibling.getBoundingClientRect().bottom < 8;
 }).map((one) => one.outerHTML)"""
-"""Finds the elements at a distance of less than 8 px from the hint, the form or the field above."""
+"""Finds elements that are less than 8 px below a hint, a form or a field."""
 
 
 def test_elements_keep_a_distance_from_hints_forms_and_fields(
@@ -302,7 +302,7 @@ def test_measured_rates_and_the_buttons_of_a_photo_fit(
         page.set_viewport_size({"width": width, "height": 780})
         inner, outer = page.locator(".table").evaluate("one => [one.scrollWidth, one.clientWidth]")
         assert inner == outer, (width, inner, outer)
-    assert page.locator("ol.history").get_attribute("reversed") is not None  # the oldest event is the first
+    assert page.locator("ol.history").get_attribute("reversed") is not None  # the oldest event has number 1
     page.set_viewport_size({"width": 390, "height": 780})
     page.locator("#shown-photo").evaluate(
         "img => Object.assign(img.style, { width: '60px', height: '9rem' })"
@@ -353,7 +353,7 @@ def test_the_chart_of_checks_has_local_times(browser: Browser, site: Site, sessi
     context = browser.new_context(base_url=site.url, storage_state=session, timezone_id="Asia/Kolkata")
     page = context.new_page()
     page.goto("/admin")
-    half_past = re.compile(r"^\d{1,2}:30\b")  # hours begin at half past in a zone of 5.5 hours
+    half_past = re.compile(r"^\d{1,2}:30\b")  # in a zone 5.5 hours from UTC, full UTC hours are at half past
     expect(page.locator(".hours-ends time")).to_have_text(half_past)
     expect(page.locator(".hours title").first).to_have_text(half_past)
     assert "UTC" not in page.locator("main").inner_text()
@@ -382,7 +382,7 @@ _ROWS = """(links) => new Set(links.map((link) => {
 
 
 @pytest.mark.parametrize("language", ["en", "de", "it"])
-def test_menus_take_few_rows_on_a_phone(
+def test_menus_take_one_or_two_rows_on_a_phone(
     browser: Browser, site: Site, session: StorageState, language: str
 ) -> None:
     with window(browser, site.url) as user, window(browser, site.url, session) as administrator:

@@ -32,7 +32,7 @@ def test_the_album_grows_while_visitors_scroll_and_has_plain_pages_too(page: Pag
         page.route("**/album?older=*", lambda route: route.abort())
         page.evaluate(_TO_THE_END)
     page.unroute("**/album?older=*")
-    with page.expect_navigation():  # the link of the last page works like any other
+    with page.expect_navigation():  # the link to the next page works without scrolling
         page.get_by_role("link", name="Older photos").click()
     assert not {*addresses} & {*page.locator("#album a").evaluate_all("links => links.map((a) => a.href)")}
     expect(page.get_by_role("link", name="Newer photos")).to_be_visible()
@@ -55,7 +55,7 @@ def test_the_focus_stays_in_the_album_that_grows(page: Page, site: Site) -> None
 
 
 def _publish(page: Page, site: Site, photos: Path, email: str) -> list[str]:
-    """Publish two photos of a cat; return their addresses in the album, the newest first."""
+    """Publish two photos of a cat; return their addresses in the album, newest first."""
     register(page, email)
     addresses = []
     page.set_input_files("#photos", [photos / "chelsea.jpg"] * 2)
@@ -73,7 +73,7 @@ def _publish(page: Page, site: Site, photos: Path, email: str) -> list[str]:
 
 
 def _swipe_left(page: Page) -> None:
-    """Move a finger over the photo."""
+    """Move a finger to the left over the photo."""
     box = page.locator("article img").bounding_box()
     assert box
     y, tools = box["y"] + box["height"] / 2, page.context.new_cdp_session(page)
@@ -119,7 +119,7 @@ def test_a_shared_link_shows_one_photo_until_it_is_revoked(
     page.evaluate("navigator.clipboard.writeText('')")
     page.evaluate("Object.defineProperty(navigator.clipboard, 'writeText', { value: undefined })")
     assert copied(page) == link
-    page.reload()  # leads to the photo, and leaves the link alone
+    page.reload()  # shows the photo and does not revoke the link
     expect(page.get_by_role("button", name="Revoke link")).to_be_visible()
     with closing(browser.new_context()) as context:
         guest = context.new_page()

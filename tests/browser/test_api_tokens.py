@@ -22,7 +22,7 @@ def test_a_token_is_made_used_and_revoked(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Create a token").click()
     token = page.locator("code.secret").inner_text()
     assert copied(page) == token
-    page.reload()  # makes no second one
+    page.reload()  # must not create a second token
     expect(page.get_by_role("button", name="Revoke camera")).to_have_count(1)
     assert token not in page.content()
     client = Client(site.url, token)

@@ -1,4 +1,4 @@
-"""The examples of docs/proxies.md, executed: TLS, with and without a path, in a browser."""
+"""The examples of docs/proxies.md, run with TLS, with and without a path prefix, in a browser."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_register_upload_and_delete_work_behind_the_proxy(
 def _walk_through(browser: Browser, below: str, photos: Path, email: str) -> None:
     context = browser.new_context(ignore_https_errors=True, viewport={"width": 390, "height": 844})
     page = context.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(below)
     page.get_by_role("main").get_by_role("link", name="Create account").click()
     for label, text in (("E-mail", email), ("Password", PASSWORD)):
@@ -65,7 +65,7 @@ def _walk_through(browser: Browser, below: str, photos: Path, email: str) -> Non
     page.get_by_role("main").get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="My photos")).to_be_visible()
     assert page.url == below + "photos?show=cat"
-    assert [url for url in asked if not url.startswith((below, "blob:"))] == []  # blob: previews
+    assert [url for url in requested if not url.startswith((below, "blob:"))] == []  # previews are blobs
     context.close()
 
 
@@ -74,8 +74,8 @@ def _assert_headers(url: str, certificate: Path, prefix: str) -> None:
     http.trust_env = False
     http.verify = str(certificate)
     http.headers.update({"Host": HOST, "X-Forwarded-Prefix": "//evil.example"})
-    answer = http.get(f"{url}/photos", allow_redirects=False, timeout=60)
-    assert answer.headers["Location"] == f"{prefix}/login?next=/photos"
-    assert answer.headers["Strict-Transport-Security"]
-    refused = http.get(f"{url}/login", headers={"X-Forwarded-Host": "evil.example"}, timeout=60)
-    assert refused.status_code == 200, "the proxy overwrites it"
+    response = http.get(f"{url}/photos", allow_redirects=False, timeout=60)
+    assert response.headers["Location"] == f"{prefix}/login?next=/photos"
+    assert response.headers["Strict-Transport-Security"]
+    forged = http.get(f"{url}/login", headers={"X-Forwarded-Host": "evil.example"}, timeout=60)
+    assert forged.status_code == 200, "the proxy did not overwrite the forged header"

@@ -15,11 +15,11 @@ _SHOWN = """(one) => {
   const inside = bottom > 0 && top < innerHeight && right > 0 && left < innerWidth;
   return inside && getComputedStyle(shown).outlineStyle !== "none";
 }"""
-"""Tells that the focused element has an outline and is in the window; a file field is shown by its label."""
+"""Returns true if an element is in the window and has an outline. A file field's outline is on its label."""
 
 
 def _move_to(page: Page, target: Locator) -> None:
-    """Press Tab until ``target`` has the focus; every element on the way shows that it has it."""
+    """Press Tab until ``target`` has the focus. Every element on the way must show that it has the focus."""
     page.wait_for_load_state()
     expect(target).to_be_attached()
     for _ in range(_MOST_TABS):
@@ -33,7 +33,7 @@ def _move_to(page: Page, target: Locator) -> None:
 
 
 def test_a_photo_is_uploaded_and_disputed_by_keyboard_alone(page: Page, site: Site, photos: Path) -> None:
-    page.on("filechooser", lambda _: None)  # a busy browser may ask before expect_file_chooser is in force
+    page.on("filechooser", lambda _: None)  # a busy browser may open it before expect_file_chooser listens
     register(page, "keys@example.org")
     _move_to(page, page.locator(".skip"))
     page.keyboard.press("Enter")

@@ -78,7 +78,7 @@ def _check_explanation(page: Page) -> None:
     page.get_by_role("link", name="Show the photo").click()
     expect(caption).to_be_hidden()
     expect(shown).to_have_attribute("src", str(plain))
-    # The second request is answered from S3; a failed one shows a sentence and keeps the photo.
+    # The second request is served from S3. A failed request shows a sentence and keeps the photo.
     page.get_by_role("link", name="Show what the checker saw").click()
     expect(caption).to_be_visible()
     page.get_by_role("link", name="Show the photo").click()
@@ -89,7 +89,7 @@ def _check_explanation(page: Page) -> None:
     assert page.evaluate("window.notReloaded")
 
 
-def test_refusal_is_shown_beside_its_file(page: Page, photos: Path) -> None:
+def test_a_refusal_is_shown_next_to_its_file(page: Page, photos: Path) -> None:
     register(page, "bert@example.org")
     page.set_input_files("#photos", [photos / "coffee.png", photos / "notes.jpg"])
     page.get_by_role("button", name="Upload 2 photos").click()
@@ -110,12 +110,12 @@ _SLOW_LINE = """async () => {
   const bar = showProgress([row], { paused: false });
   setInterval(() => {
     row.sent += 2_000;
-    bar.show(); // as for each photo that is stored
+    bar.show(); // the upload script calls it for each stored photo
   }, 100);
 }"""
 
 
-def test_the_first_time_left_is_the_one_of_a_steady_line(page: Page) -> None:
+def test_the_time_left_is_shown_after_two_seconds_and_is_right_for_a_steady_connection(page: Page) -> None:
     register(page, "tina@example.org")
     page.clock.install(time=0)
     page.clock.pause_at(1_000)
@@ -151,14 +151,14 @@ def test_upload_page_waits_while_the_site_is_busy(page: Page, site: Site, photos
         page.get_by_role("button", name="Upload 2 photos").click()
         row = page.locator("#queue li", has_text="coffee.png")
         expect(row).to_contain_text("Trying again in a moment")
-        with suppress(psutil.NoSuchProcess):  # the site has restarted it meanwhile
+        with suppress(psutil.NoSuchProcess):  # the site may have restarted the store
             store.resume()
         expect(row).to_contain_text("Stored.")
 
 
 @contextmanager
 def _uploads_of_others(site: Site) -> Iterator[Callable[[], Future[int]]]:
-    """Yield a function that begins an upload of another account; its result is the status of the response."""
+    """Yield a function that starts an upload of another account; its future returns the status."""
     session = registered(site.url)
     form = {"csrf_token": form_token(session, site.url + "/upload")}
 
@@ -218,7 +218,7 @@ def test_camera_of_a_computer_adds_a_photo(page: Page) -> None:
     take.click()
     use.click()
     expect(page.locator("#queue li")).to_contain_text("camera.jpg")
-    page.evaluate(_USE_CAMERA)  # as another program does
+    page.evaluate(_USE_CAMERA)  # like another program that uses the camera
     page.locator("label[for=camera]").click()
     expect(page.get_by_text("The camera is used by another program.")).to_be_visible()
     close = page.locator("#camera-close")
@@ -280,7 +280,7 @@ def test_oversized_request_gets_an_error_page(browser: Browser, site: Site, tmp_
 
 
 def test_client_that_sends_before_it_reads_gets_the_response(site: Site) -> None:
-    """Chromium reads a response even after a reset; most other clients do not."""
+    """Most clients, unlike Chromium, do not read a response after the connection is reset."""
     with closing(http.client.HTTPConnection(site.url.removeprefix("http://"), timeout=60)) as connection:
         connection.request("POST", "/login", body=bytes(40_000_000), headers={"Accept": "application/json"})
         assert connection.getresponse().status == 413

@@ -1,4 +1,4 @@
-"""The story of each role in a browser with another engine than Chromium's: Firefox."""
+"""One scenario for each role in Firefox, whose engine differs from Chromium's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALBUM_CAT = "//main//a[.//img[@alt = 'Fritz']]"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site whose album and list of appeals belong to these tests alone."""
+    """A separate site, so that its album and its list of appeals contain photos of these tests only."""
     with Site(tmp_path_factory.mktemp("site")).running() as site:
         yield site
 
@@ -26,7 +26,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
     program = os.environ.get("CATLOADER_TEST_FIREFOX") or next(filter(None, map(shutil.which, _NAMES)), None)
-    if program is None:  # also with CI=true: .ci/run installs it, but not every system has it
+    if program is None:  # skipped even in CI: .ci/run installs Firefox, but not every system has a package
         pytest.skip("no Firefox: install Debian's firefox-esr, or set CATLOADER_TEST_FIREFOX")
     with firefox(program, tmp_path_factory.mktemp("firefox") / "profile") as window:
         yield window
@@ -34,7 +34,7 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
 
 @pytest.fixture
 def visitor(window: Firefox, site: Site) -> Iterator[Firefox]:
-    """A browser without cookies; a file that a page loads from another host fails the test."""
+    """A browser without cookies. A page that loads a file from another host fails the test."""
     window.open(site.url)
     window.delete_cookies()
     with site.emails_given_back():
@@ -52,7 +52,7 @@ def test_a_user_uploads_publishes_and_deletes(visitor: Firefox, site: Site, phot
     visitor.click("//button[. = 'Publish']")
     visitor.find("//button[. = 'Make private']")
     _log_out(visitor, site)
-    visitor.open(f"{site.url}/album")  # as a stranger
+    visitor.open(f"{site.url}/album")  # without being logged in
     visitor.click(_ALBUM_CAT)
     visitor.find("//main//img[@alt = 'Fritz']")
     visitor.open(f"{site.url}/login")

@@ -24,7 +24,7 @@ def _upload(page: Page, email: str, photos: Path) -> None:
     page.get_by_label("Caption of coffee.png").fill("Coffee")
     page.get_by_role("button", name="Upload 2 photos").click()
     expect(page.locator(".grid li")).to_have_count(2)
-    page.wait_for_load_state()  # what is selected before the scripts run opens no bar
+    page.wait_for_load_state()  # selecting photos before the scripts run would not open the bar
 
 
 def test_select_search_walk_and_delete(page: Page, site: Site, photos: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_photo_whose_file_is_missing_is_not_shown_as_a_broken_image(
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_a_verdict_that_arrives_leaves_alone_what_its_owner_types(
+def test_a_new_verdict_does_not_disturb_what_the_owner_is_typing(
     page: Page, site: Site, photos: Path
 ) -> None:
     register(page, "paul@example.org")
@@ -95,7 +95,7 @@ def test_a_verdict_that_arrives_leaves_alone_what_its_owner_types(
     page.locator(".grid a").click()
     page.get_by_text("Add a caption").click()
     page.get_by_label("Caption").fill("My cup")
-    page.get_by_role("heading", level=1).click()  # the field loses the focus and keeps its text
+    page.get_by_role("heading", level=1).click()  # the field loses the focus but keeps its text
     site.check()
     expect(page.get_by_role("button", name="Ask a reviewer")).to_be_visible()  # after the badge has changed
     expect(page.get_by_label("Caption")).to_have_value("My cup")
@@ -104,7 +104,7 @@ def test_a_verdict_that_arrives_leaves_alone_what_its_owner_types(
     page.evaluate(
         "sessionStorage.setItem('catloader-typed', JSON.stringify({ account: '0', refused: true }))"
     )
-    page.reload()  # typed by another account in this tab
+    page.reload()  # the stored text belongs to another account that used this tab
     assert page.evaluate("sessionStorage.getItem('catloader-typed')") is None
     assert "catloader_zone=" in page.evaluate("document.cookie")
     page.get_by_text("Edit caption").click()
@@ -131,7 +131,7 @@ def test_a_verdict_that_arrives_leaves_alone_what_its_owner_types(
     page.locator("#details").evaluate("part => part.className += ' before'")
     site.check()
     expect(page.locator("#verdict .badge.no")).to_be_visible()
-    expect(page.locator("#details.before")).to_have_count(0)  # replaced, and open as before
+    expect(page.locator("#details.before")).to_have_count(0)  # the part was replaced
     expect(page.get_by_role("button", name="Save caption")).to_be_visible()
     expect(page.get_by_role("button", name="Publish")).to_be_focused()
 
@@ -145,7 +145,7 @@ def test_the_title_of_a_hidden_tab_counts_the_photos_that_were_checked(
     expect(page.locator(".badge.waiting")).to_have_count(2)
     page.evaluate(_SET_HIDDEN, True)
     site.check()
-    page.clock.run_for(31_000)  # a hidden page asks every 30 seconds
+    page.clock.run_for(31_000)  # a hidden page polls every 30 seconds
     expect(page).to_have_title("(2 checked) My photos · CatLoader")
     expect(page.locator("#news")).to_have_text("2 photos checked: 1 Cat, 1 No cat.")
     page.evaluate(_SET_HIDDEN, False)
@@ -157,7 +157,7 @@ def test_the_title_of_a_hidden_tab_counts_the_photos_that_were_checked(
         page.get_by_role("button", name="Check again").click()
     expect(page.locator("#verdict .badge.waiting")).to_be_visible()
     token = page.locator("[name=csrf_token]").first.input_value()
-    page.request.post(f"{page.url}/delete", form={"csrf_token": token})  # as in another tab
+    page.request.post(f"{page.url}/delete", form={"csrf_token": token})  # like another tab
     page.clock.run_for(2_000)
     expect(page.locator("#verdict .badge.problem")).to_have_text("Not found")
     expect(page.locator("[data-waiting]")).to_have_count(0)
@@ -183,9 +183,9 @@ def test_printed_photos_have_legible_badges_and_no_controls(page: Page, site: Si
 
 
 def _full_size(page: Page) -> None:
-    """Zoom and move a photo, and leave the full size with the keys that otherwise leave the page."""
+    """Zoom a photo, and close the full size with a key that would otherwise leave the page."""
     address, viewer = page.url, page.get_by_role("dialog", name="Photo in full size")
-    press(page, "Tab")  # once the scripts run
+    press(page, "Tab")  # waits until the scripts run
     page.locator("#enlarge").click()
     expect(viewer).to_be_visible()
     moved = page.locator("#viewer-stage img")
@@ -199,11 +199,11 @@ def _full_size(page: Page) -> None:
 
 
 def _square(page: Page, address: str) -> None:
-    """Drag the thumbnail's square to the photo's left edge."""
+    """Drag the square of the thumbnail to the left edge of the photo."""
     page.get_by_role("link", name="Square crop").click()
     square = page.locator("#square")
     expect(square).to_be_visible()
-    page.wait_for_load_state()  # the square moves with the scripts, and with the photo behind it
+    page.wait_for_load_state()  # the square can be moved once the scripts run and the photo is loaded
     box = square.bounding_box()
     assert box
     page.mouse.move(box["x"] + 20, box["y"] + 20)
@@ -236,7 +236,7 @@ def test_selection_works_without_scripts(browser: Browser, site: Site, photos: P
 
 
 def _assert_cancel_is_not_red(page: Page) -> None:
-    """The button beside it, which deletes, is red."""
+    """Compare the link with the red button next to it, which deletes."""
     colour = "one => getComputedStyle(one).color"
     text = page.get_by_role("heading", level=1).evaluate(colour)
     assert page.locator(".danger button").evaluate(colour) != text

@@ -1,4 +1,4 @@
-"""An appeal in a browser: the owner appeals, a reviewer decides by keyboard, the owner reads the reason."""
+"""Appeals in a browser: the owner appeals, a reviewer decides by keyboard, and the owner reads the note."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.rows import add_photos
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site whose list of appeals belongs to these tests alone."""
+    """A separate site, so that its list of appeals contains photos of these tests only."""
     with Site(tmp_path_factory.mktemp("site")).running() as site:
         yield site
 
@@ -57,7 +57,7 @@ def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, 
     before = page.locator("#decide-cat").bounding_box()
     press(page, "n")
     expect(page.get_by_text("I know my cup.")).to_be_visible()
-    assert page.locator("#decide-cat").bounding_box() == before  # whatever the owner wrote
+    assert page.locator("#decide-cat").bounding_box() == before  # a long reason must not move the buttons
     press(page, "u")
     expect(page.get_by_text("A fox.")).to_be_visible()
     expect(page.get_by_text("Your last decision was undone.")).to_be_visible()
@@ -96,7 +96,7 @@ _MADE = """() => document.querySelectorAll(
 
 
 _PARTS = [_MARKUP[first : first + 10] for first in range(0, 40, 10)]
-"""Each part fits into a caption, a reason and a note."""
+"""The markup in parts that are short enough for a caption, a reason and a note."""
 
 
 def test_user_texts_are_never_interpreted_as_markup(page: Page, site: Site) -> None:
@@ -106,7 +106,7 @@ def test_user_texts_are_never_interpreted_as_markup(page: Page, site: Site) -> N
     photo = _photo_with_markup()
     for part in _PARTS:
         page.goto("/upload")
-        # Without scripts the page returns the names, including those of refused files.
+        # Without scripts the response lists the names of all files, including refused ones.
         names = [text.replace("/", "|") for text in part]
         submit_without_scripts(page, photo, names, caption="".join(part), keep_date=True)
         expect(page.locator(".results li")).to_have_count(len(part))
@@ -185,7 +185,7 @@ def _plant(site: Site) -> None:
     for text in _MARKUP:
         user = Users(engine).create(f"{text}@evil.example", "hash", now)
         AuditLog(engine).add(user.id, "acted", text, now)
-    for text in _MARKUP:  # each with its own account
+    for text in _MARKUP:  # add_photos makes an account for each photo
         (photo,) = add_photos(engine, 1, status="failed", check_error=text, caption=text)
         with writing(engine) as connection:
             row = {"photo_id": photo, "attempt": 1, "finished_at": now, "error": text}

@@ -1,4 +1,4 @@
-"""Two people at one phone: photos that wait in the browser are given to nobody else."""
+"""Two people with one phone: photos that wait in its browser are never given to another account."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEFT = """async () => {
 
 
 def _bring_photo(page: Page, email: str) -> None:
-    """Log in on a phone whose service worker is ready, and drop a photo there."""
+    """Log in on a phone, wait for its service worker, and drop a photo."""
     register(page, email)
     page.wait_for_function("async () => (await navigator.serviceWorker.getRegistration('/upload/'))?.active")
     page.goto("/photos")
@@ -30,7 +30,7 @@ def _share_logged_out(page: Page) -> None:
 
 
 def _leave_photos(page: Page, email: str) -> None:
-    """Share and drop photos on a phone whose browser has just lost its cookies."""
+    """Share and drop photos on a phone, whose browser loses its cookies in between."""
     _bring_photo(page, email)
     page.context.clear_cookies()
     _share_logged_out(page)
@@ -91,7 +91,7 @@ def _delete_account(laptop: Page) -> None:
 def test_waiting_photos_are_deleted_when_another_device_ends_the_session(
     page: Page, browser: Browser, site: Site, end: Callable[[Page], None]
 ) -> None:
-    """Whoever logs in there next does not get them, not even the same person."""
+    """The next person who logs in does not get the photos, even if it is the same person."""
     email = f"kurt{end.__name__}@example.org"
     _bring_photo(page, email)
     with browser.new_context(base_url=site.url) as context:
@@ -110,10 +110,10 @@ def test_waiting_photos_are_deleted_when_another_device_ends_the_session(
     assert page.locator("#queue li").count() == 0
 
 
-def test_waiting_photos_of_an_ended_session_are_deleted_after_a_log_in_that_no_page_preceded(
+def test_waiting_photos_of_an_ended_session_are_deleted_after_a_log_in_without_the_log_in_page(
     page: Page, browser: Browser, site: Site
 ) -> None:
-    """As by somebody who is faster than the script of the log-in page."""
+    """The same happens to a person who is faster than the script of the log-in page."""
     email = "mona@example.org"
     _bring_photo(page, email)
     with browser.new_context(base_url=site.url) as context:

@@ -1,4 +1,4 @@
-"""An upload page that stays open while other tabs log in and out, and folders that are dropped on it."""
+"""The upload page: while other tabs log in and out, with dropped folders, and over a bad connection."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.support.many_photos import choose_many, many_photos, span_of_cuts, st
 from tests.support.packet_loss import lossy_listener
 
 MANY = 12
-"""Number of photos sent over a bad connection; ``tests.faults.mobile_upload`` sends 80 over a slow one."""
+"""Number of photos sent over a bad connection. ``tests.faults.mobile_upload`` sends 80 over a slow one."""
 CUTS = 20
 LOSS = 0.01
 
 
 @pytest.fixture
 def dialogs(page: Page) -> list[str]:
-    """Collect the boxes that the page opens."""
+    """The messages of the dialogs that the page opens; they are dismissed."""
     opened: list[str] = []
 
     def refuse(dialog: object) -> None:
@@ -49,7 +49,7 @@ def _assert_stored(page: Page) -> None:
         expect(page.get_by_text(caption, exact=True)).to_be_visible()
 
 
-def test_an_open_upload_page_works_on_after_a_new_log_in_elsewhere(page: Page, photos: Path) -> None:
+def test_an_open_upload_page_still_works_after_a_new_log_in_in_another_tab(page: Page, photos: Path) -> None:
     register(page, "fred@example.org")
     _choose(page, photos)
     other = page.context.new_page()
@@ -60,7 +60,7 @@ def test_an_open_upload_page_works_on_after_a_new_log_in_elsewhere(page: Page, p
     _assert_stored(page)
 
 
-def test_a_log_out_elsewhere_is_reported_once_and_loses_nothing(
+def test_a_log_out_in_another_tab_is_reported_once_and_loses_nothing(
     page: Page, photos: Path, dialogs: list[str]
 ) -> None:
     register(page, "gina@example.org")
@@ -108,15 +108,15 @@ def test_photos_do_not_go_to_another_account(page: Page, photos: Path) -> None:
 
 
 def _drop(page: Page, *paths: Path, onto: str = "#drop") -> None:
-    """Drop files or folders like a file manager, once the page's script handles drops."""
+    """Drop files or folders like a file manager does; wait until the page's script handles drops."""
     page.wait_for_load_state()
     box = page.locator(onto).bounding_box()
     assert box
     tools = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
-        where = {"x": box["x"] + 20, "y": box["y"] + 20}
-        tools.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
+        position = {"x": box["x"] + 20, "y": box["y"] + 20}
+        tools.send("Input.dispatchDragEvent", {"type": kind, **position, "data": data})
 
 
 def test_a_dropped_folder_gives_its_photos(page: Page, photos: Path, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_dropped_folder_gives_its_photos(page: Page, photos: Path, tmp_path: P
     expect(rows).to_have_text(["coffee.png", "chelsea.jpg", "COFFEE.PNG"])
     expect(page.get_by_role("alert")).to_have_text("2 files that are not photos were left out.")
     page.get_by_role("button", name="Upload 3 photos").click()
-    # The cup was dropped twice: in the folder and as a file.
+    # The cup was dropped twice: inside the folder and as a file.
     expect(page.get_by_text("Stored again. You already had this photo.")).to_be_visible()
     page.goto("/photos")
     expect(page.locator(".grid .badge")).to_have_count(3)
@@ -205,7 +205,7 @@ def test_a_dropped_folder_without_photos_is_reported_by_name(page: Page, tmp_pat
     _drop(page, tmp_path / "empty")
     expect(page.get_by_role("alert")).to_have_text("There are no photos in empty.")
     expect(page.locator("#queue li")).to_have_count(0)
-    assert page.evaluate(_DROP_TEXT) == [False, False]  # the browser puts it into the field
+    assert page.evaluate(_DROP_TEXT) == [False, False]  # the browser inserts the text
     expect(page.get_by_role("alert")).to_have_text("There are no photos in empty.")
 
 
@@ -236,7 +236,7 @@ def test_photos_that_the_browser_cannot_keep_are_asked_for_again(page: Page) -> 
 def test_text_of_an_office_program_is_pasted_into_a_caption_without_its_image(page: Page) -> None:
     register(page, "nora-pastes@example.org")
     page.wait_for_load_state()
-    assert page.evaluate(_PASTE_TEXT) is False  # the browser puts it into the field
+    assert page.evaluate(_PASTE_TEXT) is False  # the browser inserts the text
     expect(page.locator("#queue li")).to_have_count(0)
 
 
@@ -267,7 +267,7 @@ def test_refused_files_are_listed_in_the_order_chosen(page: Page, photos: Path) 
     held: list[Route] = []
 
     def refuse(route: Route) -> None:
-        """Refuse each upload as it begins, the first one after the others."""
+        """Refuse each upload when it begins, but hold back the first one until the end."""
         if not held:
             return held.append(route)
         return route.fulfill(status=413, json={"error": "You have 8 of 8 photos."})
@@ -293,7 +293,7 @@ def test_photos_beyond_the_quota_can_be_sent_again_after_others_were_deleted(
     expect(page.locator(".refused-file")).to_contain_text("You have 1 of 1 photo.")
     again = page.get_by_role("button", name="Try 1 photo again")
     expect(again).to_be_focused()
-    again.click()  # without a change
+    again.click()  # nothing was deleted yet
     expect(page.locator(".refused-file")).to_contain_text("You have 1 of 1 photo.")
     site.limit_photos("vera@example.org", 2)
     again.click()
@@ -361,7 +361,7 @@ def test_photos_arrive_once_and_in_order_over_an_interrupted_connection_that_los
 
 
 def test_a_piece_that_stalls_is_sent_again_in_smaller_pieces(page: Page, tmp_path: Path) -> None:
-    """A line that is dead, such as after a phone has changed its network, tells a browser nothing."""
+    """A browser does not notice a dead connection, for example after a phone has changed its network."""
     register(page, "paul@example.org")
     page.clock.install()
     page.goto("/upload")
@@ -399,7 +399,7 @@ def test_a_piece_that_stalls_is_sent_again_in_smaller_pieces(page: Page, tmp_pat
 
 
 def test_a_site_that_loses_pieces_gets_each_file_in_one_request(page: Page, tmp_path: Path) -> None:
-    """A proxy that sends each request to another machine has this effect."""
+    """The cause may be a proxy that sends each request to another machine."""
     files = many_photos(tmp_path, 2)
     register(page, "nora@example.org")
     page.set_input_files("#photos", files)
@@ -417,7 +417,7 @@ def test_an_upload_can_be_paused_continued_and_cancelled_and_leaving_asks_once(
     page.set_input_files("#photos", files)
     box = page.locator("#drop").bounding_box()
     assert box
-    assert box["height"] < 200  # of 844: the photos that were chosen need the window
+    assert box["height"] < 200  # of 844 px: most of the window must show the chosen photos
     page.get_by_label("Caption of 00.jpg").press("Enter")
     expect(page.get_by_label("Caption of 01.jpg")).to_be_focused()
     page.get_by_label("Caption of 02.jpg").fill("The last one")
@@ -457,7 +457,7 @@ def test_an_upload_can_be_paused_continued_and_cancelled_and_leaving_asks_once(
 def test_dates_of_the_server_and_of_the_scripts_have_one_form(
     browser: Browser, site: Site, language: str, form: str
 ) -> None:
-    """The page is in English for a browser in French."""
+    """There is no French translation, so a French browser gets the page in English."""
     with site.emails_given_back():
         context = browser.new_context(base_url=site.url, locale=language)
         page = context.new_page()

@@ -1,4 +1,4 @@
-"""Servers from which bytes drip: each byte comes in time, and the whole answer would take for ever."""
+"""Servers that send single bytes slowly: each byte is in time, but the whole response would never end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LIMIT_S, _PAUSE_S, _BYTES = 0.3, 0.02, 1000
 
 
 class _Dripping:
-    """Sends ``first`` at once, then single bytes for 20 seconds, then closes the connection."""
+    """Sends ``first`` at once, then single bytes for 20 seconds, and closes the connection."""
 
     def __init__(self, first: bytes, number: int = _BYTES) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -118,20 +118,20 @@ def _with_requests(url: str) -> None:
         (_with_requests, (requests.Timeout, requests.ConnectionError)),
     ],
 )
-def test_a_dripping_answer_is_none(
+def test_a_dripping_response_ends_with_a_timeout(
     first: bytes, ask: Callable[[str], None], error: type[Exception] | tuple[type[Exception], ...]
 ) -> None:
     with _dripping(first) as server, pytest.raises(error, match=r"(?i)time"):
         ask(server.url)
 
 
-def test_a_dripping_receiver_of_webhooks_is_given_its_time_only() -> None:
+def test_a_dripping_receiver_of_webhooks_is_given_up_after_the_timeout() -> None:
     with _dripping(_HEAD) as server:
         target = Target(server.url, allow_private=True, read_s=_LIMIT_S)
         assert target.post("{}", {}) == (0, "no answer in time")
 
 
-def test_a_dripping_mail_server_holds_up_no_other_mail() -> None:
+def test_a_dripping_mail_server_is_given_up_after_the_timeout() -> None:
     with _dripping(_GREETING) as server:
         mails = SmtpServer("127.0.0.1", server.port, "off", timeout_s=_LIMIT_S / 4)
         assert mails.send(EmailMessage(), "anna@example.org") == NotSent("no answer", retryable=True)
@@ -148,7 +148,7 @@ def test_a_dripping_provider_and_a_dripping_checker_hold_no_thread() -> None:
     dispatcher.close()
 
 
-def test_a_large_answer_may_take_longer_than_a_small_one() -> None:
+def test_a_large_response_may_take_longer_than_a_small_one() -> None:
     server = _Dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n", number=50)
     connection = HTTPConnection("127.0.0.1", server.port)
     connection.response_class = response_class(_LIMIT_S, bytes_per_s=10)
@@ -167,7 +167,7 @@ def test_a_large_answer_may_take_longer_than_a_small_one() -> None:
     ],
     ids=["without end", "announced", "no head"],
 )
-def test_an_answer_that_would_fill_the_memory_is_an_error(answer: bytes) -> None:
+def test_a_response_that_would_fill_the_memory_is_an_error(answer: bytes) -> None:
     with _dripping(answer) as server:
         connection = HTTPConnection("127.0.0.1", server.port)
         connection.response_class = response_class(30, max_bytes=1_000_000)

@@ -1,4 +1,4 @@
-"""The client and ``catloader upload``, against a site in its own processes, with a real model."""
+"""The Python client and ``catloader upload`` with a site in separate processes and a real model."""
 
 from __future__ import annotations
 
@@ -115,14 +115,16 @@ def test_a_checked_photo_gets_the_verdict_of_an_upload_and_is_not_stored(
     def rows() -> list[int]:
         with reading(database) as connection:
             tables = (photos, check_log, deletions)
-            return [connection.execute(select(func.count()).select_from(one)).scalar_one() for one in tables]
+            return [
+                connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables
+            ]
 
     photo = client.upload(_CAT.read_bytes())
     deadline_s = time.monotonic() + _VERDICT_S
     while client.photo(photo.id).status in ("pending", "checking"):
         assert time.monotonic() < deadline_s
         time.sleep(0.2)
-    for _ in until(60, "Objects of the photo of another test are still to be deleted"):
+    for _ in until(60, "Objects of another test's photo were not deleted"):
         if rows()[-1] == 0:
             break
     before = rows()
@@ -139,7 +141,7 @@ def test_a_checked_photo_gets_the_verdict_of_an_upload_and_is_not_stored(
     assert refused.value.status == 415
 
 
-def test_a_repeated_upload_after_a_lost_answer_makes_one_photo(
+def test_a_repeated_upload_after_a_lost_response_makes_one_photo(
     site: Serving, client: Client, token: str
 ) -> None:
     before = len(list(client.photos()))
@@ -207,22 +209,22 @@ def test_a_wrong_address_of_a_proxy_is_not_blamed_on_the_site(monkeypatch: pytes
         (b"429 Later\r\nRetry-After: " + 5000 * b"9", "The site answered with HTTP 429"),
     ],
 )
-def test_odd_heads_of_answers_are_reported_in_one_sentence(head: bytes, sentence: str) -> None:
+def test_odd_heads_of_responses_are_reported_in_one_sentence(head: bytes, sentence: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}", "token", tries=1)
-        asked = pool.submit(client.photo, 1)
+        request = pool.submit(client.photo, 1)
         with listener.accept()[0] as connection:
             connection.recv(65536)
             connection.sendall(b"HTTP/1.1 " + head + b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
             with pytest.raises(RequestFailed, match=sentence):
-                asked.result(60)
+                request.result(60)
         client.close()
-    del asked
+    del request
     close_left_open()
 
 
 def _slow_line(seconds: float) -> tuple[socket.socket, bytes]:
-    """Return a site that needs so long to receive the photo, and the photo, which fills no buffer."""
+    """Return a server that takes ``seconds`` to receive the photo, and a photo larger than the buffers."""
     listener, photo = socket.socket(), bytes(6_000_000)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
     listener.bind(("127.0.0.1", 0))
@@ -244,7 +246,9 @@ def _slow_line(seconds: float) -> tuple[socket.socket, bytes]:
     ("seconds", "sentence"),
     [(3, "HTTP 413"), (6000, "does not answer: the connection is dead, or too slow.")],
 )
-def test_a_photo_may_take_longer_than_its_blocks(seconds: float, sentence: str) -> None:
+def test_the_time_limit_holds_for_each_block_of_an_upload_and_not_for_the_whole_photo(
+    seconds: float, sentence: str
+) -> None:
     listener, photo = _slow_line(seconds)
     with listener:
         client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}", "token", tries=1, connect_s=1.0)
@@ -278,7 +282,7 @@ def test_files_are_uploaded_from_the_command_line(
     before = len(list(client.photos()))
     files = [tmp_path / name for name in ("a.jpg", "b.txt", "c.jpg")]
     words = ("upload", *files, "--server", site.url, "--token-file", tmp_path / "token")
-    for _ in range(2):  # a repeated run makes no second photo
+    for _ in range(2):  # the second run must not store the photo again
         done = _catloader(tmp_path, *words)
         assert done.returncode == 1
         assert done.stdout.splitlines()[-1] == "1 photo stored, 2 refused."
@@ -293,7 +297,7 @@ def test_files_are_uploaded_from_the_command_line(
 
 
 def _example(name: str, site: Serving, folder: Path, token: str, *, frigate: str = "") -> list[str]:
-    """Write an example of docs/api.md into a folder, with the addresses of this test; return its command."""
+    """Write an example of docs/api.md to a file, with the addresses of this test; return its command."""
     text = (_ROOT / "docs/api.md").read_text("utf-8")
     code = re.search(rf"^\*\*{name}\*\*.*?```\n(.*?)```", text, re.DOTALL | re.MULTILINE)
     assert code
@@ -307,19 +311,17 @@ def test_the_example_for_immich_tags_each_cat_once(site: Serving, token: str, tm
     photos = {name: (_PHOTOS / f"{name}.png").read_bytes() for name in ("astronaut", "coffee", "chelsea")}
     command = _example("Immich", site, tmp_path, token)
     with manager("immich", photos) as immich:
-        own = {"IMMICH_URL": immich.url, "IMMICH_KEY": IMMICH_KEY, "PYTHONPATH": str(_ROOT)}
-        for tags in ({"chelsea": "cat"}, {}):  # the second run finds nothing new
+        variables = {"IMMICH_URL": immich.url, "IMMICH_KEY": IMMICH_KEY, "PYTHONPATH": str(_ROOT)}
+        for tags in ({"chelsea": "cat"}, {}):  # the second run finds no new photos
             immich.labels.clear()
             subprocess.run(
-                command, cwd=tmp_path, env=environ_without_settings(**own), timeout=120, check=True
+                command, cwd=tmp_path, env=environ_without_settings(**variables), timeout=120, check=True
             )
             assert immich.labels == tags
     assert (tmp_path / "seen.txt").read_text().split() == [*photos]
 
 
-def test_the_example_for_frigate_labels_the_events_that_ended(
-    site: Serving, token: str, tmp_path: Path
-) -> None:
+def test_the_example_for_frigate_labels_finished_events(site: Serving, token: str, tmp_path: Path) -> None:
     photos = {name: (_PHOTOS / f"{name}.png").read_bytes() for name in ("astronaut", "coffee", "chelsea")}
     with manager("frigate", photos) as frigate:
         command = _example("Frigate", site, tmp_path, token, frigate=frigate.url)

@@ -1,4 +1,4 @@
-"""Objects whose rows were deleted are deleted from S3, even after failures in between."""
+"""Objects of deleted rows are deleted from S3, even after failures in between."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def worker(
     return DeletionWorker(ledger, objects, sweep_s=sweep_s, now=now)
 
 
-def test_each_pass_begins_with_the_photos_whose_days_in_the_bin_are_over(
-    ledger: Deletions, objects: ObjectStore
-) -> None:
+def test_each_pass_expires_the_bin(ledger: Deletions, objects: ObjectStore) -> None:
     passes, twice = [0], threading.Event()
 
     def expire() -> int:
@@ -85,7 +83,7 @@ def test_an_unexpected_error_does_not_end_the_thread(
     assert "could not be processed" in caplog.text
 
 
-def test_a_folder_that_cannot_be_used_keeps_no_object_and_is_one_line(
+def test_an_unusable_folder_of_partial_uploads_does_not_stop_deletions_and_is_logged_once(
     engine: Engine, ledger: Deletions, objects: ObjectStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     passes = threading.Semaphore(0)
@@ -140,7 +138,7 @@ def test_objects_of_thousands_of_attempts_are_retried_after_an_hour_at_most(
 def test_rows_of_an_older_version_are_deleted_from_the_bucket_they_name(
     engine: Engine, ledger: Deletions, objects: ObjectStore
 ) -> None:
-    """Even if the settings name other buckets now."""
+    """The settings may name other buckets now."""
     now = datetime.now(UTC)
     for kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL):
         objects.put(kind, "a.jpg", b"x")
@@ -172,7 +170,7 @@ def test_deletion_is_retried_until_the_store_is_available(
     assert not objects.exists(ObjectKind.PHOTO, "a.jpg")
 
 
-def test_store_that_is_away_is_asked_once_in_a_pass(engine: Engine, ledger: Deletions) -> None:
+def test_an_unreachable_store_is_tried_once_in_each_pass(engine: Engine, ledger: Deletions) -> None:
     start = datetime.now(UTC).replace(microsecond=0)
     reserve(engine, ["a.jpg", "b.jpg", "c.jpg"], start)
     assert worker(ledger, store_away(), lambda: start, sweep_s=10).work_off() == 0
@@ -180,7 +178,7 @@ def test_store_that_is_away_is_asked_once_in_a_pass(engine: Engine, ledger: Dele
 
 
 class _Refusing(ObjectStore):
-    """A store whose server names one object as not deleted."""
+    """A store whose server reports that it did not delete one object."""
 
     refused = "b.jpg"
 
@@ -194,7 +192,7 @@ class _RefusingAll(ObjectStore):
         return {key: f"The object store refused {key} (InternalError)." for key in keys}
 
 
-def test_a_store_that_refuses_each_object_is_one_line(
+def test_a_store_that_refuses_every_object_is_logged_once(
     engine: Engine,
     ledger: Deletions,
     objects: ObjectStore,
@@ -231,7 +229,7 @@ def test_an_object_that_the_store_does_not_delete_is_retried_and_delays_no_other
 
 
 class _Keeping(ObjectStore):
-    """A store that reports "deleted" and keeps the object, as versioning or a retention rule may do."""
+    """A store that reports success and keeps the object, like with versioning or a retention rule."""
 
     def delete_many(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
         return {}
@@ -260,7 +258,7 @@ def test_receipt_is_not_done_while_the_store_still_has_an_object(
 
 
 class _Silent(ObjectStore):
-    """A store that refuses to say whether it has one object, as a rule about single keys does."""
+    """A store that refuses to say whether one object exists, like with a policy for single keys."""
 
     refused = ""
 
@@ -270,7 +268,7 @@ class _Silent(ObjectStore):
         return super().exists(kind, key)
 
 
-def test_an_object_that_can_not_be_asked_for_delays_no_other(
+def test_an_object_whose_existence_is_refused_delays_no_other(
     engine: Engine, ledger: Deletions, objects: ObjectStore, s3_server: EmbeddedS3
 ) -> None:
     user = some_user(engine)
@@ -289,7 +287,7 @@ def test_an_object_that_can_not_be_asked_for_delays_no_other(
 
 
 class _Overtaken(ObjectStore):
-    """A store whose answer to one process is late: another process does its work meanwhile."""
+    """A store whose response is late, so that another process does its work meanwhile."""
 
     meanwhile: Callable[[], object] = staticmethod(lambda: None)
 
@@ -320,7 +318,9 @@ def test_objects_that_become_due_while_two_processes_delete_the_same_ones_are_de
     assert ledger.count() == 0
 
 
-def test_thread_wakes_and_stops(engine: Engine, ledger: Deletions, objects: ObjectStore) -> None:
+def test_a_wake_up_starts_a_pass_and_close_ends_the_thread(
+    engine: Engine, ledger: Deletions, objects: ObjectStore
+) -> None:
     deleting = worker(ledger, objects, sweep_s=3600)
     deleting.start()
     objects.put(ObjectKind.PHOTO, "a.jpg", b"x")

@@ -1,4 +1,4 @@
-"""The catalogues contain exactly the texts of the code, each with a translation that keeps its values."""
+"""The catalogues contain exactly the texts of the code, and each translation has the same placeholders."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def test_every_text_has_a_translation_with_the_same_values(language: str) -> Non
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_the_catalogue_is_as_make_texts_writes_it(language: str) -> None:
+def test_the_catalogue_is_up_to_date_with_make_texts(language: str) -> None:
     written = (ROOT / f"catloader/languages/{language}.po").read_text("utf-8")
     assert written == as_text(updated(language)), "run `make texts`"
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_sentences_end_as_the_english_ones_do(language: str) -> None:
+def test_translations_end_with_the_same_punctuation_as_the_english_text(language: str) -> None:
     for message in _messages(catalogue(language)):
         for id, string in zip(_forms(message.id), _forms(message.string), strict=True):
             assert string[-1:] == id[-1:] or not re.search(r"[.?!:…]$", id + string), id
 
 
 def test_a_number_before_a_noun_has_a_singular_and_a_plural() -> None:
-    """The number of a text without a plural is always above 1, or a fraction."""
+    """In the texts listed here the number is always above 1, or a fraction, so they need no plural form."""
     constant = {
         "A token is valid for 1 to %(number)d days.",
         "An Idempotency-Key has up to %(number)d characters.",
@@ -65,8 +65,8 @@ def test_a_number_before_a_noun_has_a_singular_and_a_plural() -> None:
         "It runs next to the current model, on at most %(number)s randomly drawn photos that were checked "
         "before, and changes none of them. <code>catloader models shadow NAME</code> takes all photos.",
         "The caption is longer than %(number)d characters.",
-        "The check failed %(number)d times. Your photo is safe.",  # beside texts for once and twice
-        "The checker stopped in the middle of this photo %(number)s times.",  # beside one for once
+        "The check failed %(number)d times. Your photo is safe.",  # other texts are for 1 and 2
+        "The checker stopped in the middle of this photo %(number)s times.",  # another text is for 1
         "The first %(number)d photos were added. Drop the folder again after they are uploaded.",
         "The model failed on %(number)s inputs: %(reason)s",
         "The note is longer than %(number)d characters.",
@@ -78,9 +78,9 @@ def test_a_number_before_a_noun_has_a_singular_and_a_plural() -> None:
         "subject and %(others_needed)s without; there are %(cats)s and %(others)s.",
         "We keep a copy of at most %(number)s pixels, without location and other camera data. Keep your "
         "originals.",
-        "Your %(number)d photos are stored.",  # beside a text for one
+        "Your %(number)d photos are stored.",  # another text is for 1
         "ids takes up to %(number)d numbers, separated by commas.",
-        "%(number)s days",  # a fraction; beside "%(num)d day"
+        "%(number)s days",  # a fraction; whole days are "%(num)d day"
         "%(number)s seconds",
     }
     noun = re.compile(r"%\((?!name|email|yes|no\))\w+\)[sd](</b>)? (?!is\b)(randomly drawn )?[a-z]+s\b")
@@ -109,7 +109,7 @@ def test_translations_are_found_at_run_time() -> None:
 
 
 def test_errors_shown_to_people_have_a_text_that_the_catalogue_finds() -> None:
-    names, seen = shown_errors() - {"TooManyAttempts"}, 0  # that one has two texts
+    names, seen = shown_errors() - {"TooManyAttempts"}, 0  # TooManyAttempts has two texts
     for path in sorted((ROOT / "catloader").rglob("*.py")):
         if path.relative_to(ROOT / "catloader").as_posix().startswith(ENGLISH_ONLY):
             continue
@@ -128,7 +128,7 @@ def test_the_listed_sentences_of_decoders_are_those_of_the_checker() -> None:
 
 
 def _is_constant(text: ast.expr) -> bool:
-    """Return whether it is a literal, a constant, an entry of a table of these, or one of two of these."""
+    """Return whether the expression is a literal, a constant, an item of one, or a choice of two of these."""
     if isinstance(text, ast.IfExp):
         return _is_constant(text.body) and _is_constant(text.orelse)
     if isinstance(text, ast.Subscript):
@@ -141,5 +141,5 @@ def _name(node: ast.expr) -> str:
 
 
 def _is_passed_on(path: Path, text: ast.expr) -> bool:
-    """Return whether it is a sentence of ``OF_DECODERS``, or one that a child process passes on as raised."""
+    """Return whether the text is a decoder's sentence that these modules pass on unchanged."""
     return path.name in ("prepare.py", "errors.py") and ast.unparse(text) == "str(error)"

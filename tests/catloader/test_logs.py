@@ -1,4 +1,4 @@
-"""The lines of the log as text."""
+"""Lines of the log, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_line_of_the_access_log_begins_with_its_time_and_names_the_request() -
     assert re.fullmatch(f"{time} .* 12 ms", access_line(facts)), "a request that the application did not see"
 
 
-def test_a_visitor_can_add_no_line_and_no_escape_sequence() -> None:
+def test_a_visitor_can_neither_add_lines_nor_escape_sequences_to_the_log() -> None:
     path = "/photos/\n2026-11-28 18:00:00,000 ERROR\r\x1b[31m\x85\u2028\u202e\udc80 é 猫 😺"
     (line,) = _shown("refused %s", path).splitlines()
     escaped = r"/photos/\n2026-11-28 18:00:00,000 ERROR\r\x1b[31m\x85\u2028\u202e\udc80 é 猫 😺"

@@ -31,7 +31,7 @@ print(*[line for line in text.splitlines() if line.startswith("catloader_refusal
 @pytest.mark.parametrize(
     ("before", "shown"), [(0, ""), (1, 'catloader_refusals_total{reason="reason0"} 1.0')]
 )
-def test_a_full_disk_ends_no_process_that_counts(tmp_path: Path, before: int, shown: str) -> None:
+def test_a_full_disk_does_not_end_a_process_that_counts(tmp_path: Path, before: int, shown: str) -> None:
     if not may_mount(tmp_path):
         pytest.skip("only root may make a small disk")
     with small_disk(tmp_path / "disk", 2**20) as disk:
@@ -69,7 +69,7 @@ print(metrics.refusals.labels("reason1400")._value.get())
 
 
 @pytest.mark.parametrize("before", [0, 1])
-def test_a_process_without_free_descriptors_goes_on_counting(tmp_path: Path, before: int) -> None:
+def test_a_process_without_free_descriptors_keeps_counting(tmp_path: Path, before: int) -> None:
     program = [sys.executable, "-c", _COUNT_WITHOUT_DESCRIPTORS, str(tmp_path), str(before)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("2.0\n", "")

@@ -1,4 +1,4 @@
-"""A package of an extra is not installed: one sentence names the extra that installs it."""
+"""If a package of an extra is not installed, one sentence names the extra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reasons of HTTP requests without an answer, from real servers that give none."""
+"""The reasons why HTTP requests get no response, with real servers that give none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from catloader.no_answer import reason_of
 
 @contextmanager
 def _listening(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Accept one connection and answer it; yield the server's place."""
+    """Accept one connection and pass it to ``answer``; yield host and port of the server."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -60,7 +60,7 @@ def _plain_text(connection: socket.socket) -> None:
         ("https", _plain_text, "no trusted certificate, or no TLS"),
     ],
 )
-def test_a_server_that_does_not_answer(
+def test_the_reason_names_how_a_server_failed_to_respond(
     library: str, scheme: str, answer: Callable[[socket.socket], None], reason: str
 ) -> None:
     with _listening(answer) as place:
@@ -68,12 +68,12 @@ def test_a_server_that_does_not_answer(
 
 
 @pytest.mark.parametrize("library", ["requests", "urllib3"])
-def test_no_server(library: str) -> None:
+def test_the_reason_names_a_missing_server_and_an_unknown_name(library: str) -> None:
     assert _reason(library, f"http://127.0.0.1:{free_port()}/secret") == "no connection"
     assert _reason(library, "http://nobody.invalid/secret") == "the name is unknown"
 
 
-def test_a_proxy_and_a_circle_and_anything_else() -> None:
+def test_the_reason_names_a_proxy_and_a_redirect_loop_and_never_the_address() -> None:
     proxies = {"http": f"http://127.0.0.1:{free_port()}"}
     with pytest.raises(requests.RequestException) as error:
         requests.get("http://127.0.0.1:9/secret", proxies=proxies, timeout=5)

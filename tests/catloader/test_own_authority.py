@@ -1,4 +1,4 @@
-"""Servers with a certificate of an authority of the operator's own, which ``SSL_CERT_FILE`` names."""
+"""Servers whose certificate comes from the operator's own authority, which ``SSL_CERT_FILE`` names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NOT_TRUSTED = "no trusted certificate, or no TLS"
 
 @pytest.fixture
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Yield the address of a server with a certificate of its own, ``own.pem``; no authority is named."""
+    """Yield the address of a server whose self-signed certificate ``own.pem`` is not trusted yet."""
     key, certificate = tmp_path / "key.pem", tmp_path / "own.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
@@ -48,7 +48,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def proxy(url: str) -> Iterator[str]:
-    """Yield the address of a proxy, which leads every tunnel to that server."""
+    """Yield the address of a proxy whose tunnels all lead to that server."""
     target = ("127.0.0.1", int(url.rpartition(":")[2]))
 
     class Tunnel(BaseHTTPRequestHandler):
@@ -121,10 +121,10 @@ def test_certificates_that_ssl_cert_file_names_are_trusted(
     assert use(url) == ""
 
 
-def test_they_are_trusted_through_a_proxy_too(
+def test_certificates_that_ssl_cert_file_names_are_trusted_through_a_proxy_too(
     proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many companies' proxies give every server a certificate of the company's own authority."""
+    """Proxies of many companies give every server a certificate of the company's authority."""
     for variable in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "https_proxy"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", proxy)
@@ -133,7 +133,7 @@ def test_they_are_trusted_through_a_proxy_too(
     assert _api("https://127.0.0.1:9") == ""
 
 
-def test_another_list_that_is_named_for_requests_is_trusted_alone(
+def test_requests_ca_bundle_wins_over_ssl_cert_file(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
@@ -144,7 +144,7 @@ def test_another_list_that_is_named_for_requests_is_trusted_alone(
     assert _api(url) == ""
 
 
-def test_provider_with_a_certificate_that_ssl_cert_file_names_is_asked(
+def test_a_provider_with_a_certificate_that_ssl_cert_file_names_is_trusted(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for trusted in (False, True):

@@ -1,4 +1,4 @@
-"""Child processes: their environment and open files, and their end with their parent."""
+"""Child processes: their environment, their open files, and that they end with their parent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _PARENT = """
 import os, signal, sys
 from catloader.processes import start_child
-# The child tells that it runs, and then keeps its end of the pipe open.
+# The child prints that it runs, and keeps its end of the pipe open.
 command = [sys.executable, "-c", "import time; print('running', flush=True); time.sleep(60)"]
 start_child(command, env=os.environ, stdout=1)
 signal.pause()

@@ -1,9 +1,9 @@
-"""A checker in its own process, for tests that stop or kill it: a real queue, and a stub for a model.
+"""A checker in a separate process, for tests that stop or kill it: a real queue with a stub model.
 
 ``python -m tests.faults.checker_process URL LEASE_S POISONED_ID`` checks the due photos, three at a time, and
-prints the number of verdicts. For each photo that it begins to decode it prints a line. The poisoned one
-kills the process, as a photo does that exhausts the memory. With the id 0 it waits for a line on its standard
-input before each photo instead.
+prints the number of verdicts. It prints a line for each photo that it begins to decode. The poisoned photo
+kills the process, like a photo that exhausts the memory. With the id 0 the process instead waits for a line
+on its standard input before each photo.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ MAX_ATTEMPTS = 3
 
 
 class _Source:
-    """Returns a photo for every claim; the first four bytes of its thumbnail are its id."""
+    """Returns a photo for every claim. The first four bytes of its thumbnail are the photo's id."""
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
         return stored(claim.photo_id, rendition)
 
 
 def stored(photo_id: int, rendition: Rendition) -> bytes:
-    """Return the bytes of a photo, whose digests must be in its row."""
+    """Return the bytes of a rendition. The row of the photo must contain their digest."""
     number = photo_id.to_bytes(4, "big") if rendition is Rendition.THUMBNAIL else b""
     return number + photo(0, 64)
 

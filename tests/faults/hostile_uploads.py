@@ -1,9 +1,9 @@
-"""Hostile files uploaded to a running site, while others use it.
+"""Upload hostile files to a running site while other people use it.
 
     python -m tests.faults.hostile_uploads [--mutants 10000] [--seed 0] [--attackers 4] [--json FILE]
 
-Uploads seeded mutations, all hostile files and all bombs from several accounts at once. Meanwhile another
-person loads pages and uploads a good photo again and again.
+Several accounts upload seeded mutations, all hostile files and all bombs at once. Meanwhile others keep
+loading pages and uploading a good photo.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ from tests.support.serving import Serving, plain_session, registered, serving
 
 _WARM_UP = 200
 _SETTLE_S = 5.0
-"""Longer than a decoder without work keeps its memory, 1 s."""
+"""Longer than an idle decoder keeps its memory (1 s)."""
 _MOST_REFUSALS = 1000
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Results of the attackers and of the other person. Times are in seconds."""
+    """Results of the attackers and of the other people. Times are in seconds."""
 
     uploads: int
     stored: int
     refused: int
-    """Answered 4xx with a reason."""
+    """Uploads with a 4xx response that states a reason."""
     put_off: int
-    """Answered 503 with ``Retry-After``, and sent again."""
+    """Uploads with the response 503 and ``Retry-After``, which were sent again."""
     other: dict[str, int]
-    """Any other answer, by status; 0: no answer."""
+    """Number of other responses by status. Status 0 means no response."""
     slowest_s: float
     slowest: str
     web_deaths: int
@@ -61,17 +61,17 @@ class Figures:
     page_p95_s: float
     good_photos: int
     good_photo_p95_s: float
-    """From the request to its acceptance, without the waits that a 503 asks for."""
+    """From request to response, without the waits between retries."""
     others_failed: int
     left_objects: int
-    """Objects in excess of two for each stored photo."""
+    """Objects beyond the two of each stored photo."""
     left_rows: int
     idle_before_bytes: int
     idle_after_bytes: int
 
 
 def hostile_files(mutations: int, seed: int) -> Iterator[Mutant]:
-    """Yield ``mutations`` mutants, and the files that are hostile as they are."""
+    """Yield ``mutations`` mutants, and then all hostile files unchanged."""
     yield from mutants(mutations, seed)
     for origin in origins():
         yield from (Mutant(f"{origin}/{file.name}", file.data) for file in corpus(origin).files)
@@ -79,7 +79,7 @@ def hostile_files(mutations: int, seed: int) -> Iterator[Mutant]:
 
 
 class _Attack:
-    """The attackers' files and answers."""
+    """The files of the attackers and the responses to them."""
 
     def __init__(self, files: Iterator[Mutant]) -> None:
         self._files, self._lock = files, threading.Lock()
@@ -87,7 +87,7 @@ class _Attack:
         self.put_off = 0
 
     def run(self, site: Serving, attackers: int) -> None:
-        """Upload all files with as many accounts."""
+        """Upload all files from ``attackers`` accounts at once."""
         sessions = [registered(site.url) for _ in range(attackers)]
         threads = [threading.Thread(target=self._upload, args=(site, session)) for session in sessions]
         for thread in threads:
@@ -113,11 +113,11 @@ class _Attack:
             with self._lock:
                 self.put_off += 1
             time.sleep(retry_s)
-        raise AssertionError("never a place")
+        raise AssertionError("every try was refused")
 
 
 class _Others:
-    """A person who reads pages, and one who uploads a good photo."""
+    """One person who reads pages, and one who uploads a good photo."""
 
     def __init__(self, site: Serving) -> None:
         self._site, self._over = site, threading.Event()
@@ -153,7 +153,7 @@ class _Others:
 
 
 def measure(site: Serving, files: Iterator[Mutant], attackers: int, *, warm_up: int) -> Figures:
-    """Upload ``files``; the first ``warm_up`` of them before the idle memory of the site is measured."""
+    """Upload ``files``. The idle memory of the site is first measured after ``warm_up`` of them."""
     first = _Attack(islice(files, warm_up))
     first.run(site, attackers)
     meter = Meter(site.process.pid)
@@ -197,7 +197,7 @@ def _idle_bytes(meter: Meter) -> int:
 
 
 def _objects(site: Serving) -> int:
-    """Count the objects in the store; those that no photo names are among them."""
+    """Count the objects in the store, including orphans."""
     environment = environ_without_settings(CATLOADER_DATA_DIR=site.folder)
     report = subprocess.run(
         [sys.executable, "-m", "catloader", "gc", "--report", "--older-than", "0"],

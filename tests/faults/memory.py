@@ -1,9 +1,9 @@
-"""Memory of a site while 24-megapixel photos are uploaded eight at a time, format by format.
+"""Measure the memory of a site while 24-megapixel photos are uploaded, eight at a time, format by format.
 
     python -m tests.faults.memory [FORMAT ...] [--json FILE]
 
-Starts a site and a worker that checks its photos, and adds up the memory shares (PSS) of each with its child
-processes: supervisor, web process, decoders; worker, decoders.
+Starts a site and a worker that checks its photos. The memory of each is the sum of the proportional set sizes
+(PSS) of all its processes: supervisor, web process and decoders; worker and decoders.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FORMATS = ("JPEG", "PROGRESSIVE", "PNG", "RGBA", "HEIC", "AVIF", "WEBP", "TIFF")
 
 
 def photo(format: str) -> bytes:
-    """Encode 24 megapixels with some detail, below the 25 MB limit of a site."""
+    """Encode a photo of 24 megapixels with some detail, smaller than the site's limit of 25 MB."""
     coarse = np.random.default_rng(1).integers(0, 256, (_SIZE_PX[1] // 40, _SIZE_PX[0] // 40, 3), np.uint8)
     image = Image.fromarray(coarse).resize(_SIZE_PX, Image.Resampling.NEAREST)
     out = io.BytesIO()
@@ -62,7 +62,7 @@ def photo(format: str) -> bytes:
 
 
 class Meter:
-    """Measures the memory of a process and its descendants continuously."""
+    """Continuously measures the memory of a process and its descendants."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
@@ -72,7 +72,7 @@ class Meter:
         self._thread.start()
 
     def now_bytes(self) -> int:
-        """Add up the processes, except the object store."""
+        """Return the memory of all processes except the object store."""
         total = 0
         for process in [self._process, *self._process.children(recursive=True)]:
             try:
@@ -93,7 +93,7 @@ class Meter:
 
 @contextmanager
 def site() -> Iterator[tuple[int, int, str]]:
-    """Run a site and a worker; yield their process ids and the site's address."""
+    """Run a site and a worker; yield both process ids and the site's address."""
     with tempfile.TemporaryDirectory(prefix="memory-") as folder:
         port = free_port()
         environ = {
@@ -122,7 +122,7 @@ def site() -> Iterator[tuple[int, int, str]]:
 
 
 def upload(visitor: Visitor, data: bytes) -> int:
-    """Upload until there is a place; return the number of refusals."""
+    """Upload until the site has a free place; return the number of refusals."""
     for refusals in range(1000):
         try:
             visitor.upload("photo", data)
@@ -132,7 +132,7 @@ def upload(visitor: Visitor, data: bytes) -> int:
             time.sleep(0.2)
         else:
             return refusals
-    raise AssertionError("never a place")
+    raise AssertionError("every try was refused")
 
 
 @dataclass(frozen=True)
@@ -146,11 +146,11 @@ class Figures:
     worker_highest_bytes: int
     seconds: float
     refused: int
-    """And tried again."""
+    """Number of refused uploads, which were tried again."""
 
 
 def measure(pid: int, worker_pid: int, visitors: Sequence[Visitor], data: bytes) -> Figures:
-    """Let all visitors upload ``data`` at the same time."""
+    """Let all visitors upload ``data`` at the same time, and measure memory."""
     meter, of_worker = Meter(pid), Meter(worker_pid)
     idle_bytes, began_s = meter.now_bytes(), time.monotonic()
     with ThreadPoolExecutor(len(visitors)) as threads:

@@ -1,8 +1,8 @@
-"""Many photos over a phone's line: python -m tests.faults.mobile_upload [--photos 80] [--cuts 20] ...
+"""Many photos over a phone's connection: python -m tests.faults.mobile_upload [--photos 80] [--cuts 20] ...
 
-The upload page runs in Chromium. Its packets cross a line of 2 Mbit/s up and 8 down with 50 ms each way,
-which loses some of them, and its connections are cut. Needs root, Chromium and ``ip``. Prints the figures;
-exit code 1: a photo is missing, stored twice or out of order.
+The upload page runs in Chromium. Its packets cross a simulated link of 2 Mbit/s up and 8 Mbit/s down with a
+delay of 50 ms each way. The link loses packets, and connections are cut. Needs root, Chromium and ``ip``.
+Prints the figures; the exit code is 1 if a photo is missing, stored twice or out of order.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Figures:
     photos: int
     size_bytes: int
     in_order: bool
-    """All photos are stored, once each and in the order chosen."""
+    """True if all photos are stored, once each and in the order in which they were chosen."""
     cuts: int
     packets: int
     lost: int
@@ -43,29 +43,29 @@ def main() -> int:
     parser.add_argument("--photos", type=int, default=80)
     parser.add_argument("--cuts", type=int, default=20)
     parser.add_argument("--loss", type=float, default=0.01)
-    parser.add_argument("--screenshot", type=Path, help="of the page while it uploads")
-    asked = parser.parse_args()
+    parser.add_argument("--screenshot", type=Path, help="file for a screenshot of the page while it uploads")
+    options = parser.parse_args()
     leave_network()
-    up, down = Line(loss=asked.loss), Line(bits_per_s=8e6, loss=asked.loss)
+    up, down = Line(loss=options.loss), Line(bits_per_s=8e6, loss=options.loss)
     with (
         tempfile.TemporaryDirectory(prefix="mobile-") as name,
         Site(Path(name)).running() as site,
         mobile_link(up, down, seed=7) as link,
         chromium() as browser,
     ):
-        files = many_photos(Path(name), asked.photos)
+        files = many_photos(Path(name), options.photos)
         line = CuttingProxy(
             int(site.url.rpartition(":")[2]),
-            cuts=asked.cuts,
-            span=span_of_cuts(files, asked.cuts),
+            cuts=options.cuts,
+            span=span_of_cuts(files, options.cuts),
             seed=7,
             listener=link.listener,
         )
         with line.running():
             page = browser.new_page(base_url=line.url, viewport={"width": 360, "height": 780})
-            figures = _upload(page, files, line, link, asked.screenshot)
+            figures = _upload(page, files, line, link, options.screenshot)
     sys.stdout.write(json.dumps(asdict(figures), indent=2) + "\n")
-    return 0 if figures.in_order and figures.cuts == asked.cuts else 1
+    return 0 if figures.in_order and figures.cuts == options.cuts else 1
 
 
 def _upload(

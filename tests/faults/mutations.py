@@ -1,8 +1,8 @@
-"""Seeded mutations of photos and hostile files, prepared like uploads: each gets one plain answer in time.
+"""Seeded mutations of photos and hostile files, prepared like uploads: each gets one plain outcome in time.
 
     python -m tests.faults.mutations [COUNT=10000] [SEED=0]
 
-shows the answers, those that a limit or a crash of a child gave, and the slowest ones.
+prints the outcomes, the mutants that reached a limit or crashed a child, and the slowest mutants.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _MOST_BYTES = 2**18  # larger files consist mostly of pixels, and a mutation of 
 
 
 class Mutant(NamedTuple):
-    """A mutated file, with a name from which it can be made again."""
+    """A mutated file. Its name is enough to make it again."""
 
     name: str
     data: bytes
 
 
 class Answer(NamedTuple):
-    """The answer to a mutant."""
+    """The outcome for a mutant."""
 
     mutant: Mutant
     kind: str
-    """``stored``, or the name of the refusal."""
+    """``stored``, or the class of the refusal."""
     seconds: float
 
 
@@ -57,7 +57,7 @@ def mutants(count: int, seed: int) -> Iterator[Mutant]:
 
 
 def _mutate(data: bytearray, chance: random.Random) -> None:
-    # Half of the changes are in the head, which contains the structure.
+    # Half of the changes are in the first 512 bytes, which contain most of the structure.
     end = min(len(data), 512) if chance.random() < 0.5 else len(data)
     place = chance.randrange(max(1, end))
     match chance.randrange(6):
@@ -80,7 +80,7 @@ def answers(count: int, seed: int) -> Iterator[Answer]:
     """Prepare every mutant.
 
     Raises:
-        Exception: an answer that is not a plain refusal.
+        Exception: an error that is not a plain refusal.
     """
     decoders = build_decoders(Settings(decode_wall_s=120.0))
     try:

@@ -1,7 +1,7 @@
 """More uploads than a site can process: python -m tests.faults.overload [--uploaders 32] [--seconds 40] ...
 
-Starts a site in a temporary folder and uploads photos of 12 megapixels, one by one, then by many at once.
-``--json FILE`` also writes the figures to a file, with the load before the run.
+Starts a site in a temporary folder and uploads photos of 12 megapixels, first one by one and then many at
+once. ``--json FILE`` also writes the figures and the load before the run to a file.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ class Figures:
     unloaded_p99_s: float
     accepted: int
     refused: int
-    """Answered 503 with Retry-After."""
+    """Number of responses 503 with ``Retry-After``."""
     other: dict[str, int]
-    """Any other answer, by status; 0: no answer."""
+    """Number of other responses by status. Status 0 means no response."""
     accepted_p50_s: float
     accepted_p99_s: float
     refused_p99_s: float
     page_p95_s: float
     pages_failed: int
     lost: int
-    """Accepted photos that the site does not have afterwards."""
+    """Accepted photos that the site does not have at the end."""
 
 
 def photo(megapixels: int = 12) -> bytes:
-    """Return a JPEG of about 0.3 bytes per pixel, like a camera's."""
+    """Return a JPEG with about 0.3 bytes per pixel, like a camera makes."""
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     noise = np.random.default_rng(5).integers(0, 256, (height // 8, height // 6, 3), dtype=np.uint8)
     file = io.BytesIO()
@@ -57,14 +57,14 @@ def photo(megapixels: int = 12) -> bytes:
 
 
 class Uploader:
-    """One account, which uploads ``data`` or other files."""
+    """One account that uploads ``data`` or other files."""
 
     def __init__(self, site: Serving, data: bytes, session: requests.Session) -> None:
         self._url, self._data, self._session = site.url + "/upload", data, session
         self._token = form_token(session, self._url)
 
     def upload(self, data: bytes | None = None) -> tuple[int, float, int, float]:
-        """Return status, seconds, the photo's id, and the seconds until a retry."""
+        """Upload once; return status, duration (s), the photo's id, and the time until a retry (s)."""
         begun_s = time.monotonic()
         try:
             answer = self._session.post(
@@ -93,10 +93,10 @@ def measure(
     megapixels: int = 12,
     impatient_s: float = 0.0,
 ) -> Figures:
-    """Upload ``unloaded`` photos one by one, then by ``uploaders`` at once, which retry a 503 as it says.
+    """Upload ``unloaded`` photos one by one, then from ``uploaders`` accounts at once.
 
     Args:
-        impatient_s: retry after this time instead, whatever the answer says.
+        impatient_s: time after which to retry a 503; 0 means the time of its ``Retry-After``.
     """
     data, session = photo(megapixels), registered(site.url)
     crowd = [Uploader(site, data, registered(site.url)) for _ in range(uploaders)]
@@ -149,7 +149,7 @@ def measure(
 
 
 def share(times_s: list[float], share: float) -> float:
-    """Return the time that this share of the times does not exceed, in seconds."""
+    """Return the quantile of the times, in seconds; ``share`` is 0.5 for the median."""
     ordered = sorted(times_s) or [0.0]
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
 

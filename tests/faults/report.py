@@ -1,4 +1,4 @@
-"""The published figures: ``scripts/results/faults.json`` with its table in promises.md, and other files."""
+"""Published figures: ``scripts/results/faults.json``, its table in promises.md, and other result files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COLUMNS = {
 }
 
 Results = Mapping[str, Mapping[str, Any]]
-"""Scenario -> its figures, the counts requested, and commit, date and kind of processor of its run."""
+"""Scenario -> its figures, its counts, and commit, date and kind of processor of the run."""
 
 
 def read() -> dict[str, Any]:
@@ -49,31 +49,31 @@ def provenance() -> dict[str, str]:
 
 
 def start_of_run() -> dict[str, Any]:
-    """Return provenance and load, before a measurement that has a file of its own."""
+    """Return provenance and load; call it before a measurement that has a separate result file."""
     return {**provenance(), "load_before": round(os.getloadavg()[0], 1)}
 
 
 def publish(run: Mapping[str, Any], file: Path | None) -> None:
-    """Print the figures of a run, and write them to a file if there is one."""
+    """Print the figures of a run; write them to ``file`` if it is given."""
     text = json.dumps(run, indent=1)
     sys.stdout.write(text + "\n")
     if file:
         file.write_text(text + "\n")
 
 
-def add(name: str, asked: Mapping[str, float], figures: Figures) -> None:
+def add(name: str, counts: Mapping[str, float], figures: Figures) -> None:
     """Add the figures of a scenario to the file.
 
     Args:
-        asked: the counts of its run.
+        counts: the counts with which the scenario was run.
     """
-    results = read() | {name: {**provenance(), "asked": dict(asked), **asdict(figures)}}
+    results = read() | {name: {**provenance(), "asked": dict(counts), **asdict(figures)}}
     ordered = {one.name: results[one.name] for one in SCENARIOS if one.name in results}
     RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
 
 
 def is_missing(scenario: Scenario, results: Results) -> bool:
-    """Return whether the scenario still has to be run with its full counts, or to be run again."""
+    """Return whether the scenario has not been run with its full counts, or has broken a promise."""
     if scenario.full is None:
         return False
     figures = results.get(scenario.name)

@@ -1,4 +1,4 @@
-"""Slow clients and normal ones: python -m tests.faults.slow_clients [--heads 200] [--bodies 200] ...
+"""Slow clients next to normal ones: python -m tests.faults.slow_clients [--heads 200] [--bodies 200] ...
 
 Starts a site in a temporary folder. Half of the bodies are uploads of a logged-in person.
 ``--json FILE`` also writes the figures to a file.
@@ -22,7 +22,7 @@ from tests.support.serving import Serving, cookies_of, plain_session, registered
 _DRIP_S = 1.0
 _PAGE_S = 60.0
 _LONGEST_S = 120.0
-"""For ``pages`` on a busy machine."""
+"""Maximum time to load ``pages`` pages on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,12 @@ class Figures:
 
 
 def measure(site: Serving, *, heads: int, bodies: int, users: int, seconds: float, pages: int = 0) -> Figures:
-    """Let ``users`` load a page a second while ``heads`` + ``bodies`` connections send a byte a second.
+    """Let ``users`` load a page a second while slow connections send a byte a second.
 
     Args:
-        seconds: the shortest time; it ends when there are ``pages``, too.
+        heads: number of connections that send a head slowly.
+        bodies: number of connections that send a body slowly.
+        seconds: minimum time; the measurement continues until ``pages`` pages are loaded.
     """
     cookies = cookies_of(registered(site.url))
     with _dripping(site.port, cookies, heads, bodies) as cut:
@@ -53,7 +55,7 @@ def measure(site: Serving, *, heads: int, bodies: int, users: int, seconds: floa
 
 @contextmanager
 def _dripping(port: int, cookies: str, heads: int, bodies: int) -> Iterator[list[int]]:
-    """Hold slow connections open; yield the list of those that were closed."""
+    """Hold slow connections open; yield the growing list of the connections that the site closed."""
     form = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 60000\r\n\r\n"
     login = b"POST /login HTTP/1.1\r\nHost: x\r\n" + form
     files = b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 5000000\r\n\r\n"
@@ -99,10 +101,10 @@ def _load_pages(url: str, cookies: str, users: int, seconds: float, pages: int) 
         session = plain_session()
         session.headers["Cookie"] = cookies
         while not is_over():
-            asked_s, status = time.monotonic(), 0
-            with suppress(OSError):  # including requests' own errors
+            begun_page_s, status = time.monotonic(), 0
+            with suppress(OSError):  # errors of requests are OSErrors too
                 status = session.get(url + "/photos", timeout=_PAGE_S, allow_redirects=False).status_code
-            times_s.append(time.monotonic() - asked_s)
+            times_s.append(time.monotonic() - begun_page_s)
             if status != 200:
                 failures.append(status)
             time.sleep(max(0.0, 1.0 - times_s[-1]) * (0.5 + number / users))

@@ -1,4 +1,4 @@
-"""Back up a site under load, kill one backup, destroy the site, and restore it in another folder."""
+"""Back up a site under load, kill one backup, destroy the site, and restore it to another folder."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.support.serving import Serving, form_token, registered, serving
 from tests.support.site import jpeg
 
 _BEFORE = 25
-"""Photos in the first, killed backup: two objects each, far more than it copies before its end."""
+"""Photos on the site before the first backup: far more than it can copy before it is killed."""
 _KILLED_AFTER = 10
-"""Objects."""
+"""Number of objects that the first backup copies before it is killed."""
 _PAUSE_S = 0.1
-"""Pause between two uploads during the backups, which need the machine too."""
+"""Pause between two uploads, so that backups get processor time."""
 
 
 def _upload(site: str, session: requests.Session, number: int, token: str) -> int:
@@ -41,8 +41,8 @@ def _upload(site: str, session: requests.Session, number: int, token: str) -> in
 
 
 @contextmanager
-def _uploads_going_on(site: Serving, session: requests.Session, token: str) -> Iterator[list[int]]:
-    """Upload while the block runs; yield the growing list of acknowledged photos."""
+def _uploading(site: Serving, session: requests.Session, token: str) -> Iterator[list[int]]:
+    """Upload during the block; yield the growing list of acknowledged photos."""
     ids: list[int] = []
     stop = threading.Event()
 
@@ -93,7 +93,7 @@ def test_site_is_restored_from_a_backup_made_under_load(
         session = registered(site.url)
         token = form_token(session, site.url + "/upload")
         early = [_upload(site.url, session, number, token) for number in range(_BEFORE)]
-        with _uploads_going_on(site, session, token) as during:
+        with _uploading(site, session, token) as during:
             killed = _command("backup", backup, CATLOADER_DATA_DIR=old, **database)
             _wait_for_objects(backup, _KILLED_AFTER, killed)
             killed.send_signal(signal.SIGKILL)
@@ -103,12 +103,12 @@ def test_site_is_restored_from_a_backup_made_under_load(
             while len(during) < 10:
                 time.sleep(0.05)
             output = _output(_command("backup", backup, CATLOADER_DATA_DIR=old, **database))
-        told = re.search(
+        summary = re.search(
             r"(\d+) photos of 1 account are in .*: \d+ objects copied, (\d+) already there", output
         )
-        assert told, output
-        assert int(told[1]) >= _BEFORE + 10
-        assert int(told[2]) >= _KILLED_AFTER, "what the killed run brought was copied again"
+        assert summary, output
+        assert int(summary[1]) >= _BEFORE + 10
+        assert int(summary[2]) >= _KILLED_AFTER, "objects that the killed backup had copied were copied again"
         sent = {id: _photo(site.url, session, id) for id in (*early, *during)}
         site.process.kill()
     shutil.rmtree(old)
@@ -121,11 +121,11 @@ def test_site_is_restored_from_a_backup_made_under_load(
         for path, name in ((state, "a"), (new, "b"))
     )
     assert restored == saved
-    assert len(saved) == int(told[1])
+    assert len(saved) == int(summary[1])
     assert set(early) <= set(saved)
     assert any(photo[-1] for photo in saved.values()), "no verdict was in the backup"
     with serving(new) as again:
-        for id in saved:  # the session belongs to the old site: its cookie is still valid
+        for id in saved:  # the cookie of the old site's session is still valid
             assert _photo(again.url, session, id) == sent[id]
         token = form_token(session, again.url + "/upload")
         assert _upload(again.url, session, 1, token) > max(saved)
@@ -138,7 +138,7 @@ def _wait_for_objects(backup: Path, number: int, process: subprocess.Popen[str])
 
 
 def _verdicts(database: Path, copy: Path) -> dict[int, tuple[object, ...]]:
-    """Return each photo with its verdict and its log, read from a copy, so that the backup is not changed."""
+    """Return row and check log of each photo. They are read from a copy, so the backup is not changed."""
     shutil.copyfile(database, copy)
     engine = make_engine(copy)
     with reading(engine) as connection:

@@ -1,4 +1,4 @@
-"""A sample of the hostile uploads in ``make test``; ``python -m tests.faults.hostile_uploads`` sends all."""
+"""A sample of the hostile uploads; ``python -m tests.faults.hostile_uploads`` sends all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.machine import busy_factor
 from tests.support.serving import serving
 
 
-def test_hostile_uploads_get_plain_answers_and_leave_nothing(tmp_path: Path) -> None:
+def test_hostile_uploads_get_plain_responses_and_leave_nothing(tmp_path: Path) -> None:
     busy = busy_factor()
     with serving(tmp_path) as site:
         figures = measure(site, mutants(100, seed=2), attackers=2, warm_up=20)
@@ -19,7 +19,7 @@ def test_hostile_uploads_get_plain_answers_and_leave_nothing(tmp_path: Path) -> 
     assert figures.uploads == 100
     assert figures.stored > 0
     assert figures.refused > 0
-    assert figures.other == {}, "neither an error nor a cut connection"
+    assert figures.other == {}, "an error, or a broken connection"
     assert figures.web_deaths == 0
     assert figures.others_failed == 0
     assert figures.left_objects == figures.left_rows == 0

@@ -1,4 +1,4 @@
-"""An object store that hangs: pages are not affected, photos and uploads are refused at once."""
+"""An object store that hangs: pages are not affected, and photos and uploads are refused soon."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _upload(session: requests.Session, site: Serving, token: str) -> requests.Re
 
 
 def _until(session: requests.Session, site: Serving, token: str, status: int) -> float:
-    """Upload until the answer is ``status``; return the seconds that the last upload took."""
+    """Upload until the response is ``status``; return the duration of the last upload in seconds."""
     for _ in range(300):
         begun_s = time.monotonic()
         answer = _upload(session, site, token)
@@ -98,7 +98,7 @@ def test_hanging_store_blocks_no_page_and_is_restarted(tmp_path: Path) -> None:
     pages = sorted(took_s for _, took_s in seen)
     assert {status for status, _ in seen} == {200}
     assert pages[int(0.95 * len(pages))] < 0.5 * busy
-    assert pages[-1] < 3 * busy, "not even while the first photos wait for their time-out of 4 s"
+    assert pages[-1] < 3 * busy, "pages were slow while the first photos waited for their timeout of 4 s"
     assert {status for status, _ in photos} <= {200, 503}
     waits = sorted(took_s for status, took_s in photos if status == 503)
     assert waits[len(waits) // 2] < busy

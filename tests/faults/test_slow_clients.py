@@ -1,4 +1,4 @@
-"""Slow clients occupy connections, never the threads that serve others."""
+"""Slow clients occupy connections, but never the threads that serve other clients."""
 
 from __future__ import annotations
 

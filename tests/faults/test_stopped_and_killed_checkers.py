@@ -1,4 +1,4 @@
-"""Checkers that are stopped past their lease, or killed by a photo: each photo gets one right outcome."""
+"""Checkers that are stopped for longer than their lease or killed by a photo; each photo gets one outcome."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _checker(engine: Engine, poisoned_id: int = 0, lease_s: float = _LEASE_S) ->
 
 
 def _photos(engine: Engine, count: int) -> list[int]:
-    """Add photos with the digests of the bytes that the checker's process will read."""
+    """Add photos whose rows contain the digests of the bytes that the checker process will read."""
     ids = add_photos(engine, count)
     with writing(engine) as connection:
         for id in ids:
@@ -53,17 +53,18 @@ def _rows(engine: Engine, *columns: Any) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.execute(select(*columns).order_by(columns[0]))]
 
 
-def _wait_for(what: Callable[[], list[Claim]], timeout_s: float) -> list[Claim]:
+def _wait_for(claim: Callable[[], list[Claim]], timeout_s: float) -> list[Claim]:
+    """Call ``claim`` until it returns claims, or until the time is over."""
     waiting = threading.Event()
     for _ in range(int(timeout_s / 0.05)):
-        if result := what():
-            return result
+        if claims := claim():
+            return claims
         waiting.wait(0.05)
     return []
 
 
 def test_slow_photo_keeps_its_lease_and_a_checker_stopped_for_longer_writes_nothing(engine: Engine) -> None:
-    """A running checker renews its claim; once it is stopped, another one gets the photo."""
+    """A running checker renews its claim. When it is stopped, another checker gets the photo."""
     (id,) = _photos(engine, 1)
     other = SqlCheckQueue(engine, lease_s=60, max_attempts=MAX_ATTEMPTS, backoff_s=0)
     with _checker(engine) as stopped:
@@ -84,7 +85,7 @@ def test_slow_photo_keeps_its_lease_and_a_checker_stopped_for_longer_writes_noth
 
 
 def test_photo_that_kills_its_checker_fails_alone(engine: Engine) -> None:
-    """Its neighbours are blamed for the first kill at most: a photo that has failed once is decoded alone."""
+    """Photos of the same batch lose one attempt at most: a photo that has failed once is decoded alone."""
     ids = _photos(engine, 7)
     poisoned = ids[1]
     kills = 0

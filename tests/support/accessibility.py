@@ -1,4 +1,4 @@
-"""axe-core in a page, at phone and desktop width, in the light and the dark theme.
+"""Run axe-core in a page, at phone and desktop width, in the light and the dark theme.
 
 axe-core comes with the package axe-playwright-python; no file is fetched.
 """
@@ -20,7 +20,7 @@ _OPTIONS: dict[_Theme, dict[str, Any]] = {
     # WCAG 2.2, 2.5.8: targets of 24 px; off by default.
     "light": {"rules": {"target-size": {"enabled": True}}, "resultTypes": ["violations"]},
 }
-"""axe's options for each theme: rules that do not depend on colours are checked once."""
+"""axe's options for each theme. Rules that do not depend on colours run in the light theme only."""
 _RUN = """async (options) => {
   const { violations } = await axe.run(document, { ...options, selectors: false });
   return violations.map(({ id, nodes }) => `${id}: ${JSON.stringify(nodes.map((node) => node.html))}`);
@@ -57,7 +57,7 @@ _OVERLAPPING = """() => {
       && !holds(a, b) && !holds(b, a))
     .map(({ one: other }) => `${one.outerHTML} and ${other.outerHTML}`));
 }"""
-"""Finds controls that lie partly on each other; buttons in fields and menus that float are meant to."""
+"""Finds controls that overlap. Buttons inside fields and floating menus are exempt: they do so by design."""
 _CUT = """() => {
   const canvas = document.createElement("canvas").getContext("2d");
   const wider = (one, text, most_px) => {
@@ -80,7 +80,7 @@ _CUT = """() => {
 
 @contextmanager
 def window(browser: Browser, url: str, state: StorageState | None = None) -> Iterator[Page]:
-    """Open a window with the width of a phone; a request that leaves the site fails the test."""
+    """Open a window with the width of a phone; a request to another host fails the test."""
     foreign: list[str] = []
     context = browser.new_context(
         base_url=url,
@@ -100,13 +100,13 @@ def is_local(address: str, url: str) -> bool:
 
 
 def problems(page: Page, name: str) -> list[str]:
-    """Return axe's findings on the open page, with its folded parts opened, in each width and theme."""
+    """Return axe's findings on the open page, at each width and in each theme, with all ``details`` open."""
     unfold(page)
     found = [f"{name}: a scrollbar without the page's colours: {one}" for one in page.evaluate(_PLAIN_BARS)]
     first = page.evaluate(_FIRST_HEADING)
     if first != "H1":
         found.append(f"{name}: the first heading is {first}")
-    for size in (DESK, PHONE):  # the last one is the width that the page had
+    for size in (DESK, PHONE):  # PHONE last: it is the width that the page had
         page.set_viewport_size(size)  # type: ignore[arg-type]
         where = f"{name}, {size['width']} px"
         found += [f"{where}: {fault}" for fault in too_wide(page)]
@@ -122,17 +122,17 @@ def unfold(page: Page) -> None:
 
 def violations(page: Page, theme: _Theme = "light") -> list[str]:
     """Return the id of each violated rule, with its elements."""
-    if not page.evaluate("'axe' in window"):  # half a megabyte: once for each page
+    if not page.evaluate("'axe' in window"):  # axe is half a megabyte: inject it once for each page
         page.evaluate(AXE_SCRIPT)
     broken: list[str] = page.evaluate(_RUN, _OPTIONS[theme])
     return broken
 
 
 def too_wide(page: Page) -> list[str]:
-    """Return how much wider the page is than its window, what is narrower than its text, and overlaps.
+    """Return layout faults: a page wider than its window, text that is cut, and controls that overlap.
 
-    Narrow may be buttons, badges, fields with a placeholder, lists to choose from, and columns of one short
-    word.
+    Text is looked for in buttons, badges, fields with a placeholder, drop-down lists, and columns with room
+    for one short word.
     """
     wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     found = [f"{wider} px wider than the window"] if wider > 0 else []

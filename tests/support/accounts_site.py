@@ -1,4 +1,4 @@
-"""A site for tests of accounts: SQLite, and an unavailable object store, which accounts do not need."""
+"""A site for tests of accounts: SQLite, and an unreachable object store, because accounts need none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from tests.support.site import COMPILED, services_of
 
 @contextmanager
 def accounts_site(folder: Path, **settings: Any) -> Iterator[Flask]:
-    """Yield a site without threads; ``settings`` override limits that no test reaches by chance."""
+    """Yield a site without threads; ``settings`` override the defaults here.
+
+    The rate limits are so high that no test reaches them by accident.
+    """
     values = {
         "data_dir": folder,
         "s3_endpoint_url": "http://127.0.0.1:9",

@@ -12,12 +12,12 @@ from tests.support.heif_items import HeifItems
 from tests.support.hostile import drawing
 
 FORMATS = ("JPEG", "PNG", "GIF", "WebP", "AVIF", "HEIC", "TIFF", "BMP")
-# A deflate block with dynamic codes and without data; it ends at a byte boundary, so any number may follow.
+# A deflate block with dynamic codes and without data. It ends at a byte boundary, so it can be repeated.
 _EMPTY_BLOCK = bytes.fromhex("04c0010500000000a0feafae")
 
 
 def chain_profile(links: int) -> bytes:
-    """Make an RGB profile with ``links`` matrices that share their bytes: 1 000 take 0.6 s."""
+    """Make an RGB profile with ``links`` matrices that share their bytes: reading 1 000 takes 0.6 s."""
     matrix = struct.pack(">4s4xHH12f", b"matf", 3, 3, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0)
     element_at = 16 + 8 * links
     chain = struct.pack(">4s4xHHI", b"mpet", 3, 3, links)
@@ -31,7 +31,7 @@ def chain_profile(links: int) -> bytes:
 def slow_tiff(strips: int = 20_000, blocks: int = 2_000) -> bytes:
     """Make a TIFF whose strips, of one row each, share one stream of empty deflate blocks.
 
-    By default it has 180 kB and takes more than a minute; the time grows with ``strips x blocks``.
+    The default has 180 kB and takes more than a minute to decode; the time grows with ``strips x blocks``.
     """
     row = bytes(8)
     last = b"\x01" + struct.pack("<HH", len(row), len(row) ^ 0xFFFF) + row
@@ -73,7 +73,8 @@ def png(width: int, height: int, *chunks: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
 
 
-# Files whose decoding keeps a processor busy; the times were measured without the check.
+# Files that keep a core busy while they are decoded. The times were measured without the checks of this
+# project.
 
 
 def jpeg_of_markers() -> bytes:  # 8 s
@@ -95,7 +96,7 @@ def jpeg_of_scans() -> bytes:  # more than a minute, from 0.6 MB
 
 
 def arithmetic_jpeg(colours: int, scans: int, side_px: int = 8000) -> bytes:
-    """Return a progressive JPEG in arithmetic coding whose scans are without data, so that it is grey."""
+    """Return a progressive JPEG in arithmetic coding. Its scans have no data, so it is grey."""
     frame = b"".join(bytes([number, 17, 0]) for number in range(1, colours + 1))
     header = struct.pack(">BHHB", 8, side_px, side_px, colours) + frame
     scan = bytes([colours, *(byte for number in range(1, colours + 1) for byte in (number, 0)), 0, 0, 0])
@@ -199,7 +200,7 @@ def jpeg_of_photoshop_resources() -> bytes:  # 2 s
 
 
 def tiff_of_repeated_sizes() -> bytes:
-    """Make a TIFF that lists the same 65 536 strips in each of 65 000 tags: minutes of reading numbers."""
+    """Make a TIFF that lists the same 65 536 strips in each of 65 000 tags: reading it takes minutes."""
     tags, strips = 65_000, 2**16
     numbers_at = 10 + 12 * tags + 4
     field = struct.pack("<HHII", 279, 4, strips, numbers_at)

@@ -1,4 +1,4 @@
-"""A Valkey server as the broker of Celery, which can be restarted on its port."""
+"""A Valkey server for tests of Celery. It can be restarted on the same port."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from catloader.demo.client import free_port
 from tests.support import run_folder
 
 _PORT_S = 120
-"""A connection that the server closed first keeps its port for a minute."""
+"""Time to wait for the port: a connection that the server closed first holds it for a minute."""
 
 
 class BrokerServer:
@@ -29,7 +29,7 @@ class BrokerServer:
         return f"redis://127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
-        """Start it; wait until connections of an earlier start no longer hold the port."""
+        """Start the server; wait until connections of an earlier start no longer hold the port."""
         server, end_s = ValkeyServer(port=self._port, data_dir=_folder()), time.monotonic() + _PORT_S
         while self._server is None:
             try:
@@ -46,7 +46,7 @@ class BrokerServer:
         return list(self._server.client().keys("*"))
 
     def is_listened_to(self) -> bool:
-        """Tell whether somebody has subscribed."""
+        """Return whether a client has subscribed to a channel."""
         assert self._server is not None
         client = self._server.client()
         return bool(client.pubsub_channels() or client.pubsub_numpat())
@@ -58,7 +58,7 @@ class BrokerServer:
 
 
 def _folder() -> Path | None:
-    """Return a folder that a run removes even if it was killed; None: the library makes and removes one."""
+    """Return a folder that is removed even if the test run is killed, or None: the library makes its own."""
     parent = run_folder.parent()
     return Path(tempfile.mkdtemp(prefix="valkey-", dir=parent)) if parent else None
 

@@ -35,7 +35,7 @@ class Site:
             CATLOADER_DATA_DIR=folder / "data",
             CATLOADER_PORT=port,
             CATCHECK_MODEL="efficientnet_lite0",
-            # Photos wait until the test runs `check run`, so that the waiting badge is always visible.
+            # Photos wait until the test runs `check run`, so the waiting badge can be seen.
             CATCHECK_DISPATCH="off",
             CATLOADER_MAX_FILE_BYTES=1_000_000,
             CATLOADER_MAX_FILES=4,
@@ -78,7 +78,7 @@ class Site:
 
     @contextmanager
     def emails_given_back(self) -> Iterator[None]:
-        """Rename the accounts of the block afterwards: a later test, or a second try, may use their names."""
+        """Rename accounts made in the block when it ends, so that a later test can use their addresses."""
         with self._accounts() as connection:
             (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM users").fetchone()
         yield
@@ -113,21 +113,21 @@ class Site:
         self._catloader("user", "promote", email)
 
     def _catloader(self, *arguments: str) -> None:
-        """Run a command in this process: a new one would take a second or two to import all modules."""
-        others = dict.fromkeys(os.environ.keys() - self._environ.keys())  # unset: the user's own settings
-        result = CliRunner().invoke(main, arguments, env=self._environ | others, catch_exceptions=False)
+        """Run a command in this process: a new process would take a second or two to import all modules."""
+        unset = dict.fromkeys(os.environ.keys() - self._environ.keys())  # settings of whoever runs the tests
+        result = CliRunner().invoke(main, arguments, env=self._environ | unset, catch_exceptions=False)
         assert result.exit_code == 0, result.output
 
 
 def register(page: Page, email: str) -> None:
-    """Open the upload page of a new account, whose form is posted without being shown: two pages fewer."""
+    """Make an account and open its upload page. The form is posted without being shown: two pages fewer."""
     _post_account(page, "/register", email)
     page.goto("/upload")
     expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
 
 
 def log_in_by_request(page: Page, email: str) -> None:
-    """Log in without a page, so no script runs."""
+    """Log in by a request without a page, so that no script runs."""
     _post_account(page, "/login", email)
 
 
@@ -136,8 +136,8 @@ def _post_account(page: Page, path: str, email: str) -> None:
     token = re.search(r'name="csrf_token" value="([^"]+)"', form)
     assert token, form
     account = {"csrf_token": token[1], "email": email, "password": PASSWORD}
-    answer = page.request.post(path, form=account, max_redirects=0)
-    assert answer.status == 303, answer.text()
+    response = page.request.post(path, form=account, max_redirects=0)
+    assert response.status == 303, response.text()
 
 
 def register_by_form(page: Page, email: str) -> None:
@@ -147,7 +147,7 @@ def register_by_form(page: Page, email: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
-    page.wait_for_load_state()  # a click before the scripts run opens the file picker, for example
+    page.wait_for_load_state()  # before the scripts run, a click has another effect, such as the file picker
 
 
 _SUBMIT = """([photo, names, caption, keepDate]) => {
@@ -198,7 +198,7 @@ _SHARE = """async (names) => {
 
 
 def share(page: Page, names: Sequence[str]) -> None:
-    """Post the form of a share, as a phone does."""
+    """Post the form that a phone sends when its user shares photos with the site."""
     page.evaluate(_SHARE, names)
 
 

@@ -1,4 +1,4 @@
-"""Copies of a site's rows and objects: photos that were checked once, for each test that needs fresh ones."""
+"""Copies of a site's rows and objects, so that photos are checked once and reused by many tests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def copy_of(engine: Engine, objects: ObjectStore) -> Copy:
 
 
 def fill_from(copy: Copy, engine: Engine, objects: ObjectStore) -> None:
-    """Fill empty tables and buckets; the database must be of the same kind, so that its next ids are free."""
+    """Fill empty tables and buckets; the database must be of the same kind, for its sequences of ids."""
     with writing(engine) as connection:
         for table, rows in copy.rows:
             connection.execute(insert(table), rows)

@@ -1,4 +1,4 @@
-"""An interrupted connection: requests reach the site, and the first answers are lost."""
+"""An interrupted connection: requests reach the site, and the first responses are lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.support.serving import plain_session
 
-_SENT_ON = ("Authorization", "Content-Type", "Idempotency-Key")
+_FORWARDED = ("Authorization", "Content-Type", "Idempotency-Key")
 
 
 @contextmanager
@@ -20,12 +20,12 @@ def cut_line(url: str, answers_lost: int) -> Iterator[tuple[str, list[str]]]:
     class Line(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            headers = {name: self.headers[name] for name in _SENT_ON if name in self.headers}
+            headers = {name: self.headers[name] for name in _FORWARDED if name in self.headers}
             with plain_session() as session:
                 answer = session.post(url + self.path, data=body, headers=headers, timeout=60)
             keys.append(self.headers["Idempotency-Key"])
             if len(keys) <= answers_lost:
-                self.close_connection = True  # without a byte of the answer
+                self.close_connection = True  # without sending a byte of the response
                 return
             self.send_response(answer.status_code)
             self.send_header("Content-Length", str(len(answer.content)))

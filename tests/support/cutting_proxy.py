@@ -13,14 +13,14 @@ _BLOCK_BYTES = 16 * 1024
 
 
 class CuttingProxy:
-    """Forwards bytes. Once it is ``armed``, it cuts a connection after a number of bytes from clients.
+    """Forwards bytes. Once ``armed`` is true, it cuts a connection after a number of bytes from clients.
 
-    Every second cut happens when the site has the whole request and answers: the answer is lost.
+    Every second cut happens after the site has received the whole request: the response is lost.
 
     Args:
-        cuts: number of cuts; after them connections are stable.
+        cuts: number of cuts; after them, connections are stable.
         span: minimum and maximum number of bytes between two cuts.
-        listener: accepts the clients; without it, a port of this machine that loses nothing.
+        listener: socket that accepts the clients; by default a free port of loopback.
     """
 
     def __init__(

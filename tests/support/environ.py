@@ -8,9 +8,9 @@ from catloader.settings import variables
 
 
 def environ_without_settings(**settings: object) -> dict[str, str]:
-    """Return this process's environment, with ``settings`` (by variable) instead of its own.
+    """Return this process's environment without the site's settings, plus ``settings`` (by variable).
 
-    A site that runs under test fetches no model, whatever is reachable.
+    ``CATCHECK_FETCH=off`` is added: a site under test must not fetch a model, even where it could.
     """
     names = {name for variable in variables() for name in variable.names}
     inherited = {name: value for name, value in os.environ.items() if name not in names}

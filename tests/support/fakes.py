@@ -33,7 +33,7 @@ LITE0 = entry_named("efficientnet_lite0")
 
 @functools.cache
 def photo(number: int = 0, px: int = 400) -> bytes:
-    """Return a JPEG of a real photo, a different one for every number."""
+    """Return a JPEG of a real photo; each number gives another photo."""
     names = ("chelsea", "coffee", "astronaut", "rocket")
     image = Image.fromarray(getattr(skimage.data, names[number % len(names)])())
     image = image.rotate(7 * (number // len(names))).resize((px, px * 3 // 4))
@@ -61,12 +61,12 @@ class FaultySource(InMemoryImageSource):
         self.errors: dict[int, Exception] = {}
         """Photo id -> error that every ``get`` of that photo raises."""
         self.gate: threading.Event | None = None
-        """``get`` waits for it."""
+        """If set, ``get`` waits for this event."""
         self.fetching = threading.Event()
-        """Set by ``get``."""
+        """Set when ``get`` is called."""
 
     def add(self, number: int, photo_data: bytes | None = None, thumbnail_data: bytes | None = None) -> None:
-        """Store photo ``number``; the thumbnail is the photo unless given."""
+        """Store photo ``number``. By default the thumbnail is the photo itself."""
         content = photo(number) if photo_data is None else photo_data
         renditions = {Rendition.PHOTO: content, Rendition.THUMBNAIL: content}
         if thumbnail_data is not None:
@@ -83,7 +83,7 @@ class FaultySource(InMemoryImageSource):
 
 
 class RecordingQueue(InMemoryCheckQueue):
-    """``InMemoryCheckQueue`` that records its callers and fails on demand."""
+    """``InMemoryCheckQueue`` that records its calls and fails on demand."""
 
     def __init__(self, *, lease_s: float = 600.0) -> None:
         self._ahead = timedelta()
@@ -91,12 +91,12 @@ class RecordingQueue(InMemoryCheckQueue):
             lease_s=lease_s, max_attempts=5, backoff_s=1000.0, now=lambda: datetime.now(UTC) + self._ahead
         )
         self.claims = 0
-        """Calls of ``claim``."""
+        """Number of calls of ``claim``."""
         self.largest = 0
         """The highest number of photos that were claimed and not finished at the same time."""
         self.released: list[Claim] = []
         self.fails: Callable[[str], None] = lambda _: None
-        """Called with the method's name; may raise an error."""
+        """Called with the name of the method before it runs; may raise an error."""
 
     def claim(self, limit: int) -> list[Claim]:
         self.fails("claim")
@@ -125,7 +125,7 @@ class RecordingQueue(InMemoryCheckQueue):
             super().release(claims)
 
     def finished(self, photos: int) -> bool:
-        """Wait until the log has outcomes for that many photos."""
+        """Wait until the log has outcomes for at least ``photos`` photos; return whether it has."""
         return self.wait_until(lambda: len(self.log) >= photos, 60)
 
 
@@ -134,10 +134,10 @@ class StubClassifier:
 
     def __init__(self, *, most: int = 1000, fails: Exception | None = None) -> None:
         self.most, self.fails = most, fails
-        """The largest batch that it accepts; the error for larger ones."""
+        """The largest batch that ``run`` accepts, and the error that it raises for larger ones."""
         self.batches: list[int] = []
         self.gate: threading.Event | None = None
-        """``run`` waits for it."""
+        """If set, ``run`` waits for this event."""
         self.running = threading.Event()
         self.closed = False
 
@@ -162,7 +162,7 @@ class StubClassifier:
 
 @dataclass
 class StubRule:
-    """A rule whose score is a fingerprint of the whole evidence."""
+    """A rule whose score depends on every number of the evidence."""
 
     fails: Exception | None = None
 
@@ -175,5 +175,5 @@ class StubRule:
 
 
 def ports() -> tuple[CheckQueue, ImageSource, Classifier, DecisionRule]:
-    """Return one of each, so that mypy compares them with the protocols."""
+    """Return a fake of each port, so that mypy compares the fakes with the protocols."""
     return InMemoryCheckQueue(), InMemoryImageSource(), StubClassifier(), StubRule()

@@ -1,4 +1,4 @@
-"""Debian's Firefox, driven through Marionette, the protocol that geckodriver speaks: no driver is needed.
+"""Debian's Firefox, driven through Marionette, the protocol that geckodriver speaks, so no driver is needed.
 
 https://firefox-source-docs.mozilla.org/testing/marionette/Protocol.html
 """
@@ -30,7 +30,7 @@ _LOADED = "return performance.getEntriesByType('resource').map((one) => one.name
 
 
 class Failed(Exception):
-    """A command failed; the text is Firefox's."""
+    """A command failed; the message is Firefox's."""
 
 
 class Firefox:
@@ -38,7 +38,7 @@ class Firefox:
 
     def __init__(self, connection: socket.socket) -> None:
         self.loaded = set[str]()
-        """Addresses of the files that the pages loaded, up to the last element that was found."""
+        """Addresses of the files that the pages had loaded when the last element was found."""
         self._connection, self._stream, self._number = connection, connection.makefile("rb"), 0
         self._receive()  # the greeting
         self.send("WebDriver:NewSession", {"capabilities": {"alwaysMatch": {"acceptInsecureCerts": True}}})
@@ -70,16 +70,16 @@ class Firefox:
 
     def find(self, xpath: str) -> str:
         """Return the element once it exists and is visible."""
-        found: list[str] = []
+        ids: list[str] = []
 
         def look() -> bool:
-            answer = self.send("WebDriver:FindElements", {"using": "xpath", "value": xpath})
-            found[:] = [one[_ELEMENT] for one in answer]
-            return any(self.send("WebDriver:IsElementDisplayed", {"id": one}) for one in found)
+            elements = self.send("WebDriver:FindElements", {"using": "xpath", "value": xpath})
+            ids[:] = [element[_ELEMENT] for element in elements]
+            return any(self.send("WebDriver:IsElementDisplayed", {"id": id}) for id in ids)
 
         self.wait(look, xpath)
         self.loaded.update(self.send("WebDriver:ExecuteScript", {"script": _LOADED, "args": []}))
-        return next(one for one in found if self.send("WebDriver:IsElementDisplayed", {"id": one}))
+        return next(id for id in ids if self.send("WebDriver:IsElementDisplayed", {"id": id}))
 
     def click(self, xpath: str) -> None:
         self.send("WebDriver:ElementClick", {"id": self.find(xpath)})
@@ -88,22 +88,22 @@ class Firefox:
         self.send("WebDriver:ElementSendKeys", {"id": self.find(xpath), "text": text})
 
     def press(self, key: str) -> None:
-        """Press a key on the page once its scripts run: before that, it would have no effect."""
+        """Press a key once the scripts of the page run: before that, it would have no effect."""
         state = {"script": "return document.readyState", "args": []}
         self.wait(lambda: self.send("WebDriver:ExecuteScript", state) == "complete", "the whole page")
-        keys = [{"type": f"key{way}", "value": key} for way in ("Down", "Up")]
+        keys = [{"type": type, "value": key} for type in ("keyDown", "keyUp")]
         self.send("WebDriver:PerformActions", {"actions": [{"type": "key", "id": "keys", "actions": keys}]})
 
     def delete_cookies(self) -> None:
         self.send("WebDriver:DeleteAllCookies")
 
     def choose_file(self, id: str, path: Path) -> None:
-        """Choose a file in a field that may be hidden."""
+        """Choose a file in a file field, which may be hidden."""
         field = self.send("WebDriver:FindElement", {"using": "css selector", "value": f"#{id}"})
         self.send("WebDriver:ElementSendKeys", {"id": field[_ELEMENT], "text": str(path)})
 
     def wait(self, condition: Callable[[], bool], for_what: str) -> None:
-        """Wait until the condition holds; while a page is being replaced, it may raise an error."""
+        """Wait until ``condition`` is true. It may raise ``Failed`` while the browser replaces the page."""
         deadline_s = time.monotonic() + _WAIT_S
         problem = "not there"
         while time.monotonic() < deadline_s:

@@ -1,4 +1,4 @@
-"""Changes of HEIC and AVIF files that no encoder here makes: other properties, other brands."""
+"""Change HEIC and AVIF files in ways that the encoders here can't: other properties, other brands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Property = tuple[bytes, bytes]
 _TRANSFORMATIONS, _ESSENTIAL = {b"clap", b"irot", b"imir"}, 0x80
 """Properties that decoders require to be marked as essential."""
 _NO_LARGE_IDS = b"\x01\0\0\0" + bytes(4)
-"""An empty list of the properties of items with ids of 4 bytes, which may precede the other one."""
+"""An empty property list for items with ids of 4 bytes, which may precede the list of 2-byte ids."""
 
 
 def box(name: bytes, content: bytes) -> bytes:
@@ -21,13 +21,13 @@ def box(name: bytes, content: bytes) -> bytes:
 def with_properties(
     data: bytes, *added: Property, first: tuple[Property, ...] = (), colour: bool = True
 ) -> bytes:
-    """Give the photo further properties.
+    """Add properties to the photo.
 
-    The changed list goes to the end of the file, so that no offset in it has to move.
+    The changed list is appended to the file, so that no offset in the file changes.
 
     Args:
-        first: boxes that lie before all others and belong to no item.
-        colour: False removes the photo's own colour.
+        first: boxes that come before all others and belong to no item.
+        colour: False removes the photo's own colour property.
     """
     at, meta = next((at, content) for at, name, content in boxes(data) if name == b"meta")
     parts = b"".join(
@@ -38,7 +38,7 @@ def with_properties(
 
 
 def with_brands(data: bytes, major: bytes, *compatible: bytes) -> bytes:
-    """Replace the brands by others, which are repeated to fill the same space."""
+    """Replace the brands. The new ones are repeated to fill the same space."""
     (size,) = struct.unpack_from(">I", data)
     count = (size - 16) // 4
     names = (compatible * count)[:count] if compatible else ()
@@ -46,12 +46,12 @@ def with_brands(data: bytes, major: bytes, *compatible: bytes) -> bytes:
 
 
 def nclx(primaries: int, transfer: int) -> Property:
-    """Return a colour as code points, in full range."""
+    """Return a colour property given by code points (CICP), in full range."""
     return b"colr", b"nclx" + struct.pack(">HHHB", primaries, transfer, 6, 0x80)
 
 
 def crop(width: int, height: int, right: int, down: int) -> Property:
-    """Return a crop around a centre that is moved by half-pixels."""
+    """Return a crop whose centre is moved by ``right`` and ``down`` half-pixels."""
     return b"clap", struct.pack(">IIIIiIiI", width, 1, height, 1, right, 2, down, 2)
 
 
@@ -77,7 +77,7 @@ def _properties(
 
 
 def boxes(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield position, name and content."""
+    """Yield position, name and content of each box."""
     at = 0
     while at < len(data):
         size, name = struct.unpack_from(">I4s", data, at)

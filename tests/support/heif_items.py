@@ -1,4 +1,4 @@
-"""HEIC files made of items: grids, grids of grids, rotations, chains of copies; no encoder makes such."""
+"""HEIC files made of grids, grids of grids, rotations and chains of copies, which encoders do not make."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _tile(side_px: int) -> tuple[bytes, bytes]:
 
 
 class HeifItems:
-    """Collects items; ids count from 1, and the last one is the photo."""
+    """Collects items. Their ids count from 1, and the last item is the photo."""
 
     def __init__(self, tile_px: int) -> None:
         configuration, coded = _tile(tile_px)
@@ -38,7 +38,7 @@ class HeifItems:
         self.tile = self._add(b"hvc1", coded, [self._size(tile_px), self._property(b"hvcC", configuration)])
 
     def grid(self, parts: Sequence[int], side_px: int, turns: int = 0) -> int:
-        """Add a square grid of items, turned by 90 degrees ``turns`` times."""
+        """Add a square grid of items that is turned by 90 degrees ``turns`` times."""
         count = round(len(parts) ** 0.5)
         content = struct.pack(">BBBBII", 0, 1, count - 1, count - 1, side_px, side_px)
         return self._add(b"grid", content, [self._size(side_px), *[self._turn()] * turns], parts)

@@ -1,4 +1,4 @@
-"""Ctrl-C at the most unfavourable moment."""
+"""Ctrl-C at the worst possible moment."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 
 @contextmanager
 def ctrl_c_when_locked(function: str, first: Callable[[], object], *, skip: int = 0) -> Iterator[None]:
-    """Raise SIGINT whenever this thread has acquired a condition's lock and not yet entered its block.
+    """Raise SIGINT whenever this thread has acquired a condition's lock and not yet entered the block.
 
-    An interrupt that is raised there leaves the lock acquired.
+    A KeyboardInterrupt that is raised there leaves the lock acquired.
 
     Args:
         function: the name of the function that acquires the lock.
-        first: called when it is acquired, before SIGINT.
-        skip: acquisitions without SIGINT, before the first one with it.
+        first: called after the lock is acquired, before SIGINT.
+        skip: number of acquisitions before the first SIGINT.
     """
     left = skip
 

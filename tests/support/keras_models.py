@@ -1,4 +1,4 @@
-"""Keras's ResNet-50 for tests: its configuration with random weights, and an evaluation of any such model.
+"""Keras's ResNet-50 for tests: its configuration, random weights, and an evaluator of such models.
 
 The evaluation follows the graph of ``model.json`` layer by layer, as Keras would, and shares no code with the
 conversion that it tests.
@@ -148,7 +148,7 @@ def random_arrays(topology: Topology) -> Arrays:
             uniform(f"{name}/beta", -0.2, 0.2, outputs)
             uniform(f"{name}/moving_mean", -0.2, 0.2, outputs)
             uniform(f"{name}/moving_variance", 0.5, 1.5, outputs)
-            # Some so small that the epsilon matters, as in dead channels of trained models.
+            # Some variances are so small that the epsilon matters, as in dead channels of trained models.
             arrays[f"{name}/moving_variance"][::16] = 0.005
             arrays[f"{name}/gamma"][::16] *= 0.07
     return arrays
@@ -173,7 +173,7 @@ def write_folder(folder: Path, topology: Topology, arrays: Arrays, shard_bytes: 
 
 
 def write_tarball(path: Path, folder: Path) -> Path:
-    """Pack a folder like npm, but without compression."""
+    """Pack a folder like npm does, but without compression."""
     with tarfile.open(path, "w:gz", compresslevel=0) as archive:
         archive.addfile(tarfile.TarInfo("package/package.json"), io.BytesIO())
         for file in sorted(folder.iterdir()):

@@ -12,7 +12,7 @@ from tests.support.photo_sets import OWN_PHOTOS
 
 
 def labelled_folder(folder: Path, **counts: int) -> Path:
-    """Fill a folder with so many photos of each label (``cat=50``), all different; return it."""
+    """Fill a folder with ``counts`` different photos of each label (``cat=50``); return the folder."""
     generator = np.random.default_rng(5)
     for label in LABELS:
         (folder / label).mkdir(parents=True)

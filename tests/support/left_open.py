@@ -1,4 +1,4 @@
-"""Connections that a library leaves to the garbage collector after an answer that it can't read."""
+"""Close connections that a library leaves to the garbage collector after a response that it can't parse."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 
 
 def close_left_open() -> None:
-    """Collect them now, so that no later test fails with a ``ResourceWarning``."""
+    """Collect such connections now, so that no later test fails with a ``ResourceWarning``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()

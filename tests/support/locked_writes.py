@@ -1,4 +1,4 @@
-"""A database that refuses some statements, as one that is locked by another program."""
+"""A database that refuses some statements, as if another program had locked it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event
 
 @contextmanager
 def locked_for(engine: Engine, beginning: str) -> Iterator[list[str]]:
-    """Let the driver refuse the statements with this beginning; yield those that it refused."""
+    """Let the driver refuse statements that start with ``beginning``; yield the refused statements."""
     refused: list[str] = []
 
     def execute(_cursor: Any, statement: str, *_more: Any) -> None:

@@ -1,4 +1,4 @@
-"""Wait until another thread's transaction waits for a lock of this one, or has ended."""
+"""Wait until a transaction in another thread waits for a lock of this thread, or has ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WAITING = text(
 
 
 def until_it_waits(engine: Engine, other: Future[Any]) -> None:
-    """Return when ``other`` is done or a transaction waits for a lock; in SQLite every second writer does."""
+    """Return when ``other`` is done or a transaction waits for a lock; SQLite's second writer always does."""
     while not other.done() and not _is_waiting(engine):
         with contextlib.suppress(TimeoutError):
             other.exception(timeout=0.02)
@@ -23,7 +23,7 @@ def until_it_waits(engine: Engine, other: Future[Any]) -> None:
 def _is_waiting(engine: Engine) -> bool:
     if engine.dialect.name == "sqlite":
         return True
-    with engine.connect() as connection:  # without the events that a test listens to
+    with engine.connect() as connection:  # a raw cursor fires none of the events that a test listens to
         raw = connection.connection.cursor()
         raw.execute(_WAITING.text)
         return raw.fetchone() is not None

@@ -1,4 +1,4 @@
-"""The load of this machine: limits of time are promises for one that has nothing else to do."""
+"""The load of this machine: time limits are promises for a machine that runs nothing else."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ print((time.monotonic() - began_s) / {_WORK_S})
 
 
 def busy_factor() -> float:
-    """Return how many times longer than alone a computation on every core takes now; at least 1.
+    """Return how many times longer a computation on every core takes now than on an idle machine; at least 1.
 
-    Other tests, and other programs, take their share of the cores meanwhile. A limit that is multiplied by it
-    stays as strict as it is where nothing else runs.
+    Other tests and other programs share the cores. A time limit that is multiplied by this factor is as
+    strict as the unchanged limit on an idle machine.
     """
     command = [sys.executable, "-S", "-c", _WORK]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(available_cores())]

@@ -1,4 +1,4 @@
-"""A real SMTP server on loopback, which fails as instructed and keeps the mails that it accepts."""
+"""A real SMTP server on loopback that fails on demand and keeps the mails that it accepts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USER, PASSWORD = "site", "secret-of-the-mail-server"
 
 
 class MailServer:
-    """Answers with the lines of ``script``, then accepts every mail."""
+    """Answers mails with the lines of ``script``, one each, and accepts every mail after that."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -48,16 +48,16 @@ class MailServer:
         return self.goodbye
 
     def wait_for(self, count: int) -> list[tuple[str, str]]:
-        """Return (recipient, text) of all mails, once the given number has arrived."""
+        """Wait until ``count`` mails have arrived; return (recipient, text) of all mails."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.mails) >= count, timeout=60), self.mails
         return [(to, message.get_content().strip()) for to, message in self.mails]
 
     def link(self, number: int = -1) -> str:
-        """Return the path of the link in a mail."""
-        found = re.search(r"https://cats\.example\.org(/[\w-]+/[\w-]+)", self.mails[number][1].get_content())
-        assert found, self.mails[number][1]
-        return found[1]
+        """Return the path of the link in a mail; the newest by default."""
+        link = re.search(r"https://cats\.example\.org(/[\w-]+/[\w-]+)", self.mails[number][1].get_content())
+        assert link, self.mails[number][1]
+        return link[1]
 
 
 def _is_site(
@@ -69,7 +69,7 @@ def _is_site(
 
 @contextmanager
 def mail_server(port: int = 0, **options: Any) -> Iterator[MailServer]:
-    """Run a server that accepts mails only after a log-in."""
+    """Run a server that accepts mails only from clients that have logged in."""
     server = MailServer(port or free_port())
     controller = Controller(
         server,
@@ -87,7 +87,7 @@ def mail_server(port: int = 0, **options: Any) -> Iterator[MailServer]:
 
 
 def settings_of(port: int) -> dict[str, object]:
-    """Return the site's settings for the server at this port."""
+    """Return the settings of a site that uses the server at this port."""
     return {
         "smtp_host": "127.0.0.1",
         "smtp_port": port,

@@ -1,4 +1,4 @@
-"""Many photos, sent by the upload page and found again in the order chosen."""
+"""Many photos for the upload page, which must be stored in the order in which they were chosen."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ def many_photos(folder: Path, number: int) -> list[Path]:
     """Make photos of about 200 kB each."""
     files = [folder / f"{place:02}.jpg" for place in range(number)]
     for file in files:
-        Image.effect_noise((500, 500), 90).save(file, quality=92)  # hardly compressed
+        Image.effect_noise((500, 500), 90).save(file, quality=92)  # noise hardly compresses
     return files
 
 
 def span_of_cuts(files: list[Path], cuts: int) -> tuple[int, int]:
-    """Return how many bytes lie between two of ``cuts`` interruptions, at least and at most."""
+    """Return the minimum and maximum number of bytes between two of ``cuts`` interruptions."""
     return 20_000, int(1.4 * sum(file.stat().st_size for file in files) / cuts)
 
 
 def choose_many(page: Page, files: list[Path]) -> None:
-    """Choose photos on the upload page; each one's place is its caption, the first one's from that of all."""
+    """Choose photos on the upload page and caption each with its position.
+
+    The first photo has no caption of its own: it gets the caption for all photos.
+    """
     page.set_input_files("#photos", files)
     page.get_by_label("Caption for all photos").fill("00")
     page.locator("#queue .caption-field").evaluate_all(_FILL)

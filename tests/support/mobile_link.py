@@ -1,4 +1,4 @@
-"""A slow and lossy line: packets between two network namespaces, carried by this process. Needs root."""
+"""A slow and lossy network link between two network namespaces, simulated by this process. Needs root."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _HERE, _THERE = "10.213.0.1", "10.213.0.2"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One direction. The defaults are a phone's upload where the network is poor."""
+    """One direction of the link. The defaults are a phone's upload with poor reception."""
 
     bits_per_s: float = 2e6
     delay_s: float = 0.05
     loss: float = 0.01
     queue_s: float = 0.5
-    """A packet that would wait longer before the line is lost as well, as in a full buffer."""
+    """A packet that would wait longer than this for the link is lost too, as when a buffer is full."""
 
 
 class _Carrier:
@@ -63,7 +63,7 @@ class _Carrier:
 
 
 class MobileLink:
-    """The line between this process's namespace and that of ``listener``."""
+    """The link between this process's namespace and the namespace of ``listener``."""
 
     def __init__(self, listener: socket.socket, up: _Carrier, down: _Carrier) -> None:
         self.listener, self._carriers = listener, (up, down)
@@ -78,7 +78,7 @@ class MobileLink:
 
 
 def leave_network() -> None:
-    """Give this process, before it has threads, a network of its own that has loopback only.
+    """Move this process into a new network namespace with loopback only. Call it before threads start.
 
     Raises:
         OSError: not root.
@@ -89,9 +89,9 @@ def leave_network() -> None:
 
 @contextmanager
 def mobile_link(up: Line, down: Line, seed: int) -> Iterator[MobileLink]:
-    """Yield a line to a listening socket in another namespace: whoever connects to it is at its other end.
+    """Yield a link to a listening socket in another namespace. Clients that connect to it use the link.
 
-    Its packets are those of the kernel's TCP. The namespace ends with the process.
+    The packets are real: they come from the kernel's TCP. The namespace ends with the process.
     """
     with ExitStack() as stack:
         here = _tun("tun0", _HERE, _THERE)
@@ -101,7 +101,7 @@ def mobile_link(up: Line, down: Line, seed: int) -> Iterator[MobileLink]:
 
 
 def _in_another_namespace() -> tuple[int, socket.socket]:
-    """Return the device and a listening socket of a new namespace: those of the thread that made them."""
+    """Make a namespace in a new thread; return its device and a listening socket in it."""
     made: list[tuple[int, socket.socket]] = []
 
     def make() -> None:

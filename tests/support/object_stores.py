@@ -1,4 +1,4 @@
-"""Object stores: on a separate server, at any address, and on a port where no server answers."""
+"""Object stores: on a running server, at any address, and on a port without a server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def store_at(
     region: str = "us-east-1",
     **others: Any,
 ) -> ObjectStore:
-    """Make a store of the class ``kind`` whose buckets may not exist."""
+    """Make a store of the class ``kind`` without creating its buckets."""
     return kind(
         endpoint_url=endpoint_url,
         access_key_id=keys[0],
@@ -35,7 +35,7 @@ def store_at(
 
 
 def store_of(server: EmbeddedS3, buckets: tuple[str, str] = BUCKETS, **others: Any) -> ObjectStore:
-    """Make a store on a running server, with its buckets."""
+    """Make a store on a running server and create its buckets."""
     keys = (server.access_key_id, server.secret_access_key)
     store = store_at(server.endpoint_url, buckets, keys, **others)
     store.ensure_buckets()
@@ -43,7 +43,7 @@ def store_of(server: EmbeddedS3, buckets: tuple[str, str] = BUCKETS, **others: A
 
 
 def delete_object(store: ObjectStore, kind: ObjectKind, key: str) -> None:
-    """Delete one object, which may be gone already."""
+    """Delete one object, which may already be deleted."""
     assert store.delete_many(store.bucket_of(kind), [key]) == {}
 
 
@@ -57,7 +57,7 @@ def empty_buckets(store: ObjectStore) -> None:
 
 
 def settings_of(server: EmbeddedS3, store: ObjectStore) -> dict[str, object]:
-    """Return the settings of a site, by variable, whose photos are in this store on a running server."""
+    """Return the settings, by variable, of a site that keeps its photos in this store on a running server."""
     return {
         "AWS_ENDPOINT_URL_S3": server.endpoint_url,
         "AWS_ACCESS_KEY_ID": server.access_key_id,

@@ -1,6 +1,6 @@
 """ResNets as ONNX files, written field by field of the format's definition (onnx.proto3).
 
-The two forms that exporters write: with batch norms, and with batch norms merged into the convolutions.
+Exporters write two forms: with batch norms, and with batch norms merged into the convolutions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ def _varint(value: int) -> bytes:
 
 
 def tensor(name: str, values: npt.NDArray[np.float32], *, beside: tuple[str, int] | None = None) -> bytes:
-    """Encode a TensorProto; ``beside``: name of the file with its values, and their offset in it."""
+    """Encode a TensorProto.
+
+    Args:
+        beside: name of an external file that contains the values, and their offset in that file.
+    """
     message = b"".join(field(1, size) for size in values.shape) + field(2, 1) + field(8, name)
     if beside is None:
         return message + field(9, values.astype("<f4").tobytes())
@@ -132,7 +136,7 @@ class ResNetWriter:
 
 
 def random_state(network: nn.Module) -> dict[str, torch.Tensor]:
-    """Return random parameters of the model that keep activations in bounds."""
+    """Return random parameters for the model that keep its activations bounded."""
     torch.manual_seed(0)
     state = {}
     for name, values in network.state_dict().items():

@@ -26,20 +26,20 @@ def weights() -> Path:
 
 
 def folder(precision: str) -> Path:
-    """A folder for each precision, which does not change once its variant is made."""
+    """Return the folder of a precision. It must not change once the variant in it is made."""
     return run_folder.path() / f"openvino-{precision}"
 
 
 @functools.cache
 def made(precision: str) -> tuple[Entry, Manifest]:
-    """Make a variant; the second process waits for the first, and finds its files."""
+    """Make a variant. A second process waits for the first one and uses its files."""
     calibration = crops() if precision == "int8" else ()
     return ENTRY, optimise(ENTRY, weights(), folder(precision), precision, calibration)
 
 
 @functools.cache
 def crops() -> tuple[Pixels, ...]:
-    """Return crops of scikit-image's photos, at the model's input size."""
+    """Return crops of scikit-image's photos, at the input size of the model."""
     rng, side = np.random.default_rng(0), ENTRY.preprocessing.input_px
     crops = []
     for number in range(MIN_CALIBRATION_PHOTOS):
@@ -53,6 +53,6 @@ def crops() -> tuple[Pixels, ...]:
 
 
 def photo(name: str) -> Image.Image:
-    """Return one of scikit-image's own photos."""
+    """Return a photo that comes with scikit-image."""
     read: Callable[[], Pixels] = getattr(skimage.data, name)
     return Image.fromarray(read())

@@ -1,4 +1,4 @@
-"""Packet loss on the sockets of a server, by the kernel: real segments of real TCP."""
+"""Packet loss on the sockets of a server. The kernel drops real TCP segments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import struct
 import pytest
 
 SEGMENT_BYTES = 1448
-"""Content of an Ethernet frame. On loopback the kernel passes up to 64 kB at once: as many segments."""
+"""Content of an Ethernet frame. On loopback the kernel passes up to 64 kB at once, which is many segments."""
 _SO_ATTACH_FILTER = 26
 _RANDOM = 0xFFFFF000 + 56  # SKF_AD_OFF + SKF_AD_RANDOM
 _LOAD_WORD, _MODULO, _TO_X, _LOAD_LENGTH, _JUMP_IF_ABOVE_X, _FROM_X = 0x20, 0x94, 0x07, 0x80, 0x2D, 0x87
@@ -20,8 +20,9 @@ _ALL_BYTES = 0xFFFFFFFF
 def lossy_listener(share: float) -> socket.socket:
     """Return a listening socket whose connections lose a share of the segments that reach them.
 
-    A classic BPF program draws a place among the bytes of ``1 / share`` segments. If it lies in those that
-    arrive, they are cut off there: the kernel acknowledges nothing behind it, and the sender repeats it.
+    For each arrival, a classic BPF program draws a random position among the bytes of ``1 / share`` segments.
+    If the position is inside the data that arrived, the rest is cut off: the kernel does not acknowledge it,
+    and the sender repeats it.
     """
     program = [
         (_LOAD_WORD, 0, 0, _RANDOM),
@@ -43,7 +44,7 @@ def lossy_listener(share: float) -> socket.socket:
 
 
 def lose_everything(receiver: socket.socket) -> None:
-    """Let the kernel drop all that reaches this connection, and acknowledge nothing: its machine is gone."""
+    """Let the kernel drop and not acknowledge all data for this connection, as if its machine were gone."""
     _attach(receiver, [(_RETURN, 0, 0, 0)])
 
 

@@ -1,4 +1,4 @@
-"""Sequences of pages that are reached only through a form, or through a link for one person."""
+"""Sequences of pages that can only be reached through a form or through a personal link."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.site import jpeg
 
 
 def pages_of_user(page: Page, site: Site) -> Iterator[tuple[Page, str]]:
-    """Yield the pages of a user without a role, from the upload to the receipt, each with its name."""
+    """Yield each page of a user without a role, from the upload to the receipt, and its name."""
     register(page, "cleo@example.org")
     submit_without_scripts(page, jpeg(size=(900, 600)), ["sky.jpg", "notes.jpg"])
     yield page, "results of an upload"

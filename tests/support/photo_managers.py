@@ -1,4 +1,4 @@
-"""Imitations of Immich and Frigate: the addresses of their published APIs that docs/api.md uses.
+"""Imitations of Immich and Frigate. They serve the parts of the published APIs that docs/api.md uses.
 
 https://api.immich.app and https://docs.frigate.video/integrations/api
 """
@@ -21,15 +21,15 @@ _PAGE = 2
 
 
 class Manager:
-    """Photos by name, and the tags or sub labels that a script has given them.
+    """Photos by name, and the tags or sub labels that a script has set.
 
-    Of Frigate's events that of the first photo is in progress.
+    The first photo's Frigate event is still in progress.
     """
 
     def __init__(self, photos: Mapping[str, bytes]) -> None:
         self.photos, self.labels, self.url = photos, dict[str, str](), ""
         self.all_labelled = threading.Event()
-        """Set once all events that have ended have a label."""
+        """Set once all finished events have a label."""
 
     def immich(self, method: str, path: str, query: Mapping[str, str], body: Any) -> Any:
         names = [*self.photos]
@@ -75,9 +75,9 @@ def manager(program: Literal["immich", "frigate"], photos: Mapping[str, bytes]) 
             allowed = program == "frigate" or self.headers["x-api-key"] == IMMICH_KEY
             of_program = getattr(managed, program)
             body = json.loads(sent) if sent else None
-            found = of_program(self.command, address.path, query, body) if allowed else None
-            data = found if isinstance(found, bytes) else json.dumps(found).encode()
-            self.send_response(404 if found is None else 200)
+            result = of_program(self.command, address.path, query, body) if allowed else None
+            data = result if isinstance(result, bytes) else json.dumps(result).encode()
+            self.send_response(404 if result is None else 200)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

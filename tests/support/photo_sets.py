@@ -13,10 +13,10 @@ from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto
 
 _ROOT = Path(__file__).resolve().parents[2]
 BESIDE = _ROOT.parent / "shared"
-"""A folder next to the checkout with more data; no test needs it."""
+"""A folder next to the checkout with more data. It is optional."""
 VARIABLE = "CATCHECK_TEST_PHOTOS"
 _ENOUGH = 200
-"""Photos of one label; with fewer, a rate of 1 in 100 cannot be distinguished from 0."""
+"""Number of photos of one label that can show a rate of 1 in 100. Fewer can't distinguish it from 0."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class PhotoSet:
     folder: Path
     chosen_by: str
     table: str = ""
-    """The only one of the folder's tables to read; empty: all."""
+    """The table to read; if empty, all tables of the folder are read."""
 
     @functools.cached_property
     def photos(self) -> list[LabelledPhoto]:
-        """Sorted by name, which is the path relative to the folder."""
+        """The photos, sorted by name; the name is the path relative to the folder."""
         return labelled_photos(self.folder / self.table)
 
     @functools.cached_property
@@ -41,7 +41,7 @@ class PhotoSet:
         return min(self.counts[CAT], self.counts[NOT_CAT]) >= _ENOUGH
 
     def enough(self) -> list[LabelledPhoto]:
-        """Return a spread of the photos, with as many of each label as a large set needs."""
+        """Return evenly spread photos: of each label as many as a large set needs."""
         of_label = [[photo for photo in self.photos if photo.label == label] for label in self.counts]
         return [photo for all_ in of_label for photo in all_[:: max(1, len(all_) // _ENOUGH)][:_ENOUGH]]
 
@@ -57,16 +57,16 @@ OWN_PHOTOS = PhotoSet(_ROOT / "tests" / "data" / "photos", "the repository's own
 
 
 def chosen_photos(environment: Mapping[str, str]) -> PhotoSet:
-    """Return the folder of ``CATCHECK_TEST_PHOTOS``, the one next to the checkout, or tests/data.
+    """Return the photos of ``CATCHECK_TEST_PHOTOS``, of the folder next to the checkout, or of tests/data.
 
     Raises:
         UnusablePhotos: the variable names a folder that is missing or not labelled.
     """
     if folder := environment.get(VARIABLE):
-        chosen = PhotoSet(Path(folder).resolve(), VARIABLE)
+        photo_set = PhotoSet(Path(folder).resolve(), VARIABLE)
     elif (BESIDE / "photos" / "labels.csv").is_file():
-        chosen = PhotoSet(BESIDE / "photos", "found beside the checkout", "labels.csv")
+        photo_set = PhotoSet(BESIDE / "photos", "found next to the checkout", "labels.csv")
     else:
-        chosen = OWN_PHOTOS
-    _ = chosen.photos
-    return chosen
+        photo_set = OWN_PHOTOS
+    _ = photo_set.photos
+    return photo_set

@@ -64,7 +64,7 @@ class Server:
         raise AssertionError((self._folder / "log").read_text())
 
     def stop(self, sig: signal.Signals = signal.SIGINT) -> None:
-        """Stop it at once ("fast shutdown", which ends open sessions); SIGQUIT: as in a crash."""
+        """Stop the server by a "fast shutdown", which ends open sessions. SIGQUIT stops it like a crash."""
         if self._process is not None:
             self._process.send_signal(sig)
             self._process.wait(_STOP_S)
@@ -83,15 +83,15 @@ def server() -> Iterator[Server]:
 
 
 def change_settings(url: str, change: str) -> None:
-    """Change the settings of a database for new connections."""
-    options = "-c default_transaction_read_only=off"  # that may be the setting that is changed
+    """Change a setting of the database for new connections."""
+    options = "-c default_transaction_read_only=off"  # an earlier change may have made the database read-only
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True, options=options) as connection:
         connection.execute(f"ALTER DATABASE {connection.info.dbname} SET {change}")
 
 
 @cache
 def _installation() -> tuple[Path, Path]:
-    """Return the programs and the data of a new server, made once for all servers of this process."""
+    """Return the programs and the data folder of a new server, made once for all servers of this process."""
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir=run_folder.parent()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     run, programs, data = _as_owner(folder), _programs(folder), folder / "data"
@@ -119,7 +119,7 @@ def _installed() -> Path | None:
 
 
 def _programs(folder: Path) -> Path | None:
-    """Return the folder of ``initdb`` and ``postgres``, or a copy if their user can't reach it."""
+    """Return the folder of ``initdb`` and ``postgres``, or a copy if their user can't read the original."""
     packaged = _packaged()
     if packaged is None:
         return _installed()
@@ -135,7 +135,8 @@ def _programs(folder: Path) -> Path | None:
 def _as_owner(folder: Path) -> dict[str, Any]:
     """Return the options of programs that work in ``folder``.
 
-    PostgreSQL refuses to run as root; then another user runs it, and owns the folder.
+    PostgreSQL refuses to run as root. If the tests run as root, the user ``nobody`` owns the folder and runs
+    it.
     """
     run: dict[str, Any] = {"cwd": folder}
     if os.geteuid() == 0:

@@ -1,4 +1,4 @@
-"""Step 1 in the tests' own process, for tests of the steps after it."""
+"""Step 1 (prepare) in the process of the tests, for tests of the later steps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from catloader.settings import Settings
 
 
 def prepare_here(settings: Settings | None = None) -> Preparer:
-    """Return the function that prepares photos with these settings; None: with the defaults."""
+    """Return a function that prepares photos with these settings, or with the defaults."""
     bounds = limits(settings or Settings())
     return lambda data, _owner_id: prepare(data, limits=bounds)

@@ -1,6 +1,7 @@
 """Processes that may end while a test looks at them.
 
-psutil raises for a process that has ended since it was listed, and for a zombie, which has no command line.
+psutil raises an error for a process that has ended since it was listed, and for a zombie, which has no
+command line.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import psutil
 
 
 def command_of(process: psutil.Process) -> list[str]:
-    """Return the words of a process's command line; empty if it has ended or another user's is hidden."""
+    """Return the words of a process's command line; empty if it has ended or belongs to another user."""
     try:
         return list(process.cmdline())
     except psutil.Error:
@@ -22,10 +23,10 @@ def command_of(process: psutil.Process) -> list[str]:
 
 
 def end(process: subprocess.Popen[bytes], timeout_s: float = 60) -> None:
-    """End a program by SIGTERM, if it still runs.
+    """End a program by SIGTERM if it is still running.
 
-    One that does not end in time fails the test, and is killed: it would keep working in the database that
-    later tests use, too.
+    If it does not end in time, the test fails and the program is killed. Otherwise it would keep working in
+    the database that later tests use.
     """
     process.terminate()
     try:
@@ -36,14 +37,14 @@ def end(process: subprocess.Popen[bytes], timeout_s: float = 60) -> None:
 
 
 def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Return the processes that still run; zombies do not."""
+    """Return the processes that are still running, without zombies."""
     return [process for process in processes if _runs(process)]
 
 
 def until_gone(processes: Iterable[psutil.Process]) -> None:
-    """Wait until none of them runs; zombies do not.
+    """Wait until none of the processes is running; zombies have ended.
 
-    A process that is killed, or whose parent has died, ends a moment later.
+    A process ends a moment after it is killed or after its parent has died.
     """
     watched, deadline_s = list(processes), time.monotonic() + 60
     while left := alive(watched):
@@ -52,7 +53,7 @@ def until_gone(processes: Iterable[psutil.Process]) -> None:
 
 
 def kill(process: psutil.Process) -> None:
-    """Kill it, and wait for its end; one that has ended meanwhile is as good."""
+    """Kill a process, which may have ended already, and wait for its end."""
     with suppress(psutil.NoSuchProcess):
         process.kill()
     until_gone([process])
@@ -60,7 +61,8 @@ def kill(process: psutil.Process) -> None:
 
 def _runs(process: psutil.Process) -> bool:
     try:
-        # The first thread of a zombie may have ended while others, which hold its files and ports, still end.
+        # A process looks like a zombie as soon as its first thread has ended. Other threads may still be
+        # ending, and hold its files and ports.
         return bool(process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     except psutil.NoSuchProcess:
         return False

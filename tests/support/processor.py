@@ -1,7 +1,7 @@
-"""Recognise the kind of this processor, and run child processes as if on the other kind.
+"""Detect the kind of this processor, and run child processes as if on the other kind.
 
-Processors without VNNI add up products of bytes in pairs, in 16 bits. The shipped int8 cannot saturate them;
-one that is quantised differently can, and gives other results.
+Processors without VNNI add products of bytes in pairs, in 16 bits. The shipped int8 variant can't saturate
+these sums. A variant that is quantised differently can, and then gives other results.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ AVX2_ONLY = {
     "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
 }
-"""Environment that holds the runtimes back to AVX2.
+"""Environment that limits the runtimes to AVX2.
 
-With the first one alone, int8 by NNCF's defaults gives other results, as on a processor without VNNI. numpy
-and Pillow are not held back: they have no part in that. ``/proc/cpuinfo`` still lists what the processor has.
+The first variable alone makes int8 with NNCF's defaults give the results of a processor without VNNI. numpy
+and Pillow are not limited, because they do not affect these results. ``/proc/cpuinfo`` still lists everything
+that the processor has.
 """
 KINDS = [{}, AVX2_ONLY]
-"""Environments to test in: this processor as it is, and limited to AVX2."""
+"""Environments to test in: this processor without a limit, and limited to AVX2."""
 KIND_NAMES = ["this processor", "held back to AVX2"]
 
 _VNNI = {"avx512_vnni", "avx_vnni"}
@@ -33,7 +34,7 @@ _WITHOUT_VNNI = {"SSE41", "AVX", "AVX2", "AVX512_CORE"}
 
 @functools.cache
 def flags() -> frozenset[str]:
-    """Return the instruction sets that Linux lists; empty if it lists none."""
+    """Return the instruction sets that Linux lists for this processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -43,9 +44,9 @@ def flags() -> frozenset[str]:
 
 
 def served_variants() -> set[tuple[str, str]]:
-    """Return what ``auto`` may choose of the shipped model on a CPU: runtime and precision.
+    """Return the variants of the shipped model, as (runtime, precision), that ``auto`` may choose on a CPU.
 
-    Only measured on x86-64: elsewhere the self-test may refuse int8.
+    int8 was measured on x86-64 only. Elsewhere its self-test may fail, and torch serves.
     """
     int8 = ("openvino", "int8")
     return {int8} if platform.machine() == "x86_64" else {int8, ("torch", "fp32")}
@@ -54,7 +55,7 @@ def served_variants() -> set[tuple[str, str]]:
 def adds_up_bytes_exactly(
     environment: Mapping[str, str] = os.environ, has: Collection[str] = flags()
 ) -> bool:
-    """Return whether this x86 processor has VNNI, and the runtimes use it."""
+    """Return whether this x86 processor has VNNI and the runtimes use it."""
     held_back = environment.get("ONEDNN_MAX_CPU_ISA", environment.get("DNNL_MAX_CPU_ISA", "")).upper()
     return bool(_VNNI & set(has)) and held_back not in _WITHOUT_VNNI
 
@@ -62,7 +63,8 @@ def adds_up_bytes_exactly(
 def goes_beyond_avx2(has: Collection[str] = flags()) -> bool:
     """Return whether ``AVX2_ONLY`` may change how the runtimes compute here.
 
-    Without later vector instructions both ``KINDS`` are the same one, and a test of both would run twice.
+    Without newer vector instructions both ``KINDS`` are equal, and a test of both would do the same work
+    twice.
     """
     return not has or any(flag.startswith(("avx512", "avx_", "avx10", "amx")) for flag in has)
 

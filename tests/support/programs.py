@@ -16,7 +16,7 @@ from tests.support.site import Person, jpeg, services_of
 def token_of(
     app: Flask, person: Person, *scopes: str, name: str = "a program", days: int | None = None
 ) -> str:
-    """Make a token for a person's account, with all scopes unless some are given."""
+    """Make a token for a person's account; it has all scopes by default."""
     services = services_of(app)
     return api_tokens.create(
         services.api_tokens,
@@ -51,11 +51,11 @@ class Program:
         return self.send("POST", "/api/v1/photos", headers, data=jpeg() if data is None else data)
 
 
-def assert_problem(answer: TestResponse, status: int) -> str:
+def assert_problem(response: TestResponse, status: int) -> str:
     """Check a problem details response (RFC 9457); return its detail."""
-    assert answer.status_code == status, answer.text
-    assert answer.mimetype == "application/problem+json"
-    problem = answer.json
+    assert response.status_code == status, response.text
+    assert response.mimetype == "application/problem+json"
+    problem = response.json
     assert problem is not None
     assert problem["status"] == status
     assert problem["title"]

@@ -1,4 +1,4 @@
-"""A small OpenID provider on loopback, which checks requests and can put false claims into tokens."""
+"""A small OpenID provider on loopback. It checks requests and can put false claims into tokens."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CLIENT_ID, CLIENT_SECRET = "catloader", "secret-of-the-client"
 
 
 class TestProvider:
-    """Vouches for ``person``; ``changed_claims``, ``missing_claims`` and ``key`` make invalid tokens.
+    """Logs in ``person``; ``changed_claims``, ``missing_claims`` and ``key`` make invalid tokens.
 
-    ``userinfo``: claims that its userinfo endpoint adds or changes; ``userinfo_status``: an error of it.
+    ``userinfo`` holds claims that the userinfo endpoint adds or changes; ``userinfo_status`` makes it fail.
     """
 
     __test__ = False
@@ -48,28 +48,28 @@ class TestProvider:
         self.changed_metadata: dict[str, Any] = {}
 
     def authorize(self) -> Response:
-        asked = request.args.to_dict()
-        assert asked["response_type"] == "code"
-        assert asked["code_challenge_method"] == "S256"
-        assert asked["client_id"] == CLIENT_ID
+        query = request.args.to_dict()
+        assert query["response_type"] == "code"
+        assert query["code_challenge_method"] == "S256"
+        assert query["client_id"] == CLIENT_ID
         code = secrets.token_urlsafe(16)
-        self.codes[code] = asked
-        return redirect(f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}")
+        self.codes[code] = query
+        return redirect(f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}")
 
     def token(self) -> Response:
-        asked = self.codes.pop(request.form.get("code", ""), None)
+        query = self.codes.pop(request.form.get("code", ""), None)
         challenge = hashlib.sha256(request.form.get("code_verifier", "").encode()).digest()
         login = request.authorization
         if (
-            asked is None
+            query is None
             or login is None
             or (login.username, login.password) != (CLIENT_ID, CLIENT_SECRET)
-            or asked["code_challenge"] != base64.urlsafe_b64encode(challenge).decode().rstrip("=")
-            or asked["redirect_uri"] != request.form.get("redirect_uri")
+            or query["code_challenge"] != base64.urlsafe_b64encode(challenge).decode().rstrip("=")
+            or query["redirect_uri"] != request.form.get("redirect_uri")
         ):
             abort(jsonify(error="invalid_grant"))
         now = int(time.time())
-        claims = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 60, "nonce": asked["nonce"]}
+        claims = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 60, "nonce": query["nonce"]}
         claims |= self.person | self.changed_claims
         claims = {name: value for name, value in claims.items() if name not in self.missing_claims}
         header = {"alg": self.algorithm, "kid": "1"}
@@ -78,7 +78,7 @@ class TestProvider:
         return jsonify(id_token=token, access_token="x", token_type="Bearer", expires_in=60)
 
     def claims(self) -> Response:
-        """Answer at the userinfo endpoint."""
+        """Serve the userinfo endpoint."""
         assert request.headers["Authorization"] == "Bearer x"
         if self.userinfo_status != 200:
             abort(self.userinfo_status)
@@ -86,7 +86,7 @@ class TestProvider:
 
     def app(self) -> Flask:
         app = Flask("provider")
-        every = {
+        all_metadata = {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
@@ -98,7 +98,7 @@ class TestProvider:
 
         def metadata() -> Response:
             return jsonify(
-                {name: value for name, value in every.items() if name not in self.missing_metadata}
+                {name: value for name, value in all_metadata.items() if name not in self.missing_metadata}
                 | self.changed_metadata
             )
 

@@ -1,4 +1,4 @@
-"""nginx and Caddy as docs/proxies.md sets them up, on a free port of this machine."""
+"""nginx and Caddy with the configurations of docs/proxies.md, on a free port of loopback."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def example(heading: str) -> str:
 
 @contextmanager
 def running_proxy(heading: str, site_url: str, folder: Path) -> Iterator[int]:
-    """Run the example below the heading in front of the site; yield its port."""
+    """Run the proxy that the document configures under ``heading`` in front of the site; yield its port."""
     port, (certificate, key) = free_port(), _certificate(folder)
     config = folder / "config"
     text = example(heading).replace("127.0.0.1:8000", site_url.removeprefix("http://"))
@@ -61,9 +61,9 @@ def running_proxy(heading: str, site_url: str, folder: Path) -> Iterator[int]:
 
 @contextmanager
 def running_balancer(site_urls: Sequence[str], folder: Path) -> Iterator[str]:
-    """Run ``deploy/nginx.conf`` in front of the sites, which take turns; yield its address.
+    """Run ``deploy/nginx.conf`` in front of the sites, in round-robin; yield its address.
 
-    Everybody here has the same address, so ``ip_hash`` would send all of them to one site.
+    ``ip_hash`` is removed: all clients here have the same address, so it would send all of them to one site.
     """
     port = free_port()
     text = _FLEET.read_text("utf-8").replace("listen 8000", f"listen 127.0.0.1:{port}")
@@ -75,8 +75,8 @@ def running_balancer(site_urls: Sequence[str], folder: Path) -> Iterator[str]:
 
 
 def _nginx(folder: Path, sites: str) -> list[str]:
-    """Write its configuration; return the command that runs it."""
-    # As root its workers would run as another user, who can't write to the folder.
+    """Write the configuration of nginx; return the command that runs nginx."""
+    # If nginx starts as root, its workers change to another user, who can't write to the folder.
     user = "user root; " if os.geteuid() == 0 else ""
     (folder / "config").write_text(_NGINX.format(folder=folder, example=sites, user=user))
     return [program("nginx") or "nginx", "-p", str(folder), "-c", str(folder / "config")]

@@ -1,4 +1,4 @@
-"""A RabbitMQ server as the broker of Celery, where Debian's ``rabbitmq-server`` is installed."""
+"""A RabbitMQ server for tests of Celery, if Debian's ``rabbitmq-server`` is installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kombu.connection import Connection
 from catloader.demo.client import free_port, until
 
 _PROGRAMS = Path("/usr/lib/rabbitmq/bin")
-"""The programs themselves; those in /usr/sbin change to the user of the package."""
+"""The actual programs; the scripts in /usr/sbin change to the user of the package."""
 _START_S = 120
 
 
@@ -49,7 +49,10 @@ class RabbitMq:
         return f"amqp://guest:guest@127.0.0.1:{self._port}//"
 
     def start(self) -> None:
-        """Start it, and wait until it answers; the names' server is our child, so that it ends, too."""
+        """Start the server and wait until it accepts connections.
+
+        epmd, its name server, is started as a child of this process, so that it ends with the tests.
+        """
         with self._log.open("ab") as log:
             for command in (self._names, [str(_PROGRAMS / "rabbitmq-server")]):
                 self._processes.append(
@@ -63,7 +66,7 @@ class RabbitMq:
                 break
 
     def kill(self) -> None:
-        """End it at once, as a lost machine does."""
+        """Kill the server without warning, as if its machine failed."""
         for process in reversed(self._processes):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -85,10 +88,10 @@ class RabbitMq:
 
 @contextmanager
 def rabbitmq() -> Iterator[RabbitMq]:
-    """Run a server until the end of the block; skip the test where none is installed, in CI too.
+    """Run a server until the end of the block; skip the test if RabbitMQ is not installed, also in CI.
 
-    CI has only what the repository contains or fetches with a digest, and no such package has RabbitMQ; the
-    same code runs there with Valkey.
+    CI uses only what the repository contains or fetches with a digest. No such package contains RabbitMQ; in
+    CI the same code runs with Valkey.
     """
     if not (_PROGRAMS / "rabbitmq-server").is_file() or shutil.which("epmd") is None:
         pytest.skip("no RabbitMQ: apt install rabbitmq-server (CI has none: no package with a digest)")

@@ -1,4 +1,4 @@
-"""Run a program for which the kernel refuses some system calls, like a file system that lacks them.
+"""Run a program for which the kernel refuses some system calls, as on a file system that lacks them.
 
 ``python -m tests.support.refusing link=EPERM,flock=ENOLCK PROGRAM ...``
 """
@@ -23,7 +23,7 @@ _LOAD_NUMBER, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06  # of <linux/filter.h>
 
 
 def command(program: list[str], **refused: str) -> list[str]:
-    """Return the command line that runs ``program``; ``refused``: names of system calls and errors."""
+    """Return the command line that runs ``program``; ``refused`` maps system calls to error names."""
     calls = ",".join(f"{call}={error}" for call, error in refused.items())
     return [sys.executable, "-m", __name__, calls, *program]
 

@@ -20,7 +20,7 @@ _REFUSAL = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
 
 @contextmanager
 def refusing_store(server: EmbeddedS3) -> Iterator[tuple[ObjectStore, set[str]]]:
-    """Yield a store with two new buckets on ``server``, and its set of keys to refuse, empty at first."""
+    """Yield a store with two new buckets on ``server``, and an empty set for the keys that it must refuse."""
     refused: set[str] = set()
     upstream = urllib3.connection_from_url(server.endpoint_url, maxsize=8, retries=False)
 

@@ -22,7 +22,7 @@ _WITH_ROWS = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {n
 
 
 def empty_tables(engine: Engine) -> None:
-    """Delete all rows; tables without rows are left alone, which takes a third of the time."""
+    """Delete all rows. Empty tables are skipped, which takes a third of the time."""
     with writing(engine) as connection:
         with_rows = set(connection.exec_driver_sql(_WITH_ROWS).scalars())
         for name in _TABLES:
@@ -31,7 +31,7 @@ def empty_tables(engine: Engine) -> None:
 
 
 def due_now() -> datetime:
-    """Return the time, in whole milliseconds as SQLite counts them: by its next statement it has come."""
+    """Return the time rounded down to milliseconds, SQLite's resolution, so that it is due at once."""
     now = utcnow()
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
@@ -59,14 +59,14 @@ def new_photo(owner_id: int, caption: str = "") -> NewPhoto:
 
 
 def add_photo(engine: Engine, owner_id: int, now: datetime | None = None) -> int:
-    """Add a photo as an upload does, with a reservation; its check is due at ``now``."""
+    """Add a photo like an upload does, with a reservation; its check is due at ``now``."""
     photos, new, now = Photos(engine), new_photo(owner_id), now or due_now()
     photos.reserve(new, now + timedelta(hours=1))
     return photos.add(new, now)
 
 
 def add_photos(engine: Engine, count: int, now: datetime | None = None, **columns: Any) -> list[int]:
-    """Add many photos of a new user in one statement; ``columns`` override the defaults."""
+    """Add photos of a new user in one statement; ``columns`` override the defaults."""
     owner, now = some_user(engine), now or due_now()
     rows = [
         {**asdict(new_photo(owner.id)), "next_attempt_at": now, "created_at": now, **columns}
@@ -78,12 +78,12 @@ def add_photos(engine: Engine, count: int, now: datetime | None = None, **column
 
 
 def add_appeals(engine: Engine, photo_ids: Sequence[int], closed_at: datetime | None = None) -> None:
-    """Add an appeal for each of the photos; open without ``closed_at``."""
+    """Add an appeal for each photo; it is open if ``closed_at`` is None."""
     appeal = {"wish": "cat", "reason": "", "opened_at": utcnow(), "closed_at": closed_at}
     with writing(engine) as connection:
         connection.execute(insert(appeals), [{**appeal, "photo_id": id} for id in photo_ids])
 
 
 def delete_photo(engine: Engine, id: int, owner_id: int, now: datetime | None = None) -> bool:
-    """Delete a photo at once, as a site without a bin does; return False if this owner has no such photo."""
+    """Delete a photo immediately, like a site without a bin; return False if the owner has no such photo."""
     return Bin(engine, days=0).put([id], owner_id, now) == 1

@@ -1,4 +1,4 @@
-"""A folder that the processes of one test run share: one of them makes expensive files once for all."""
+"""A folder that the processes of one test run share, so that only one of them makes an expensive file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from catloader.store.s3.seaweedfs import remove_abandoned_sockets
 from models.temporary import remove_abandoned, temporary_folder
 
 VARIABLE = "CATCHECK_TEST_RUN"
-"""Names the folder; the first process sets it for its children, and removes the folder at its end.
+"""Names the folder. The first process sets this variable for its children and removes the folder at its end.
 
-The next run removes that of a run that was killed.
+If a run is killed, the next run removes its folder.
 """
 
 
 def make(config: pytest.Config) -> None:
-    """Make the folder, in the first process of the run."""
+    """Make the folder if this is the first process of the run."""
     if VARIABLE not in os.environ:
         stack = ExitStack()
         folder = stack.enter_context(temporary_folder("catloader-test-run-"))
@@ -33,7 +33,7 @@ def make(config: pytest.Config) -> None:
 
 
 def _remove_traces() -> None:
-    """Remove what sites that tests killed have left, and no later start has removed."""
+    """Remove files that killed sites have left and that no later start has removed."""
     del os.environ[VARIABLE]
     remove_abandoned("catloader-metrics-")
     remove_abandoned_sockets()
@@ -44,14 +44,14 @@ def path() -> Path:
 
 
 def parent() -> Path | None:
-    """Return the folder for further temporary folders; None outside of a test run."""
+    """Return the folder in which to make temporary folders, or None outside of a test run."""
     return path() if VARIABLE in os.environ else None
 
 
 def made_once(name: str, make: Callable[[Path], None]) -> Path:
-    """Return a folder of this name, which the first process fills by ``make``; the others wait for it.
+    """Return the folder ``name``. The first process fills it with ``make``; the others wait.
 
-    It may not be changed afterwards. If ``make`` fails, the next process tries again.
+    The folder must not change afterwards. If ``make`` fails, the next process tries again.
     """
     folder = path() / name
     with (path() / f"{name}.lock").open("w") as lock:

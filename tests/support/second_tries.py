@@ -1,7 +1,7 @@
-"""Show the tests that passed only on a second try (`--reruns 1` in the Makefile), and fail if they are many.
+"""Report the tests that passed only on a second try (`--reruns 1` in the Makefile); fail if there are many.
 
-A race that happens once in ten thousand tests must not stop the work of everybody, but must not stay hidden:
-its first failure is printed in full, the closing line counts it, and more than a few fail the whole run.
+A race that happens once in ten thousand tests must not block everybody, but must not stay hidden either. So
+its first failure is printed in full, the last line counts it, and more than a few of them fail the whole run.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ LIMIT = 3
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    # With xdist, pytest-rerunfailures asks the main process about each test in two small messages. The system
-    # holds the second one back until the first is acknowledged: 40 ms for each test.
+    # With xdist, pytest-rerunfailures asks the main process about each test in two small messages. Nagle's
+    # algorithm delays the second message until the first is acknowledged, which takes 40 ms for each test.
     connection = getattr(getattr(config, "failures_db", None), "sock", None)
     if isinstance(connection, socket.socket):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

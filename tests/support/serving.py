@@ -65,7 +65,7 @@ class Serving:
 
     def web_processes(self) -> list[psutil.Process]:
         children = alive(psutil.Process(self.process.pid).children())
-        return [child for child in children if "mini" not in command_of(child)]  # the object store is not one
+        return [child for child in children if "mini" not in command_of(child)]  # without the object store
 
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """Stop the site; return its exit code."""
@@ -75,9 +75,10 @@ class Serving:
 
 @contextmanager
 def serving(folder: Path, **settings: object) -> Iterator[Serving]:
-    """Run a site on ``folder`` until it answers; ``settings`` (by variable) win over those here.
+    """Run a site on ``folder`` until the end of the block; ``settings`` (by variable) override the defaults.
 
-    On a new folder it finds its tables: ``tests/acceptance/test_make_run.py`` starts without them.
+    The site is ready when the block begins. A new folder gets a database with tables, to save time:
+    ``tests/acceptance/test_make_run.py`` tests a start without them.
     """
     if "DATABASE_URL" not in settings:
         add_tables(folder)
@@ -106,14 +107,14 @@ def serving(folder: Path, **settings: object) -> Iterator[Serving]:
 
 
 def add_tables(folder: Path) -> None:
-    """Give a data folder a database, where it has none."""
+    """Add a database with all tables to a data folder, unless it has one."""
     if not (folder / _DATABASE).exists():
         shutil.copyfile(_tables(), folder / _DATABASE)
 
 
 @cache
 def _tables() -> Path:
-    """Make a database with all tables, once: making them takes a third of a second of a core."""
+    """Make a database with all tables once, because that takes a third of a second of a core."""
     folder = Path(tempfile.mkdtemp(prefix="tables-", dir=run_folder.parent()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     engine = make_engine(folder / _DATABASE)
@@ -123,14 +124,14 @@ def _tables() -> Path:
 
 
 def plain_session() -> requests.Session:
-    """Return a session that does not use the environment's proxies."""
+    """Return a session that ignores the environment's proxies."""
     session = requests.Session()
     session.trust_env = False
     return session
 
 
 def registered(url: str) -> requests.Session:
-    """Return a session of a new account, which asks for JSON."""
+    """Return a session that is logged in to a new account and asks for JSON."""
     session = plain_session()
     account = {"email": f"{secrets.token_hex(8)}@example.org", "password": PASSWORD}
     form = {"csrf_token": form_token(session, url + "/register"), **account}

@@ -10,9 +10,10 @@ _INHERITED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 def restore_for_children() -> None:
     """Let children start with the default disposition of each signal. Call it in the main thread.
 
-    A shell's background job ignores SIGINT and SIGQUIT, ``nohup`` ignores SIGHUP. An ignored signal stays
-    ignored in every program that is started from here, and no Ctrl-C would reach it; a handler does not. So a
-    handler that does nothing takes the place: this process still ignores the signal.
+    A background job of a shell ignores SIGINT and SIGQUIT, and ``nohup`` ignores SIGHUP. Child programs
+    inherit an ignored signal, so Ctrl-C would never reach them, but they do not inherit a handler. So this
+    function installs a handler that does nothing: this process still ignores the signal, and its children do
+    not.
     """
     for number in _INHERITED:
         if signal.getsignal(number) is signal.SIG_IGN:

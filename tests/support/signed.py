@@ -1,4 +1,4 @@
-"""Values that the site signed for a browser, as if it had done so earlier."""
+"""Values that look as if the site had signed them for a browser at an earlier time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.site import services_of
 
 
 def aged(app: Flask, purpose: str, text: str, by_s: int) -> str:
-    """Return a signed value (``catloader/web/http/signed.py``) with an earlier time."""
+    """Return a signed value (``catloader/web/http/signed.py``) whose time is ``by_s`` seconds in the past."""
 
     class Earlier(TimestampSigner):
         def get_timestamp(self) -> int:

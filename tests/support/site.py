@@ -1,4 +1,4 @@
-"""The whole site for a test: real database, real S3, CSRF protection on; and users of its forms."""
+"""The whole site in the tests' process, with a real database, real S3 and CSRF protection; and its users."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ PASSWORD = "correct horse battery"
 
 @cache
 def _password_hash() -> str:
-    """Return a hash of ``PASSWORD`` that is compared in no time; the site's own take 60 ms by design."""
+    """Return a hash of ``PASSWORD`` that is fast to verify; the site's own hashes take 60 ms by design."""
     return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 
 
 class _Compiled(BytecodeCache):
-    """Compiled templates, kept in memory: compiling them again would take a third of a page test's time."""
+    """Keeps compiled templates in memory: compiling them again takes a third of the time of a page test."""
 
     def __init__(self) -> None:
         self._code: dict[str, bytes] = {}
@@ -58,16 +58,19 @@ class _Compiled(BytecodeCache):
 COMPILED = _Compiled()
 
 
-def shown(answer: TestResponse) -> str:
+def shown(response: TestResponse) -> str:
     """Return the page without the request id, for comparisons."""
-    return re.sub(r"request [0-9a-f]{16}", "request", answer.text)
+    return re.sub(r"request [0-9a-f]{16}", "request", response.text)
 
 
 @contextmanager
 def running_site(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, folder: Path, **settings: Any
 ) -> Iterator[Flask]:
-    """``settings`` win over: no checker in this process, limits that no test meets by chance."""
+    """Yield a site; ``settings`` override the defaults here.
+
+    By default no checker runs in this process, and no test exceeds a rate limit by accident.
+    """
     values = {
         "data_dir": folder,
         "database_url": engine.url.render_as_string(hide_password=False),
@@ -92,17 +95,17 @@ def running_site(
 
 
 def services_of(app: Flask) -> Services:
-    found: Services = app.extensions["catloader"]
-    return found
+    services: Services = app.extensions["catloader"]
+    return services
 
 
 class Person:
-    """Somebody with a browser of their own, who fills in forms.
+    """A person with a browser, who fills in forms.
 
     Args:
-        email: of a new account, with the password ``PASSWORD``, in which this browser is logged in; without:
-            a visitor.
-        environ: of each request.
+        email: e-mail of a new account with the password ``PASSWORD``; the browser is logged in to it. Without
+            an e-mail, the person is a visitor.
+        environ: WSGI variables of each request.
     """
 
     def __init__(self, app: Flask, email: str = "", **environ: str) -> None:
@@ -113,7 +116,7 @@ class Person:
             self._begin_account()
 
     def _begin_account(self) -> None:
-        """Do the work of ``sign_up``'s form, without the limits, the mail and the time of the hash."""
+        """Make an account like ``sign_up``, but without form, rate limits, mail and slow password hash."""
         services = services_of(self.app)
         browser = browser_name(self._environ.get("HTTP_USER_AGENT", ""))
         token, id = services.sign_ups.create(self.email, _password_hash(), utcnow(), browser)
@@ -122,7 +125,7 @@ class Person:
 
     @classmethod
     def sign_up(cls, app: Flask, email: str) -> Person:
-        """Return a user who has made an account by the form."""
+        """Return a user who has made an account with the form."""
         person = cls(app)
         person.email = email
         answer = person.post("/register", {"email": email, "password": PASSWORD})
@@ -133,9 +136,9 @@ class Person:
         return self.client.get(path, headers=headers, environ_overrides=self._environ)
 
     def token(self, page: str) -> str:
-        found = re.search(r'name="csrf_token" value="([^"]+)"', self.get(page).text)
-        assert found, f"{page} has no form"
-        return found[1]
+        token = re.search(r'name="csrf_token" value="([^"]+)"', self.get(page).text)
+        assert token, f"{page} has no form"
+        return token[1]
 
     def post(
         self,
@@ -145,7 +148,7 @@ class Person:
         method: str = "POST",
         **headers: str,
     ) -> TestResponse:
-        """Fill in the form of ``page`` (where none is named: the one at ``path``)."""
+        """Fill in the form of ``page`` (by default the page at ``path``) and send it to ``path``."""
         fields = {"csrf_token": self.token(page or path), **(data or {})}
         return self.client.open(
             path, method=method, data=fields, headers=headers, environ_overrides=self._environ
@@ -180,7 +183,7 @@ class Person:
 
 
 def acts_of_staff(app: Flask) -> list[AuditEntry]:
-    """Return the audit log, newest first, without what was done at the command line, as by ``grant``."""
+    """Return the audit log, newest first, without the acts of the command line."""
     entries = services_of(app).audit_log.page(None, 99)
     return [entry for entry in entries if entry.actor != COMMAND_LINE]
 
@@ -201,9 +204,10 @@ def check(
     reason: Reason | None = None,
     network: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
-    """Do what a checker does with the photo that waits longest; returns the photo's id.
+    """Finish the check of the photo that has waited longest, like a checker does; return the photo's id.
 
-    ``network``: fields of its ``ModelInfo``, where they matter.
+    Args:
+        network: fields of the ``ModelInfo`` that matter to the test.
     """
     queue = services_of(app).queue
     (claim,) = queue.claim(1)

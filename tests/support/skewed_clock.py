@@ -1,4 +1,4 @@
-"""Processes with a wrong clock: a library between them and the C library shifts the time of day."""
+"""Processes with a wrong clock: a preloaded library shifts the time of day of the C library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.conftest import require
 
 _OFFSET = "clock-offset"
-# The monotonic clocks are unchanged, as on a machine whose time of day is wrong.
+# Monotonic clocks are not shifted: on a real machine with a wrong time of day they are right too.
 _SOURCE = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -45,9 +45,9 @@ int gettimeofday(struct timeval *time, void *zone) {
 
 
 def skewed_environ(folder: Path, offset_s: int) -> dict[str, str]:
-    """Return the variables that advance a process's clock by ``offset_s`` seconds; see ``set_offset``.
+    """Return the environment variables that advance a process's clock by ``offset_s`` seconds.
 
-    Processes that decode get those of the dynamic linker, ``LD_...``, and few others.
+    Their names begin with ``LD_`` because decoding processes inherit these variables and few others.
     """
     compiler = shutil.which("cc")
     require(compiler, "no C compiler")
@@ -60,6 +60,6 @@ def skewed_environ(folder: Path, offset_s: int) -> dict[str, str]:
 
 
 def set_offset(folder: Path, offset_s: int) -> None:
-    """Set the clocks of the running processes that were started with ``skewed_environ`` of this folder."""
+    """Change the offset of the running processes that were started with ``skewed_environ`` of this folder."""
     with (folder / _OFFSET).open("r+b" if (folder / _OFFSET).exists() else "wb") as file:
         file.write(struct.pack("l", offset_s))

@@ -1,11 +1,11 @@
-"""Mark tests as ``slow`` for `make test-fast`, and put the longest ones first.
+"""Mark tests as ``slow`` for `make test-fast`, and run the longest tests first.
 
-Slow are those that start servers, browsers or sites, make models, or measure: those found here, and those
-that carry the marker, in files whose other tests start nothing. Others carry it because they take a second
-of a processor or more.
+Tests are slow if they start servers, browsers or sites, make models, or measure. This module finds most of
+them by their fixtures, folders and files. The others have the marker themselves: single tests in files whose
+other tests start nothing, and tests that take a second of a core or more.
 
-Each of the processes that share the tests begins with some of the longest ones: then all of them end with
-short ones, which they take from each other, and finish at the same time.
+Each process of a run begins with some of the longest tests. The short tests come last: the processes take
+them from each other (``worksteal``), so that all processes finish at the same time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FIXTURES = frozenset({"s3_server", "postgres_url"})
 FOLDERS = frozenset({"acceptance", "browser", "faults", "scripts"})
 LONGEST = frozenset({"acceptance", "browser", "bulk", "faults", "scripts"})
 TOGETHER = ("browser", "engines")
-"""Folders whose files share what each process makes again: a browser and its site; 200 checked photos."""
+"""Folders whose files share what each process makes again: a browser and a site, or 200 checked photos."""
 FILES = frozenset(
     {
         "test_calibrate_database.py",
@@ -42,7 +42,7 @@ FILES = frozenset(
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Import no file of slow tests for `make test-fast`: some of them import much."""
+    """Skip files of slow tests for `make test-fast` without importing them, because some imports are slow."""
     if config.option.markexpr != "not slow":
         return None
     return _holds_slow_tests(collection_path, config) or None
@@ -58,10 +58,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def longest_first(items: Sequence[pytest.Item], processes: int) -> list[pytest.Item]:
-    """Return the tests in an order that pytest-xdist's ``worksteal`` cuts into one part for each process.
+    """Return the tests in the order that pytest-xdist's ``worksteal`` cuts into one part for each process.
 
-    Each part begins with its share of the files of the longest tests, whose tests stay together; those of a
-    folder of ``TOGETHER`` are in one part.
+    Each part begins with its share of the files of the longest tests. The tests of such a file stay together,
+    and so do the files of a folder of ``TOGETHER``.
     """
     long: dict[Path, list[pytest.Item]] = {}
     short = []
@@ -81,7 +81,7 @@ def longest_first(items: Sequence[pytest.Item], processes: int) -> list[pytest.I
 
 
 def _shares(files: Iterable[Path], processes: int) -> list[list[Path]]:
-    """Divide files among processes: as many to each as the folders that stay together allow."""
+    """Divide files among processes as evenly as the folders that stay together allow."""
     shares: list[list[Path]] = [[] for _ in range(processes)]
     alone: list[Path] = []
     together: dict[str, list[Path]] = {name: [] for name in TOGETHER}
@@ -98,7 +98,7 @@ def _is_slow(item: pytest.Item) -> bool:
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     return bool(
         FIXTURES.intersection(fixtures)
-        or "postgresql" in parameters  # that half of a test that runs on both databases
+        or "postgresql" in parameters  # the PostgreSQL run of a test of both databases
         or _holds_slow_tests(item.path, item.config)
     )
 

@@ -1,4 +1,4 @@
-"""A client of resumable uploads that sends one request at a time."""
+"""A client of resumable uploads (tus) that sends one request at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PATH = "/upload/resumable"
 
 
 class Tus:
-    """The browser of ``person``, used like the script of the upload page."""
+    """Sends the requests of the upload page's script from the browser of ``person``."""
 
     def __init__(self, person: Person) -> None:
         self._client = person.client

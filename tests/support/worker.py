@@ -1,4 +1,4 @@
-"""A ``catloader worker`` under test, in a process of its own."""
+"""A ``catloader worker`` under test, in a separate process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.serving import plain_session
 
 
 class Worker:
-    """Answers at its port for probes."""
+    """A running worker and the port of its probes."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.process, self.port = process, port
@@ -34,7 +34,7 @@ class Worker:
             return client.connect_ex(("127.0.0.1", self.port)) == 0
 
     def wait_until_idle(self) -> dict[str, Any]:
-        """Wait until the model is loaded and no photo is in hand; return the state."""
+        """Wait until the model is loaded and no photo is in hand; return the JSON of ``/readyz``."""
         for _ in until(120, "The worker does not get ready"):
             state = self.get("/readyz")
             if state.status_code == 200 and state.json()["checker"]["photos_in_hand"] == 0:
@@ -44,7 +44,10 @@ class Worker:
 
 @contextmanager
 def working(folder: Path, **settings: object) -> Iterator[Worker]:
-    """Run a worker until the end of the block, once it answers; ``settings`` are by variable."""
+    """Run a worker until the end of the block; the block begins when its probes answer.
+
+    ``settings`` are by variable.
+    """
     port = free_port()
     environ = environ_without_settings(
         CATLOADER_DATA_DIR=folder,

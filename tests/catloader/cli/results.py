@@ -1,4 +1,4 @@
-"""Results of commands, and what a command finds or leaves."""
+"""Helpers for tests of commands: one-line errors, statuses of photos, a profile that fails its self-test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def statuses(engine: Engine) -> list[str]:
 
 
 def broken_profile(folder: Path) -> Path:
-    """Write a profile of Lite0 whose golden photo has other labels than the model returns."""
+    """Write a profile of Lite0 whose golden labels differ from those that the model returns."""
     shipped = Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json")
     profile = json.loads(shipped.read_text())
     profile["golden"]["labels"]["photo"] = {"coffee mug": 0.9}

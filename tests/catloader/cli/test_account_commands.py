@@ -1,4 +1,4 @@
-"""`catloader user`: what a command changes, and its row in the audit log."""
+"""`catloader user`: the changes of a command, its row in the audit log, and how passwords are read."""
 
 from __future__ import annotations
 
@@ -63,16 +63,16 @@ def test_a_command_that_can_not_be_recorded_changes_nothing(tmp_path: Path, act:
 def test_password_that_is_not_utf8_is_refused_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, errors: str
 ) -> None:
-    """Python lets such bytes through where the locale is C, as in many containers."""
+    """Python accepts such bytes (surrogateescape) if the locale is C, as in many containers."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff horse battery\n"), "utf-8", errors))
     with pytest.raises(click.UsageError, match=r"^The password is not UTF-8\.$"):
         _read_password(from_stdin=True)
 
 
 def test_password_is_the_first_line_without_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file may be written on Windows; spaces belong to the password."""
+    """The file may come from Windows (CR LF). Spaces belong to the password."""
     for line in (" a horse \r\nb", " a horse \n", " a horse "):
-        # Linux gives the line as it is, unlike the default of this class.
+        # Linux does not translate line ends, unlike the default of TextIOWrapper.
         stdin = io.TextIOWrapper(io.BytesIO(line.encode()), "utf-8", newline="\n")
         monkeypatch.setattr(sys, "stdin", stdin)
         assert _read_password(from_stdin=True) == " a horse "
@@ -87,7 +87,7 @@ def test_password_without_a_terminal_is_refused_in_one_sentence(tmp_path: Path) 
         text=True,
         timeout=120,
         check=False,
-        start_new_session=True,  # without the terminal of these tests
+        start_new_session=True,  # detaches from the terminal that runs the tests
     )
     assert (ended.returncode, ended.stdout) == (2, "")
     last = "Error: There is no terminal to type the password at; use --password-stdin."

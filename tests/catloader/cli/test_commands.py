@@ -1,4 +1,4 @@
-"""The command line: help texts, settings, accounts, the list of waiting photos."""
+"""The command line: help texts, settings, accounts, lists of waiting photos and of webhooks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def typed(tmp_path: Path) -> Run:
-    """Run a command on an empty data folder, on a port where nothing answers."""
+    """Return a function that runs a command on an empty data folder; no server listens at the site's port."""
     port = str(free_port())
 
     def run(*words: str, text: str | None = None, **environ: str) -> Result:
@@ -50,7 +50,7 @@ def typed(tmp_path: Path) -> Run:
 
 
 def _commands(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Yield every command with its words."""
+    """Yield (words, command) of every command and group."""
     yield path, command
     if isinstance(command, click.Group):
         context = click.Context(command)
@@ -61,7 +61,7 @@ def _commands(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, .
 
 
 def test_version_is_printed_without_importing_the_libraries_of_other_commands() -> None:
-    """Their imports take most of the time and memory of a command that uses none of them."""
+    """These imports would take most of the time and memory of a command that does not need them."""
     code = "import sys, catloader.cli; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert {"sqlalchemy", "botocore", "numpy", "pydantic", "flask"}.isdisjoint(modules.split())
@@ -234,7 +234,7 @@ def test_a_list_without_accounts_names_the_database(typed: Run, tmp_path: Path) 
     ],
     ids=lambda words: words[0],
 )
-def test_a_command_for_a_site_makes_none_where_none_is(
+def test_a_command_for_an_existing_site_makes_no_new_site(
     typed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -248,7 +248,7 @@ def test_a_command_for_a_site_makes_none_where_none_is(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_site_that_a_command_makes_is_named(
+def test_the_first_account_makes_the_database_and_names_it_in_the_log(
     typed: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     empty = typed("user", "ls", DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3").output
@@ -287,7 +287,7 @@ def test_list_shows_waiting_photos_their_owners_and_the_checker(typed: Run, tmp_
 
 @pytest.fixture
 def reporting() -> Iterator[Callable[[object], str]]:
-    """Serve ``/readyz`` with the given JSON, or these bytes; yield its address."""
+    """Yield a function that serves ``/readyz`` with JSON or bytes, and returns the address."""
     servers = []
 
     def start(report: object) -> str:
@@ -333,22 +333,22 @@ def test_checker_status_is_what_the_checker_reports(
     ],
     ids=["list", "text", "nested text", "nested list", "deep", "endless"],
 )
-def test_another_programs_answer_is_not_the_checkers(
+def test_a_response_of_another_program_is_not_taken_for_a_checker(
     reporting: Callable[[object], str], report: object
 ) -> None:
     assert checker_status(Settings(), reporting(report)).startswith("not running (no answer at http://")
 
 
-def test_checker_status_asks_where_the_checker_runs(
+def test_checker_status_is_read_from_where_the_settings_say_that_checks_run(
     reporting: Callable[[object], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # of the internet, not of this service
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # a proxy for the internet must not be used
     external = Settings(dispatch="external", checker_url=reporting({"state": "ready"}) + "/")
     assert checker_status(external, "http://127.0.0.1:1") == "running"
     assert "catloader worker" in checker_status(Settings(dispatch="off"), "http://127.0.0.1:1")
 
 
-def test_the_list_of_webhooks_has_the_newest_and_no_more_than_asked_for(typed: Run, tmp_path: Path) -> None:
+def test_the_list_of_webhooks_begins_with_the_newest_and_obeys_its_limit(typed: Run, tmp_path: Path) -> None:
     typed("db", "migrate")
     engine, moment = build_engine(Settings(data_dir=tmp_path)), datetime(2026, 1, 31, 12, tzinfo=UTC)
     states = ("start", "given_up", "delivered", "given_up", "waiting")

@@ -60,7 +60,7 @@ def test_failed_rows_are_marked_and_counted(typed: Callable[..., Result]) -> Non
         "AWS_ACCESS_KEY_ID": "a",
         "AWS_SECRET_ACCESS_KEY": "b",
     }
-    port = str(free_port())  # no site is there
+    port = str(free_port())  # no site runs there
     done = typed("doctor", CATCHECK_MODEL="resnet18", CATLOADER_PORT=port, **away)
     *rows, last = done.output.splitlines()
     failed = [row[8:42].rstrip() for row in rows if row.startswith("FAILED  ")]

@@ -34,7 +34,7 @@ def _key() -> str:
 
 
 def _stored(engine: Engine, objects: ObjectStore) -> tuple[int, dict[ObjectKind, str]]:
-    """Add a photo with all three objects."""
+    """Add a photo with photo, thumbnail and explanation objects; return its id and keys."""
     keys = {kind: _key() for kind in ObjectKind}
     (id,) = add_photos(
         engine, 1, photo_key=keys[ObjectKind.PHOTO], thumbnail_key=keys[ObjectKind.THUMBNAIL], status="cat"
@@ -79,7 +79,7 @@ def test_gc_finds_and_deletes_orphans_and_reports_missing_objects(
     applied = run("gc", "--apply", "--older-than", "0")
     assert (
         "2 objects added to the deletion ledger, which has 2 left." in applied.output
-    )  # the two of the upload
+    )  # the two that are left belong to the upload in progress
     assert not any(objects.exists(kind, key) for kind, key in orphans.items())
     assert all(objects.exists(kind, key) for kind, key in kept.items())
     assert objects.exists(ObjectKind.PHOTO, uploading.photo_key)
@@ -90,7 +90,7 @@ def test_gc_finds_and_deletes_orphans_and_reports_missing_objects(
 
 @pytest.fixture(scope="session")
 def many_objects(s3_server: EmbeddedS3) -> ObjectStore:
-    """More photos than a page of a listing holds; no test deletes them."""
+    """A store with more photos than one page of a listing holds. No test deletes them."""
     store = store_of(s3_server, ("photos-many", "thumbnails-many"), max_connections=8)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: store.put(ObjectKind.PHOTO, key, b"x"), [_key() for _ in range(1005)]))
@@ -107,10 +107,10 @@ def test_more_than_a_page_of_objects_is_compared(engine: Engine, many_objects: O
     assert remove(names, result, force=True) == 1005
 
 
-def test_rows_are_read_for_explanations_only_where_objects_are_not_those_of_photos(
+def test_explanations_are_looked_up_only_for_objects_that_are_neither_photo_nor_thumbnail(
     engine: Engine, objects: ObjectStore
 ) -> None:
-    """With a million photos, that takes half a second for each thousand objects."""
+    """With a million photos the look-up takes half a second for each thousand objects."""
     statements: list[str] = []
 
     def note(*facts: Any) -> None:
@@ -135,7 +135,7 @@ def test_rows_are_read_for_explanations_only_where_objects_are_not_those_of_phot
 
 
 def test_explanations_without_a_photo_are_orphans(engine: Engine, objects: ObjectStore) -> None:
-    keys = {key_for(b"x"), _key()}  # of this version, and of older ones
+    keys = {key_for(b"x"), _key()}  # a key of this version, and one of older versions
     for key in keys:
         objects.put(ObjectKind.EXPLANATION, key, b"x")
     result = compare(ObjectNames(engine), objects, datetime.now(UTC) + timedelta(minutes=1), timedelta())
@@ -147,7 +147,7 @@ def test_object_that_is_deleted_during_the_comparison_is_not_an_orphan(
     engine: Engine, objects: ObjectStore
 ) -> None:
     class Later(ObjectNames):
-        """Looks up names only after the deletion worker has run since the listing."""
+        """Runs the deletion worker between the listing and the look-up of names."""
 
         def unknown(self, keys: Sequence[str]) -> set[str]:
             DeletionWorker(Deletions(engine), objects, sweep_s=1).work_off()
@@ -158,12 +158,12 @@ def test_object_that_is_deleted_during_the_comparison_is_not_an_orphan(
         mark_due(connection, [StoredObject(ObjectKind.PHOTO, deleted)])
     for key in (deleted, orphan):
         objects.put(ObjectKind.PHOTO, key, b"x")
-    found = compare(Later(engine), objects, datetime.now(UTC) + timedelta(minutes=1), timedelta())
-    assert (found.objects, found.orphans) == (2, [StoredObject(ObjectKind.PHOTO, orphan)])
+    result = compare(Later(engine), objects, datetime.now(UTC) + timedelta(minutes=1), timedelta())
+    assert (result.objects, result.orphans) == (2, [StoredObject(ObjectKind.PHOTO, orphan)])
 
 
-def test_object_that_gets_a_name_after_the_comparison_is_kept(engine: Engine, objects: ObjectStore) -> None:
-    """A restored backup has this effect."""
+def test_object_that_gets_a_row_after_the_comparison_is_kept(engine: Engine, objects: ObjectStore) -> None:
+    """Restoring a backup adds such rows."""
     objects.ensure_buckets()
     orphan, named = _key(), _key()
     result = Comparison(2, 0, [StoredObject(ObjectKind.PHOTO, key) for key in (orphan, named)])

@@ -1,4 +1,4 @@
-"""The command line before a command is imported."""
+"""The command line as a process: signals, closed and full outputs, and limits of the system."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.environ import environ_without_settings
 
 
 def test_ctrl_c_during_the_imports_leaves_no_traceback() -> None:
-    # -v prints each import, more bytes than a pipe holds: the imports wait until the test reads.
+    # -v prints each import. That is more than a pipe holds, so the imports wait until the test reads.
     command = [sys.executable, "-v", "-m", "catloader", "settings"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -47,7 +47,7 @@ def test_ctrl_c_in_a_long_command_is_one_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [["serve"], ["worker"], ["checker", "serve"]], ids=" ".join)
-def test_the_first_line_of_a_command_that_runs_on_is_in_the_format_of_the_log(
+def test_the_first_line_of_a_long_running_command_is_in_the_format_of_the_log(
     words: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -100,7 +100,8 @@ def test_a_removed_working_folder_is_one_sentence(tmp_path: Path) -> None:
     ("command", "error"),
     [
         ("settings", "The output can't be written: No space left on device."),
-        ("serve", "The data folder /dev/null is a file, or is below a file."),  # it starts without its output
+        # The site starts although its first line can't be written.
+        ("serve", "The data folder /dev/null is a file, or is below a file."),
     ],
 )
 def test_output_on_a_full_disk_is_one_sentence(command: str, error: str) -> None:
@@ -128,7 +129,7 @@ def test_a_file_larger_than_the_limit_is_one_sentence() -> None:
     [
         RuntimeError("a bug"),
         OSError(errno.EIO, os.strerror(errno.EIO), "photo.jpg"),
-        FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)),  # of no path that the caller has named
+        FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)),  # without a path to name
     ],
     ids=["a bug", "a failing disk", "no name"],
 )
@@ -176,7 +177,7 @@ open(sys.argv[1], "w").write(f"{report} {fourth > 2}")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_closed_standard_streams_become_no_other_file(tmp_path: Path) -> None:
+def test_descriptors_of_closed_standard_streams_are_not_reused_for_other_files(tmp_path: Path) -> None:
     report = tmp_path / "report"
     script = f'exec "$0" -c "$1" "{report}" <&- >&- 2>&-'
     subprocess.run(["sh", "-c", script, sys.executable, _DESCRIPTORS], check=True)

@@ -1,4 +1,4 @@
-"""``catloader upload``: files that are refused, and answers after which no other file is sent."""
+"""``catloader upload``: files that are refused, and responses after which no further file is sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from catloader.demo.client import free_port
 
 
 class _Refusing(BaseHTTPRequestHandler):
-    """Answers with the status that the path begins with."""
+    """Responds with the status at the beginning of the path."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -44,7 +44,7 @@ def _sent(url: str, path: Path) -> str:
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 502, 503, 504, 507])
-def test_an_answer_that_the_next_file_would_get_too_ends_the_command(
+def test_a_response_that_every_file_would_get_ends_the_command(
     site: str, tmp_path: Path, status: int
 ) -> None:
     (tmp_path / "a.jpg").touch()
@@ -53,13 +53,13 @@ def test_an_answer_that_the_next_file_would_get_too_ends_the_command(
     assert refused.value.status == status
 
 
-def test_a_site_that_does_not_answer_ends_the_command(tmp_path: Path) -> None:
+def test_a_site_without_a_response_ends_the_command(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
     with pytest.raises(RequestFailed, match="does not answer"):
         _sent(f"http://127.0.0.1:{free_port()}", tmp_path / "a.jpg")
 
 
-def test_one_refused_file_is_a_sentence(site: str, tmp_path: Path) -> None:
+def test_a_file_that_is_refused_is_reported_in_a_sentence(site: str, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
     for status in (400, 413, 415, 422, 500):
         assert f"HTTP {status}" in _sent(f"{site}/{status}", tmp_path / "a.jpg")

@@ -1,4 +1,4 @@
-"""Wrong arguments: one plain sentence, an exit code that is not 0, and nothing changed."""
+"""Wrong arguments lead to one plain sentence and an exit code that is not 0, and change nothing."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _account(tmp_path: Path) -> None:
     ],
     ids=lambda part: ascii(" ".join(part))[:60] if isinstance(part, tuple) else "",
 )
-def test_values_out_of_range_are_one_sentence(words: tuple[str, ...], reason: str, typed: Run) -> None:
+def test_a_wrong_argument_is_one_sentence(words: tuple[str, ...], reason: str, typed: Run) -> None:
     result = typed(*words)
     assert result.exit_code in (1, 2)
     (sentence,) = (line for line in result.output.splitlines() if line.startswith("Error: "))
@@ -91,7 +91,7 @@ def test_file_without_a_token_is_refused_before_anything_is_sent(
     assert f"{token} holds no API token, or more than one." in result.output
 
 
-def test_caption_that_the_site_would_refuse_is_refused(typed: Run, tmp_path: Path) -> None:
+def test_a_caption_that_the_site_would_refuse_is_not_sent(typed: Run, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("catloader_x")
     result = typed(*_SENT, "--token-file", str(tmp_path / "token"), "--caption", "\udcff")
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""The demo's photos: every format, both verdicts, a GPS position that must be removed."""
+"""The photos of the demo: several formats, both verdicts, and a GPS position that the site must remove."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def test_the_site_imports_nothing_from_the_working_directory(
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "data"
     data.mkdir()
-    with temporary_site(data, fetch="neither on nor off") as site:  # it ends at once, with its own reason
+    with temporary_site(data, fetch="neither on nor off") as site:  # the site refuses the setting and ends
         site.process.wait(60)
         with pytest.raises(StartupError, match="CATCHECK_FETCH"):
             site.must_run()

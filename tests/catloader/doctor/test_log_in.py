@@ -43,7 +43,7 @@ def test_a_mail_server_that_refuses_mail_is_a_failed_row(changes: dict[str, Any]
         assert "secret" not in row.sentence and "another" not in row.sentence
 
 
-def test_a_provider_is_queried_in_the_same_way_as_by_a_log_in() -> None:
+def test_a_provider_is_examined_like_by_a_log_in() -> None:
     with provider.running_provider(free_port()) as running:
         port = int(running.issuer.rpartition(":")[2])
         assert _row("log-in provider", **provider.settings_of(port)).result == "ok"

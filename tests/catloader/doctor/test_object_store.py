@@ -35,12 +35,12 @@ _RIGHTS = {
     "put": ["Read", "List"],
     "get": ["Write", "List"],
 }
-"""SeaweedFS' answer to a key that lacks the right."""
+"""Access key -> the actions that SeaweedFS allows it; each key lacks some."""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS3]:
-    """A server that knows, besides ours, keys with only some rights."""
+    """An S3 server with an administrator's key and keys that have only some rights."""
     folder = tmp_path_factory.mktemp("limited")
     (folder / "s3").mkdir()
     identities = [
@@ -65,8 +65,8 @@ def _settings(endpoint_url: str, key: str = "admin", secret: str = "secret", **c
     )
 
 
-def _failed(found: list[Row]) -> dict[str, str]:
-    return {row.part: row.sentence for row in found if row.result == "failed"}
+def _failed(rows: list[Row]) -> dict[str, str]:
+    return {row.part: row.sentence for row in rows if row.result == "failed"}
 
 
 def test_everything_works_and_no_objects_remain(server: EmbeddedS3) -> None:
@@ -88,7 +88,9 @@ def test_everything_works_and_no_objects_remain(server: EmbeddedS3) -> None:
     ("key", "secret", "named"),
     [("nobody", "secret", "AWS_ACCESS_KEY_ID"), ("admin", "wrong", "AWS_SECRET_ACCESS_KEY")],
 )
-def test_wrong_keys_are_distinguished(server: EmbeddedS3, key: str, secret: str, named: str) -> None:
+def test_a_wrong_access_key_and_a_wrong_secret_are_told_apart(
+    server: EmbeddedS3, key: str, secret: str, named: str
+) -> None:
     failed = _failed(list(rows(_settings(server.endpoint_url, key, secret))))
     assert list(failed) == ["S3 keys and region"]
     assert named in failed["S3 keys and region"]
@@ -116,7 +118,7 @@ def test_missing_rights_are_named(server: EmbeddedS3, key: str, rights: dict[str
         assert f"The keys lack the right {right} " in failed[part]
 
 
-def test_a_missing_bucket_is_made_by_the_next_start(server: EmbeddedS3) -> None:
+def test_a_missing_bucket_is_a_note_because_the_next_start_makes_it(server: EmbeddedS3) -> None:
     found = {row.part: row for row in rows(_settings(server.endpoint_url, s3_photos_bucket="not-made"))}
     missing = found["S3 bucket not-made"]
     assert missing.result == "note", "its objects could not be tested"
@@ -125,7 +127,7 @@ def test_a_missing_bucket_is_made_by_the_next_start(server: EmbeddedS3) -> None:
 
 
 class _Page(BaseHTTPRequestHandler):
-    """A server other than S3: it answers every address with a page, or with nothing."""
+    """A server that is not S3: it serves a page, or an empty body, at every address."""
 
     status, body = 200, b""
 
@@ -143,7 +145,7 @@ class _Page(BaseHTTPRequestHandler):
 
 @contextmanager
 def _answering(status: int, body: bytes) -> Iterator[str]:
-    """Yield the address of a server that answers everything in this way."""
+    """Yield the address of a server that responds to every request with this status and body."""
     handler = type("Handler", (_Page,), {"status": status, "body": body})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as page:
         threading.Thread(target=page.serve_forever, args=(0.05,), daemon=True).start()
@@ -177,19 +179,19 @@ def test_advice_follows_from_the_refusal(code: str, advice: str) -> None:
     assert failed == {"S3 keys and region": f"{advice} ({code})."}
 
 
-def test_no_answer_is_one_failed_row() -> None:
+def test_a_server_that_cannot_be_reached_is_one_failed_row() -> None:
     (row,) = rows(_settings("http://127.0.0.1:1"))
     assert (row.part, row.result) == ("S3 address", "failed")
     assert "http://127.0.0.1:1 did not answer: connection refused" in row.sentence
 
 
 class _Proxy(BaseHTTPRequestHandler):
-    """Forwards requests to the server, and changes the date of its answers."""
+    """Forwards requests to the server and changes the date of its responses."""
 
     to: ClassVar[str]
     date: ClassVar[str] = "Thu, 01 Jan 2026 00:00:00 GMT"
     protocol_version = "HTTP/1.1"
-    """boto3 waits a second for 100 Continue before it sends a body, and HTTP/1.0 does not have it."""
+    """HTTP/1.0 has no 100 Continue, for which boto3 would wait a second before it sends a body."""
 
     def do_GET(self) -> None:
         connection = http.client.HTTPConnection(self.to, timeout=10)
@@ -222,7 +224,7 @@ class _Proxy(BaseHTTPRequestHandler):
 
 
 class _Peculiar(_Proxy):
-    """Gives other bytes than were stored, refuses new headers, and does not tell the time."""
+    """Returns other bytes than were stored, refuses checksum headers, and sends no date."""
 
     date = ""
 
@@ -240,7 +242,7 @@ class _Peculiar(_Proxy):
 
 
 class _WithoutPut(_Proxy):
-    """Refuses to store objects, as a server does whose keys may not."""
+    """Refuses to store objects, like a server does if the keys lack the right."""
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))

@@ -1,4 +1,4 @@
-"""The doctor's other rows: disk, temporary folder, clocks, database, model, wake-ups."""
+"""The doctor's rows about disk, temporary folder, clocks, database, model and wake-ups."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def test_a_port_in_use_is_noted_because_the_site_itself_may_have_it(tmp_path: Pa
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         row = _by_part(machine.rows(Settings(data_dir=tmp_path, min_free_bytes=0, port=port)))["address"]
-    said = f"Port {port} of 127.0.0.1 is in use, by this site or by another program."
-    assert (row.result, row.sentence) == ("note", said)
+    sentence = f"Port {port} of 127.0.0.1 is in use, by this site or by another program."
+    assert (row.result, row.sentence) == ("note", sentence)
 
 
 def test_a_full_disk_is_a_failed_row(small_disk: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_wake_up_reaches_a_checker_elsewhere_whatever_its_state(
     checker: tuple[str, dict[str, str], threading.Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, state, woken = checker
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # of the internet, not of this service
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # a proxy for the internet must not be used
     settings = Settings(data_dir=tmp_path, dispatch="external", checker_url=f"{url}/")
     row = dispatch.row(settings)
     assert (row.result, row.sentence) == (

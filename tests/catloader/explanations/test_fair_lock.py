@@ -1,4 +1,4 @@
-"""FairLock: one holder at a time, and callers that always retry lock nobody out."""
+"""FairLock: one holder at a time, and callers that retry constantly do not lock out others."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def test_rejected_caller_is_next_unless_it_gave_up() -> None:
     lock.release()
     clock.now_s += 5.9
     assert not lock.acquire(ANNA)
-    assert not lock.acquire(CLEO), "Ben is before her"
+    assert not lock.acquire(CLEO), "Ben was rejected before her, so he is next"
     clock.now_s += 0.2
-    assert not lock.acquire(ANNA), "Ben has lost his place, Cleo has retried"
+    assert not lock.acquire(ANNA), "Cleo is next: she has retried, and Ben has lost his place"
     assert lock.acquire(CLEO)
 
 
@@ -54,7 +54,7 @@ def test_three_persistent_callers_get_equal_shares() -> None:
     lock = FairLock(6, clock)
     acquired: Counter[int] = Counter()
     for _ in range(60):
-        # Anna is always the quickest and Cleo the slowest.
+        # Anna always tries first and Cleo last.
         acquired[next(caller for caller in (ANNA, BEN, CLEO) if lock.acquire(caller))] += 1
         for caller in (ANNA, BEN, CLEO):
             assert not lock.acquire(caller)

@@ -1,4 +1,4 @@
-"""Uploads that are refused: error class, sentence and time."""
+"""Uploads that are refused: class of the error, its sentence, and the time that it takes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_photo_above_the_pixel_limit_is_refused(format: str) -> None:
 
 
 def test_pixels_are_counted_before_decoding() -> None:
-    """30 000 x 30 000 from a few bytes: 2.7 GB decoded. The broken pixels are never read."""
+    """A few bytes declare 30 000 x 30 000 pixels (2.7 GB). The broken pixel data is never read."""
     error = refusal(png(30_000, 30_000, chunk(b"IDAT", b"broken")))
     assert type(error) is errors.TooManyPixels
     assert str(error) == "This photo has 900 megapixels; the limit is 100."
@@ -94,7 +94,7 @@ def test_png_with_missing_or_broken_pixels_is_refused() -> None:
 
 
 def test_png_with_a_text_bomb_is_refused() -> None:
-    """Text that decompresses to 60 MB, in two chunks above the limit of 16 MB."""
+    """The text decompresses to 60 MB in two chunks; the limit is 16 MB."""
     text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(30 * 2**20)))
     refused = refusal(png(1, 1, text, text, chunk(b"IDAT", zlib.compress(bytes(4)))))
     assert type(refused) is errors.TooManyBytes
@@ -109,11 +109,11 @@ def test_file_that_takes_too_long_to_decode_is_refused_soon(build: Callable[[], 
     assert "too long" in str(error)
 
 
-def test_exif_of_ordinary_size_passes() -> None:
+def test_exif_of_two_megabytes_is_accepted() -> None:
     data = encoded("JPEG")
     part = b"Exif\0\0" + bytes(65_000)
     segment = b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part
-    prepare(data[:2] + segment * 32 + data[2:], limits=LIMITS)  # 2 MB
+    prepare(data[:2] + segment * 32 + data[2:], limits=LIMITS)
 
 
 def test_bigtiff_with_an_offset_far_beyond_its_end_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Step 1 in child processes: the same result, and every kind of failure is one plain refusal."""
+"""Step 1 in child processes: results equal those of this process, and every failure is a plain refusal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def png(side: int) -> bytes:
     return out.getvalue()
 
 
-def test_result_equals_that_of_this_process(server: ForkServer) -> None:
+def test_result_of_a_child_process_equals_that_of_this_process(server: ForkServer) -> None:
     data = png(1000)
     with preparer(server) as isolated:
         assert isolated(data, 1) == prepare(data, limits=LIMITS)
@@ -52,17 +52,19 @@ def test_result_equals_that_of_this_process(server: ForkServer) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("origin", origins())
-def test_hostile_files_get_the_same_answers(server: ForkServer, origin: str) -> None:
+def test_hostile_files_get_the_same_result_or_refusal_in_a_child_process(
+    server: ForkServer, origin: str
+) -> None:
     with preparer(server) as isolated:
         for file in corpus(origin).files:
-            assert _answer(isolated, file) == _answer(_here, file), file.name
+            assert _outcome(isolated, file) == _outcome(_here, file), file.name
 
 
 def _here(data: bytes, _owner_id: int) -> Prepared:
     return prepare(data, limits=LIMITS)
 
 
-def _answer(prepare: Preparer, file: HostileFile) -> object:
+def _outcome(prepare: Preparer, file: HostileFile) -> object:
     try:
         return prepare(file.data, 1)
     except errors.BadImage as error:
@@ -91,7 +93,7 @@ def test_photo_that_takes_too_much_memory_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_without_decoders_nothing_can_be_uploaded() -> None:
+def test_uploads_get_503_while_decoders_cannot_start() -> None:
     server = ForkServer([WORK], 2**30)
     server.close()
     with preparer(server) as isolated, pytest.raises(errors.DecodersAway) as away:

@@ -1,4 +1,4 @@
-"""Partial uploads in their folder: bounds, expiry, and two requests for one file."""
+"""Partial uploads in their folder: bounds, expiry, and two requests for the same upload."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KIB = 1024
 
 
 class _Clock:
-    """The time of files, set by the test."""
+    """A clock that is ahead of the file system's by ``later_s`` seconds."""
 
     def __init__(self, folder: Path) -> None:
         self._probe, self.later_s = folder / "probe", 0.0
@@ -47,7 +47,7 @@ def _begin(uploads: PartialUploads, owner_id: int, key: str, length_bytes: int =
     return id
 
 
-def _is_there(uploads: PartialUploads, owner_id: int, id: str) -> bool:
+def _exists(uploads: PartialUploads, owner_id: int, id: str) -> bool:
     try:
         with uploads.opened(owner_id, id):
             return True
@@ -84,7 +84,7 @@ def test_only_one_request_at_a_time_writes_to_an_upload(uploads: PartialUploads,
         clock.later_s = 7200
         assert uploads.expire() == 0
     assert uploads.expire() == 1
-    assert not _is_there(uploads, 1, id)
+    assert not _exists(uploads, 1, id)
 
 
 def test_inactive_uploads_expire(uploads: PartialUploads, clock: _Clock) -> None:
@@ -93,15 +93,15 @@ def test_inactive_uploads_expire(uploads: PartialUploads, clock: _Clock) -> None
     assert uploads.expire() == 0
     clock.later_s = 3610
     assert uploads.expire() == 1
-    assert not _is_there(uploads, 1, id)
+    assert not _exists(uploads, 1, id)
     clock.later_s = 0
     _begin(uploads, 1, "b")
     clock.later_s = -3610
-    assert uploads.expire() == 1, "written while the clock was ahead"
+    assert uploads.expire() == 1, "a file of the future, written while the clock was ahead, is kept"
 
 
 @pytest.mark.parametrize("longest", [0, 1])
-def test_an_owners_room_is_bounded_and_the_upload_that_is_inactive_longest_gives_way(
+def test_an_owners_space_is_bounded_and_the_longest_inactive_upload_is_removed_for_a_new_one(
     uploads: PartialUploads, clock: _Clock, tmp_path: Path, longest: int
 ) -> None:
     two = [_begin(uploads, 1, "first"), _begin(uploads, 1, "second")]
@@ -111,18 +111,22 @@ def test_an_owners_room_is_bounded_and_the_upload_that_is_inactive_longest_gives
     os.utime(tmp_path / "partial/1" / two[longest], (earlier_s, earlier_s))
     clock.later_s = 61
     third = _begin(uploads, 1, "third")
-    assert [_is_there(uploads, 1, id) for id in two] == [longest == 1, longest == 0]
-    assert _is_there(uploads, 1, third)
+    assert [_exists(uploads, 1, id) for id in two] == [longest == 1, longest == 0]
+    assert _exists(uploads, 1, third)
 
 
-def test_a_file_larger_than_an_owners_room_is_accepted_alone(uploads: PartialUploads) -> None:
+def test_a_file_larger_than_an_owners_space_is_accepted_if_it_is_the_only_one(
+    uploads: PartialUploads,
+) -> None:
     id = _begin(uploads, 1, "large", 300 * _KIB)
-    assert _is_there(uploads, 1, id)
+    assert _exists(uploads, 1, id)
     with pytest.raises(UploadsBusy):
         _begin(uploads, 1, "small", 1)
 
 
-def test_the_room_of_all_owners_is_bounded_and_tiny_files_count(uploads: PartialUploads) -> None:
+def test_the_space_of_all_owners_is_bounded_and_tiny_files_count_with_a_minimum_size(
+    uploads: PartialUploads,
+) -> None:
     for owner_id in (1, 2):
         for number in range(3):
             _begin(uploads, owner_id, f"tiny {number}", 1)
@@ -130,7 +134,7 @@ def test_the_room_of_all_owners_is_bounded_and_tiny_files_count(uploads: Partial
         _begin(uploads, 3, "one more", 1)
 
 
-def test_announced_lengths_without_bytes_give_way_after_a_minute(
+def test_uploads_that_have_received_few_bytes_are_removed_first_after_a_minute_without_activity(
     uploads: PartialUploads, clock: _Clock
 ) -> None:
     begun = {owner_id: _begin(uploads, owner_id, "begun") for owner_id in (1, 9)}
@@ -142,21 +146,21 @@ def test_announced_lengths_without_bytes_give_way_after_a_minute(
         _begin(uploads, 5, "new")
     clock.later_s = 61
     new = _begin(uploads, 5, "new", 200 * _KIB)
-    assert not any(_is_there(uploads, *one) for one in empty.items())
-    assert all(_is_there(uploads, *one) for one in begun.items()), "most has come of these"
-    with uploads.opened(5, new):  # in use: it stays, and the next one gives way
+    assert not any(_exists(uploads, *upload) for upload in empty.items())
+    assert all(_exists(uploads, *upload) for upload in begun.items()), "these have received bytes"
+    with uploads.opened(5, new):  # an upload in use is kept, so another one is removed
         _begin(uploads, 6, "newer")
-    assert [_is_there(uploads, *one) for one in begun.items()].count(True) == 1
-    assert _is_there(uploads, 5, new)
+    assert [_exists(uploads, *upload) for upload in begun.items()].count(True) == 1
+    assert _exists(uploads, 5, new)
 
 
 def test_names_outside_the_folder_are_not_uploads(uploads: PartialUploads, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("{}\n")
     for id in ("../../secret", "", "lock", "0" * 32, f"{'0' * 32}-0", f"{'0' * 32}-5/../x"):
-        assert not _is_there(uploads, 1, id)
+        assert not _exists(uploads, 1, id)
 
 
-def test_a_restarted_upload_is_not_mixed_up_with_the_earlier_one(
+def test_a_restarted_upload_is_distinguished_from_the_removed_file_of_the_same_name(
     uploads: PartialUploads, tmp_path: Path
 ) -> None:
     id = _begin(uploads, 1, "a")
@@ -176,11 +180,11 @@ def test_an_upload_damaged_by_a_power_failure_is_restarted(
     id = _begin(uploads, 1, "a")
     path = tmp_path / "partial/1" / id
     path.write_bytes(head)
-    assert not _is_there(uploads, 1, id)
+    assert not _exists(uploads, 1, id)
     assert not path.exists()
     path.write_bytes(head)
     _begin(uploads, 1, "a")
-    assert _is_there(uploads, 1, id)
+    assert _exists(uploads, 1, id)
 
 
 def test_folders_of_deleted_accounts_are_removed_once_unused(uploads: PartialUploads, tmp_path: Path) -> None:
@@ -194,4 +198,4 @@ def test_folders_of_deleted_accounts_are_removed_once_unused(uploads: PartialUpl
         assert uploads.expire(with_access) == 0
     assert uploads.expire(lambda _ids: [1]) == 2
     assert [folder.name for folder in (tmp_path / "partial").glob("*/")] == ["1"]
-    assert _is_there(uploads, 1, kept)
+    assert _exists(uploads, 1, kept)

@@ -1,4 +1,4 @@
-"""The bound on uploads that are being decoded or wait for it."""
+"""The bound on uploads that are being decoded or wait to be decoded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANNA, BEN, CLEO = 1, 2, 3
 
 
 class Crowd:
-    """Uploads that hold their place until ``leave``."""
+    """Uploads that hold their places until ``leave``."""
 
     def __init__(self, places: Places, threads: ThreadPoolExecutor) -> None:
         self._places, self._threads = places, threads
@@ -49,13 +49,13 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def _taken(places: Places) -> int:
-    """Return the number of uploads at work or waiting."""
+    """Return the number of uploads that are being decoded or wait."""
     return places._of_owner.total()
 
 
-def until(is_so: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool]) -> None:
     end_s = time.monotonic() + 30
-    while not is_so():
+    while not condition():
         assert time.monotonic() < end_s
         time.sleep(0.005)
 

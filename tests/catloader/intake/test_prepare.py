@@ -26,7 +26,7 @@ ORIENTATION, MAKE, GPS = 0x0112, 0x010F, 0x8825
 
 
 def quarters(width: int = 120, height: int = 80) -> Image.Image:
-    """Draw red and green above blue and white."""
+    """Draw four quarters: red and green above blue and white."""
     drawing = Image.new("RGB", (width, height), WHITE)
     for colour, at in ((RED, (0, 0)), (GREEN, (width // 2, 0)), (BLUE, (0, height // 2))):
         drawing.paste(colour, (*at, at[0] + width // 2, at[1] + height // 2))
@@ -49,7 +49,7 @@ def decoded(jpeg: bytes) -> np.ndarray:
 
 
 def corners(jpeg: bytes) -> list[tuple[int, ...]]:
-    """Return the colours in the middle of the four quarters."""
+    """Return the colours of the centres of the four quarters."""
     pixels = decoded(jpeg)
     ys, xs = ([side // 4, side * 3 // 4] for side in pixels.shape[:2])
     return [tuple(int(c) for c in pixels[y, x]) for y in ys for x in xs]
@@ -80,7 +80,7 @@ def test_content_decides_the_format(format: str) -> None:
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WebP", "AVIF"])
-def test_the_first_frame_counts(format: str) -> None:
+def test_the_first_frame_of_an_animation_is_stored(format: str) -> None:
     second = Image.new("RGB", (120, 80), "black")
     data = encoded(quarters(), format, save_all=True, append_images=[second])
     assert_colours(prepare(data, limits=LIMITS).photo, RED, GREEN, BLUE, WHITE)
@@ -103,7 +103,7 @@ def test_the_first_frame_counts(format: str) -> None:
 def test_photo_is_turned_upright(
     format: str, orientation: int, expected: tuple[tuple[int, int, int], ...]
 ) -> None:
-    """By EXIF, and by the rotation inside AVIF and HEIC, each exactly once."""
+    """The orientation of EXIF and the rotation inside AVIF and HEIC must be applied exactly once."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     prepared = prepare(encoded(quarters(), format, exif=exif.tobytes()), limits=LIMITS)
@@ -130,7 +130,8 @@ def test_metadata_is_removed() -> None:
     prepared = prepare(data[:2] + photoshop + data[2:] + b"SECRET trailer", limits=LIMITS)
     for jpeg in (prepared.photo, prepared.thumbnail):
         assert b"SECRET" not in jpeg
-        plain_jfif = b"\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"  # no resolution, no preview
+        # A JFIF header without resolution and preview.
+        plain_jfif = b"\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
         assert [part for part in segments(jpeg) if part[0] >= 0xE0] == [plain_jfif]
 
 
@@ -183,7 +184,7 @@ def test_nothing_is_scaled_up() -> None:
     [
         b"Exif\0\0II*\0\x08\0\0\0\xff\xff"
         + b"\x12\x01\x03\0"
-        + b"\xff" * 8,  # one entry that claims 65 535 values, and an absurd one
+        + b"\xff" * 8,  # a directory that claims 65 535 entries; the first one is absurd
         b"Exif\0\0no TIFF at all",
     ],
 )
@@ -254,7 +255,7 @@ def test_folder_tool_makes_the_same_bytes_as_the_site(data: bytes) -> None:
     }
 
 
-def test_raw_photo_is_refused_with_its_own_sentence() -> None:
+def test_raw_photo_is_refused_with_advice() -> None:
     data = encoded(quarters(), "TIFF").replace(
         struct.pack("<HHIHH", 262, 3, 1, 2, 0), struct.pack("<HHIHH", 262, 3, 1, 32803, 0)
     )

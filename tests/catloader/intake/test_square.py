@@ -1,4 +1,4 @@
-"""A square that is chosen before the upload."""
+"""A square crop that is chosen before the upload."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from checker.pixels.renditions import Crop
     [
         ("0.5,0,0.5", 400, 300, Crop(200, 0, 200)),
         ("0.25,0.5,0.25", 1000, 2000, Crop(250, 500, 250)),
-        ("0.9,0.9,0.5", 400, 300, Crop(200, 100, 200)),  # moved into the photo
+        ("0.9,0.9,0.5", 400, 300, Crop(200, 100, 200)),  # moved so that it is inside the photo
         ("0,0,9", 400, 300, Crop(0, 0, 300)),
         ("0,0,0", 400, 300, Crop(0, 0, 64)),
         ("1,1,0", 40, 30, Crop(10, 0, 30)),  # a photo smaller than the smallest square

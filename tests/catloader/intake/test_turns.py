@@ -1,4 +1,4 @@
-"""Turns between real processes: a turn is a file lock of the kernel."""
+"""Turns of real processes. A turn is a file lock of the kernel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BUSY = 3
 
 @contextmanager
 def _process(work: Callable[[], object]) -> Iterator[int]:
-    """Fork a process that does the work and waits; yield its process id once the work is done."""
+    """Fork a process that does the work and then stays alive; yield its process id when the work is done."""
     done, end = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -45,12 +45,12 @@ def _process(work: Callable[[], object]) -> Iterator[int]:
 
 
 def _hold(at_once: int = 1) -> Callable[[], object]:
-    """Return a function that begins a turn and never ends it."""
+    """Return a function that takes a turn and never returns it."""
     return turn(_LARGE, at_once, 0.0).__enter__
 
 
 def _gets_a_turn(pixels: int, at_once: int = 1, *, patience_s: float = 60.0) -> bool:
-    """Wait for a turn in a child process; return False if there was none in time."""
+    """Wait for a turn in a child process; return False if none was free in time."""
     started_s = time.monotonic()
     pid = os.fork()
     if pid == 0:

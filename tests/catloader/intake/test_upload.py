@@ -38,7 +38,7 @@ from tests.support.watched_store import watched_store
 
 
 class CountingDispatcher:
-    """Implements ``Dispatcher``: records the number of photos in the table at each wake-up."""
+    """A ``Dispatcher`` that records the number of pending photos at each wake-up."""
 
     def __init__(self, photos: Photos) -> None:
         self._photos = photos
@@ -80,7 +80,7 @@ class Site:
         )
 
     def reserved(self) -> int:
-        """Count the objects that the deletion ledger lists, due now or later."""
+        """Return the number of objects in the deletion ledger, due now or later."""
         return len(Deletions(self.engine).due(1000, utcnow() + timedelta(days=365)))
 
 
@@ -96,7 +96,7 @@ def site(engine: Engine, objects: ObjectStore, settings: Settings) -> Site:
 
 @pytest.fixture
 def away(engine: Engine, settings: Settings) -> Site:
-    """A site whose S3 server does not answer."""
+    """A site whose S3 server can't be reached."""
     return Site(engine, store_away(), settings)
 
 
@@ -114,8 +114,8 @@ def test_refused_file_is_not_kept_until_the_next_garbage_collection(site: Site) 
 
 
 def _frames_of_uploads() -> list[FrameType]:
-    # Not isinstance, which asks objects of other libraries for their class: one of torch's warns then.
-    frames = [one for one in gc.get_objects() if type(one) is FrameType]
+    # isinstance would read __class__ of every object, and an object of torch warns about that.
+    frames = [object_ for object_ in gc.get_objects() if type(object_) is FrameType]
     return [frame for frame in frames if frame.f_code is upload.__code__]
 
 
@@ -130,7 +130,7 @@ def test_every_file_gets_an_outcome_and_a_bad_one_affects_no_other(site: Site) -
         outcome.photo_id for outcome in outcomes if isinstance(outcome, Uploaded)
     ]
     assert [row.caption for row in rows] == ["third", "first"]
-    assert site.dispatcher.wakes == [2]  # once, after both were committed
+    assert site.dispatcher.wakes == [2]  # one wake-up, after both photos were committed
     assert site.reserved() == 0
 
 
@@ -150,7 +150,7 @@ def test_row_describes_the_stored_objects(site: Site) -> None:
 def test_objects_are_reserved_then_stored_then_recorded_and_the_checker_is_woken_last(
     engine: Engine, objects: ObjectStore, s3_server: EmbeddedS3, settings: Settings
 ) -> None:
-    """A process that dies at any moment leaves no row without objects, and no object without an entry."""
+    """So a process that dies at any moment leaves no row without objects and no object without an entry."""
     store = watched_store(s3_server, objects)
     site = Site(engine, store, settings)
     put: list[str] = []
@@ -220,7 +220,7 @@ def test_copies_sent_at_the_same_moment_are_one_photo_and_its_duplicates(
 
 
 def test_upload_writes_in_two_transactions(engine: Engine, objects: ObjectStore, settings: Settings) -> None:
-    """One before the store and one after it: each waits for a disk, and for the database's lock."""
+    """One transaction before the store and one after it; each waits for the disk and the database's lock."""
     site = Site(engine, objects, settings)
     site.photos = Photos(engine, Quotas(engine, Quota(9, 10**9)))
     commits: list[object] = []
@@ -268,12 +268,12 @@ def test_unavailable_store_refuses_every_file_after_one_attempt(
     lines = [record for record in caplog.records if record.name == "catloader.intake.upload"]
     assert len(lines) == 1
     assert away.rows() == []
-    assert away.reserved() == 2  # of the first file: one of its puts may have arrived
+    assert away.reserved() == 2  # both of the first file: the store may have received one of its puts
     assert away.dispatcher.wakes == []
 
 
 class _LosingPhotos(Photos):
-    """Loses its database connection right after a photo was recorded."""
+    """Loses its database connection directly after a photo was recorded."""
 
     def same(self, owner_id: int, sha256: str) -> int | None:
         raise StoreUnavailable("The database does not answer.")

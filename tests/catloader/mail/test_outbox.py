@@ -67,7 +67,7 @@ def test_a_temporary_refusal_is_retried_and_a_permanent_one_is_not(
         assert "the answer is not SMTP" in caplog.text
         server.script = ["550 no anna@example.org here"]
         outbox.put(lambda: _mail("never"))
-        for _ in until(20, "The refusal was not noted"):
+        for _ in until(20, "The refusal was not logged"):
             if "SMTP 550" in caplog.text:
                 break
         outbox.put(lambda: _mail("after it"))
@@ -95,7 +95,7 @@ def test_a_mail_is_given_up_after_its_attempts(
     outboxes.append(Outbox(send, retries_s=(0.01, 0.01)))
     outboxes[0].start()
     outboxes[0].put(lambda: _mail("never"))
-    for _ in until(20, "It was not given up"):
+    for _ in until(20, "The mail was not given up"):
         if "A mail is given up: attempt 3" in caplog.messages:
             break
     assert caplog.messages[:2] == ["A mail is retried later: attempt 1", "A mail is retried later: attempt 2"]
@@ -103,7 +103,7 @@ def test_a_mail_is_given_up_after_its_attempts(
 
 
 def test_a_mail_that_needs_the_database_waits_for_it(outboxes: list[Outbox]) -> None:
-    """Its link is made just before it is sent."""
+    """A link in a mail is made just before the mail is sent."""
     tries: list[str] = []
 
     def write() -> Mail:
@@ -130,7 +130,7 @@ def test_a_mail_that_cannot_be_composed_does_not_stop_the_others(outboxes: list[
 
 
 def test_a_full_queue_drops_mails_without_blocking(caplog: pytest.LogCaptureFixture) -> None:
-    outbox = Outbox(lambda message, to: None, most=3)  # not started, so all of them wait
+    outbox = Outbox(lambda message, to: None, most=3)  # not started, so all mails wait
     for _ in range(5):
         outbox.put(lambda: _mail("x"))
     assert "3 mails wait; one more was dropped" in caplog.text
@@ -149,7 +149,7 @@ def test_without_tls_a_server_gets_neither_mail_nor_password() -> None:
         assert server.mails == []
 
 
-def test_a_silent_server_is_waited_for_only_until_the_timeout() -> None:
+def test_a_silent_server_is_given_up_after_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         sender = SmtpServer("127.0.0.1", silent.getsockname()[1], "off", timeout_s=0.2)
         assert sender.send(_mail("x").message, "a@example.org") == NotSent("no answer", retryable=True)
@@ -164,9 +164,9 @@ def test_a_silent_server_is_waited_for_only_until_the_timeout() -> None:
     ],
 )
 def test_settings_that_require_each_other_are_named(left_out: str, sentence: str, tmp_path: Path) -> None:
-    given = {name: value for name, value in settings_of(25).items() if name != left_out}
+    values = {name: value for name, value in settings_of(25).items() if name != left_out}
     with pytest.raises(SettingError, match=sentence):
-        Settings(data_dir=tmp_path, **given)  # type: ignore[arg-type]
+        Settings(data_dir=tmp_path, **values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The lines on the terminal: stores, model, the place of checks, the stop."""
+"""The lines on the terminal: stores, model, where photos are checked, and the stop."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_ready_line_names_the_database(
 
 
 class _Checker:
-    """A checker whose model is loaded, or was refused in the meantime."""
+    """A checker that has finished loading, with any state."""
 
     def __init__(self, **state: str) -> None:
         self.ready, self._state = Event(), state
@@ -87,6 +87,6 @@ def test_ready_line_tells_where_photos_are_checked(
     assert line.endswith(f"; checks: {checks}")
 
 
-def test_only_a_stop_that_went_well_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stopped_is_printed_only_after_a_stop_without_errors(capsys: pytest.CaptureFixture[str]) -> None:
     assert (stopped(1), capsys.readouterr().out) == (1, "")
     assert (stopped(0), capsys.readouterr().out) == (0, "Stopped.\n")

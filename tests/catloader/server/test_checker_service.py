@@ -1,4 +1,4 @@
-"""The service between a real database and a real S3 server, with a real model."""
+"""The checker service with a real database, a real S3 server and a real model."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Site:
             objects=objects,
             dispatcher=Off(),
         )
-        self.ids = [one.photo_id for one in done if isinstance(one, Uploaded)]
+        self.ids = [outcome.photo_id for outcome in done if isinstance(outcome, Uploaded)]
         assert len(self.ids) == len(PHOTOS)
 
     def service(self, source: ImageSource | None = None, model: LoadedModel | None = None) -> CheckerService:
@@ -102,7 +102,7 @@ def test_every_photo_gets_its_verdict_and_its_log_row(site: Site) -> None:
 
 @pytest.fixture
 def refused(site: Site) -> Iterator[int]:
-    """A photo whose log row the database itself refuses."""
+    """The id of a photo whose log row the database refuses."""
     table = check_log.name
     if site.engine.dialect.name == "sqlite":
         make = (
@@ -140,15 +140,15 @@ def test_bad_objects_affect_no_other_photo(site: Site) -> None:
     assert site.service().drain() == len(PHOTOS) - 2
     statuses = site.statuses()
     assert statuses[0] == Status.CAT
-    assert statuses[1] == Status.PENDING  # the fault of the store
-    assert statuses[2] == Status.PENDING  # may be retried: the object may appear later
+    assert statuses[1] == Status.PENDING  # wrong bytes are a fault of the store, so the photo is retried
+    assert statuses[2] == Status.PENDING  # the missing object may appear later
     assert set(statuses[3:]) == {Status.NOT_CAT}
     assert site.service().drain() == 0
 
 
 def test_photos_wait_while_s3_is_unavailable_and_lose_no_attempt(site: Site) -> None:
     nowhere = store_away((site.objects.photos_bucket, site.objects.thumbnails_bucket))
-    for _ in range(4):  # more often than there are attempts
+    for _ in range(4):  # more often than the maximum number of attempts
         assert site.service(S3ImageSource(nowhere)).drain() == 0
     assert set(site.statuses()) == {Status.PENDING}
     assert site.service().drain() == len(PHOTOS)

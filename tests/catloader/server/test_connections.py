@@ -1,4 +1,4 @@
-"""Connections of a real site: buffered bodies, refusals, and the end of connections at a stop."""
+"""Connections of a real site: buffered bodies, refusals, and how connections end when the site stops."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def _answer(connection: socket.socket) -> bytes:
 
 
 def _answer_while_dripping(connection: socket.socket) -> bytes:
-    """Send a byte every half second, each within the time limit, until there is an answer."""
+    """Send a byte every half second, each within the time limit, until there is a response."""
     connection.settimeout(0.5)
     for _ in range(120):
         connection.sendall(b"X")
         with suppress(TimeoutError):
             return connection.recv(65536)
-    raise AssertionError("no answer within a minute")
+    raise AssertionError("no response within a minute")
 
 
 def _head(site: Serving, path: str, cookies: str = "", **headers: object) -> bytes:
@@ -92,7 +92,7 @@ def _temporary_files(site: Serving) -> list[str]:
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:
-    """Wait for the end of a request, which follows the response: the site closes files then."""
+    """Wait for a condition, such as files being closed, that holds only some time after the response."""
     end_s = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end_s
@@ -104,20 +104,20 @@ def _are_kept(site: Serving, count: int) -> bool:
 
 
 def _wait_until_read(connection: socket.socket) -> None:
-    """Wait until everything has come to the site's side of the connection, and the site has taken it."""
-    # Both ports: other connections, also closed ones, may have the same port to another server.
-    mine, theirs = (f":{name[1]:04X}" for name in (connection.getsockname(), connection.getpeername()))
+    """Wait until the site has received and read everything that was sent on the connection."""
+    # Compare both ports: another connection, even a closed one, may use the same local port.
+    ours, sites = (f":{name[1]:04X}" for name in (connection.getsockname(), connection.getpeername()))
 
     def is_read() -> bool:
         lines = [line.split()[1:5] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         queues = {(local[-5:], remote[-5:]): queue for local, remote, _, queue in lines}
-        sent, taken = queues.get((mine, theirs), ""), queues.get((theirs, mine), "")
-        return sent.startswith("00000000:") and taken.endswith(":00000000")
+        client, server = queues.get((ours, sites), ""), queues.get((sites, ours), "")
+        return client.startswith("00000000:") and server.endswith(":00000000")
 
     _wait_until(is_read)
 
 
-def test_answers_do_not_name_the_server_software(site: Serving) -> None:
+def test_responses_do_not_name_the_server_software(site: Serving) -> None:
     with plain_session() as session:
         assert "server" not in session.get(site.url + "/login", timeout=60).headers
     with _connect(site) as connection:
@@ -135,8 +135,8 @@ def test_a_connection_is_kept_for_the_next_request(site: Serving) -> None:
             assert connection.sock is first
 
 
-def test_a_refused_body_is_read_so_that_the_answer_arrives(site: Serving) -> None:
-    """30 MB are more than the buffers of a connection: without reading, the client could not send them."""
+def test_a_refused_body_is_read_so_that_the_response_arrives(site: Serving) -> None:
+    """30 MB do not fit into the buffers of a connection, so the client could not send them otherwise."""
     cookies = cookies_of(registered(site.url))
     with _connect(site) as connection:
         head = _head(site, "/upload", cookies, Content_Type="multipart/form-data; boundary=x",
@@ -161,15 +161,16 @@ def test_only_uploads_of_logged_in_users_are_buffered_in_the_temporary_folder(si
     visitor = plain_session()
     form_token(visitor, site.url + "/login")
     anonymous = cookies_of(visitor)
-    for cookies, kept in ((cookies_of(registered(site.url)), 1), (anonymous, 0)):
+    for cookies, buffered in ((cookies_of(registered(site.url)), 1), (anonymous, 0)):
         with _connect(site) as connection:
             head = _head(site, "/upload", cookies, Content_Type=multipart, Content_Length=2_000_000)
             connection.sendall(head + bytes(1_000_000))
             _wait_until_read(connection)
-            _wait_until(partial(_are_kept, site, kept))
+            _wait_until(partial(_are_kept, site, buffered))
             connection.sendall(bytes(1_000_000))
             status = connection.recv(65536).split(b" ", 2)[1]
-            assert (status == b"401") is not bool(kept)  # no log-in; the buffered bytes are not a form
+            # Without a log-in it is 401; with one, the body is read and is not a form.
+            assert (status == b"401") is not bool(buffered)
     assert _temporary_files(site) == []
 
 
@@ -204,7 +205,7 @@ def test_a_chunked_body_is_bounded(site: Serving) -> None:
 
 def test_slow_heads_and_silent_bodies_are_closed_with_one_log_line(site: Serving) -> None:
     started_s, logged = time.monotonic(), "fell silent, or its request took too long"
-    before = site.log.count(logged)  # other tests share the site
+    before = site.log.count(logged)  # other tests use the same site
     with ExitStack() as stack:
         silent = [stack.enter_context(_connect(site)) for _ in range(3)]
         for connection in silent:
@@ -235,7 +236,7 @@ def test_an_upload_in_progress_is_stored_before_the_stop(tmp_path: Path, store: 
         connection.sendall(head + body[:1000])
         _wait_until_read(connection)
         os.kill(site.process.pid, signal.SIGTERM)
-        assert not _answer(idle)  # closed: the stop has begun
+        assert not _answer(idle)  # its end shows that the stop has begun
         connection.sendall(body[1000:])
         assert _answer(connection).startswith(b"HTTP/1.1 201 ")
         assert site.process.wait(60) == 0
@@ -255,9 +256,9 @@ def test_a_web_process_that_stops_leaves_new_connections_to_the_others(
         _wait_until_read(connection)
         (stopped,) = (process for process in site.web_processes() if _serves(process, connection))
         kept = (stack.enter_context(_kept(site)) for _ in range(100))
-        idle = next(one for one in kept if _serves(stopped, one))
+        idle = next(other for other in kept if _serves(stopped, other))
         stopped.terminate()
-        assert not _answer(idle)  # closed: the stop has begun
+        assert not _answer(idle)  # its end shows that the stop has begun
         for _ in range(100):
             with plain_session() as session:
                 assert session.get(site.url + "/livez", timeout=60).ok
@@ -268,7 +269,7 @@ def test_a_web_process_that_stops_leaves_new_connections_to_the_others(
 
 
 def _kept(site: Serving) -> socket.socket:
-    """Return a connection that is kept open after an answer, which has no body."""
+    """Return a connection that is kept open after a response (without a body)."""
     connection = _connect(site)
     connection.sendall(b"HEAD /livez HTTP/1.1\r\nHost: a\r\n\r\n")
     assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
@@ -276,12 +277,12 @@ def _kept(site: Serving) -> socket.socket:
 
 
 def _serves(process: psutil.Process, connection: socket.socket) -> bool:
-    return connection.getsockname() in [tuple(theirs.raddr) for theirs in process.net_connections()]
+    return connection.getsockname() in [tuple(other.raddr) for other in process.net_connections()]
 
 
 def test_a_web_process_that_dies_is_replaced(tmp_path: Path, store: dict[str, object]) -> None:
     with serving(tmp_path, CATLOADER_WEB_PROCESSES=2, **store) as site:
-        _wait_until(lambda: len(site.web_processes()) == 2)  # the site is ready once one answers
+        _wait_until(lambda: len(site.web_processes()) == 2)  # the site is ready when the first one responds
         first, second = site.web_processes()
         kill(first)
         _wait_until(lambda: len(site.web_processes()) == 2)

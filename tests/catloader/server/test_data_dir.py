@@ -1,4 +1,4 @@
-"""The data folder's lock, and the object store of the process that holds it."""
+"""The lock of the data folder, the object store of the process that holds it, and limits of the system."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ def test_second_site_on_the_folder_is_refused_until_the_first_ends(settings: Set
         pass
 
 
-def test_lock_that_is_released_soon_is_waited_for(settings: Settings) -> None:
-    """The kernel releases the lock of a site that was killed."""
+def test_a_start_waits_for_a_lock_that_is_released_soon(settings: Settings) -> None:
+    """The kernel releases the lock of a killed site, but not at once."""
     killed, attempts = ExitStack(), list[str]()
     assert try_lock(settings, killed)
 
@@ -128,7 +128,7 @@ def test_lock_removes_the_address_left_by_a_killed_site(settings: Settings) -> N
     _announce_store(settings)
     with exclusive_data_dir(settings):
         assert not store_note(settings).exists()
-        assert _site_object_store(settings) is None, "it may be published later"
+        assert _site_object_store(settings) is None, "the running site may publish its address later"
 
 
 def test_command_beside_a_site_shares_its_store(settings: Settings) -> None:
@@ -142,7 +142,7 @@ def test_command_beside_a_site_shares_its_store(settings: Settings) -> None:
 def test_worker_waits_for_a_site_without_locking_the_folder(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _announce_store(settings)  # left by a killed site: the folder is not locked
+    _announce_store(settings)  # left by a killed site, since the folder is not locked
     waiting = threading.Event()
     stores: list[tuple[str, str, str]] = []
 
@@ -183,7 +183,7 @@ def test_shared_locks_coexist_and_exclude_an_exclusive_one(settings: Settings) -
 def _run(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
     environment = environ_without_settings(**environ)
     if "RLIMIT_FSIZE" in code:
-        environment.pop("COVERAGE_PROCESS_CONFIG", None)  # its file would be too large as well
+        environment.pop("COVERAGE_PROCESS_CONFIG", None)  # the limit would apply to the coverage file, too
     command = [sys.executable, "-c", code]
     if "flock" in environ.get("REFUSED", ""):
         command = refusing.command(command, flock="ENOLCK")
@@ -199,7 +199,7 @@ with exclusive_data_dir(Settings.from_environment()):
 
 
 @pytest.mark.skipif(not refusing.SUPPORTED, reason="numbers of the system calls are not known here")
-def test_a_file_system_without_locks_is_refused_where_data_would_lie_on_it(tmp_path: Path) -> None:
+def test_a_file_system_without_locks_is_refused_if_it_would_hold_data(tmp_path: Path) -> None:
     error = OSError(errno.ENOLCK, "No locks available")
     store = {"s3_endpoint_url": "http://127.0.0.1:1", "s3_access_key_id": "a", "s3_secret_access_key": "b"}
     elsewhere: tuple[dict[str, Any], ...] = ({"database_url": "postgresql://127.0.0.1:1/d"}, store)
@@ -229,7 +229,7 @@ refuse_missing_temporary_folder()
 def test_a_missing_temporary_folder_is_named() -> None:
     done = _run(_LOOK.replace("sys.argv[1]", "1000"), TMPDIR="/nonexistent")
     assert (done.returncode, done.stderr) == (0, "")
-    done = _run(_LOOK.replace("sys.argv[1]", "0"))  # no file may contain a byte, in any folder
+    done = _run(_LOOK.replace("sys.argv[1]", "0"))  # no file in any folder may contain a byte
     assert "StartupError: No temporary folder can be written to; set TMPDIR" in done.stderr
 
 
@@ -240,10 +240,10 @@ from catloader.settings import Settings
 soft, hard, umask, threads = (int(word) for word in sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 os.umask(umask)
-settings = Settings.from_environment()  # reads files that the other account may not
+settings = Settings.from_environment()  # reads files that the other account may not read
 if threads:
     resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
-    os.geteuid() or os.setuid(23456)  # root is not bound by it
+    os.geteuid() or os.setuid(23456)  # the limit does not apply to root
 prepare_data_dir(settings)
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], os.umask(0))
 """
@@ -286,6 +286,6 @@ def test_little_memory_is_refused_with_advice_before_libraries_fail() -> None:
     assert done.stdout.strip() in done.stderr.splitlines()[-1]
 
 
-def test_a_umask_that_takes_the_owners_rights_is_named(tmp_path: Path) -> None:
+def test_a_umask_that_removes_the_owners_rights_is_named(tmp_path: Path) -> None:
     assert "The umask 0777 makes new files unusable" in _prepare(tmp_path, 512, 512, 0o777).stderr
     assert _prepare(tmp_path, 512, 512, 0o077).stdout == f"512 {0o077}\n"

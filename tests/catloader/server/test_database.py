@@ -1,4 +1,4 @@
-"""The database of a command."""
+"""The database that a command uses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from catloader.store.db.engine import make_engine, utcnow
 def test_an_empty_database_beside_another_one_in_the_data_folder_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The database of the data folder stays; only a backup and its restoring move it."""
+    """Rows stay in the database of the data folder; only backup and restore move them."""
     caplog.set_level(logging.WARNING)
     here = Settings(data_dir=tmp_path, min_free_bytes=0)
     url = f"sqlite:///{tmp_path}/elsewhere.sqlite3"

@@ -1,4 +1,4 @@
-"""SIGTERM at a worker: real processes, a real database and S3."""
+"""SIGTERM of a worker: real processes, a real database and S3."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def test_a_worker_that_waits_for_a_locked_database_ends_in_time(
         worker.wait_until_idle()
         with engine.begin() as connection:
             connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-            connection.execute(text(f"LOCK TABLE {photos.name} IN EXCLUSIVE MODE"))  # it may still read
+            connection.execute(text(f"LOCK TABLE {photos.name} IN EXCLUSIVE MODE"))  # readers are not blocked
             for _ in until(60, "The worker claims nothing"):
                 connection.execute(text("SELECT pg_stat_clear_snapshot()"))
                 if connection.execute(_CLAIMS).scalar_one():
                     break
             begun_s = time.monotonic()
             os.kill(worker.process.pid, signal.SIGTERM)
-            assert worker.process.wait(120) == 0, "the kernel's alarm had to end it"
+            assert worker.process.wait(120) == 0, "the worker was ended by the kernel's alarm"
             took_s = time.monotonic() - begun_s
     assert took_s < _EXIT_S * busy_factor()
 

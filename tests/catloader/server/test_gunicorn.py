@@ -61,7 +61,7 @@ def test_a_variable_of_gunicorn_does_not_prevent_the_start() -> None:
 _DESCRIPTORS = """
 import resource
 from catloader.server.worker import _within_descriptors
-for most in (4096, 600, 310):  # in this order: only root may raise it again
+for most in (4096, 600, 310):  # falling, because only root may raise the limit again
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(400, most), most))
     print(_within_descriptors(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
@@ -81,7 +81,7 @@ def _pid(url: str) -> int:
 
 
 def test_site_survives_a_web_process_that_cannot_start(tmp_path: Path) -> None:
-    """It is announced once, and gunicorn's words about it are lines of the site's log."""
+    """The site is announced once, and messages of gunicorn are lines of the site's log."""
     trouble, log = tmp_path / "trouble", tmp_path / "log"
     with (
         log.open("w") as errors,
@@ -110,7 +110,7 @@ def test_site_survives_a_web_process_that_cannot_start(tmp_path: Path) -> None:
             for _ in until(60, "No other process answered"):
                 if _pid(url) not in (0, first):
                     break
-            for _ in range(20):  # time in which the second process would announce the site once more
+            for _ in range(20):  # time in which the second process could wrongly announce the site again
                 assert _pid(url)
         finally:
             site.terminate()

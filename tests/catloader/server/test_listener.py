@@ -1,4 +1,4 @@
-"""The listening socket: address families, and one sentence if it fails."""
+"""The listening socket: address families, and errors in one sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _connect(host: str, port: int) -> None:
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
 @pytest.mark.parametrize("host", ["::", "0::0"])
-def test_any_ipv6_address_is_reached_over_ipv4_too(host: str) -> None:
+def test_the_any_address_of_ipv6_accepts_ipv4_connections_too(host: str) -> None:
     port = free_port()
     with listening(host, port, "HOST", "PORT"):
         _connect("127.0.0.1", port)

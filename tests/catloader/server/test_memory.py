@@ -1,4 +1,4 @@
-"""A site returns the memory of large uploads when they are over."""
+"""A site returns the memory of large uploads to the system afterwards."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _UPLOADERS = 6
 def test_memory_of_large_uploads_is_returned(tmp_path: Path) -> None:
     with serving(tmp_path) as site, ThreadPoolExecutor(_UPLOADERS) as threads:
         (web,) = site.web_processes()
-        before_bytes = web.memory_info().rss  # the hash of a password takes 64 MB: before the first one
+        before_bytes = web.memory_info().rss  # measured before the first password hash, which takes 64 MB
         uploaders = [Uploader(site, b"", registered(site.url)) for _ in range(_UPLOADERS)]
         for head in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a"):
             answers = threads.map(Uploader.upload, uploaders, [head.ljust(_BODY_BYTES, b"x")] * _UPLOADERS)
             assert {status for status, *_ in answers} <= {422, 415, 503}
-        # One body may stay; the first sign-up loads the lists of common passwords, which stay as well.
+        # One body may remain. The lists of common passwords, which the first sign-up loads, remain too.
         most_bytes = before_bytes + _BODY_BYTES + _LISTS_BYTES
         end_s = time.monotonic() + 60
         while web.memory_info().rss > most_bytes:

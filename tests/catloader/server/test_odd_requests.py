@@ -1,4 +1,4 @@
-"""Heads of requests that no browser sends: each gets a sentence, and none is read in two ways."""
+"""Heads of requests that no browser sends: none may be understood in two ways, and each gets a sentence."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _received(head: bytes, body: bytes = b"") -> Parser:
         (b"PRI * HTTP/2.0", _VERSION),
     ],
 )
-def test_a_head_that_has_no_or_two_meanings_is_refused(head: bytes, sentence: str) -> None:
+def test_an_invalid_or_ambiguous_head_is_refused(head: bytes, sentence: str) -> None:
     request = _received(head, b"0\r\n\r\n")
     assert (request.error.code, request.error.body) == (400, sentence)
 
@@ -70,13 +70,13 @@ def test_a_head_that_has_no_or_two_meanings_is_refused(head: bytes, sentence: st
         b"POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked",
     ],
 )
-def test_other_heads_are_accepted(head: bytes) -> None:
+def test_unusual_but_valid_heads_are_accepted(head: bytes) -> None:
     request = _received(head, b"0\r\n\r\n")
     assert request.completed
     assert request.error is None
 
 
-def test_a_body_that_would_take_too_long_is_answered_at_once_and_ends_the_connection() -> None:
+def test_a_body_that_would_take_too_long_is_not_read_and_ends_the_connection() -> None:
     request = _received(b"POST / HTTP/1.1\nHost: a\nContent-Length: 99000000000", b"x")
     assert request.completed
     assert request.headers["CONNECTION"] == "close"
@@ -84,7 +84,7 @@ def test_a_body_that_would_take_too_long_is_answered_at_once_and_ends_the_connec
     assert not shorter.completed
 
 
-def test_a_body_that_begins_as_tls_does_is_a_body() -> None:
+def test_a_body_that_begins_like_tls_is_accepted() -> None:
     request = _received(b"POST / HTTP/1.1\nHost: a\nContent-Length: 4", b"\x16\x03ab")
     assert (request.completed, request.error) == (True, None)
 
@@ -94,7 +94,7 @@ def test_a_head_has_a_time_limit_and_a_body_the_time_that_its_bytes_may_take() -
     request = Parser(adjustments(connections=1), FormsOnly(), LogLimits())
     request.received(b"POST / HTTP/1.1\r\n")
     assert [request.too_slow(request.begun_s + s, limits) for s in (4.9, 5.1)] == [False, True]
-    request.begun_s = request.body_begun_s = time.monotonic() - 4  # the time of the head is not the body's
+    request.begun_s = request.body_begun_s = time.monotonic() - 4  # the body's time begins after the head
     request.received(b"Host: a\r\nContent-Length: 5000\r\n\r\n")
     assert request.body_begun_s > request.begun_s + 3
     request.received(1000 * b"x")
@@ -102,10 +102,10 @@ def test_a_head_has_a_time_limit_and_a_body_the_time_that_its_bytes_may_take() -
 
 
 def _temporary_files() -> list[str]:
-    """Return the files without a name that this process holds open."""
+    """Return the deleted files that this process holds open."""
     links = []
     for fd in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # the one of this listing
+        with suppress(FileNotFoundError):  # the descriptor of this listing is already closed
             links.append(str(fd.readlink()))
     return sorted(link for link in links if "/#" in link)
 
@@ -115,7 +115,7 @@ class _Uploads(FormsOnly):
         return 2**20
 
 
-def test_bodies_that_cannot_be_kept_are_one_line_whatever_the_names_of_their_files(
+def test_bodies_that_cannot_be_buffered_get_503_and_are_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
@@ -135,7 +135,7 @@ def test_bodies_that_cannot_be_kept_are_one_line_whatever_the_names_of_their_fil
 
 
 def test_the_temporary_file_of_a_body_that_gets_too_long_is_closed_at_once() -> None:
-    """Not when memory is cleaned up: a warning about a file that was left open fails this test."""
+    """If it were left to the garbage collector, its ResourceWarning would fail this test."""
     before, chunk = _temporary_files(), b"%x\r\n" % 600_000 + 600_000 * b"x" + b"\r\n"
     request = Parser(adjustments(connections=1), _Uploads(), LogLimits())
     request.received(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The port of ``catloader worker`` for probes and Prometheus: real processes, a real database and S3."""
+"""The port of ``catloader worker`` for probes and metrics: real processes, a real database and S3."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def test_a_worker_that_waits_for_its_site_is_alive_and_not_ready(tmp_path: Path)
 
 
 @pytest.mark.parametrize("token", ["", _TOKEN], ids=["without metrics", "with metrics"])
-def test_a_worker_tells_its_state_and_counts_what_it_checks(
+def test_a_worker_reports_its_state_and_counts_attempts(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, token: str
 ) -> None:
-    add_photos(engine, 1)  # whose objects are missing: the attempt fails
+    add_photos(engine, 1)  # its objects are missing, so the attempt fails
     settings = stores(engine, s3_server, objects)
     with working(tmp_path, **settings, CATLOADER_METRICS_TOKEN=token) as worker:
         state = worker.wait_until_idle()
@@ -59,7 +59,7 @@ def test_a_worker_tells_its_state_and_counts_what_it_checks(
             return
         counted = re.compile(
             r'^catcheck_images_total\{model="[^"]*",outcome="error"\} [1-9]', re.M
-        )  # others follow
+        )  # more attempts may have followed
         for _ in until(60, "The attempt was not counted"):
             text = worker.get("/metrics", token).text
             if counted.search(text):
@@ -69,20 +69,20 @@ def test_a_worker_tells_its_state_and_counts_what_it_checks(
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> Iterator[Probes]:
-    """The probes of a process that waits for its site."""
+    """The probes of a process that is waiting for its site."""
     settings = Settings(data_dir=tmp_path, probe_port=free_port(), metrics_token=SecretStr(_TOKEN))
     with answering_probes(settings) as probes:
         assert probes
         yield probes
 
 
-def _asked(probes: Probes, path: str) -> requests.Response:
+def _get(probes: Probes, path: str) -> requests.Response:
     with plain_session() as session:
         url = f"http://127.0.0.1:{probes.server_address[1]}{path}"
         return session.get(url, headers={"Authorization": f"Bearer {_TOKEN}"}, timeout=30)
 
 
-def test_a_worker_whose_stores_do_not_answer_is_not_ready_and_says_why(
+def test_a_worker_whose_stores_cannot_be_reached_is_not_ready_and_logs_the_reason(
     waiting: Probes,
     s3_server: EmbeddedS3,
     shared_objects: ObjectStore,
@@ -94,31 +94,31 @@ def test_a_worker_whose_stores_do_not_answer_is_not_ready_and_says_why(
     with running_site(gone, s3_server, shared_objects, tmp_path, s3_endpoint_url=address) as app:
         waiting.services = services_of(app)
         for _ in range(2):
-            ready = _asked(waiting, "/readyz")
+            ready = _get(waiting, "/readyz")
             assert ready.status_code == 503
             parts = {"database": "no answer", "object_store": "no answer"}
             assert ready.json() == {"ready": False, "checker": {"state": "elsewhere"}, **parts}
-        metrics = _asked(waiting, "/metrics")
+        metrics = _get(waiting, "/metrics")
         assert (metrics.status_code, list(metrics.json())) == (503, ["error"])
         assert str(gone.url.database) in metrics.json()["error"]
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     reason = f"not ready: The object store at {address} did not answer: connection refused."
-    assert lines.count(reason) == 1, "once a minute"
+    assert lines.count(reason) == 1, "the reason may be logged once a minute only"
 
 
-def test_a_bug_in_a_probe_is_logged_and_ends_no_other(
+def test_a_bug_in_a_probe_is_logged_and_does_not_affect_other_probes(
     waiting: Probes, caplog: pytest.LogCaptureFixture
 ) -> None:
     waiting.services = cast("Services", SimpleNamespace())
     with pytest.raises(requests.ConnectionError):
-        _asked(waiting, "/readyz")
+        _get(waiting, "/readyz")
     (record,) = caplog.records
     assert record.message == "a probe failed"
     assert record.exc_info and record.exc_info[0] is AttributeError
-    assert _asked(waiting, "/livez").ok
+    assert _get(waiting, "/livez").ok
 
 
-def test_many_open_connections_keep_no_probe_from_its_answer_for_long(waiting: Probes) -> None:
+def test_probes_are_served_although_idle_connections_take_all_places(waiting: Probes) -> None:
     address = ("127.0.0.1", waiting.server_address[1])
     with ExitStack() as stack, plain_session() as session:
         for _ in range(20):
@@ -128,7 +128,7 @@ def test_many_open_connections_keep_no_probe_from_its_answer_for_long(waiting: P
                 if session.get(f"http://127.0.0.1:{waiting.server_address[1]}/livez", timeout=30).ok:
                     break
             except requests.ConnectionError:
-                continue  # closed at once: all places are taken
+                continue  # closed immediately, because all places are taken
 
 
 def test_a_port_that_is_in_use_is_one_sentence(tmp_path: Path, waiting: Probes) -> None:

@@ -1,4 +1,4 @@
-"""Time limits of connections while the time of day is set, as on a machine without a clock of its own."""
+"""Time limits of connections while the time of day is set, as on a machine without a hardware clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _status(connection: socket.socket) -> bytes:
     return connection.recv(65536).split(b" ", 2)[1]
 
 
-def test_a_clock_that_is_set_neither_ends_requests_nor_lets_slow_ones_stay(
+def test_setting_the_clock_neither_ends_requests_nor_prolongs_slow_ones(
     tmp_path: Path, s3_server: EmbeddedS3, objects: ObjectStore
 ) -> None:
     settings = skewed_environ(tmp_path, 0) | settings_of(s3_server, objects) | {"CATLOADER_HEAD_S": 3}
@@ -37,7 +37,7 @@ def test_a_clock_that_is_set_neither_ends_requests_nor_lets_slow_ones_stay(
         set_offset(tmp_path, 3600)
         assert _status(slow) == b"408"
         in_progress.sendall(b"def")
-        assert _status(in_progress) == b"400"  # a form without a token
+        assert _status(in_progress) == b"400"  # the whole form was read, and has no CSRF token
         set_offset(tmp_path, -3600)
         with _connect(site, _HALF_HEAD) as slow_again:
             assert _status(slow_again) == b"408"

@@ -1,4 +1,4 @@
-"""Links of the embedded object store work in browsers on the same machine only."""
+"""Links to the embedded object store work only in browsers on the same machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from catloader.settings import Settings
         ({"delivery": "url", "host": "0.0.0.0", "s3_endpoint_url": "http://s3.example.org"}, False, 0),
     ],
 )
-def test_links_that_other_machines_can_not_follow_are_refused(
+def test_a_site_for_other_machines_refuses_links_to_its_embedded_object_store(
     caplog: pytest.LogCaptureFixture, settings: dict[str, Any], is_refused: bool, lines: int
 ) -> None:
     if "s3_endpoint_url" in settings:

@@ -1,4 +1,4 @@
-"""Answers that a client does not read, and requests that are not read yet when a connection has been idle."""
+"""Responses that a client does not read, and requests that arrive when an idle connection is closed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIMITS = TimeLimits(stalled_s=1.0, head_s=30.0, body_bytes_per_s=1.0)
 
 @contextmanager
 def _connections(app: Any, dispatcher: Any) -> Iterator[tuple[Connections, tuple[str, int]]]:
-    """Yield a process's connections, whose event loop the test runs, and their address."""
+    """Yield the connections of a web process and their address. The test runs the event loop."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         connections = Connections(
@@ -46,7 +46,7 @@ def _connections(app: Any, dispatcher: Any) -> Iterator[tuple[Connections, tuple
 
 @contextmanager
 def _requested(ended: Event) -> Iterator[tuple[socket.socket, Connections]]:
-    """Yield a client of an endless answer that it has not read, once the answer was given up."""
+    """Yield a client that does not read an endless response, after the server has given up the response."""
 
     def pieces() -> Iterator[bytes]:
         try:
@@ -77,7 +77,7 @@ def _run(connections: Connections, is_over: Callable[[], bool]) -> None:
 
 
 class _Later:
-    """Keeps the requests that a thread would answer."""
+    """Collects the requests that a thread would serve."""
 
     def __init__(self) -> None:
         self.channels: list[Any] = []
@@ -87,14 +87,14 @@ class _Later:
 
 
 class _ToNobody(Channel.error_task_class):  # type: ignore[misc, valid-type]
-    """The client goes away between the beginning and the first byte of the answer."""
+    """Closes the connection between the beginning and the first byte of the response."""
 
     def service(self) -> None:
         self.channel.handle_close()
         super().service()
 
 
-def test_a_client_may_go_away_before_it_is_told_that_this_is_not_http(
+def test_a_client_that_does_not_speak_http_may_leave_before_it_gets_the_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Channel, "error_task_class", _ToNobody)
@@ -107,7 +107,7 @@ def test_a_client_may_go_away_before_it_is_told_that_this_is_not_http(
         assert not channel.connected
 
 
-def test_an_idle_connection_is_closed_unless_a_request_has_just_come() -> None:
+def test_an_idle_connection_is_closed_unless_a_request_has_just_arrived() -> None:
     later = _Later()
     with _connections(None, later) as (connections, address):
         for has_request in (True, False):
@@ -124,12 +124,12 @@ def test_an_idle_connection_is_closed_unless_a_request_has_just_come() -> None:
                 channel.handle_close()
 
 
-def test_an_unread_answer_is_ended() -> None:
+def test_an_endless_response_that_is_not_read_is_given_up() -> None:
     with _requested(Event()):
         pass
 
 
-def test_an_answer_that_cannot_be_buffered_is_cut_off_and_leaves_no_connection(
+def test_a_response_that_cannot_be_buffered_is_cut_off_and_leaves_no_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))

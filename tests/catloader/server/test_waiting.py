@@ -1,4 +1,4 @@
-"""A checker that starts before its object store waits for it."""
+"""A checker that starts before its object store waits for the store."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def _until_it_waits(waiting: Future[Any], caplog: pytest.LogCaptureFixture) -> N
     assert not waiting.done()
 
 
-def test_a_checker_waits_for_a_store_that_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_checker_waits_for_a_store_that_cannot_be_reached(caplog: pytest.LogCaptureFixture) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Buckets, bind_and_activate=False) as server:
-        server.server_bind()  # the port is taken, and refuses connections
+        server.server_bind()  # the port is bound but does not accept connections
         url = f"http://127.0.0.1:{server.server_port}"
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(_wait_for_store, url)

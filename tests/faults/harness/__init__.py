@@ -1,1 +1,1 @@
-"""Processes that can be killed at named points, a client that records acknowledged photos, and the audit."""
+"""Processes that die at named points, a client that records acknowledged photos, and the audit."""

@@ -1,4 +1,4 @@
-"""Compare the acknowledged photos with database and object store, and count the differences."""
+"""Compare the acknowledged photos with the database and the object store, and count the differences."""
 
 from __future__ import annotations
 
@@ -29,23 +29,22 @@ SETTLED_S = 60.0
 
 @dataclass
 class Figures:
-    """The findings of one scenario."""
+    """The results of one scenario."""
 
     counts: dict[str, int] = field(default_factory=dict)
-    """Event -> number of times that it happened."""
+    """Event -> number of times that it occurred."""
     acknowledged: int = 0
     lost: int = 0
     """Acknowledged photos without a row or an object."""
     wrong_bytes: int = 0
     unchecked: int = 0
-    """Photos without ``cat``, ``not_cat`` or ``unsure`` ``SETTLED_S`` after the faults.
-    """
+    """Photos without a verdict (cat, not_cat, unsure) ``SETTLED_S`` after the faults."""
     orphans: int = 0
-    """Objects without a reference after one ``gc`` and the end of the reservations."""
+    """Objects without a reference after one ``gc`` and after the reservations have expired."""
     doubles: int = 0
     """Photos with more than one verdict in the check log."""
     extra_inferences: int = 0
-    """Attempts in excess of one for each photo."""
+    """Attempts beyond the first one of each photo."""
     seconds: float = 0.0
     broken: list[str] = field(default_factory=list)
     """Other broken promises, one sentence each."""
@@ -56,7 +55,7 @@ class Figures:
 
 
 def complaints(figures: Mapping[str, Any]) -> list[str]:
-    """Return the broken promises for figures that are given by name, in words."""
+    """Return the broken promises, in words; ``figures`` are the fields of ``Figures`` by name."""
     names = ("lost", "wrong_bytes", "unchecked", "orphans", "doubles")
     return [f"{name}: {value}" for name in names if (value := figures[name])] + list(figures["broken"])
 
@@ -83,10 +82,10 @@ def wait_until_checked(engine: Engine, timeout_s: float = SETTLED_S) -> float:
 
 
 def audit(stage: Stage, ledger: Ledger, figures: Figures, *, backlog_s: float = 0.0) -> Figures:
-    """Fill in the figures once the faults are over.
+    """Wait for the checks after the faults, and fill in the figures.
 
     Args:
-        backlog_s: time for checks of photos that waited before the faults, in addition to ``SETTLED_S``.
+        backlog_s: time in addition to ``SETTLED_S``, for photos that already waited before the faults.
     """
     with stage.services() as services:
         wait_until_checked(services.engine, SETTLED_S + backlog_s)
@@ -135,11 +134,11 @@ def _extra_attempts(engine: Engine) -> int:
 
 
 def _orphans_after_gc(services: Services, figures: Figures) -> int:
-    """Run ``catloader gc --apply``, and let the reservations of killed uploads expire."""
+    """Do what ``catloader gc --apply`` does, let reservations of killed uploads expire; count the rest."""
     names = ObjectNames(services.engine)
     before = compare(names, services.objects, utcnow(), timedelta())
     if before.orphans:
-        figures.broken.append(f"{len(before.orphans)} objects that not even the ledger names, before gc")
+        figures.broken.append(f"{len(before.orphans)} objects that the ledger does not list, before gc")
     remove(names, before, force=True)
     later = timedelta(seconds=RESERVED_FOR_S + 1)
     DeletionWorker(services.ledger, services.objects, sweep_s=1, now=lambda: utcnow() + later).work_off()

@@ -1,4 +1,4 @@
-"""Users who upload photos one by one, and record the site's acknowledgements: the oracle of the audit."""
+"""Users who upload photos one by one and record the site's acknowledgements, which the audit relies on."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _AT_ONCE = 3
 
 @functools.cache
 def stored_sha256(number: int) -> str:
-    """Return the digest of the rendition that a site must store for the photo of this number."""
+    """Return the digest of the rendition that a site must store for photo ``number``."""
     return prepare(photo(number), limits=limits(Settings())).sha256
 
 
 @dataclass
 class Ledger:
-    """The acknowledged photos: id -> digest of their bytes; and all other answers. Thread-safe."""
+    """Records the acknowledged photos (id -> digest of the stored bytes) and all responses. Thread-safe."""
 
     photos: dict[int, str] = field(default_factory=dict)
     answers: Counter[int] = field(default_factory=Counter)
-    """Number of answers by status; 0: the connection broke, for one of the reasons in ``broken``."""
+    """Number of responses by status. Status 0 means a broken connection; ``broken`` has the reasons."""
     broken: list[str] = field(default_factory=list)
     slowest_refusal_s: float = 0.0
     last_at_s: float = 0.0
@@ -59,7 +59,7 @@ class Ledger:
 
 
 class Person:
-    """One account, and its uploads."""
+    """One account and its uploads."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
         self._url, self._ledger = url, ledger
@@ -70,7 +70,7 @@ class Person:
         """Ids of the acknowledged photos."""
 
     def upload(self) -> int:
-        """Upload the next photo once; return the status, 0 without an answer."""
+        """Upload the next photo once; return the status, or 0 without a response."""
         number, begun_s = self.uploads % _DIFFERENT, time.monotonic()
         self.uploads += 1
         try:
@@ -94,15 +94,15 @@ class Person:
 
     def upload_all(self, count: int) -> None:
         """Upload until ``count`` more photos are acknowledged."""
-        wanted = count
-        while wanted:
+        left = count
+        while left:
             if self.upload() == 201:
-                wanted -= 1
+                left -= 1
             else:
                 time.sleep(_PAUSE_S)
 
     def delete_account(self) -> bool:
-        """Delete the account; return False if it was refused or not answered. The session ends with it."""
+        """Delete the account, which ends the session; return False if that was refused or failed."""
         try:
             page = self.session.get(self._url + "/account", allow_redirects=False, timeout=_WAIT_S)
             if page.status_code != requests.codes.ok:
@@ -120,17 +120,17 @@ class Person:
 
 
 def upload_together(people: Sequence[Person], counts: Sequence[int]) -> None:
-    """Upload from several accounts at once until each has as many more photos as ``counts`` says."""
+    """Upload from several accounts at once; ``counts`` is the number of new photos of each account."""
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         list(threads.map(Person.upload_all, people, counts))
 
 
 @contextmanager
 def uploading(url: str, ledger: Ledger, people: int = 3, pause_s: float = 0.0) -> Iterator[list[Person]]:
-    """Upload continuously during the block; after a refused or broken upload the next one waits a moment.
+    """Upload continuously during the block, with a short pause after each refused or broken upload.
 
     Args:
-        pause_s: after each acknowledged upload.
+        pause_s: pause after each acknowledged upload.
     """
     stop = threading.Event()
 
@@ -151,7 +151,7 @@ def uploading(url: str, ledger: Ledger, people: int = 3, pause_s: float = 0.0) -
 
 
 def wait_for(ledger: Ledger, more: int, timeout_s: float = 60) -> bool:
-    """Wait until ``more`` photos have been acknowledged from now on."""
+    """Wait until ``more`` further photos are acknowledged; return whether they were in time."""
     wanted, end_s = len(ledger) + more, time.monotonic() + timeout_s
     while len(ledger) < wanted and time.monotonic() < end_s:
         time.sleep(0.02)

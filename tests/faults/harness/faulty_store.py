@@ -1,4 +1,4 @@
-"""A proxy for an S3 server that can be unreachable, silent or faulty, or return other bytes than stored."""
+"""A proxy for an S3 server that can be unreachable, silent or faulty, or return wrong bytes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 
 class FaultyStore:
-    """Listens on a loopback port of its own. ``mode`` may change at any time.
+    """Listens on a loopback port. ``mode`` may change at any time.
 
-    ``refused`` closes the port; ``silent`` accepts requests and does not answer until the mode changes;
-    ``errors`` answers every fifth request with 500 or 503; ``cut`` ends the body of each object in its
-    middle, and ``altered`` changes one byte of it.
+    ``refused`` closes the port; ``silent`` accepts requests and does not respond until the mode changes;
+    ``errors`` responds to a fifth of the requests with 500 or 503; ``cut`` sends only half of the body of
+    each object, and ``altered`` changes one byte of it.
     """
 
     def __init__(self, endpoint_url: str) -> None:
@@ -30,7 +30,7 @@ class FaultyStore:
         self.chance = random.Random(0)
         self.changed = threading.Condition()
         self.spoiled: Counter[Mode] = Counter()
-        """Requests that got no answer or a wrong one; a closed port sees none."""
+        """Number of requests that got no response or a wrong one. A closed port receives no requests."""
         self._mode: Mode = "pass"
         self._server = self._listen(0)
         self.port = self._server.server_port
@@ -77,7 +77,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.faults.spoiled[mode] += 1
             with self.faults.changed:
                 self.faults.changed.wait_for(lambda: self.faults.mode != "silent", 10 * _TIMEOUT_S)
-        if mode in ("silent", "refused"):  # connections from before the port was closed
+        if mode in ("silent", "refused"):  # a connection may be older than the closing of the port
             self.close_connection = True
             return
         if mode == "errors" and self.faults.chance.random() < _ERROR_SHARE:
@@ -97,7 +97,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(self.faults.target, timeout=_TIMEOUT_S)
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():  # with the host for which the request was signed
+            for name, value in self.headers.items():  # keep the Host header, because it is signed
                 connection.putheader(name, value)
             connection.endheaders(body)
             answer = connection.getresponse()
@@ -121,7 +121,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if cut:
             self.close_connection = True
 
-    # The names that http.server calls.
+    # http.server calls these names.
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _answer  # noqa: N815
 
     def handle(self) -> None:

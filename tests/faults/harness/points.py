@@ -1,8 +1,8 @@
-"""The ``catloader`` command, in which a process kills itself at a point that a file names.
+"""The ``catloader`` command, whose processes kill themselves at a point that is named in a file.
 
-``python -m tests.faults.harness.points FILE COMMAND ...``: the first process that reaches the point named in
-FILE removes the file and ends as after ``kill -9``; or, if FILE says ``stop POINT``, stops until SIGCONT.
-Apart from that it is ``python -m catloader``.
+``python -m tests.faults.harness.points FILE COMMAND ...`` runs ``python -m catloader COMMAND ...``. The first
+process that reaches the point named in FILE removes the file and sends itself SIGKILL; or, if FILE contains
+``stop POINT``, SIGSTOP.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OF_THE_SITE = {
     "upload": "catloader.web.uploads.storing:store",
     "prepare": "catloader.intake.isolated:IsolatedPreparer.__call__",
 }
-"""Only in a web process: a checker never comes there, and would import the whole site at each start."""
+"""Patched in web processes only: a checker never calls these, and would have to import the whole site."""
 _FUNCTIONS = {
     "reserve": "catloader.store.db.photos.photos:Photos.reserve",
     "put": "catloader.store.s3.objects:ObjectStore.put",
@@ -40,8 +40,7 @@ _WAKE_UPS = (
     "catloader.checks.dispatch:Off.wake",
 )
 _WAKE_UP_OF_OWN_CHECKER = "checker.service:CheckerService.wake"
-"""Only in a web process: in a worker this is the end of the wake-up, and the wrong process would be killed.
-"""
+"""Patched in web processes only: in a worker it receives wake-ups, and the wrong process would be killed."""
 
 STOP = "stop "
 UPLOAD = ("upload", "prepare", "reserve", "put photo", "put thumbnail", "add", "wake")
@@ -74,7 +73,7 @@ def _dying(function: Callable[..., Any], name: str, file: Path) -> Callable[...,
         where = f"put {args[1]}" if name == "put" else name
         _end_if_named(f"before {where}", file)
         result = function(*args, **options)
-        if name != "claim" or result:  # an empty claim is not a point in the life of a photo
+        if name != "claim" or result:  # an empty claim concerns no photo
             _end_if_named(f"after {where}", file)
         return result
 

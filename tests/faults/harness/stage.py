@@ -1,4 +1,4 @@
-"""A site and checkers on one folder, whose processes are killed, stopped and restarted."""
+"""A site and checkers with one data folder, whose processes are killed, stopped and restarted."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Stage:
     """One data folder, one object store that survives the site, and the processes started on them.
 
     Args:
-        endpoint_url: another address of the store, for a proxy in between.
-        settings: by variable; they override those here.
+        endpoint_url: address of a proxy for the store, if there is one.
+        settings: settings by variable; they override the defaults here.
     """
 
     def __init__(self, folder: Path, store: EmbeddedS3, endpoint_url: str = "", **settings: object) -> None:
@@ -80,10 +80,10 @@ class Stage:
         return self.log_file.read_text(errors="replace")
 
     def start(self, *command: str, **variables: str) -> subprocess.Popen[bytes]:
-        """Start ``catloader COMMAND ...`` with the points at which it can be killed.
+        """Start ``catloader COMMAND ...`` as a process that can be killed at points.
 
         Args:
-            variables: environment of this process only.
+            variables: additional environment variables of this process.
         """
         program = [sys.executable, "-m", "tests.faults.harness.points", str(self.point_file), *command]
         with self.log_file.open("ab") as log:
@@ -92,7 +92,7 @@ class Stage:
         return process
 
     def serve(self, **variables: str) -> subprocess.Popen[bytes]:
-        """Start the site and wait until it answers; with its own checker, wait until the model is loaded."""
+        """Start the site; wait until it responds and, if it has a checker, until the model is loaded."""
         process = self.start("serve", **variables)
 
         def must_run() -> None:
@@ -103,20 +103,20 @@ class Stage:
 
     def stopped(self) -> list[psutil.Process]:
         """Return the processes that a signal has stopped."""
-        running = [psutil.Process(one.pid) for one in self.processes if one.poll() is None]
+        running = [psutil.Process(process.pid) for process in self.processes if process.poll() is None]
         return [process for process in running if process.status() == psutil.STATUS_STOPPED]
 
     def web_processes(self, site: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return psutil.Process(site.pid).children() if site.poll() is None else []
 
     def arm(self, point: str) -> None:
-        """Make the next process that reaches ``point`` die there, or stop there (``stop POINT``)."""
+        """Make the next process that reaches ``point`` die there; ``stop POINT`` makes it stop there."""
         draft = self.point_file.with_suffix(".draft")
         draft.write_text(point)
         draft.rename(self.point_file)
 
     def reached(self, timeout_s: float = 60) -> bool:
-        """Wait until a process has reached the point; return False if none did in time."""
+        """Wait until a process has reached the armed point; return False if none does in time."""
         end_s = time.monotonic() + timeout_s
         while time.monotonic() < end_s:
             if not self.point_file.exists():
@@ -126,13 +126,13 @@ class Stage:
         return False
 
     def die_at(self, point: str, timeout_s: float = 60) -> bool:
-        """Do both, for a point that a process reaches by itself."""
+        """Arm a point that a process reaches by itself, and wait until it is reached."""
         self.arm(point)
         return self.reached(timeout_s)
 
     @contextmanager
     def services(self) -> Iterator[Services]:
-        """Yield the parts of the site for the audit, with the store itself instead of a proxy's address."""
+        """Yield the services of the site for the audit. They use the store directly and not its proxy."""
         names = {name for variable in variables() for name in variable.names}
         environ = {name: value for name, value in self.environ.items() if name in names}
         services = build(
@@ -159,7 +159,7 @@ class Stage:
 
 
 def kill(process: subprocess.Popen[bytes] | psutil.Process) -> None:
-    """Kill with SIGKILL; a process that has ended meanwhile is not an error."""
+    """Kill a process by SIGKILL; it may have ended already."""
     try:
         process.kill()
         process.wait(_STOP_S)

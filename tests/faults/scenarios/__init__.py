@@ -1,1 +1,1 @@
-"""One kind of fault per file: each function takes a folder and counts, and returns its findings."""
+"""One kind of fault per file. Each function takes a folder and counts, and returns ``Figures``."""

@@ -1,4 +1,4 @@
-"""SIGKILL of the checker, at named points and at random moments, and of its decoding processes."""
+"""SIGKILL of the checker at named points and at random moments, and SIGKILL of its decoding processes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.faults.harness.points import CHECK_POINTS
 from tests.faults.harness.stage import Stage, kill
 
 _LONGEST_S = 1.5
-"""Time between the first photo of a checker and its end at a random moment."""
+"""Maximum time between the first photo of a checker and its kill at a random moment."""
 _START_S = 60.0
 _FEW = 5
 _CHECK_S = 0.3
-"""Time for one photo, one at a time, on a busy machine."""
+"""Time to check one photo on a busy machine, if photos are checked one at a time."""
 _PEOPLE = 3
 
 
 def kill_checker(folder: Path, store: EmbeddedS3, *, at_points: int, at_random: int, spare: int) -> Figures:
-    """Kill checkers while they process a backlog: one photo for each kill, and ``spare`` more."""
+    """Kill checkers while they work on a backlog of one photo for each kill and ``spare`` more."""
     chance, figures, ledger = random.Random(0), Figures(), Ledger()
     kills = at_points + at_random
     with (
-        # One at a time, so that a kill can cost the inference of one photo, and not of a micro-batch.
+        # One photo at a time, so that a kill costs at most one extra inference and not a whole micro-batch.
         Stage(folder, store, CATCHECK_WORKERS=1, CATCHECK_BATCH_PHOTOS=1) as stage,
         stage.services() as services,
     ):
@@ -60,7 +60,7 @@ def kill_checker(folder: Path, store: EmbeddedS3, *, at_points: int, at_random: 
 
 
 def kill_decoders(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
-    """Kill the checker's decoding children during their work; no photo is blamed for that."""
+    """Kill the decoding children of the checker during their work. No photo may be blamed for it."""
     chance, figures, ledger = random.Random(0), Figures(), Ledger()
     killed = 0
     with Stage(folder, store) as stage, stage.services() as services:
@@ -71,7 +71,7 @@ def kill_decoders(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
         while killed < times:
             if waiting(services.engine) < 8:
                 person.upload_all(8)
-            # The children of the forking process, which is the checker's only child.
+            # The checker's only child is the process that forks the decoding children.
             with suppress(psutil.NoSuchProcess):
                 children = [child for server in checker.children() for child in server.children()]
                 if children:

@@ -17,11 +17,11 @@ from tests.support.postgres import server
 _HEALTHY_S = 10.0
 _KILL_EVERY = 4
 _AWAY_S = 3.0
-"""Long enough for a checker to start."""
+"""Time without PostgreSQL; long enough for a checker to start."""
 
 
 def lock_sqlite(folder: Path, store: EmbeddedS3, *, seconds: float) -> Figures:
-    """Hold the write lock of SQLite during uploads and checks; after it, uploads work within ten seconds."""
+    """Hold SQLite's write lock during uploads and checks. Uploads must work ten seconds after it ends."""
     figures, ledger = Figures(counts={"seconds": round(seconds)}), Ledger()
     with Stage(folder, store, CATCHECK_DISPATCH="thread") as stage:
         stage.serve()
@@ -40,7 +40,7 @@ def lock_sqlite(folder: Path, store: EmbeddedS3, *, seconds: float) -> Figures:
 
 
 def restart_postgres(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
-    """Restart the server during uploads and checks; every fourth time a checker dies and starts meanwhile."""
+    """Restart the server during uploads and checks. At every fourth restart a checker is replaced, too."""
     figures, ledger = Figures(counts={"restarts": times}), Ledger()
     slowest_s = 0.0
     with server() as postgres, Stage(folder, store, DATABASE_URL=postgres.url) as stage:
@@ -52,7 +52,7 @@ def restart_postgres(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
                 postgres.stop()
                 if number % _KILL_EVERY == 1:
                     kill(checker)
-                    checker = stage.start("worker")  # and it waits for the database
+                    checker = stage.start("worker")  # it has to wait for the database
                 time.sleep(_AWAY_S)
                 postgres.start()
                 begun_s = time.monotonic()
@@ -65,7 +65,7 @@ def restart_postgres(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
         _note_answers(figures, ledger)
         with stage.services() as services:
             if wait_until_checked(services.engine) >= SETTLED_S:
-                figures.broken.append("photos wait for ever")
+                figures.broken.append("photos are never checked")
         return audit(stage, ledger, figures)
 
 

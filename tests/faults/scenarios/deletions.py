@@ -1,4 +1,4 @@
-"""An account with photos is deleted while the deleting process is killed and S3 is unavailable."""
+"""Accounts with photos are deleted while S3 is unavailable and the deleting processes are killed."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tests.faults.harness.stage import Stage, kill
 
 _NEIGHBOURS = 10
 _AWAY_S = 1.5
-"""Three sweeps."""
+"""Time without S3: three sweeps."""
 _GONE_S = 60.0
 _SWEEP_S = 0.5
 
 
 def delete_account(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) -> Figures:
-    """Delete accounts with ``photos`` photos in total; S3 is unavailable at first, the web process is killed.
+    """Delete accounts with ``photos`` photos in total; S3 is unavailable at first, then processes are killed.
 
-    One request deletes up to 1 000 objects, so the photos belong to several accounts: one is deleted while
-    the store is unavailable, and one more for each kill.
+    One request deletes up to 1 000 objects, so the photos are divided among several accounts. One account is
+    deleted while the store is unavailable, and one for each kill.
     """
     figures, ledger = Figures(counts={"photos": photos, "kills": kills}), Ledger()
     proxy = FaultyStore(store.endpoint_url)
@@ -56,7 +56,7 @@ def delete_account(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) 
             _delete(person, figures)
             if not stage.reached():
                 figures.broken.append(f"the point {point} was not reached")
-            if checker.poll() is not None:  # it deletes objects too, so the kill may have hit it
+            if checker.poll() is not None:  # a checker deletes objects too, so it may have been killed
                 checker = stage.start("worker")
         _wait_until_gone(services)
         if left := _objects(services) - 2 * _NEIGHBOURS:
@@ -71,7 +71,7 @@ def delete_account(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) 
 
 
 def _delete(person: Person, figures: Figures) -> None:
-    """Delete the account; try once more if the site died before its answer."""
+    """Delete the account; try again if the site died before it responded."""
     for _ in range(40):
         if person.delete_account():
             return
@@ -85,7 +85,7 @@ def _objects(services: Services) -> int:
 
 
 def _compare_receipts(services: Services, figures: Figures, *, accounts: int, photos: int) -> None:
-    """Compare the receipts with what was deleted; each must state when its last object was gone."""
+    """Compare the receipts with the deleted photos. Each receipt must have the time of its last deletion."""
     counts = (
         func.count(),
         func.sum(receipts.c.photos),
@@ -93,9 +93,9 @@ def _compare_receipts(services: Services, figures: Figures, *, accounts: int, ph
         func.count(receipts.c.done_at),
     )
     with reading(services.engine) as connection:
-        found = tuple(connection.execute(select(*counts)).one())
-    if found != (accounts, photos, 2 * photos, accounts):
-        figures.broken.append(f"receipts, their photos, their objects and those that are done: {found}")
+        totals = tuple(connection.execute(select(*counts)).one())
+    if totals != (accounts, photos, 2 * photos, accounts):
+        figures.broken.append(f"receipts, their photos, their objects, and finished receipts: {totals}")
 
 
 def _wait_until_gone(services: Services) -> None:

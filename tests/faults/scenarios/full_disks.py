@@ -1,4 +1,4 @@
-"""The disk of the data folder, then the disk of the temporary folder, is full for a while."""
+"""The disk of the data folder and then the disk of the temporary folder are full for some time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BACK_S = 30.0
 
 @contextlib.contextmanager
 def small_disk(place: Path, size_bytes: int) -> Iterator[Path]:
-    """Mount a disk of this size, which only root may do.
+    """Mount a disk of this size. Only root may do so.
 
     Raises:
         subprocess.CalledProcessError: this user is not allowed to.
@@ -44,13 +44,13 @@ def may_mount(folder: Path) -> bool:
 
 
 def fill_disks(folder: Path, store: EmbeddedS3, *, times: int, seconds: float) -> Figures:
-    """Fill each disk in turn with one file, during uploads and checks, and delete that file again."""
+    """During uploads and checks, fill each disk with one file and delete the file again."""
     figures, ledger = Figures(counts={"times full": 2 * times}), Ledger()
     with (
         small_disk(folder / "data", _DATA_BYTES) as data,
         small_disk(folder / "temporary", _TEMPORARY_BYTES) as temporary,
-        # Larger bodies are buffered in a file; these photos are small, so only the data folder's
-        # database and the decoders have to handle the full disk.
+        # These photos are so small that their request bodies are not buffered in a file. So only the database
+        # and the decoders meet the full disk.
         Stage(
             folder, store, CATCHECK_DISPATCH="thread", TMPDIR=temporary, CATLOADER_METRICS_TOKEN="token"
         ) as stage,

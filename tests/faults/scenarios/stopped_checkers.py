@@ -1,7 +1,7 @@
-"""SIGSTOP of a checker for longer than its lease, then SIGCONT, with another one on the same machine.
+"""SIGSTOP of a checker for longer than its lease, then SIGCONT, while another checker runs.
 
-With PostgreSQL: a process that is stopped in the middle of a transaction keeps SQLite's only lock, so that no
-other process can write until it continues or ends.
+The database is PostgreSQL. A process that is stopped inside a transaction would hold SQLite's only lock, and
+no other process could write until it continues or ends.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _PHOTOS = 6
 _LEASE_S = 1.0
 _SWEEP_S = 0.5
 _BACK_WITHIN_S = 60.0
-"""A lease, a sweep, the checks, and the 15 s until PostgreSQL ends an idle transaction."""
+"""The lease, a sweep, the checks, and the 15 s after which PostgreSQL ends an idle transaction."""
 
 
 def stop_checkers(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
-    """Stop the checker that reaches a point first; continue it after the other one has checked all photos."""
+    """Stop the first checker that reaches a point; continue it after the other has checked all photos."""
     figures, ledger = Figures(counts={"stops": times}), Ledger()
     with (
         server() as postgres,
@@ -53,7 +53,7 @@ def stop_checkers(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
                 figures.broken.append(f"the point {point} was not reached")
             took_s = wait_until_checked(services.engine, _BACK_WITHIN_S)
             if took_s >= _BACK_WITHIN_S:
-                figures.broken.append(f"photos of a stopped checker are still in its hands ({point})")
+                figures.broken.append(f"photos of a stopped checker are still claimed ({point})")
             for process in stage.stopped():
                 process.send_signal(signal.SIGCONT)
             time.sleep(_SWEEP_S)

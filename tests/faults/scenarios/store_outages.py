@@ -1,4 +1,4 @@
-"""An object store that is unreachable, silent, faulty or wrong for a while, during uploads and checks."""
+"""During uploads and checks the object store is unreachable, silent, faulty or wrong for some time."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MODES: tuple[Mode, ...] = ("refused", "silent", "errors", "cut", "altered")
 _NO_ANSWER = ("refused", "silent")
 _REFUSED_WITHIN_S = {"refused": 5.0, "silent": 15.0, "errors": 15.0}
 _PAUSE_S = 0.2
-"""Pause between two uploads of a user: a checker with a failing store is slower than 15 a second."""
+"""Pause between two uploads of a user: a checker with a failing store checks fewer than 15 a second."""
 _PAGE_P95_S = 0.5
 
 
 def outage(folder: Path, store: EmbeddedS3, *, modes: Sequence[Mode], seconds: float) -> Figures:
-    """Upload before, during and after ``seconds`` of each fault, while a checker works."""
+    """Upload before, during and after each fault, which lasts ``seconds``, while a checker works."""
     figures, ledger = Figures(counts={f"seconds {mode}": round(seconds) for mode in modes}), Ledger()
     pages: list[float] = []
     proxy = FaultyStore(store.endpoint_url)
@@ -43,12 +43,12 @@ def outage(folder: Path, store: EmbeddedS3, *, modes: Sequence[Mode], seconds: f
             for mode in modes:
                 with _watched(people[0], stage.url, pages):
                     refused, proxy.mode = ledger.answers[503], mode
-                    if mode in _NO_ANSWER:  # a checker that starts now waits for the store
+                    if mode in _NO_ANSWER:  # a checker that starts now has to wait for the store
                         kill(checker)
                         checker = stage.start("worker")
                     time.sleep(seconds)
                     if not _is_noticed(proxy, mode, ledger, refused):
-                        figures.broken.append(f"the store was {mode}, and no request met it")
+                        figures.broken.append(f"the store was {mode}, but no request was affected")
                     proxy.mode = "pass"
                 if not wait_for(ledger, 5):
                     figures.broken.append(f"no upload succeeds after the store was {mode}")
@@ -71,7 +71,7 @@ def _wait_for_first_verdict(engine: Engine) -> None:
 
 
 def _is_noticed(proxy: FaultyStore, mode: Mode, ledger: Ledger, refused: int) -> bool:
-    """Wait until a request has met the fault; a port that is closed shows in a refused upload."""
+    """Wait until a request was affected by the fault. A closed port is noticed by a refused upload."""
     end_s = time.monotonic() + SETTLED_S
     while time.monotonic() < end_s:
         if proxy.spoiled[mode] or (mode == "refused" and ledger.answers[503] > refused):
@@ -82,7 +82,7 @@ def _is_noticed(proxy: FaultyStore, mode: Mode, ledger: Ledger, refused: int) ->
 
 @contextmanager
 def _watched(person: Person, url: str, pages: list[float]) -> Iterator[None]:
-    """Load a page repeatedly during the block; append the times."""
+    """Load a page repeatedly during the block; append the times to ``pages``."""
     stop = threading.Event()
 
     def watch() -> None:
@@ -104,7 +104,7 @@ def _watched(person: Person, url: str, pages: list[float]) -> Iterator[None]:
 
 
 def _judge(figures: Figures, ledger: Ledger, pages: list[float], modes: Sequence[Mode], busy: float) -> None:
-    """Compare the answers with what is promised; all times are ``busy`` times as long here."""
+    """Compare responses and times with the promises; time limits are multiplied by ``busy``."""
     figures.counts["refused"] = ledger.answers[503]
     if wrong := {status: count for status, count in ledger.answers.items() if status not in (201, 503)}:
         figures.broken.append(f"other answers to uploads: {wrong}")

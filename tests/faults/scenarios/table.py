@@ -1,4 +1,4 @@
-"""All scenarios, each with the counts of the full run and of the short run in ``make test``."""
+"""All scenarios, with the counts of the full run and of the short run in ``make test``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Scenario:
     run: Run
     full: Mapping[str, float] | None
     short: Mapping[str, float] | None
-    """None: another scenario includes this fault."""
+    """None if the short run of another scenario includes this fault."""
     needs_postgres: bool = False
 
     def measured(self, folder: Path, store: EmbeddedS3, counts: Mapping[str, float]) -> Figures:
@@ -46,7 +46,7 @@ class Scenario:
         return figures
 
     def scaled(self, scale: float) -> dict[str, float]:
-        """Return the counts of the full run, or a share of them, at least 1. Durations are not scaled."""
+        """Return the counts of the full run multiplied by ``scale``, at least 1. Durations are not scaled."""
         return {
             name: count if name in _NOT_SCALED else max(1, round(count * scale))
             for name, count in (self.full or {}).items()
@@ -54,9 +54,9 @@ class Scenario:
 
 
 def _kills_of_web() -> list[Scenario]:
-    """Divide the points among the ways to dispatch, so that the short runs together cover all of them.
+    """Divide the points among the ways to dispatch, so that the short runs together cover all points.
 
-    Celery has no short run: its tasks are sent by a thread, as the requests of `external` are.
+    Celery has no short run, because a thread sends its tasks like the requests of `external`.
     """
     without_broker = len(DISPATCHES) - 1
     share = -(-len(UPLOAD_POINTS) // without_broker)

@@ -1,4 +1,4 @@
-"""SIGTERM of the whole site under load: everything acknowledged is there at the next start."""
+"""SIGTERM of the whole site under load: after the next start every acknowledged photo is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two sites on one PostgreSQL and one object store, behind the nginx of ``deploy/``; one is killed."""
+"""Two sites with one PostgreSQL and one object store, behind the nginx of ``deploy/``; one is killed."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tests.support.site import PASSWORD
 
 _BETWEEN = 4
 _BACK_S = 60.0
-"""The other site continues at once; a user whose request died tries again after a moment."""
+"""Time for uploads to succeed again: the other site continues, and users retry after a moment."""
 _FORGETS_S = 5.0
-"""``fail_timeout`` of deploy/nginx.conf: the time for which a restarted site gets no requests."""
+"""``fail_timeout`` of deploy/nginx.conf: the time for which nginx sends no requests to a restarted site."""
 _GUESSES = 10
-"""Number of wrong passwords evaluated for an account, on all sites together."""
+"""Number of passwords that all sites together check for one account."""
 _EXPLAIN_S = 120.0
 
 
 def kill_sites(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
-    """Kill the sites in turn, all processes of a site at once, and restart each."""
+    """Kill the sites in turn, each with all its processes, and restart them."""
     figures, ledger = Figures(counts={"sites killed": times}), Ledger()
     homes = [folder / name for name in ("first", "second", "proxy")]
     for home in homes:
@@ -73,11 +73,11 @@ def _buckets(stage: Stage) -> dict[str, Any]:
 
 
 def _note_answers(figures: Figures, ledger: Ledger, at_most: int) -> None:
-    """Uploads in progress at a kill may break; sessions stay valid, so no user is sent to the log-in page."""
+    """Count the responses. Uploads may break at a kill, but sessions stay valid, so no 401 is allowed."""
     answers = dict(ledger.answers)
     for status in (201, 503):
         answers.pop(status, None)
-    # 0: the site died in the middle of its answer, so the proxy can only close the connection.
+    # 0: the site died in the middle of its response, so the proxy could only close the connection.
     died = sum(answers.pop(status, 0) for status in (0, 502, 504))
     figures.counts["uploads that died with a site"] = died
     if died > at_most:
@@ -87,7 +87,7 @@ def _note_answers(figures: Figures, ledger: Ledger, at_most: int) -> None:
 
 
 def _guess(figures: Figures, urls: list[str]) -> None:
-    """Guess an account's password on both sites in turn; the last attempt, with the right one, is refused."""
+    """Guess a password on both sites in turn. The last attempt has the right password and must be refused."""
     email, session = f"{secrets.token_hex(8)}@example.org", plain_session()
     form = {"csrf_token": form_token(session, urls[0] + "/register"), "email": email, "password": PASSWORD}
     assert session.post(urls[0] + "/register", data=form, timeout=30).ok
@@ -106,7 +106,7 @@ def _log_in(url: str, email: str, password: str) -> int:
 
 
 def _explain(figures: Figures, person: Person, urls: list[str]) -> None:
-    """Each site shows the explanation that one of them made."""
+    """Compare the explanation on both sites: each must serve the one that the first of them made."""
     id = person.ids[0]
     answers = [person.session.get(f"{url}/photos/{id}/explanation.jpg", timeout=_EXPLAIN_S) for url in urls]
     if {answer.status_code for answer in answers} != {200} or len({a.content for a in answers}) != 1:

@@ -1,4 +1,4 @@
-"""Every wake-up delivered several times to several checkers that share one queue."""
+"""Every wake-up is delivered several times to several checkers that share one queue."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.faults.harness.stage import Stage
 from tests.support.serving import plain_session
 
 _NEVER_S = 3600
-"""No sweep: only the wake-ups lead to verdicts."""
+"""Interval of sweeps, so long that only wake-ups lead to verdicts."""
 _LOAD_S = 120.0
 
 
 def repeat_wake_ups(
     folder: Path, store: EmbeddedS3, *, photos: int, checkers: int, deliveries: int
 ) -> Figures:
-    """Send each wake-up to each checker repeatedly while the photos arrive."""
+    """Send each wake-up to each checker repeatedly while photos arrive."""
     figures, ledger = Figures(), Ledger()
     refused: set[str] = set()
     with Stage(folder, store, CATCHECK_SWEEP_S=_NEVER_S) as stage, stage.services() as services:

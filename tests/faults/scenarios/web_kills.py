@@ -1,4 +1,4 @@
-"""SIGKILL of the web process during uploads, at named points and at random, and of the whole site."""
+"""SIGKILL of web processes during uploads, at named points and at random moments, and of the whole site."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.broker import broker_server
 DISPATCHES = ("thread", "internal", "external", "off", "celery")
 _CHECKERS = {"external": ("checker", "serve"), "off": ("worker",), "celery": ("worker",)}
 _LONGEST_S = 1.0
-"""Time between the last photo and a kill at a random moment: an upload takes a tenth of that."""
+"""Maximum time from the last photo to a kill at a random moment; an upload takes a tenth of that."""
 _WHOLE_SITE_EVERY = 5
 
 
@@ -34,12 +34,12 @@ def kill_web(
     processes: int = 1,
     first: int = 0,
 ) -> Figures:
-    """Kill a web process at the points in turn, then at random; every fifth random kill hits the whole site.
+    """Kill a web process at each point in turn, then at random; every fifth random kill is of the whole site.
 
     Args:
-        between: photos acknowledged between two kills, so that each one hits a working site.
-        processes: web processes of the site; with several, uploads continue while one is replaced.
-        first: the number of the point to begin with.
+        between: number of photos acknowledged between two kills, so that each kill hits a working site.
+        processes: number of web processes; with several, uploads continue while one is replaced.
+        first: index of the first point.
     """
     chance, figures, ledger = random.Random(0), Figures(), Ledger()
     kills = {"at points": 0, "at random": 0, "of the whole site": 0}

@@ -47,7 +47,7 @@ _RED, _GREEN, _BLUE = (0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.143
 
 
 def profiles() -> Iterator[HostileFile]:
-    """Yield colour profiles; a profile that exchanges red and blue must exchange them in the stored photo."""
+    """Yield photos with colour profiles. One profile exchanges red and blue; the stored photo must too."""
     exchanged = icc_profile(_BLUE, _GREEN, _RED, 2.2)
     shown = tuple(tuple(reversed(colour)) for colour in COLOURS)
     for source_format, suffix in {

@@ -53,7 +53,7 @@ def png_rows(samples: np.ndarray, depth: int) -> bytes:
 
 
 def png_interlaced(samples: np.ndarray, depth: int) -> bytes:
-    """Like ``png_rows``, in the seven passes of Adam7."""
+    """Compress unfiltered rows like ``png_rows``, in the seven passes of Adam7."""
     passes = (
         (0, 8, 0, 8),
         (0, 8, 4, 8),
@@ -78,7 +78,7 @@ def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
 
 
 def jpeg_segments(data: bytes) -> list[tuple[int, bytes]]:
-    """Return marker and complete bytes of each segment; coded data belongs to its start-of-scan segment."""
+    """Return (marker, complete bytes) of each segment. Coded data belongs to its start-of-scan segment."""
     segments, at = [], 2
     while at < len(data):
         marker = data[at + 1]
@@ -98,7 +98,7 @@ def jpeg_file(segments: Iterable[tuple[int, bytes]]) -> bytes:
 
 
 def gif_blocks(content: bytes) -> bytes:
-    """Split into sub-blocks and terminate them."""
+    """Split ``content`` into sub-blocks and add the terminator."""
     parts = (content[at : at + 255] for at in range(0, len(content), 255))
     return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
 

@@ -14,11 +14,11 @@ _WIDTHS = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 16: "Q"}
 def tiff_file(
     *directories: Tags, pixels: bytes = b"", order: str = "<", big: bool = False, loop: bool = False
 ) -> bytes:
-    """Write directories one after another.
+    """Write a TIFF with one or more directories.
 
     Args:
-        pixels: lie first in the file, at offset 8 (16 in a BigTIFF); the tags must say so themselves.
-        loop: the last directory names the first one as its successor.
+        pixels: written before the directories, at offset 8 (16 in a BigTIFF); the tags must contain this
+        offset. loop: whether the last directory names the first one as its successor.
     """
     offset, count = ("Q", "Q") if big else ("I", "H")
     inline = struct.calcsize(order + offset)
@@ -57,7 +57,7 @@ def bmp_file(
     masks: Sequence[int] = (),
     header_bytes: int = 40,
 ) -> bytes:
-    """Write a BMP; ``size_px`` has a negative height if the rows begin at the top."""
+    """Write a BMP. A negative height in ``size_px`` means that the rows begin at the top."""
     if header_bytes == 12:
         header = struct.pack("<IHHHH", 12, *size_px, 1, bits)
         table = b"".join(bytes(reversed(colour)) for colour in palette)

@@ -32,8 +32,8 @@ def tiff_tags(
     """Return the tags of an uncompressed photo.
 
     Args:
-        at: the offset of its pixels.
-        changes: other tags, ``t259`` for tag 259.
+        at: the offset of the pixels.
+        changes: tags to change or add; ``t259`` is tag 259.
     """
     size = _WIDTH * _HEIGHT * samples * bits // 8
     tags: dict[int, tuple[int, tuple[int, ...]]] = {

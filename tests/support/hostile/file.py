@@ -20,7 +20,7 @@ CLAIMED_TYPES = {
     ".bmp": "image/bmp",
     ".svg": "image/svg+xml",
 }
-"""Suffix -> content type that a browser sends."""
+"""Suffix -> content type that a browser sends with such a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class HostileFile:
     category: str
     data: bytes = field(repr=False)
     upright_px: tuple[int, int] | None = None
-    """Width and height of the photo as shown; None: the file must be refused."""
+    """Width and height of the upright photo; None if the file must be refused."""
     colours: Quarters | None = None
-    """Mean sRGB of its quarters, with transparency on white; None: unknown."""
+    """Mean sRGB of the quarters, on a white background; None if unknown."""
     forbidden: tuple[bytes, ...] = (MARK,)
     """Texts that neither a stored photo nor its thumbnail may contain."""
 
@@ -53,7 +53,7 @@ class HostileCorpus:
     origin: str
     files: tuple[HostileFile, ...] = field(repr=False)
     names: tuple[bytes, ...] = field(repr=False)
-    """File names under which a photo is uploaded, as bytes of UTF-8."""
+    """File names to upload a photo with, encoded as UTF-8."""
     right_share: float = 1.0
     """The minimum share of files whose result, size and colours must be right."""
 
@@ -79,7 +79,7 @@ class Accepted(Protocol):
 
 
 def accepted_as(category: str, suffix: str = "") -> Accepted:
-    """Return ``accepted`` for one category; ``suffix`` ends each name."""
+    """Return ``accepted`` for one category; ``suffix`` is appended to each name."""
     return lambda name, data, colours=COLOURS, size_px=SIZE_PX: accepted(
         category, name + suffix, data, colours, size_px
     )

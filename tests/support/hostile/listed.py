@@ -10,7 +10,7 @@ from tests.support.hostile.drawing import Quarters
 from tests.support.hostile.file import HostileCorpus, HostileFile
 
 _RIGHT_SHARE = 0.97
-"""Its expected results were written for other versions of a decoder; a few may differ."""
+"""The expected results were written for other versions of the decoders, so a few may differ."""
 _MARK = b"CATMARK"
 
 

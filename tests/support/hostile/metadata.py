@@ -1,4 +1,4 @@
-"""Photos whose metadata is private, dangerous or broken: the pixels are kept, the metadata is not."""
+"""Photos with private, dangerous or broken metadata: the site must keep the pixels and drop the metadata."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ _INJECTIONS = {
 
 
 def injections() -> Iterator[HostileFile]:
-    """Yield each text in another format, and all of them in JPEG's EXIF."""
+    """Yield each injection in a JPEG and in another format."""
     for number, (name, text) in enumerate(_INJECTIONS.items()):
         everywhere = dict(with_metadata(text))
         suffix = list(everywhere)[number % len(everywhere)]
@@ -132,7 +132,7 @@ def injections() -> Iterator[HostileFile]:
 
 
 def broken() -> Iterator[HostileFile]:
-    """Yield good pixels with metadata that no parser should trust."""
+    """Yield valid pixels with metadata that no parser should trust."""
 
     file = accepted_as("broken-metadata")
     pointing_nowhere = b"II*\0\xff\xff\xff\xff"
@@ -171,7 +171,7 @@ _HTML = b"<html><script>alert('" + MARK + b"')</script></html>"
 
 
 def polyglots() -> Iterator[HostileFile]:
-    """Yield photos that are valid files of another format too."""
+    """Yield photos that are also valid files of another format."""
 
     file = accepted_as("polyglot")
     gif = encoded(photo().quantize(16), "GIF")

@@ -29,7 +29,7 @@ from tests.support.hostile.extended_variants import tiff_tags
 from tests.support.hostile.file import HostileFile, accepted, refused
 
 _FLOOD = 70_000
-"""Number of parts of a file; no ordinary encoder writes that many."""
+"""A number of parts in one file that no ordinary encoder writes."""
 
 
 def bombs() -> list[HostileFile]:
@@ -123,7 +123,7 @@ def odd_dimensions() -> Iterator[HostileFile]:
 
 
 def heavy_but_valid() -> Iterator[HostileFile]:
-    """Yield photos of 24 megapixels from small files."""
+    """Yield small files that contain photos of 24 megapixels."""
 
     def file(name: str, data: bytes, size_px: tuple[int, int]) -> HostileFile:
         return accepted("heavy-valid", name, data, None, size_px)

@@ -47,7 +47,7 @@ def test_optimise_refuses_photos_that_keep_a_decoder_busy(typed: Run, tmp_path: 
     arguments = ("efficientnet_lite0", "--precision", "int8", "--photos", tmp_path / "photos")
     shown = typed("models", "optimise", *arguments)
     assert f"{tmp_path}/photos/slow.tif: Decoding this photo takes too long.\n" in shown.output
-    assert shown.exit_code == 1  # there are no others
+    assert shown.exit_code == 1  # the folder has no other photos
 
 
 def test_weights_folder_that_is_a_file_is_one_sentence(typed: Run, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_verify_shows_and_checks_every_digest(typed: Run, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_all_commands_name_the_model_that_checks_if_a_better_one_is_damaged(
+def test_all_commands_use_the_next_model_if_the_weights_of_the_best_are_damaged(
     typed: Run, tmp_path: Path
 ) -> None:
     (weights := tmp_path / "weights").mkdir()
@@ -104,7 +104,7 @@ def test_the_list_says_that_the_chosen_model_is_not_on_disk(typed: Run) -> None:
     assert last == "The weights of resnet18 are not on disk; `catloader models fetch resnet18` gets them."
 
 
-def test_photos_are_refused_for_variants_that_are_made_without(typed: Run, tmp_path: Path) -> None:
+def test_photos_are_refused_for_variants_that_are_made_without_photos(typed: Run, tmp_path: Path) -> None:
     shown = typed("models", "optimise", "efficientnet_lite0", "--photos", str(tmp_path))
     assert (shown.exit_code, "--photos needs --precision int8." in shown.stderr) == (2, True)
 
@@ -116,7 +116,7 @@ def test_statements_about_weights_are_one_line(typed: Run, option: str, text: st
     assert (shown.exit_code, "it must be one line without control characters." in shown.stderr) == (2, True)
 
 
-def test_a_folder_to_import_is_named_and_never_the_empty_one(
+def test_an_empty_path_is_refused_and_errors_name_the_folder_of_a_dot(
     typed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert typed("models", "import", "").exit_code == 2

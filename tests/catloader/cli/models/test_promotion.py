@@ -29,9 +29,9 @@ def test_promote_and_rollback(typed: Run, tmp_path: Path) -> None:
     )
     assert model_in_force(settings) == "efficientnet_lite2"
     assert re.search(r"^\* efficientnet_lite2", typed("models", "ls").output, re.MULTILINE)
-    typed("models", "promote", "efficientnet_lite2")  # the second time, the previous model is still known
-    kept = json.loads((tmp_path / "model.json").read_text())
-    assert kept == {"current": "efficientnet_lite2", "previous": "auto"}
+    typed("models", "promote", "efficientnet_lite2")  # promoting it again must not forget the previous model
+    promotion = json.loads((tmp_path / "model.json").read_text())
+    assert promotion == {"current": "efficientnet_lite2", "previous": "auto"}
 
     output = typed("models", "rollback").output
     assert output.startswith("auto is in use again (efficientnet_lite0, ")
@@ -42,12 +42,12 @@ def test_promote_and_rollback(typed: Run, tmp_path: Path) -> None:
 
 
 def test_promoting_auto_returns_to_the_best_model_on_disk(typed: Run, tmp_path: Path) -> None:
-    for name in ("efficientnet_lite2", "efficientnet_lite0"):  # after two, no rollback leads back to it
+    for name in ("efficientnet_lite2", "efficientnet_lite0"):  # after two promotions no rollback reaches auto
         typed("models", "promote", name)
     output = typed("models", "promote", "auto").output
     assert output.startswith("auto is promoted (efficientnet_lite0, torch fp32, ")
-    kept = json.loads((tmp_path / "model.json").read_text())
-    assert kept == {"current": "auto", "previous": "efficientnet_lite0"}
+    promotion = json.loads((tmp_path / "model.json").read_text())
+    assert promotion == {"current": "auto", "previous": "efficientnet_lite0"}
 
 
 def test_explicit_model_wins_over_a_promotion(typed: Run, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_model_that_cannot_serve_is_not_promoted(typed: Run, tmp_path: Path) -> 
     assert "self-test" in one_line(typed("models", "promote", "efficientnet_lite0"))
     assert not (tmp_path / "model.json").exists()
     assert typed("models", "promote", "efficientnet_lite2").exit_code == 0
-    # A rollback would return to the catalogue's choice, whose self-test fails.
+    # The rollback would return to the model that the catalogue prefers, whose self-test fails.
     assert "self-test" in one_line(typed("models", "rollback"))
     assert json.loads((tmp_path / "model.json").read_text())["current"] == "efficientnet_lite2"
 

@@ -23,7 +23,7 @@ from tests.support.inverted_profile import inverted_profile
 Run = Callable[..., Result]
 
 
-def test_shadow_lists_changed_verdicts_and_compares_them_with_people(
+def test_shadow_lists_changed_verdicts_and_compares_them_with_decisions_of_people(
     on_site: Run, engine: Engine, tmp_path: Path
 ) -> None:
     rates = {"CATCHECK_MODEL": "efficientnet_lite0"}
@@ -53,7 +53,9 @@ def test_shadow_lists_changed_verdicts_and_compares_them_with_people(
     assert "not on disk" in one_line(on_site("models", "shadow", "resnet50"))
 
 
-def test_shadow_takes_the_model_that_checks_if_a_better_one_is_damaged(on_site: Run, tmp_path: Path) -> None:
+def test_shadow_compares_with_the_next_model_if_the_weights_of_the_best_are_damaged(
+    on_site: Run, tmp_path: Path
+) -> None:
     (weights := tmp_path / "weights").mkdir()
     (weights / entry_named("resnet50_v1").file).write_bytes(b"truncated")
     result = on_site("models", "shadow", "efficientnet_lite0", CATCHECK_MODEL="auto")
