@@ -1,6 +1,6 @@
-"""The site that the tests of one file share, and a user of it.
+"""The site that the tests of a file share, and a user of the site.
 
-A site takes longer to start than most tests run, so the tests of a file share one; each finds it empty.
+Starting a site takes longer than most tests, so the tests of a file share one. Each test finds it empty.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.site import Person, running_site, services_of
 
 @pytest.fixture(scope="module")
 def site_settings() -> dict[str, Any]:
-    """The settings of the site; files that need others override this fixture."""
+    """The settings of the site. Files that need other settings override this fixture."""
     return {}
 
 
@@ -41,7 +41,7 @@ def shared_site(
 
 @pytest.fixture
 def app(shared_site: Flask, engine: Engine, objects: ObjectStore) -> Flask:
-    """The site of this file's tests; its tables, its buckets and its folder of partial uploads are empty."""
+    """The shared site, with empty tables, buckets and partial uploads."""
     shutil.rmtree(services_of(shared_site).settings.data_dir / "partial-uploads", ignore_errors=True)
     return shared_site
 
@@ -54,7 +54,7 @@ def own_app(
     tmp_path: Path,
     site_settings: dict[str, Any],
 ) -> Iterator[Flask]:
-    """A separate site for one test, which changes or closes a part of it."""
+    """A separate site for a test that changes or closes parts of it."""
     with running_site(engine, s3_server, objects, tmp_path, **site_settings) as app:
         yield app
 
@@ -67,7 +67,7 @@ def shared_accounts_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
 
 @pytest.fixture
 def accounts_app(shared_accounts_site: Flask) -> Flask:
-    """A site without an object store, for files that test accounts only; its tables are empty."""
+    """The shared site without an object store, for files that only test accounts; its tables are empty."""
     empty(shared_accounts_site)
     return shared_accounts_site
 

@@ -1,6 +1,6 @@
-"""The table of all addresses: the answer that each role gets; ``test_route_matrix`` checks the site by it.
+"""All addresses with the response that each role gets; ``test_route_matrix`` tests the site by this table.
 
-A row with 404 for others is a promise: they get the same answer as for a photo that does not exist.
+A row with 404 for others is a promise: they get the same response as for a photo that does not exist.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 from tests.support.site import PASSWORD
 
 LOGIN = "log-in page"
-"""In place of a status: a redirect to the log-in page."""
+"""A redirect to the log-in page."""
 Answer = int | str
 
 
 class Row(NamedTuple):
-    """The answers to a person with a browser.
+    """The responses to a person with a browser.
 
-    A user whose account is disabled gets the answer for a visitor. ``photo``: the state of the owner's photo,
-    which is private, or of the other thing that the address names.
+    A user whose account is disabled gets the response for a visitor. ``photo`` is the state of the owner's
+    private photo, or of whatever else the address names.
     """
 
     visitor: Answer
@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
 
 class ApiRow(NamedTuple):
-    """The answers to a program; ``cookie``: the owner's browser, without a token."""
+    """The responses to a program; ``cookie`` is the owner's browser, which sends no token."""
 
     nothing: int
     cookie: int
@@ -76,7 +76,7 @@ ROWS = {
     "GET /static/<path:filename>": _all(200),
     "GET /healthz": _all(200),
     "GET /livez": _all(200),
-    "GET /readyz": _all(503),  # the model of this test's site is never loaded
+    "GET /readyz": _all(503),  # the site of this test never loads a model
     "GET /metrics": _all(401),
     "POST /checkcatimages-api": _all(401),
     "GET /checkcatimages-api": _all(200),
@@ -109,7 +109,7 @@ ROWS = {
     "GET /site.webmanifest": _all(200),
     "GET /upload/share-worker.js": _all(200),
     "POST /upload/shared": _users(303),
-    # Programs that do not use tus are told so before anything is looked up.
+    # Requests without the headers of tus are refused before anything is looked up.
     "POST /upload/resumable": _users(412),
     "PATCH /upload/resumable/<id>": _users(412),
     "POST /upload/resumable/<id>": _users(412),
@@ -148,7 +148,7 @@ ROWS = {
     "POST /review/audit/draw": _staff(303, form={"number": "1", "verdict": "cat"}),
     "POST /review/audit/<id>": _staff(303, form={"answer": "cat"}),
     "GET /review/taken-down": _staff(200),
-    # 404 for the administrator: the reviewer was first.
+    # 404 for the administrator, because the reviewer has already done it.
     "POST /review/<id>/take-down": Row(LOGIN, 404, 404, 303, 404, photo="album", form={"note": "No."}),
     "POST /review/<id>/allow": _staff(303, photo="taken down"),
     "POST /review/undo": _staff(303),
@@ -165,7 +165,7 @@ ROWS = {
     "POST /admin/models/rollback": _admin(303),
     "GET /admin/thresholds": _admin(200),
     "GET /admin/storage": _admin(200),
-    "POST /admin/thresholds/measure": _admin(400),  # the model of this test's site has no profile
+    "POST /admin/thresholds/measure": _admin(400),  # the site of this test has no profile
     "POST /admin/thresholds/<id>/apply": Row(LOGIN, 404, 404, 404, 404),
     "POST /admin/thresholds/rollback": _admin(400),
     "GET /admin/users": _admin(200),
@@ -188,7 +188,7 @@ ROWS = {
     "POST /account/second-factor": _users(403, form={"password": "wrong"}),
     "POST /account/second-factor/remove": _users(403, form={"password": "wrong"}),
     "POST /admin/users/<id>/second-factor/remove": _admin(303, photo="account"),
-    "GET /login/oidc": _all(404),  # of a site without a provider
+    "GET /login/oidc": _all(404),  # the site has no provider
     "GET /login/oidc/callback": _all(404),
     "GET /account/provider": _users(404),
     "POST /account/provider": _users(404, form={"password": "wrong"}),

@@ -1,4 +1,4 @@
-"""The errors of checks are in the language of the page: each sentence of the checker is listed."""
+"""Errors of checks are in the language of the page: each sentence of the checker is translated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.site import Person, services_of
 _NAMES = {
     name
     for name, one in vars(errors).items()
-    # A refused model says nothing about a photo; its text is for operators.
+    # The error of a refused model is for operators and not about a photo.
     if isinstance(one, type) and issubclass(one, errors.CheckerError) and name != "ModelRefused"
 }
 _TEXTS = {"rendition": Rendition, "what": Rendition}
@@ -30,11 +30,11 @@ _FOREIGN = ("This computer is asleep.", "The <b>model</b>.")
 
 
 def _sentences() -> Iterator[tuple[str, str]]:
-    """Yield (place, an example of the sentence) of each error that a checker writes into its log."""
+    """Yield (place, example of the sentence) of each error that a checker writes into the check log."""
     for path in sorted((ROOT / "checker").rglob("*.py")):
         place = path.relative_to(ROOT).as_posix()
         if place.startswith(("checker/folder/", "checker/evaluation/", "checker/testing.py")):
-            continue  # not of a site
+            continue  # not used by a site
         tree = ast.parse(path.read_text("utf-8"))
         constants = {
             node.targets[0].id: node.value
@@ -48,7 +48,7 @@ def _sentences() -> Iterator[tuple[str, str]]:
 
 
 def _examples(text: ast.expr) -> list[str]:
-    """Return the texts that an expression may give; none if it passes one on."""
+    """Return the possible texts of an expression; none if it passes on another error's text."""
     if isinstance(text, ast.Constant):
         return [str(text.value)]
     if not isinstance(text, ast.JoinedStr):
@@ -86,7 +86,7 @@ def test_an_unknown_error_is_marked_as_english_and_escaped(app: Flask) -> None:
             assert shown_check_error(text) == text
 
 
-def test_a_long_error_takes_no_time(app: Flask) -> None:
+def test_a_long_error_is_matched_in_less_than_a_second(app: Flask) -> None:
     text = "The object store at " + " refused  (" * 2000
     with app.test_request_context(headers={"Accept-Language": "de"}):
         started_s = time.process_time()
@@ -120,7 +120,7 @@ def test_pages_show_the_errors_of_checks_in_their_language(app: Flask, anna: Per
     ],
 )
 @pytest.mark.parametrize("retryable", [True, False])
-def test_owners_do_not_read_the_addresses_of_servers(
+def test_owners_do_not_see_the_addresses_of_servers(
     app: Flask, anna: Person, error: str, *, retryable: bool
 ) -> None:
     photo = anna.upload_one()

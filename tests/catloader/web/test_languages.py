@@ -1,4 +1,4 @@
-"""The language of a page: the account's, else the browser's, else English. Programs get English."""
+"""A page is in the language of the account, else of the browser, else in English. Programs get English."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.site import PASSWORD, Person, services_of
 
 def test_a_page_is_in_the_language_that_the_browser_asks_for(app: Flask) -> None:
     visitor = Person(app)
-    for asked, language, text in (
+    for header, language, text in (
         ("de-AT,de;q=0.9,en;q=0.5", "de", "Anmelden"),
         ("it", "it", "Accedi"),
         ("fr,it;q=0.3,de;q=0.1", "it", "Accedi"),
@@ -28,8 +28,8 @@ def test_a_page_is_in_the_language_that_the_browser_asks_for(app: Flask) -> None
         ("*", "en", "Log in"),
         ("de;q=0", "en", "Log in"),
     ):
-        answer = visitor.get("/login", **{"Accept-Language": asked})
-        assert f'<html lang="{language}">' in answer.text, asked
+        answer = visitor.get("/login", **{"Accept-Language": header})
+        assert f'<html lang="{language}">' in answer.text, header
         assert text in answer.text
         assert {"accept-language", "cookie"} <= {name.lower() for name in answer.vary}
 
@@ -85,7 +85,7 @@ def test_an_error_with_a_number_has_a_singular_and_a_plural(
                 assert str(error) == translated(error)
 
 
-def test_limits_of_one_are_told_in_the_singular(tmp_path: Path) -> None:
+def test_limits_of_one_are_in_the_singular(tmp_path: Path) -> None:
     limits = {"max_files": 1, "quota_photos": 1, "max_api_tokens": 1, "sweep_s": 1.0}
     with accounts_site(tmp_path, **limits) as app:
         anna = Person.sign_up(app, "anna@example.org")

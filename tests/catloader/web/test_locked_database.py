@@ -1,4 +1,4 @@
-"""SQLite, locked by a foreign process, during uploads, log-ins and pages."""
+"""Uploads, log-ins and pages while another process has locked SQLite."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ connection.execute("ROLLBACK")
 
 @pytest.fixture
 def app(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[Flask]:
-    """Return a site on SQLite only: PostgreSQL has no lock on the whole database."""
+    """A site on SQLite, because PostgreSQL has no lock of the whole database."""
     engine = make_engine(tmp_path / "site.sqlite3")
     migrate(engine)
     with running_site(engine, s3_server, objects, tmp_path) as app:
@@ -44,7 +44,7 @@ def app(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator
 
 @contextmanager
 def _locked(folder: Path, seconds: float) -> Iterator[None]:
-    """Hold the write lock in another process for ``seconds``, or until the block ends if that is earlier."""
+    """Hold the write lock in another process for ``seconds``, but not longer than the block."""
     command = [sys.executable, "-c", _HOLD, str(folder / "site.sqlite3"), str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout
@@ -58,7 +58,7 @@ def _send(person: Person, token: str) -> TestResponse:
     return person.client.post("/upload", data=form, headers={"Accept": "application/json"})
 
 
-def test_requests_wait_for_a_lock_of_ten_seconds(app: Flask, tmp_path: Path) -> None:
+def test_requests_survive_a_lock_of_ten_seconds(app: Flask, tmp_path: Path) -> None:
     ben = Person(app, "ben@example.org")
     uploaders = [Person(app, f"anna-{number}@example.org") for number in range(3)]
     tokens = [anna.token("/upload") for anna in uploaders]

@@ -1,4 +1,4 @@
-"""``/metrics``: protected by its token, summed over all processes; and the health pages."""
+"""``/metrics`` needs its token and sums up all processes; and the health pages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 def _get(site: Serving, path: str, token: str | None = None) -> requests.Response:
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-    with plain_session() as session:  # a new connection: any of the processes answers
+    with plain_session() as session:  # a new connection may reach any of the processes
         return session.get(site.url + path, headers=headers, timeout=60)
 
 
@@ -76,7 +76,7 @@ def test_every_process_reports_the_same_total(site: Serving) -> None:
 
 
 def _upload_and_check(site: Serving) -> None:
-    """Upload a photo and a file that is not one; wait for the verdict."""
+    """Upload a photo and a file that is not a photo; wait for the verdict."""
     checked = _sum(_numbers(site), _CHECKED)
     person = registered(site.url)
     form = {"csrf_token": form_token(person, site.url + "/upload")}
@@ -98,13 +98,13 @@ def test_an_upload_and_its_check_are_counted(site: Serving) -> None:
     assert numbers['catloader_refusals_total{reason="not_an_image"}'] == 1
     assert numbers['catloader_s3_request_seconds_count{operation="put",result="ok"}'] == 2
     reads = r'catloader_s3_request_seconds_count\{operation="get".*\}'
-    assert _sum(numbers, reads) == 0, "the checker fetched what its own process had just put"
+    assert _sum(numbers, reads) == 0, "the checker fetched an object that its own process had just stored"
     assert numbers["catcheck_oldest_pending_seconds"] == 0
     assert numbers['catcheck_photos{status="pending"}'] == 0
 
 
 def test_the_dashboard_counts_figures_of_the_database_once() -> None:
-    """Every process reports them: a site with four workers would have five times as many photos waiting."""
+    """Every process reports them, so their sum would count each photo once for each process."""
     dashboard = json.loads((_ROOT / "docs/grafana/catloader.json").read_text("utf-8"))
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     for name in ("catcheck_photos", "catcheck_oldest_pending_seconds", "catloader_database_dead_rows"):
@@ -119,7 +119,7 @@ def test_dashboard_and_documentation_name_exactly_the_existing_metrics(site: Ser
     _upload_and_check(site)
     families = list(text_string_to_metric_families(_get(site, "/metrics", _TOKEN).text))
     labels = {sample.name: set(sample.labels) for family in families for sample in family.samples}
-    # Only on PostgreSQL, so without a sample here.
+    # Families without a sample here have one on PostgreSQL only.
     known = set(labels) | {family.name for family in families if not family.samples}
     dashboard = json.loads((_ROOT / "docs/grafana/catloader.json").read_text("utf-8"))
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
@@ -156,8 +156,8 @@ def test_visitors_create_no_labels(tmp_path: Path) -> None:
             app.test_client().open(f"/nothing-{n}", method=f"METHOD{n}")
             app.test_client().open("/login", method="GET")
         (family,) = services_of(app).metrics.http_s.collect()
-    found = {(sample.labels["method"], sample.labels["endpoint"]) for sample in family.samples}
-    assert found == {("other", "none"), ("GET", "auth.login")}
+    labels = {(sample.labels["method"], sample.labels["endpoint"]) for sample in family.samples}
+    assert labels == {("other", "none"), ("GET", "auth.login")}
 
 
 @pytest.mark.slow
@@ -186,7 +186,7 @@ def test_the_next_start_removes_the_files_of_a_killed_site(tmp_path: Path) -> No
     assert list(temporary.glob("catloader-metrics-*")) == [second]
 
 
-def test_without_a_token_there_is_no_such_page(tmp_path: Path) -> None:
+def test_without_a_configured_token_metrics_are_not_found(tmp_path: Path) -> None:
     with accounts_site(tmp_path) as app:
         empty = {"Authorization": "Bearer "}
         assert app.test_client().get("/metrics", headers=empty).status_code == 404

@@ -1,4 +1,4 @@
-"""The site as an app on a phone: its manifest, and a share that no service worker handled."""
+"""The site as an app on a phone: its manifest, and a share without a service worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every address of the site x method x role, compared with the table in ``route_rows``."""
+"""Every combination of address, method and role, compared with the table in ``route_rows``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ENDS_SESSIONS = ("POST /logout", "POST /register", "POST /login")
 
 
 class People(NamedTuple):
-    """One user for each role, in the order of the columns; the owner acts last and may delete the photo."""
+    """One user for each role, in the order of the columns; the owner is last and may delete the photo."""
 
     visitor: Person
     other: Person
@@ -69,7 +69,7 @@ def test_every_address_has_a_row(app: Flask) -> None:
     assert set(_addresses(app)) == set(ROWS) | set(API_ROWS)
 
 
-def test_every_role_gets_what_its_row_says(app: Flask) -> None:
+def test_every_role_gets_the_response_of_the_table(app: Flask) -> None:
     faults = []
     people = _people(app, "first")
     for number, (address, row) in enumerate(ROWS.items()):
@@ -88,7 +88,7 @@ def test_every_role_gets_what_its_row_says(app: Flask) -> None:
     assert not faults, "\n".join(faults)
 
 
-def test_every_program_gets_what_its_row_says(app: Flask) -> None:
+def test_every_program_gets_the_response_of_the_table(app: Flask) -> None:
     faults = []
     people = _people(app, "first")
     owner, other = people.owner, people.other
@@ -125,7 +125,7 @@ def test_reading_changes_no_row(app: Flask, engine: Engine) -> None:
     targets = {state: _target(app, people.owner, state) for state in {row.photo for row in reads.values()}}
     roles = ("visitor", "other", "owner", "reviewer", "admin")
     token = token_of(app, people.owner)
-    # The time of the last use of sessions and tokens is written every five minutes.
+    # The times of last use of sessions and tokens are written every five minutes, so they may change.
     for role in roles:
         getattr(people, role).get("/photos")
     Program(app, token).get("/api/v1/photos")
@@ -148,7 +148,7 @@ def _rows(engine: Engine) -> dict[str, list[Any]]:
 
 
 def _header_faults(address: str, answer: TestResponse) -> list[str]:
-    """Return the missing security headers of an answer, and a fault if a shared cache may store it."""
+    """Return the missing security headers of a response, and a fault if a shared cache may store it."""
     faults = [name for name, value in _HEADERS.items() if answer.headers.get(name) != value]
     policy = answer.headers.get("Content-Security-Policy", "")
     begins = "default-src 'none'; " if answer.mimetype == "image/jpeg" else "default-src 'self'; "
@@ -172,7 +172,7 @@ def _scope(app: Flask, address: str) -> Scope:
 
 
 def _addresses(app: Flask) -> dict[str, str]:
-    """``METHOD /path/<id>`` -> endpoint."""
+    """Return ``METHOD /path/<id>`` -> endpoint."""
     return {
         f"{method} {_NUMBER.sub('<id>', rule.rule)}": rule.endpoint
         for rule in app.url_map.iter_rules()
@@ -202,7 +202,7 @@ def _target(app: Flask, owner: Person, state: str) -> str:
         return str(owner.id)
     photo = owner.upload_one()
     while check(app, Verdict.UNSURE if state == "unsure" else Verdict.CAT) != photo:
-        pass  # earlier rows left photos that wait
+        pass  # check photos that earlier rows have left
     if state == "bin":
         assert services.bin.put([photo], owner.id)
     elif state in ("album", "taken down"):
@@ -226,7 +226,7 @@ def _ask(person: Person, address: str, target: str, row: Row) -> TestResponse:
     has_session = person.email and "-disabled@" not in person.email
     page = "/account" if has_session else "/login"
     if person.client.get_cookie(cookies.NOTES):
-        person.get(page)  # shows the message of the previous row, which would otherwise be on this row's page
+        person.get(page)  # shows the message of the previous row, so that it is not on the page of this row
     if method == "GET":
         answer = person.get(path)
     else:
@@ -238,7 +238,7 @@ def _ask(person: Person, address: str, target: str, row: Row) -> TestResponse:
 
 @cache
 def _token(person: Person, page: str) -> str:
-    """Get the page of a form once for each person: the token lasts as long as the session."""
+    """Return a form token; it is valid for the whole session, so each person gets a page only once."""
     return person.token(page)
 
 
@@ -253,7 +253,7 @@ def _is_like_none(person: Person, address: str, answer: TestResponse, row: Row) 
 
 
 def _text(answer: TestResponse) -> str:
-    """Return the page without the request id, which differs on every page."""
+    """Return the page without the request id, which is always different."""
     return answer.text.replace(answer.headers[HEADER], "")
 
 

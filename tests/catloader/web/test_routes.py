@@ -1,4 +1,4 @@
-"""Addresses without a link to them give plain errors."""
+"""Addresses to which no page links give plain errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every page: headers, error pages, health, and no asset from another host."""
+"""All pages: headers, error pages, health, and no files from other hosts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def site_settings() -> dict[str, Any]:
 
 
 def test_static_files_are_cached_and_photos_run_no_scripts(app: Flask, anna: Person) -> None:
-    """The headers of every address are in ``test_route_matrix``."""
+    """``test_route_matrix`` tests the headers of all other addresses."""
     photo = anna.upload_one()
     with anna.get("/static/site.css") as styles:
         assert "no-store" not in styles.headers["Cache-Control"]
@@ -77,8 +77,8 @@ def test_pages_comply_with_the_content_policy(app: Flask, anna: Person) -> None:
             assert answer.status_code == 200
 
 
-def test_pages_are_light(app: Flask, engine: Engine, anna: Person) -> None:
-    """Without photos, but with all other files that a page loads, uncompressed."""
+def test_pages_load_less_than_150_kb(app: Flask, engine: Engine, anna: Person) -> None:
+    """Counted are all uncompressed files that a page loads, without photos."""
     services_of(app).users.grant(anna.id, "admin")
     photo = anna.upload_one()
     add_photos(
@@ -98,7 +98,7 @@ def test_pages_are_light(app: Flask, engine: Engine, anna: Person) -> None:
 
 
 def _loaded(person: Person, page: str) -> dict[str, int]:
-    """Return address -> bytes of the static files that a page loads, directly or through other files."""
+    """Return address -> size in bytes of all static files that a page loads, also through other files."""
     found, left = dict[str, int](), set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page))
     while left:
         address = left.pop()
@@ -130,7 +130,7 @@ def test_errors_are_pages_or_json(own_app: Flask, method: str, path: str, status
     assert (answer.status_code, (answer.json or {})["status"]) == (status, status)
 
 
-def test_health(app: Flask) -> None:
+def test_health_pages_report_all_parts(app: Flask) -> None:
     stranger = Person(app)
     assert stranger.get("/healthz").json == {"ok": True}
     ready = stranger.get("/readyz")
@@ -146,8 +146,8 @@ def test_health(app: Flask) -> None:
     assert "Set-Cookie" not in ready.headers
 
 
-def test_health_tells_of_photos_that_wait_and_of_checks_that_fail(app: Flask, engine: Engine) -> None:
-    """Neither takes the site out of service: new photos can be uploaded."""
+def test_health_reports_waiting_photos_and_failed_checks(app: Flask, engine: Engine) -> None:
+    """The site stays ready in both cases, because photos can still be uploaded."""
     (photo,) = add_photos(engine, 1, now=utcnow() - timedelta(minutes=10))
     with writing(engine) as connection:
         failed = {"photo_id": photo, "attempt": 1, "finished_at": utcnow(), "error": "The GPU is lost."}
@@ -158,7 +158,7 @@ def test_health_tells_of_photos_that_wait_and_of_checks_that_fail(app: Flask, en
     assert 600 <= state["oldest_waiting_s"] < 1200
 
 
-def test_unavailable_object_store(
+def test_without_the_object_store_pages_work_and_uploads_get_503(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, s3_endpoint_url="http://127.0.0.1:9") as app:
@@ -179,7 +179,9 @@ def test_object_store_without_the_bucket_is_not_ready(
     assert (ready.status_code, (ready.json or {})["object_store"]) == (503, "no answer")
 
 
-def test_unavailable_database(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> None:
+def test_without_the_database_pages_get_503(
+    s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
     from catloader.store.db.engine import make_engine
 
     gone = make_engine(f"sqlite:///{tmp_path / 'no-such-folder' / 'x.sqlite3'}")
@@ -210,7 +212,7 @@ def test_site_responds_before_torch_is_loaded() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_heading_of_what_is_missing_names_it(app: Flask) -> None:
+def test_the_heading_of_a_404_names_what_is_missing(app: Flask) -> None:
     visitor, anna = Person(app), Person(app, "heading@example.org")
     for answer, heading in (
         (visitor.get("/nothing"), "Page not found"),

@@ -1,4 +1,4 @@
-"""Templates have no text outside of gettext, and translated pages show no English text."""
+"""Templates have no text outside of gettext, and translated pages contain no English text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORD = re.compile(r"[A-Za-z]{2,}")
 
 
 class _Texts(HTMLParser):
-    """Collects the words that a page shows, without those of code and keys."""
+    """Collects the words that a page shows, without the words of code and keys."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class _Texts(HTMLParser):
 
 
 def _raw_html(tree: nodes.Template) -> str:
-    """Return the HTML of a template without its expressions, which include translated texts."""
+    """Return the HTML of a template without its expressions, which contain the translated texts."""
     return "".join(node.data for node in tree.find_all(nodes.TemplateData))
 
 
@@ -127,7 +127,7 @@ _PERSONS_WORDS = re.compile(
 
 
 def test_texts_of_people_are_written_in_their_own_direction() -> None:
-    """Otherwise the full stop of a Hebrew caption would be at its wrong end."""
+    """Otherwise the full stop of a Hebrew caption would be at the wrong end."""
     parts = [part for path in TEMPLATES for part in _PERSONS_WORDS.findall(path.read_text("utf-8"))]
     assert len(parts) == 16
     assert [part for part in parts if 'dir="auto"' not in part] == []
@@ -137,4 +137,6 @@ def test_a_page_with_times_shows_them_in_the_zone_of_the_browser() -> None:
     pages = {path.name: path.read_text("utf-8") for path in TEMPLATES if path.name != "parts.html"}
     with_times = {name for name, page in pages.items() if re.search(r"\btime\(", page)}
     assert len(with_times) > 5
-    assert {name for name in with_times if "times.js" not in pages[name]} == {"photo.html"}  # in photos.js
+    assert {name for name in with_times if "times.js" not in pages[name]} == {
+        "photo.html"
+    }  # photos.js does it

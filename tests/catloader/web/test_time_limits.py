@@ -1,4 +1,4 @@
-"""A site whose statements PostgreSQL ends, because the operator has set a limit."""
+"""A site whose statements PostgreSQL cancels, because the operator has set a time limit."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def limited(
     objects: ObjectStore,
     tmp_path: Path,
 ) -> Iterator[tuple[Engine, Flask]]:
-    """Return an engine without a limit, and a running site with one, which checks photos too."""
+    """An engine without a limit, and a running site with a limit and a checker."""
     engine = make_engine(empty_url)
     migrate(engine)
-    change_settings(empty_url, request.param)  # the engine has a connection already
+    change_settings(empty_url, request.param)  # does not affect the engine's existing connection
     checking = {"dispatch": "thread", "model": "efficientnet_lite0", "workers": 1, "sweep_s": 1}
     with running_site(engine, s3_server, objects, tmp_path, **checking) as app:
         services_of(app).start()
@@ -52,7 +52,9 @@ def test_statements_that_are_ended_are_503_and_delay_checks_only(
     with writing(engine) as connection:
         connection.execute(text(f"LOCK TABLE {photos.name} IN ACCESS EXCLUSIVE MODE"))
         for _ in until(60, "No claim was ended"):
-            connection.execute(text("SELECT 1"))  # or the site's own limit would end this transaction
+            connection.execute(
+                text("SELECT 1")
+            )  # otherwise the limit of idle transactions would end this one
             if any("no photos could be claimed" in line for line in caplog.messages):
                 break
         form = {"csrf_token": token, "photos": (io.BytesIO(jpeg()), "a.jpg")}

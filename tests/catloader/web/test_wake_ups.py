@@ -1,4 +1,4 @@
-"""The two addresses at which a GET wakes the checker: off by default, limited if on."""
+"""The two addresses at which a GET request wakes the checker: off by default, rate-limited if on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Clock:
         return self.s
 
 
-def test_without_the_setting_they_are_not_found(app: Flask) -> None:
+def test_without_the_setting_the_addresses_are_not_found(app: Flask) -> None:
     visitor, anna = Person(app), Person(app, "anna@example.org")
     for person in (visitor, anna):
         unknown = person.get("/no-such-page")
@@ -94,7 +94,7 @@ def test_a_burst_wakes_once_and_later_ones_again() -> None:
     with pytest.raises(TooManyAttempts):
         wake_ups.ask()
     clock.s += 59
-    for _ in range(60):  # they do not count, or a program that keeps asking would never be let in
+    for _ in range(60):  # refused requests must not count, or a persistent program would be refused forever
         with pytest.raises(TooManyAttempts) as refusal:
             wake_ups.ask()
         assert refusal.value.retry_after_s == 1

@@ -1,4 +1,4 @@
-"""A site whose clock was wrong, and has been corrected."""
+"""A site whose clock was wrong and has been corrected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.rows import add_photos
 from tests.support.site import services_of
 
 
-def test_a_site_checks_photos_that_a_wrong_clock_put_off_for_years(own_app: Flask) -> None:
+def test_photos_that_a_wrong_clock_postponed_for_years_are_checked(own_app: Flask) -> None:
     services = services_of(own_app)
     (id,) = add_photos(services.engine, 1, datetime(2038, 1, 20, tzinfo=UTC), attempts=1)
     assert services.queue.claim(1) == []

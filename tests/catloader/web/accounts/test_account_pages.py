@@ -1,4 +1,4 @@
-"""The account page: sessions, change of e-mail, export."""
+"""The account page: its sessions, change of e-mail and export."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _second_browser(anna: Person) -> Person:
 
 
 def _sessions(person: Person) -> dict[str, str]:
-    """Return the list on the page: browser -> value of its button."""
+    """Return the sessions on the page: browser -> value of the button that ends the session."""
     found = re.findall(
         r'<strong>([^<]+)</strong>.*?name="session" value="([^"]+)"', person.get("/account").text, re.DOTALL
     )
@@ -123,7 +123,7 @@ def test_attempts_to_find_registered_e_mails_are_limited_like_sign_ups(
         anna = Person.sign_up(app, "anna@example.org")
         fields = {"email": anna.email, "password": PASSWORD}
         codes = [anna.post("/account/email", fields, page="/account").status_code for _ in range(3)]
-        assert codes == [303, 303, 429]  # the sign-up was the first
+        assert codes == [303, 303, 429]  # the sign-up was the first of three allowed attempts
 
 
 def test_the_export_contains_every_photo_and_its_verdicts(app: Flask, anna: Person) -> None:
@@ -145,9 +145,9 @@ def test_the_export_contains_every_photo_and_its_verdicts(app: Flask, anna: Pers
         names = [f"photos/{cat}.jpg", f"photos/{waiting}.jpg", "verdicts.json"]
         assert archive.namelist() == names
         assert archive.read(names[0]) == anna.get(f"/photos/{cat}/photo.jpg").data
-        told = json.loads(archive.read("verdicts.json"))
-    assert told["email"] == anna.email
-    rows = {row["id"]: row for row in told["photos"]}
+        exported = json.loads(archive.read("verdicts.json"))
+    assert exported["email"] == anna.email
+    rows = {row["id"]: row for row in exported["photos"]}
     assert foreign not in rows
     assert [rows[id]["file"] for id in (cat, lost, waiting)] == [names[0], None, names[1]]
     assert [rows[id]["status"] for id in (cat, lost, waiting)] == ["cat", "not_cat", "pending"]
@@ -157,7 +157,7 @@ def test_the_export_contains_every_photo_and_its_verdicts(app: Flask, anna: Pers
     assert {"reason", "cat_at", "not_cat_below"} <= check_of_cat.keys()
 
 
-def test_the_export_leaves_out_a_photo_whose_object_is_that_of_another_account(
+def test_the_export_leaves_out_a_photo_whose_object_was_replaced_by_another_accounts(
     app: Flask, anna: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
     good, altered = anna.upload_one(), anna.upload_one()
@@ -176,7 +176,7 @@ def test_the_export_leaves_out_a_photo_whose_object_is_that_of_another_account(
 
 
 def test_a_refusal_of_the_export_is_shown_as_a_page(app: Flask, anna: Person) -> None:
-    """Browsers save whatever an address with ``download`` answers, or show nothing."""
+    """With ``download`` on the link, a browser would save the error page as a file or show nothing."""
     anna.upload_one()
     (link,) = re.findall(r'<a [^>]*href="/account/export"[^>]*>', anna.get("/account").text)
     assert "download" not in link

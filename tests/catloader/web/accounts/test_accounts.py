@@ -19,7 +19,7 @@ from tests.support.programs import assert_problem
 from tests.support.site import PASSWORD, Person, jpeg, running_site, services_of, shown
 
 
-def test_registering_logs_in_at_once(app: Flask) -> None:
+def test_a_new_account_is_logged_in(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     assert "anna@example.org" in anna.get("/account").text
     user = services_of(app).users.by_email("anna@example.org")
@@ -27,7 +27,7 @@ def test_registering_logs_in_at_once(app: Flask) -> None:
     assert user.password_hash.startswith("$argon2id$")
 
 
-def test_registration_refuses_invalid_input(app: Flask) -> None:
+def test_a_sign_up_with_an_invalid_e_mail_or_password_is_refused(app: Flask) -> None:
     for email, password, status, says in (
         ("anna@example.org", "too short", 400, "at least 10 characters"),
         ("anna@example.org", "x" * 1001, 400, "at most 1000"),
@@ -52,7 +52,7 @@ def test_unknown_email_and_wrong_password_get_the_same_response(app: Flask) -> N
     assert answers == [answers[0]] * 4
 
 
-def test_the_wrong_field_has_the_focus(app: Flask) -> None:
+def test_the_field_with_the_error_has_the_focus(app: Flask) -> None:
     for email, password, field in (("no address", PASSWORD, "email"), ("a@example.org", "short", "password")):
         page = Person(app).post("/register", {"email": email, "password": password}).text
         focused = [tag for tag in re.findall("<input[^>]*>", page) if " autofocus" in tag]
@@ -61,7 +61,7 @@ def test_the_wrong_field_has_the_focus(app: Flask) -> None:
         assert page.count("aria-invalid") == 1
 
 
-def test_log_in_and_log_out(app: Flask) -> None:
+def test_pages_need_a_log_in_after_the_log_out(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     assert anna.log_out().status_code == 303
     assert anna.get("/photos").status_code == 303
@@ -97,7 +97,7 @@ def test_log_in_never_redirects_to_another_site(app: Flask) -> None:
         assert answer.location == "/photos", target
 
 
-def test_script_without_log_in_gets_json(app: Flask) -> None:
+def test_a_script_without_a_log_in_gets_a_json_problem(app: Flask) -> None:
     answer = Person(app).get("/api/photos/status?ids=1")
     assert assert_problem(answer, 401) == "You are not logged in, or your session has ended."
 
@@ -109,8 +109,8 @@ def test_every_form_without_its_token_is_refused(app: Flask) -> None:
     forms = [
         rule
         for rule in posts
-        if not rule.rule.startswith("/api/v1/")  # cookies permit nothing there
-        and rule.rule != "/upload/shared"  # stores nothing: see the next test
+        if not rule.rule.startswith("/api/v1/")  # cookies give no access there
+        and rule.rule != "/upload/shared"  # it stores nothing; see the next test
     ]
     assert len(forms) >= 7
     for rule in forms:
@@ -127,7 +127,7 @@ def test_every_form_without_its_token_is_refused(app: Flask) -> None:
     assert anna.get(f"/photos/{photo}").status_code == 200
 
 
-def test_photos_shared_without_the_service_worker_are_not_stored(app: Flask) -> None:
+def test_photos_shared_without_a_service_worker_are_not_stored(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     files = {"photos": (io.BytesIO(jpeg()), "cat.jpg")}
     answer = anna.client.post("/upload/shared", data=files)
@@ -190,7 +190,7 @@ def test_deleting_the_account_removes_everything(app: Flask) -> None:
     assert anna.log_in().status_code == 401
 
 
-def test_receipt_says_when_the_last_file_has_left_the_store(
+def test_receipt_says_when_the_last_file_was_deleted_from_the_store(
     app: Flask, objects: ObjectStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     anna, worker = Person.sign_up(app, "anna@example.org"), services_of(app).deletion
@@ -237,7 +237,7 @@ def test_log_in_is_limited_per_account_and_sessions_continue(app: Flask) -> None
     refused = Person(app, REMOTE_ADDR="203.0.113.7")
     refused.email = here.email
     answer = refused.log_in()
-    assert answer.status_code == 429, "a right password is not evaluated either"
+    assert answer.status_code == 429, "the right password was checked"
     assert "Too many attempts. Please wait 15 minutes" in answer.text
     assert 'value="anna@example.org"' in answer.text
     assert 890 < int(answer.headers["Retry-After"]) <= 900
@@ -256,7 +256,7 @@ def test_guesses_are_counted_across_a_restart(
     assert statuses == [401] * 10 + [429] * 6
 
 
-def test_account_page_says_how_long_to_wait(app: Flask) -> None:
+def test_account_page_says_how_long_to_wait_after_too_many_wrong_passwords(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     guess = {"password": "a guess", "old_password": "a guess", "new_password": PASSWORD}
     paths = ["/account/delete", "/account/password"] * 6
@@ -280,7 +280,7 @@ def test_sign_up_is_limited_per_network(
 
 
 @pytest.mark.parametrize("setting", ["login_rate", "register_rate", "password_rate"])
-def test_invalid_rate_is_refused(setting: str) -> None:
+def test_a_rate_that_is_not_a_number_per_time_is_refused(setting: str) -> None:
     name = f"CATLOADER_{setting.upper()}"
     with pytest.raises(
         SettingError, match=f"{name} is 'often'; it must be one or more rates, such as 10 per minute"
@@ -288,7 +288,7 @@ def test_invalid_rate_is_refused(setting: str) -> None:
         Settings.from_environment({name: "often"})
 
 
-def test_session_cookie_flags(app: Flask) -> None:
+def test_the_session_cookie_has_secure_flags(app: Flask) -> None:
     cookie = Person(app).get("/login").headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
@@ -310,7 +310,7 @@ def test_proxy_headers_count_only_behind_a_configured_proxy(
     [
         ("http://localhost/photos/7?show=cat", "/login?next=/photos/7?show%3Dcat"),
         ("http://localhost:8443/account", "/login?next=/account"),
-        ("http://localhost/photos/selected", "/login"),  # made by a form, so it can't be opened again
+        ("http://localhost/photos/selected", "/login"),  # the page of a form can't be opened by a link
         ("http://localhost//evil.example", "/login"),
         ("http://evil.example/photos/7", "/login"),
         ("http://[", "/login"),

@@ -1,4 +1,4 @@
-"""Log-in, sign-up and the request for a link cost the same work for every e-mail."""
+"""Log-in, sign-up and the request for a mailed link take the same processor time for every e-mail."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_wrong_passwords_cost_the_same_work_for_every_kind_of_account(tmp_path: 
         services.administration.disable(made["disabled"].id, made["known"].id, now)
         services.second_factors.set_up(made["two-steps"].id, "A" * 32, 0, ["0" * 64], now)
         new_user(services.identities, Identity("https://id", "1", "provider@example.org", True), None, now)
-        services.users.create("locked@example.org", "!", now)  # as an administrator's SQL may set it
+        services.users.create("locked@example.org", "!", now)  # an administrator may set such a hash by SQL
         visitor = Person(app)
         token = visitor.token("/login")
         numbers = itertools.count()
@@ -51,7 +51,7 @@ def test_wrong_passwords_cost_the_same_work_for_every_kind_of_account(tmp_path: 
             {kind: partial(log_in, kind) for kind in [*kinds, "provider", "locked", "unknown"]},
             within_ms=_WITHIN_MS,
         )
-        assert spent_ms["unknown"] > _WITHIN_MS, "the password is evaluated"
+        assert spent_ms["unknown"] > _WITHIN_MS, "no password was hashed for an unknown e-mail"
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_sign_ups_cost_the_same_work_for_registered_e_mails_and_new_ones(tmp_pat
 
 @pytest.mark.slow
 def test_the_request_for_a_mailed_link_does_the_same_for_every_address(tmp_path: Path) -> None:
-    """Another thread looks up the account and sends the mail; here it waits until the requests have ended."""
+    """Another thread looks up the account and sends the mail; this test holds it back during the requests."""
     port = free_port()
     with (
         mail_server(port) as server,
@@ -109,7 +109,7 @@ def test_the_request_for_a_mailed_link_does_the_same_for_every_address(tmp_path:
 
         event.listen(services.engine, "before_cursor_execute", note)
         try:
-            ask("somebody")  # the first one of this network is counted in a new row
+            ask("somebody")  # the first request of a network inserts a row; later ones update it
             for _ in ("in a new row of the address", "in the same row"):
                 assert ask("known") == ask("unknown") != []
             assert_same_work(

@@ -55,7 +55,7 @@ def server(_site: tuple[Flask, MailServer]) -> MailServer:
     app, server = _site
     mails, idle = services_of(app).mails, Event()
     assert mails
-    mails.outbox.put(idle.set)  # after the mails of the previous test
+    mails.outbox.put(idle.set)  # runs after the mails of the previous test
     assert idle.wait(60)
     server.mails.clear()
     return server
@@ -87,13 +87,13 @@ def test_a_mailed_link_sets_a_new_password_once_and_confirms_the_address(
     assert len(token) * 6 >= 128
     assert not any(token in digest for digest in _links(engine))
     assert token not in caplog.text
-    assert anna.get("/photos").status_code == 200, "asking for a link changes nothing"
+    assert anna.get("/photos").status_code == 200, "the request for a link changed the account"
     assert stranger.post(link, {"password": _NEW}).location == "/login"
     assert anna.get("/photos").status_code == 303
     assert anna.log_in(_NEW).status_code == 303
     assert "(confirmed)" in anna.get("/account").text
     assert stranger.get(link).status_code == 404
-    # The address was not confirmed, so the account may have been created by a stranger.
+    # The address was not confirmed, so a stranger may have created the account.
     assert program.send("GET", "/api/v1/photos").status_code == 401
 
 
@@ -141,7 +141,9 @@ def test_asking_for_a_link_does_not_reveal_which_e_mails_are_registered(
 
 def test_mails_to_one_address_are_limited_with_or_without_an_account(app: Flask, anna: Person) -> None:
     for email, codes in ((anna.email, [200, 200, 429]), ("none@example.org", [200, 200, 200, 429])):
-        answers = [Person(app).post(_ASK, {"email": email}) for _ in codes]  # the sign-up was anna's first
+        answers = [
+            Person(app).post(_ASK, {"email": email}) for _ in codes
+        ]  # the sign-up sent Anna's first mail
         assert [answer.status_code for answer in answers] == codes
         assert int(answers[-1].headers["Retry-After"]) > 0
 
@@ -156,7 +158,7 @@ def test_a_new_account_confirms_its_address_in_a_browser_that_is_logged_in(
     eve = Person.sign_up(app, "eve@example.org")
     assert [eve.get(link).status_code, Person(app).get(link).status_code] == [404, 303]
     assert eve.post(link, page="/account").status_code == 404
-    for _ in range(2):  # viewing the page does not use up the link
+    for _ in range(2):  # viewing the page must not use up the link
         assert anna.email in anna.get(link).text
     assert anna.post(link).status_code == 303
     assert "(confirmed)" in anna.get("/account").text
@@ -170,49 +172,49 @@ def test_a_new_account_confirms_its_address_in_a_browser_that_is_logged_in(
     assert anna.get(server.link(-2)).status_code == 200
 
 
-def test_the_owner_of_an_account_is_told_of_changes_that_a_stranger_would_make(
+def test_owners_are_mailed_about_changes_that_an_attacker_would_make(
     app: Flask, server: MailServer, anna: Person
 ) -> None:
-    def told(number: int) -> list[tuple[str, str]]:
+    def last_of(number: int) -> list[tuple[str, str]]:
         server.wait_for(number)
         return [(to, str(message["Subject"])) for to, message in server.mails][-1:]
 
     device = Device()
     device.origin, device.host = "https://cats.example.org", "cats.example.org"
-    assert register_device(anna, device).status_code == 200  # not confirmed: no mail
+    assert register_device(anna, device).status_code == 200  # no mail, because the address is not confirmed
     anna.post(server.link())
     token = {"name": "Phone", "scope": "photos:read", "days": "", "password": PASSWORD}
     anna.post("/account/tokens", token)
-    assert told(2) == [(anna.email, "An API token was created for your account")]
+    assert last_of(2) == [(anna.email, "An API token was created for your account")]
     device = Device()
     device.origin, device.host = "https://cats.example.org", "cats.example.org"
     assert register_device(anna, device).status_code == 200
-    assert told(3) == [(anna.email, "A passkey was added to your account")]
+    assert last_of(3) == [(anna.email, "A passkey was added to your account")]
     for passkey in services_of(app).passkeys.of_user(anna.id):
         anna.post(f"/account/passkeys/{passkey.id}/remove", page="/account/passkeys")
-    told(5)
+    last_of(5)
     assert {str(message["Subject"]) for _, message in server.mails[3:]} == {
         "A passkey was removed from your account"
     }
     Phone(anna)
-    assert told(6) == [(anna.email, "A second factor was added to your account")]
-    for _ in range(2):  # the second time there is none to remove
+    assert last_of(6) == [(anna.email, "A second factor was added to your account")]
+    for _ in range(2):  # the second request has nothing to remove and sends no mail
         anna.post("/account/second-factor/remove", {"password": PASSWORD}, page="/account/second-factor")
-    assert told(7) == [(anna.email, "The second factor of your account was removed")]
+    assert last_of(7) == [(anna.email, "The second factor of your account was removed")]
     anna.post("/account/password", {"old_password": PASSWORD, "new_password": _NEW}, page="/account")
-    assert told(8) == [(anna.email, "The password of your account was changed")]
+    assert last_of(8) == [(anna.email, "The password of your account was changed")]
     assert "https://cats.example.org/forgotten-password" in server.wait_for(8)[-1][1]
     anna.post(_ASK, {"email": anna.email})
     server.wait_for(9)
     Person(app).post(server.link(), {"password": PASSWORD})
-    assert told(10) == [(anna.email, "The password of your account was changed")]
+    assert last_of(10) == [(anna.email, "The password of your account was changed")]
     administrator = Person(app, "admin@example.org")
     services_of(app).users.grant(administrator.id, "admin")
     services_of(app).second_factors.set_up(anna.id, "A" * 32, 0, ["0" * 64], utcnow())
     page, german = f"/admin/users/{anna.id}", {"Accept-Language": "de"}
     administrator.post(f"{page}/second-factor/remove", None, page, **german)
-    assert told(11) == [(anna.email, "The second factor of your account was removed")], (
-        "not the other's German"
+    assert last_of(11) == [(anna.email, "The second factor of your account was removed")], (
+        "the mail is in the language of the administrator, not of the owner"
     )
     services_of(app).users.set_language(anna.id, "de")
     anna.log_in()
@@ -225,7 +227,7 @@ def test_the_owner_of_an_account_is_told_of_changes_that_a_stranger_would_make(
 
 def test_mails_that_confirm_an_address_are_limited(app: Flask, server: MailServer, anna: Person) -> None:
     answers = [anna.post("/account/email/confirm", page="/account").status_code for _ in range(3)]
-    assert answers == [303, 303, 429], "the sign-up's was the first"
+    assert answers == [303, 303, 429], "the sign-up sent the first mail"
     assert [to for to, _ in server.wait_for(3)] == [anna.email] * 3
 
 
@@ -242,14 +244,14 @@ def test_the_page_of_a_link_that_is_used_up_offers_another_one(
     assert server.wait_for(3)[-1][0] == "eve@example.org"
     assert anna.post(confirmation).status_code == 303
     again = anna.get(confirmation)
-    assert again.location == "/account", "it worked, so there is nothing to ask for"
+    assert again.location == "/account", "the link worked, so no other link may be offered"
     assert "anna@example.org is confirmed already." in anna.get("/account").text
     page = stranger.get("/new-password/x")
     assert page.status_code == 404
     assert 'href="/forgotten-password">Ask for a new link</a>' in page.text
 
 
-def test_the_validity_of_a_link_is_told_in_the_singular(tmp_path: Path) -> None:
+def test_a_validity_of_one_minute_is_in_the_singular(tmp_path: Path) -> None:
     port = free_port()
     with (
         mail_server(port) as server,
@@ -309,27 +311,31 @@ def test_a_decision_is_mailed_to_owners_who_chose_that(app: Flask, server: MailS
         assert answer.status_code == 303
         return photo
 
-    decided(anna)  # did not choose it
+    decided(anna)  # no mail: she did not ask for mails
     anna.post("/account/notices", {"wanted": "on"}, page="/account")
-    decided(anna)  # the address is not confirmed
+    decided(anna)  # no mail: her address is not confirmed
     assert anna.post(server.link(0)).status_code == 303
     assert "checked" in anna.get("/account").text
-    decided(rita)  # the reviewer's own photo
+    decided(rita)  # no mail: the reviewer owns the photo
     photo = decided(anna)
     assert server.wait_for(3)[-1][0] == anna.email
     assert f"https://cats.example.org/photos/{photo}" in server.wait_for(3)[-1][1]
     last = [decided(anna) for _ in range(5)]
     assert services.mails
-    assert services.mails.collected == {anna.id: last[2:]}, "three in 15 minutes, then one for all others"
-    services.mails.collected.clear()  # before the next test
+    assert services.mails.collected == {anna.id: last[2:]}, (
+        "more than three mails in 15 minutes, instead of one for all further decisions"
+    )
+    services.mails.collected.clear()  # for the next test
     anna.post("/account/notices", page="/account")
     decided(anna)
-    Person(app).post(_ASK, {"email": anna.email})  # the last mail of all
+    Person(app).post(_ASK, {"email": anna.email})  # its mail follows all mails about decisions
     mails = server.wait_for(6)
     assert ["/photos/" in text for _, text in mails[2:]] == [True, True, True, False]
 
 
-def test_decisions_after_many_mails_are_told_together(app: Flask, server: MailServer, anna: Person) -> None:
+def test_decisions_after_many_mails_are_sent_in_one_mail(
+    app: Flask, server: MailServer, anna: Person
+) -> None:
     anna.post("/account/notices", {"wanted": "on"}, page="/account")
     anna.post(server.link(0))
     mails = services_of(app).mails
@@ -343,7 +349,7 @@ def test_decisions_after_many_mails_are_told_together(app: Flask, server: MailSe
     assert "https://cats.example.org/photos/9" in server.wait_for(3)[2][1]
 
 
-def test_a_decision_is_mailed_in_the_language_in_which_its_owner_chose_that(
+def test_a_decision_is_mailed_in_the_language_in_which_its_owner_asked_for_mails(
     app: Flask, server: MailServer, anna: Person
 ) -> None:
     services, rita = services_of(app), Person.sign_up(app, "rita@example.org")
@@ -359,9 +365,7 @@ def test_a_decision_is_mailed_in_the_language_in_which_its_owner_chose_that(
     assert '<option value="it" lang="it" selected>' in anna.get("/account").text, "chosen by its owner"
 
 
-def test_answers_of_an_audit_that_are_decisions_are_mailed(
-    app: Flask, server: MailServer, anna: Person
-) -> None:
+def test_decisions_of_an_audit_are_mailed(app: Flask, server: MailServer, anna: Person) -> None:
     services, rita = services_of(app), Person.sign_up(app, "rita@example.org")
     services.users.grant(rita.id, "reviewer")
     server.wait_for(2)
@@ -372,13 +376,13 @@ def test_answers_of_an_audit_that_are_decisions_are_mailed(
     rita.post("/review/audit/draw", {"number": "2", "verdict": "cat"}, page="/review/audit")
     for id, answer in zip(ids, ("cant_tell", "not_cat"), strict=True):
         rita.post(f"/review/audit/{id}", {"answer": answer}, page="/review/audit")
-    Person(app).post(_ASK, {"email": anna.email})  # the last mail of all
+    Person(app).post(_ASK, {"email": anna.email})  # its mail follows all mails about decisions
     decided, last = (text for _, text in server.wait_for(4)[2:])
     assert f"/photos/{ids[1]}" in decided
     assert "/photos/" not in last
 
 
-def test_without_a_mail_server_there_are_no_such_pages(tmp_path: Path) -> None:
+def test_without_a_mail_server_pages_of_mailed_links_do_not_exist(tmp_path: Path) -> None:
     with accounts_site(tmp_path) as app:
         anna, stranger = Person.sign_up(app, "anna@example.org"), Person(app)
         assert stranger.get(_ASK).status_code == 404

@@ -58,7 +58,7 @@ def provider(_site: tuple[Flask, TestProvider]) -> TestProvider:
 
 
 def _at_provider(person: Person, query: str = "") -> str:
-    """Log in at the provider, and return the path to which it redirects the browser."""
+    """Log in at the provider; return the path to which it redirects the browser."""
     begun = person.get(f"/login/oidc{query}")
     assert begun.status_code == 303, begun.text
     answer = requests.get(begun.headers["Location"], allow_redirects=False, timeout=60)
@@ -100,7 +100,7 @@ def test_a_new_person_gets_an_account_and_finds_it_again(
     assert _through(again).location == "/photos"
     assert "anna@example.org" in again.get("/account").text
     assert len(services_of(app).users.all()) == 1
-    assert again.get(back).status_code == 400, "the answer for another browser"
+    assert again.get(back).status_code == 400, "the redirect was made for another browser"
     assert CLIENT_SECRET not in caplog.text
     assert re.search(r"code=([^&]+)", back)[1] not in caplog.text  # type: ignore[index]
 
@@ -127,7 +127,7 @@ def test_an_account_is_linked_only_if_both_sides_have_confirmed_the_e_mail(
 
 
 def test_an_e_mail_that_is_not_in_the_token_is_asked_for(app: Flask, provider: TestProvider) -> None:
-    """The standard promises the address from the userinfo endpoint only."""
+    """The standard guarantees the address only at the userinfo endpoint."""
     provider.userinfo = {name: provider.person.pop(name) for name in ("email", "email_verified")}
     for lie in ({"sub": "18"}, {"email_verified": False}, {"email": 17}, {"sub": None}):
         provider.userinfo |= {"sub": "17", "email": "anna@example.org", "email_verified": True} | lie
@@ -146,12 +146,14 @@ def test_a_failing_userinfo_endpoint_refuses_new_people_only(
     assert _through(Person(app)).status_code == 303
     del provider.person["email_verified"]
     provider.userinfo_status = status
-    assert _through(Person(app)).status_code == 303, "known by the subject"
+    assert _through(Person(app)).status_code == 303, "this person is known by the subject"
     provider.person["sub"] = "18"
     assert _through(Person(app)).status_code == 403
 
 
-def test_an_address_and_its_confirmation_come_from_one_place(app: Flask, provider: TestProvider) -> None:
+def test_an_address_and_its_confirmation_must_have_the_same_source(
+    app: Flask, provider: TestProvider
+) -> None:
     """The token confirms an address that it does not name."""
     provider.userinfo = {"email": provider.person.pop("email")}
     assert provider.person["email_verified"]
@@ -159,7 +161,9 @@ def test_an_address_and_its_confirmation_come_from_one_place(app: Flask, provide
     assert services_of(app).users.all() == []
 
 
-def test_a_userinfo_endpoint_that_is_no_address_is_left_out(provider: TestProvider, tmp_path: Path) -> None:
+def test_a_userinfo_endpoint_that_is_not_an_address_is_ignored(
+    provider: TestProvider, tmp_path: Path
+) -> None:
     provider.changed_metadata = {"userinfo_endpoint": "userinfo"}
     with accounts_site(tmp_path, **settings_of(int(provider.issuer.rpartition(":")[2]))) as app:
         assert _through(Person(app)).status_code == 303
@@ -173,7 +177,7 @@ def test_a_provider_without_a_userinfo_endpoint_logs_in(provider: TestProvider, 
         assert "is not verified there" in _through(Person(app)).text
 
 
-def test_a_logged_in_person_links_only_the_own_address(app: Flask, provider: TestProvider) -> None:
+def test_a_logged_in_person_can_link_only_their_own_address(app: Flask, provider: TestProvider) -> None:
     eve = Person(app, "eve@example.org")
     assert _through(eve, _query_to_link(eve)).status_code == 403
     anna = Person(app, "anna@example.org")
@@ -186,7 +190,7 @@ def test_a_logged_in_person_links_only_the_own_address(app: Flask, provider: Tes
     assert _through(Person(app)).status_code == 403
 
 
-def test_no_other_site_can_link_the_account_of_who_is_logged_in(app: Flask, provider: TestProvider) -> None:
+def test_no_other_site_can_link_the_account_of_a_logged_in_person(app: Flask, provider: TestProvider) -> None:
     anna, eve = Person(app, "anna@example.org"), Person(app, "eve@example.org")
     for query in ("", "?link=", "?link=x", _query_to_link(eve)):
         refused = anna.get(f"/login/oidc{query}")
@@ -195,7 +199,7 @@ def test_no_other_site_can_link_the_account_of_who_is_logged_in(app: Flask, prov
     back = _at_provider(visitor)
     visitor.email = "anna@example.org"
     assert visitor.log_in().status_code == 303
-    assert visitor.get(back).status_code == 400, "it began as a log-in"
+    assert visitor.get(back).status_code == 400, "a log-in became a link"
     back = _at_provider(anna, _query_to_link(anna))
     anna.log_out()
     assert anna.get(back).status_code == 400, "it began with a log-in"
@@ -210,11 +214,11 @@ def test_an_unlinked_account_is_linked_again_by_its_owner_only(app: Flask, provi
     assert (refused.status_code, "The password is wrong." in refused.text) == (403, True)
     assert _is_logged_in(elsewhere)
     assert anna.get("/account/provider").location == "/account#provider"
-    for _ in range(2):  # the second is a form of another tab
+    for _ in range(2):  # the second form comes from another tab
         assert anna.post("/account/provider", {"password": PASSWORD}, page="/account").location == "/account"
     assert "Unlinked from Example ID." in anna.get("/account").text
     assert (_is_logged_in(anna), _is_logged_in(elsewhere)) == (True, False)
-    for subject in ("17", "18"):  # the address is verified there, and confirmed here
+    for subject in ("17", "18"):  # the provider has verified the address, and this site has confirmed it
         provider.person["sub"] = subject
         refused = _through(elsewhere)
         assert (refused.status_code, "was unlinked from this log-in" in refused.text) == (403, True)
@@ -222,7 +226,7 @@ def test_an_unlinked_account_is_linked_again_by_its_owner_only(app: Flask, provi
     assert _through(elsewhere).status_code == 303
 
 
-def test_the_owner_of_an_account_is_told_when_it_is_linked_and_unlinked(
+def test_owners_are_mailed_when_their_account_is_linked_and_unlinked(
     provider: TestProvider, tmp_path: Path
 ) -> None:
     settings = settings_of(int(provider.issuer.rpartition(":")[2]))
@@ -234,7 +238,7 @@ def test_the_owner_of_an_account_is_told_when_it_is_linked_and_unlinked(
             mails.outbox.start()
             anna = Person(app, "anna@example.org")
             _confirm(app, anna)
-            for _ in range(2):  # a log-in links the account once
+            for _ in range(2):  # only the first log-in links the account
                 assert _through(Person(app)).status_code == 303
             anna.post("/account/provider", {"password": PASSWORD}, page="/account")
             server.wait_for(2)
@@ -249,7 +253,7 @@ def test_the_password_of_an_account_made_through_the_provider_is_set_before_it_i
 ) -> None:
     anna = Person(app)
     _through(anna)
-    page = anna.get("/account").text  # also where the password is changed, and where the account is deleted
+    page = anna.get("/account").text  # the sentence is also in the forms for the password and the deletion
     assert page.count("Ask the administrator for a link to set one.") == 3
     assert anna.post("/account/provider", {"password": ""}, page="/account").status_code == 403
     assert _through(Person(app)).status_code == 303
@@ -364,8 +368,8 @@ def test_state_and_code_are_valid_once_and_in_one_browser(app: Flask, provider: 
     anna, eve = Person(app), Person(app)
     back = _at_provider(anna)
     _at_provider(eve)
-    assert eve.get(back).status_code == 400, "the state of another browser"
-    assert eve.get(back).status_code == 400, "no cookie any more"
+    assert eve.get(back).status_code == 400, "the state of another browser was accepted"
+    assert eve.get(back).status_code == 400, "the request without a cookie was accepted"
     code = back.partition("code=")[2].partition("&")[0]
     provider.codes[code]["code_challenge"] = "of another verifier"
     assert anna.get(back).status_code == 403
@@ -386,10 +390,10 @@ def test_a_copied_cookie_is_not_valid_for_a_second_use(app: Flask, provider: Tes
     for _ in range(2):
         anna.client.set_cookie(cookies.PROVIDER, cookie.value)
         codes.append(anna.get(back).status_code)
-    assert codes == [403, 400], "the provider is asked once"
+    assert codes == [403, 400], "the provider was asked twice"
 
 
-def test_a_log_in_is_good_for_ten_minutes(app: Flask, provider: TestProvider) -> None:
+def test_a_log_in_at_the_provider_is_valid_for_ten_minutes(app: Flask, provider: TestProvider) -> None:
     for age_s, status in ((610, 400), (590, 303)):
         visitor = Person(app)
         back = _at_provider(visitor)
@@ -399,7 +403,7 @@ def test_a_log_in_is_good_for_ten_minutes(app: Flask, provider: TestProvider) ->
         assert visitor.get(back).status_code == status
 
 
-def test_the_account_page_s_link_to_the_provider_is_good_for_an_hour(
+def test_the_account_pages_link_to_the_provider_is_valid_for_an_hour(
     app: Flask, provider: TestProvider
 ) -> None:
     anna = Person(app, "anna@example.org")
@@ -450,7 +454,7 @@ class _Odd(_Failing):
         self.wfile.write(self.body.encode())
 
 
-def test_metadata_that_no_program_can_read_make_a_provider_unavailable() -> None:
+def test_unreadable_metadata_makes_a_provider_unavailable() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Odd) as server:
         Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         issuer = f"http://127.0.0.1:{server.server_port}"

@@ -1,4 +1,4 @@
-"""Passkeys; the authenticator can send wrong answers; tests/browser/test_api_tokens.py uses Chromium's."""
+"""Passkeys, with an authenticator that can lie. tests/browser/test_api_tokens.py uses Chromium's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _text(data: bytes) -> str:
 
 
 class Device:
-    """An authenticator with one key; its attributes can make its answers invalid."""
+    """An authenticator with one key. Its attributes can make its responses invalid."""
 
     def __init__(self) -> None:
         self._id, self._key, self.count = secrets.token_bytes(16), ec.generate_private_key(ec.SECP256R1()), 0
@@ -55,7 +55,7 @@ class Device:
         return json.dumps({"id": id, "rawId": id, "type": "public-key", "response": texts})
 
     def made(self, challenge: str, key: bytes = b"") -> str:
-        """Make a passkey; ``key``: another public key than its own, in CBOR."""
+        """Make a passkey; ``key`` replaces the public key, in CBOR."""
         numbers = self._key.public_key().public_numbers()
         own = {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32), -3: numbers.y.to_bytes(32)}
         key = key or cbor2.dumps(own)
@@ -90,7 +90,7 @@ def _begin(app: Flask) -> tuple[Person, dict[str, Any]]:
 
 
 def _log_in(app: Flask, device: Device) -> tuple[int, bool]:
-    """Return the status of the response, and whether there is a session afterwards."""
+    """Return the status of the response and whether the browser has a session afterwards."""
     visitor, begun = _begin(app)
     fields = {"challenge": begun["challenge"], "credential": device.used(begun["options"]["challenge"])}
     answer = visitor.post(_LOG_IN, fields, page="/login")
@@ -101,7 +101,7 @@ def test_a_passkey_logs_in_without_a_second_step(app: Flask, anna: Person) -> No
     device = Device()
     assert anna.post(f"{_PAGE}/options", {"password": "wrong"}, page=_PAGE).status_code == 403
     assert register_device(anna, device).json == {"location": _PAGE}
-    assert register_device(anna, device).status_code == 400, "registered already"
+    assert register_device(anna, device).status_code == 400, "the passkey was registered twice"
     services_of(app).second_factors.set_up(anna.id, "A" * 32, 0, ["0" * 64], utcnow())
     assert _log_in(app, device) == (200, True)
     assert "Last used" in anna.get(_PAGE).text
@@ -142,7 +142,7 @@ def test_a_passkey_of_another_key_is_refused(app: Flask, anna: Person) -> None:
 
 def test_a_challenge_is_valid_once_and_for_its_purpose(app: Flask, anna: Person) -> None:
     device = Device()
-    device.counts = False  # like passkeys that several devices share; a counter would refuse the second use
+    device.counts = False  # like passkeys that devices share; a counter would refuse the second use anyway
     register_device(anna, device)
     visitor, begun = _begin(app)
     fields = {"challenge": begun["challenge"], "credential": device.used(begun["options"]["challenge"])}
@@ -156,7 +156,7 @@ def test_a_challenge_is_valid_once_and_for_its_purpose(app: Flask, anna: Person)
     assert thief.post(_LOG_IN, fields, page="/login").status_code == 403
     eve = Person(app, "eve@example.org")
     fields["credential"] = Device().made(registration["options"]["challenge"])
-    assert eve.post(_PAGE, fields).status_code == 403, "the registration of another account"
+    assert eve.post(_PAGE, fields).status_code == 403, "the challenge of another account was accepted"
 
 
 def test_a_removed_passkey_does_not_log_in_and_others_cannot_remove_it(app: Flask, anna: Person) -> None:
@@ -236,7 +236,7 @@ def test_credentials_whose_parts_are_broken_are_refused(app: Flask, anna: Person
         assert visitor.post(_LOG_IN, fields, page="/login").status_code == 403
 
 
-def test_a_challenge_is_good_for_five_minutes(app: Flask, anna: Person) -> None:
+def test_a_challenge_is_valid_for_five_minutes(app: Flask, anna: Person) -> None:
     device = Device()
     assert register_device(anna, device).status_code == 200
     for age_s, status in ((310, 403), (290, 200)):
@@ -246,8 +246,8 @@ def test_a_challenge_is_good_for_five_minutes(app: Flask, anna: Person) -> None:
         assert visitor.post(_LOG_IN, fields, page="/login").status_code == status
 
 
-def test_two_uses_with_the_same_counter_are_one(app: Flask, anna: Person) -> None:
-    """A copied key answers at the same moment: both answers were compared with the same counter."""
+def test_only_one_of_two_uses_with_the_same_counter_is_accepted(app: Flask, anna: Person) -> None:
+    """A copied key responds at the same moment, and both responses are compared with the same counter."""
     store = services_of(app).passkeys
     store.add(anna.id, "credential", b"key", 7, name="Phone", now=utcnow())
     found = store.find("credential")

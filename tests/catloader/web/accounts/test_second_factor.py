@@ -1,4 +1,4 @@
-"""The second step of a log-in: an authenticator app (pyotp in place of a phone) and recovery codes."""
+"""The second step of a log-in: an authenticator app (pyotp instead of a phone) and recovery codes."""
 
 from __future__ import annotations
 
@@ -42,20 +42,21 @@ class Phone:
         wrong = {"setup": setup[1], "code": "000000", "password": PASSWORD}
         assert person.post(_PAGE, {**wrong, "password": "wrong", "code": self.used}).status_code == 403
         refused = person.post(_PAGE, wrong)
-        assert (refused.status_code, found[1] in refused.text) == (400, True), "the same secret again"
+        assert (refused.status_code, found[1] in refused.text) == (400, True), "another secret was shown"
         shown = person.post(_PAGE, {**wrong, "code": self.used})
         assert shown.status_code == 200, shown.text
         self.recovery_codes = re.findall(r"<li><code>([a-z2-7-]{19})</code>", shown.text)
-        again = person.post(_PAGE, {**wrong, "code": self.code()})  # its recovery codes would replace these
+        # A second set-up would replace the recovery codes.
+        again = person.post(_PAGE, {**wrong, "code": self.code()})
         assert (again.status_code, "is set up already" in again.text) == (400, True)
 
     def code(self, steps: int = 1) -> str:
-        """Return the code for ``steps`` times 30 seconds from now: the next one is valid and unused."""
+        """Return the code of ``steps`` times 30 seconds from now; the next one is valid and unused."""
         return self._totp.at(int(time.time()) + 30 * steps)
 
 
 def _focused(page: str) -> str:
-    """Return the name of the field that has the focus when the page is shown."""
+    """Return the name of the field with ``autofocus``."""
     (field,) = re.findall(r"<input[^>]* autofocus[^>]*>", page)
     name = re.search(r' name="(\w+)"', field)
     assert name
@@ -71,7 +72,7 @@ def test_the_field_with_the_wrong_value_has_the_focus(anna: Person) -> None:
 
 
 def _log_in(person: Person, code: str) -> tuple[int, bool]:
-    """Return the status of the second step, and whether there is a session afterwards."""
+    """Return the status of the second step and whether the browser has a session afterwards."""
     other = Person(person.app)
     other.email = person.email
     first = other.log_in()
@@ -104,10 +105,10 @@ def test_a_session_begins_only_after_the_second_step(app: Flask, anna: Person) -
 def test_each_code_and_each_recovery_code_is_accepted_once(app: Flask, anna: Person) -> None:
     phone = Phone(anna)
     assert len(set(phone.recovery_codes)) == 10
-    assert _log_in(anna, phone.used) == (401, False), "the code that confirmed the set-up"
+    assert _log_in(anna, phone.used) == (401, False), "the code that confirmed the set-up was accepted again"
     code = phone.code()
     assert [_log_in(anna, code) for _ in range(2)] == [(303, True), (401, False)]
-    assert _log_in(anna, phone.code(5)) == (401, False), "a code of a wrong clock"
+    assert _log_in(anna, phone.code(5)) == (401, False), "a code of a wrong clock was accepted"
     first, second, *_ = phone.recovery_codes
     typed = first.upper().replace("-", " ")
     assert [_log_in(anna, typed), _log_in(anna, first), _log_in(anna, second)] == [
@@ -127,8 +128,8 @@ def test_codes_are_limited_like_passwords(app: Flask, anna: Person) -> None:
     phone = Phone(anna)
     codes = [_log_in(anna, "000000")[0] for _ in range(11)]
     assert codes == [401] * 10 + [429]
-    assert _log_in(anna, phone.code()) == (429, False), "a right one is not evaluated either"
-    assert anna.get("/photos").status_code == 200, "a session stays valid"
+    assert _log_in(anna, phone.code()) == (429, False), "the right code was checked"
+    assert anna.get("/photos").status_code == 200, "an existing session was ended"
 
 
 def test_the_first_step_ends_with_the_password_the_account_and_after_ten_minutes(
@@ -160,7 +161,7 @@ def test_the_first_step_ends_with_the_password_the_account_and_after_ten_minutes
     assert fresh.max_age == 600
 
 
-def test_removal_needs_the_password(app: Flask, anna: Person) -> None:
+def test_removing_the_second_factor_needs_the_password(app: Flask, anna: Person) -> None:
     Phone(anna)
     refused = anna.post(f"{_PAGE}/remove", {"password": "wrong"}, page=_PAGE)
     assert (refused.status_code, refused.text.count(" autofocus")) == (403, 1)
@@ -170,7 +171,9 @@ def test_removal_needs_the_password(app: Flask, anna: Person) -> None:
     assert anna.log_in().location == "/photos"
 
 
-def test_an_administrator_removes_it_for_others_and_that_is_recorded(app: Flask, anna: Person) -> None:
+def test_an_administrator_removes_the_second_factor_of_others_and_that_is_recorded(
+    app: Flask, anna: Person
+) -> None:
     administrator = Person(app, "boss@example.org")
     services_of(app).users.grant(administrator.id, "admin")
     path = f"/admin/users/{anna.id}"
@@ -218,10 +221,10 @@ def test_one_of_two_concurrent_uses_is_accepted(engine: Engine) -> None:
     assert [sum(kind) for kind in zip(*accepted, strict=True)] == [1, 1]
     factors.set_up(id, "A" * 32, 11, ["b" * 64], utcnow())
     codes = [factors.accept(id, step) for step in (9, 8, 8)]
-    assert codes == [False, True, False], "11 is of a clock that was ahead"
+    assert codes == [False, True, False], "a step of a clock that was ahead was accepted"
 
 
-def test_the_first_step_is_good_for_ten_minutes(app: Flask, anna: Person) -> None:
+def test_the_first_step_is_valid_for_ten_minutes(app: Flask, anna: Person) -> None:
     Phone(anna)
     for age_s, status in ((590, 200), (610, 303)):
         browser = Person(app)
@@ -233,7 +236,7 @@ def test_the_first_step_is_good_for_ten_minutes(app: Flask, anna: Person) -> Non
         assert browser.get(_STEP).status_code == status
 
 
-def test_the_form_of_a_new_factor_is_good_for_an_hour(app: Flask, anna: Person) -> None:
+def test_the_form_of_a_new_factor_is_valid_for_an_hour(app: Flask, anna: Person) -> None:
     page = anna.get(_PAGE).text
     secret, setup = (
         re.findall(pattern, page)[0]

@@ -1,4 +1,4 @@
-"""The log-in of a browser: begin, use, end; and no later request revives it."""
+"""Sessions of browsers: how they begin and end, and that no later request revives one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.site import PASSWORD, Person, jpeg, services_of
 
 
 def _copy_of(person: Person) -> Person:
-    """Return another person's browser with this one's session cookie."""
+    """Return another browser that has the person's session cookie."""
     thief, cookie = Person(person.app), person.client.get_cookie(cookies.SESSION)
     assert cookie
     thief.client.set_cookie(cookies.SESSION, cookie.value)
@@ -66,7 +66,7 @@ def test_cookies_of_another_program_on_this_host_do_not_interfere(app: Flask) ->
 
 
 def test_log_ins_of_two_sites_under_one_host_name_coexist(tmp_path: Path) -> None:
-    """Cookies do not distinguish ports."""
+    """Browsers send the same cookies to every port of a host."""
     folders = tmp_path / "one", tmp_path / "two"
     for folder in folders:
         folder.mkdir()
@@ -108,7 +108,7 @@ def test_captured_cookie_ends_with_password_and_account(app: Flask, ending: str)
 
 
 def _forgets(page: TestResponse) -> bool:
-    """Return True if the page makes the browser delete the photos that wait in it."""
+    """Return whether the page makes the browser delete the photos that wait there."""
     return " data-forget>" in page.text and "this-account.js" in page.text
 
 
@@ -127,11 +127,11 @@ def test_a_browser_forgets_waiting_photos_if_its_session_was_ended_and_not_if_it
             connection.execute(update(sessions).values(used_at=utcnow() - timedelta(days=15)))
         bert = Person.sign_up(app, "bert@example.org")
         bert.log_out()
-        bert.log_in()  # which deletes old sessions
+        bert.log_in()  # a log-in deletes old sessions
     for path in ("/", "/login", "/nothing-here", "/login"):
         assert _forgets(phone.get(path)) is is_ended, path
         assert not _forgets(stranger.get(path)), path
-    # Somebody may log in before the script of the log-in page runs: the next page runs it, once.
+    # A person may log in before the script of the log-in page runs. Then the next page runs it, once.
     assert phone.log_in().status_code == 303
     assert [_forgets(phone.get("/photos")) for _ in range(2)] == [is_ended, False]
 
@@ -172,7 +172,7 @@ def test_only_log_in_sets_the_session_cookie_and_only_pages_prolong_the_session(
 def test_a_response_that_ends_after_the_log_out_does_not_restore_the_session(
     own_app: Flask, engine: Engine
 ) -> None:
-    """The page of one tab is still being rendered while another tab logs out."""
+    """One tab logs out while the site is still rendering a page for another tab."""
     other_tab = Person(own_app)
 
     def slow() -> str:
@@ -241,7 +241,7 @@ def test_cookies_behind_tls_are_bound_to_the_host(app: Flask) -> None:
 
 
 def _shape(answer: TestResponse) -> list[str]:
-    """Return status, headers and body without the random part of the cookie."""
+    """Return status, headers and body of a response, without the random part of the cookie."""
     headers = [f"{name}: {value}" for name, value in answer.headers if name != "X-Request-Id"]
     text = "\n".join([answer.status, *headers, answer.text])
     return re.sub(r"(catloader_\w+=)[^;]+|(Expires=)[^;]+", r"\1\2", text).splitlines()
@@ -257,7 +257,7 @@ def test_sign_up_answers_registered_and_new_e_mails_alike(app: Flask) -> None:
     assert answers[0].status_code == 303
     assert _shape(answers[0]) == _shape(answers[1])
     assert "Welcome! Your account is ready." in new.get(answers[1].location).text
-    # The owner of the existing account is told on the next page, and nobody gets access to it.
+    # The next page says that the account exists, and does not give access to it.
     to_login = known.get(answers[0].location)
     assert to_login.location.startswith("/login?next=/upload")
     page = known.get(to_login.location).text
@@ -275,7 +275,7 @@ def test_photo_of_another_account_is_not_found_with_an_ended_session(app: Flask)
     assert thief.get(f"/photos/{photo}/photo.jpg").status_code == 404
 
 
-def test_a_page_is_answered_although_the_use_of_its_session_can_t_be_recorded(
+def test_a_page_is_served_although_the_use_of_its_session_cannot_be_recorded(
     app: Flask, anna: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = services_of(app).engine

@@ -27,9 +27,9 @@ def site_settings() -> dict[str, Any]:
 
 
 def _secret(page: str) -> str:
-    found = re.search(r'<code class="secret">([^<]+)</code>', page)
-    assert found, page
-    return found[1]
+    secret = re.search(r'<code class="secret">([^<]+)</code>', page)
+    assert secret, page
+    return secret[1]
 
 
 def test_a_token_is_shown_once_and_stored_as_a_digest(app: Flask, anna: Person, engine: Engine) -> None:
@@ -59,7 +59,9 @@ def test_a_revoked_token_is_refused(app: Flask, anna: Person) -> None:
     assert anna.post(f"{PAGE}/{row.id}/revoke", page=PAGE).status_code == 303
     assert Program(app, token).get("/api/v1/photos").status_code == 401
     assert anna.post(PAGE, FORM).status_code == 201
-    assert anna.post(f"{PAGE}/{row.id}/revoke", page=PAGE).status_code == 404, "it revoked another token"
+    assert anna.post(f"{PAGE}/{row.id}/revoke", page=PAGE).status_code == 404, (
+        "a revoked token was revoked again"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""API tokens: the requests that they permit, and those that they do not."""
+"""API tokens: which requests they allow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.programs import Program, assert_problem, token_of
 from tests.support.site import PASSWORD, Person, services_of
 
 
-def test_a_session_cookie_opens_nothing(app: Flask, anna: Person) -> None:
+def test_a_session_cookie_gives_no_access_to_the_api(app: Flask, anna: Person) -> None:
     answer = anna.get("/api/v1/photos")
     assert "API token" in assert_problem(answer, 401)
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="CatLoader"'
@@ -29,7 +29,7 @@ def test_a_session_cookie_opens_nothing(app: Flask, anna: Person) -> None:
         ("check", ("POST", "/api/v1/check"), ("DELETE", "/api/v1/photos/9")),
     ],
 )
-def test_a_token_permits_what_its_scopes_name(
+def test_a_token_allows_only_what_its_scopes_name(
     app: Flask, anna: Person, scope: str, allowed: tuple[str, str], refused: tuple[str, str]
 ) -> None:
     program = Program(app, token_of(app, anna, scope))
@@ -69,7 +69,7 @@ def test_a_token_ends_with_its_account(app: Flask, anna: Person) -> None:
     assert program.get("/api/v1/photos").status_code == 200
     assert (
         anna.post("/account/delete", {"password": PASSWORD}, page="/account").status_code == 200
-    )  # the receipt
+    )  # the response is the receipt
     assert_problem(program.get("/api/v1/photos"), 401)
 
 
@@ -91,7 +91,7 @@ def test_the_last_use_is_recorded(app: Flask, anna: Person) -> None:
     assert after.used_at is not None
 
 
-def test_a_request_is_answered_although_the_use_of_its_token_can_t_be_recorded(
+def test_a_request_is_served_although_the_use_of_its_token_cannot_be_recorded(
     app: Flask, anna: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
     program = Program(app, token_of(app, anna))

@@ -1,4 +1,4 @@
-"""``POST /api/v1/check`` when it can't be answered; ``tests/catloader/test_client.py`` has the answers."""
+"""``POST /api/v1/check`` when no check is possible; ``tests/catloader/test_client.py`` tests its results."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ def test_a_site_whose_checker_is_elsewhere_says_so(program: Program) -> None:
     assert program.send("POST", "/api/v1/check", _JPEG, data=jpeg()).status_code == 501
 
 
-def test_while_the_model_is_loaded_a_program_is_told_to_wait(
+def test_while_the_model_is_loading_a_program_gets_retry_after(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
-    with running_site(engine, s3_server, objects, tmp_path, dispatch="thread") as app:  # never started
+    with running_site(
+        engine, s3_server, objects, tmp_path, dispatch="thread"
+    ) as app:  # the checker is never started
         program = Program(app, token_of(app, Person(app, "anna@example.org")))
         detail, retry_after = _check(program)
         assert "being loaded" in detail

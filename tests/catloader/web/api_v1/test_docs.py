@@ -39,7 +39,7 @@ def test_every_error_is_described_as_problem_details(app: Flask) -> None:
                 }
 
 
-def test_the_page_shows_the_document_without_own_scripts_and_other_hosts(app: Flask) -> None:
+def test_the_page_shows_the_document_without_inline_scripts_and_other_hosts(app: Flask) -> None:
     page = Person(app).get("/docs/api")
     assert page.status_code == 200
     shown = page.text.replace("<wbr>", "")

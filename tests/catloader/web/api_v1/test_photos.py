@@ -21,7 +21,7 @@ from tests.support.programs import Program, assert_problem, token_of
 from tests.support.site import Person, check, jpeg, services_of
 
 
-def test_an_upload_is_answered_202_and_its_photo_follows(app: Flask, program: Program, anna: Person) -> None:
+def test_an_upload_gets_202_and_its_photo_can_be_read(app: Flask, program: Program, anna: Person) -> None:
     answer = program.upload()
     assert answer.status_code == 202, answer.text
     (photo,) = anna.photos
@@ -49,11 +49,11 @@ def test_a_form_contains_one_photo_and_a_caption(program: Program, anna: Person)
     assert "one photo" in assert_problem(program.send("POST", "/api/v1/photos", data=two), 400)
     text = b'--x\r\nContent-Disposition: form-data; name="photo"\r\n\r\n' + jpeg() + b"\r\n--x--\r\n"
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
-    answer = program.send("POST", "/api/v1/photos", kind, data=text)  # a field, without a file name
+    answer = program.send("POST", "/api/v1/photos", kind, data=text)  # a field without a file name
     assert "has 0 files" in assert_problem(answer, 400)
 
 
-def test_a_repeated_key_gives_the_same_answer_and_no_second_photo(program: Program, anna: Person) -> None:
+def test_a_repeated_key_gives_the_same_response_and_no_second_photo(program: Program, anna: Person) -> None:
     first, second = (program.upload(key="one") for _ in range(2))
     assert first.status_code == second.status_code == 202
     assert first.headers["Location"] == second.headers["Location"]
@@ -82,8 +82,8 @@ def test_the_key_of_a_deleted_photo_makes_no_new_one(program: Program, anna: Per
 def test_a_key_belongs_to_one_account(app: Flask, program: Program) -> None:
     bo = Person(app, "bo@example.org")
     other = Program(app, token_of(app, bo))
-    mine, theirs = (one.upload(key="one") for one in (program, other))
-    assert mine.headers["Location"] != theirs.headers["Location"]
+    first, second = (client.upload(key="one") for client in (program, other))
+    assert first.headers["Location"] != second.headers["Location"]
     assert len(bo.photos) == 1
 
 
@@ -124,7 +124,7 @@ def test_a_wrong_query_is_refused_in_one_sentence(program: Program, query: str) 
     assert query.partition("=")[0] in sentence
     assert not re.search(
         r"[\\^$\[]|parse|string|integer", sentence
-    )  # no regular expression, no types of Python
+    )  # the sentence must not contain a regular expression or Python types
 
 
 def test_wrong_fields_and_headers_are_refused_in_words(program: Program) -> None:
@@ -147,14 +147,14 @@ def test_an_unchanged_resource_is_not_sent_again(app: Flask, program: Program) -
         assert first.status_code == 200, path
         again = program.get(path, **{"If-None-Match": first.headers["ETag"]})
         assert (again.status_code, again.data) == (304, b""), path
-        for condition in ("*", '"another"'):  # reading changes nothing
+        for condition in ("*", '"another"'):  # If-Match is for changes, so reading ignores it
             assert program.get(path, **{"If-Match": condition}).status_code == 200, path
     etag = program.get(location).headers["ETag"]
     check(app, Verdict.NOT_CAT, score=0.01)
     assert program.get(location, **{"If-None-Match": etag}).status_code == 200
 
 
-def test_a_head_is_answered_without_a_body(program: Program) -> None:
+def test_a_head_request_gets_no_body(program: Program) -> None:
     location = program.upload().headers["Location"]
     for path in (location, f"{location}/photo.jpg"):
         answer = program.send("HEAD", path)
@@ -214,20 +214,20 @@ def test_bad_uploads_get_problem_details(program: Program, data: bytes, kind: st
 
 
 @pytest.mark.parametrize("path", ["/api/v1/photos", "/api/v1/check"])
-def test_a_file_that_is_too_large_is_answered_with_the_limit(program: Program, path: str) -> None:
+def test_the_refusal_of_a_large_file_names_the_limit(program: Program, path: str) -> None:
     answer = program.send("POST", path, data=b"x" * 1_000_000, headers={"Content-Type": "image/jpeg"})
     assert assert_problem(answer, 413) == "This file is larger than 97 kB."
 
 
 @pytest.mark.parametrize("kind", ["", "application/x-www-form-urlencoded", "video/mp4"])
-def test_a_wrong_type_of_body_is_answered_with_the_right_ones(program: Program, kind: str) -> None:
+def test_the_refusal_of_a_content_type_names_the_accepted_ones(program: Program, kind: str) -> None:
     assert assert_problem(program.upload(jpeg(), kind=kind), 415) == (
         "The header Content-Type must be image/* or application/octet-stream or multipart/form-data."
     )
 
 
 def _refusals(app: Flask) -> Counter[str]:
-    """Count the refusals of each reason so far."""
+    """Return the number of refusals so far, by reason."""
     (family,) = services_of(app).metrics.refusals.collect()
     totals = (sample for sample in family.samples if sample.name.endswith("_total"))
     return Counter({sample.labels["reason"]: int(sample.value) for sample in totals})
@@ -249,7 +249,7 @@ def test_errors_of_the_router_are_problem_details(app: Flask, program: Program) 
     assert_problem(Person(app).get("/api/form"), 401)
 
 
-def test_a_server_error_is_a_problem_without_its_details(own_app: Flask) -> None:
+def test_a_server_error_is_a_problem_without_internal_details(own_app: Flask) -> None:
     def broken() -> str:
         raise RuntimeError("a secret of the server")
 

@@ -61,7 +61,7 @@ def test_a_reviewers_decision_is_visible(app: Flask, anna: Person, program: Prog
     assert assert_problem(refused, 409) == "A person has already decided about this photo."
 
 
-def test_bad_bodies_are_refused(app: Flask, program: Program) -> None:
+def test_appeals_with_invalid_bodies_are_refused(app: Flask, program: Program) -> None:
     location = program.upload().headers["Location"]
     check(app, Verdict.CAT)
     path = f"{location}/appeal"

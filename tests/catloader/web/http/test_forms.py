@@ -1,4 +1,4 @@
-"""Form tokens: of a session, of a visitor, of another tab; and the origin of a request."""
+"""Form tokens of sessions, visitors and other tabs, and the origin of requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_second_of_two_log_in_tabs_logs_in(anna: Person) -> None:
     assert anna.get("/photos").status_code == 200
 
 
-def test_the_token_of_a_visitor_is_valid_for_no_form_of_an_account(anna: Person) -> None:
+def test_the_token_of_a_visitor_is_refused_by_forms_of_an_account(anna: Person) -> None:
     anna.log_out()
     visitors = anna.token("/login")
     anna.log_in()
@@ -113,7 +113,7 @@ def test_an_expired_form_of_a_visitor_is_shown_again_with_what_was_typed(app: Fl
     fields = {"email": "bert@example.org", "password": PASSWORD, "next": "/account", "csrf_token": old}
     answer = visitor.client.post(path, data=fields)
     assert (answer.status_code, "your browser blocks cookies. Allow" in answer.text) == (400, True)
-    answer = visitor.client.post(path, data=fields)  # the page has set another cookie
+    answer = visitor.client.post(path, data=fields)  # the error page has set a new cookie
     assert (answer.status_code, "Please send it again." in answer.text) == (400, True)
     assert 'value="bert@example.org"' in answer.text
     assert PASSWORD not in answer.text
@@ -125,7 +125,7 @@ def test_a_visitor_keeps_one_cookie_for_all_forms(app: Flask) -> None:
     assert "catloader_form=" in visitor.get("/login").headers["Set-Cookie"]
     for path in ("/login", "/register", "/"):
         assert "Set-Cookie" not in visitor.get(path).headers
-    assert "Set-Cookie" not in Person(app).get("/").headers, "a page without a form needs no cookie"
+    assert "Set-Cookie" not in Person(app).get("/").headers, "a page without a form set a cookie"
 
 
 def test_log_out_in_a_second_tab_is_not_an_error(anna: Person) -> None:
@@ -146,7 +146,7 @@ SITE = "https://cats.example.org"
         ({"Origin": SITE, "Sec-Fetch-Site": "same-origin", "Referer": f"{SITE}/login"}, 303),
         ({"Origin": SITE, "Sec-Fetch-Site": "same-origin"}, 303),
         ({"Origin": SITE}, 303),
-        ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, 303),  # Referrer-Policy: no-referrer
+        ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, 303),  # sent with Referrer-Policy: no-referrer
         ({"Origin": "null"}, 303),
         ({"Origin": f"{SITE}:8443"}, 303),
         ({"Origin": "http://cats.example.org"}, 303),
@@ -172,7 +172,7 @@ def test_forms_are_accepted_from_this_site_only(anna: Person, headers: dict[str,
         assert client.get("/photos", base_url=SITE).status_code == 303
 
 
-def test_a_form_from_elsewhere_is_refused_without_its_token_too(anna: Person) -> None:
+def test_a_form_from_another_site_is_refused_even_with_a_valid_token(anna: Person) -> None:
     answer = anna.post("/logout", page="/account", Origin="https://evil.example")
     assert answer.status_code == 400
     assert "came from evil.example, and this site is called localhost" in answer.text

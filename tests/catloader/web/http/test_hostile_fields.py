@@ -1,4 +1,4 @@
-"""Every address with fields, queries and names that browsers never send: refused or cleaned, never a 500."""
+"""Every address with fields, queries and names that browsers never send: refused or cleaned, never 500."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from werkzeug.test import TestResponse
 from tests.catloader.web.route_rows import ROWS
 from tests.support.site import PASSWORD, Person, jpeg, services_of
 
-# PostgreSQL refuses more than SQLite does: NUL, lone surrogates, numbers that are too large for a column.
+# PostgreSQL refuses more values than SQLite: NUL, lone surrogates, numbers that are too large for a column.
 pytestmark = pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
 
 _VALUES = (
     b"a\x00b\r\nSet-Cookie: planted=1\r\n\r\n",
-    b"\xff\xed\xa0\x80\xf4\x90\x80\x80",  # not UTF-8: a lone surrogate, a character beyond the last one
+    b"\xff\xed\xa0\x80\xf4\x90\x80\x80",  # not UTF-8: a lone surrogate, and a character beyond U+10FFFF
     "\u202egpj.exe\u2066\ufeff\u0000\U0001f469\u200d\U0001f469 Z\u0337\u0489".encode(),
     b"99999999999999999999",
-    "-\u0663".encode(),  # a digit, but not a number that forms accept
+    "-\u0663".encode(),  # an Arabic digit, which forms do not accept as a number
 )
 _LARGE = b"x" * 1_000_000
 _FIELD = re.compile(r"""(?:form|args|values|query)(?:\.get(?:list)?\(|\[)"(\w+)\"""")
@@ -45,7 +45,7 @@ def site_settings() -> dict[str, Any]:
 
 @pytest.fixture
 def administrator(app: Flask) -> Person:
-    """An administrator, who has most rights, with a photo."""
+    """An administrator, because they may open most pages, with a photo."""
     administrator = Person(app, "boss@example.org")
     services_of(app).users.grant(administrator.id, "admin")
     administrator.upload_one()
@@ -59,12 +59,12 @@ def _fields(app: Flask, endpoint: str) -> list[str]:
 
 
 def _addresses(app: Flask) -> dict[str, str]:
-    """Return address -> endpoint for the rows that this site has."""
+    """Return address -> endpoint for the rows of the table that this site serves."""
     rules = {re.sub(r"<int[^>]*:id>", "<id>", rule.rule): rule for rule in app.url_map.iter_rules()}
     paths = {address: address.partition(" ")[2] for address in ROWS}
     last = sorted(
         paths, key=lambda address: "password" in address
-    )  # a hash of the site's own takes 60 ms each time
+    )  # a real password hash takes 60 ms each time
     return {address: rules[paths[address]].endpoint for address in last if paths[address] in rules}
 
 
@@ -88,7 +88,7 @@ def test_hostile_fields_cause_no_server_error(app: Flask, administrator: Person)
             continue
         row, method, path = ROWS[address], address.partition(" ")[0], _path(address, photo)
         usual = {name: str(value).encode() for name, value in row.form.items()}
-        # A sign-up with a hostile password succeeds: it must not log the administrator out.
+        # A sign-up with a hostile password succeeds. It must not log out the administrator.
         is_visitor = address in _BEGIN_A_SESSION
         person, page = (Person(app), "/login") if is_visitor else (administrator, "/account")
         headers = {"X-CSRFToken": person.token(page)}

@@ -1,4 +1,4 @@
-"""Reverse proxies: prefixes, trusted hosts. The tests send the headers that a proxy would add."""
+"""Prefixes and host names behind reverse proxies. The tests send the headers that a proxy would add."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_an_invalid_prefix_is_ignored(app: Flask, prefix: str) -> None:
         ("mycats.test", 400),
     ],
 )
-def test_the_site_answers_to_its_own_names_only(app: Flask, host: str, status: int) -> None:
+def test_the_site_accepts_only_its_own_host_names(app: Flask, host: str, status: int) -> None:
     for headers in ({"Host": host}, {"X-Forwarded-Host": host}):
         for path in ("/login", "/static/site.css"):
             with app.test_client().get(path, headers=headers) as answer:
@@ -104,16 +104,16 @@ def test_the_site_answers_to_its_own_names_only(app: Flask, host: str, status: i
 
 
 @pytest.mark.parametrize("host", ["10.1.2.3:8000", "[fd00::1]:8000", "web-7d9.internal"])
-def test_probes_may_call_a_container_by_its_address(app: Flask, host: str) -> None:
+def test_probes_may_use_any_host_name(app: Flask, host: str) -> None:
     visitor = app.test_client()
-    # This test's site has no token for the metrics.
+    # /metrics is 404 because this site has no metrics token.
     expected = {"/livez": 200, "/healthz": 200, "/readyz": 200, "/metrics": 404, "/login": 400}
     answers = {path: visitor.get(path, headers={"Host": host}).status_code for path in expected}
     assert answers == expected
 
 
 @pytest.mark.parametrize("scheme", ["https", "HTTPS", "wss", "http, https"])
-def test_tls_is_detected_in_every_form_of_the_header(app: Flask, scheme: str) -> None:
+def test_tls_is_detected_in_every_spelling_of_the_header(app: Flask, scheme: str) -> None:
     answer = app.test_client().get("/login", headers={"X-Forwarded-Proto": scheme})
     assert "__Host-catloader_form=" in answer.headers["Set-Cookie"]
     assert "Strict-Transport-Security" in answer.headers

@@ -1,4 +1,4 @@
-"""Static files: kept by browsers where their address has a version, and compressed."""
+"""Static files: browsers keep them if the address has a version, and they are compressed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask import Flask
 from tests.support.site import Person
 
 
-def test_a_page_names_versions_that_browsers_keep(app: Flask) -> None:
+def test_pages_name_files_with_versions_that_browsers_keep(app: Flask) -> None:
     page = Person(app).get("/login").text
     addresses = re.findall(r'(?:src|href)="(/static/[^"]+\.(?:css|svg|png)[^"]*)"', page)
     assert len(addresses) >= 4
@@ -22,13 +22,13 @@ def test_a_page_names_versions_that_browsers_keep(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("address", ["/static/site.css", "/static/site.css?v=0123", "/static/forms.js?v="])
-def test_other_addresses_are_asked_for_again(app: Flask, address: str) -> None:
+def test_files_without_a_valid_version_are_revalidated(app: Flask, address: str) -> None:
     with Person(app).get(address) as answer:
         assert answer.headers["Cache-Control"] == "no-cache"
 
 
 @pytest.mark.parametrize("name", ["site.css", "forms.js", "hero.svg"])
-def test_texts_are_compressed_for_those_who_accept_it(app: Flask, name: str) -> None:
+def test_text_files_are_compressed_for_clients_that_accept_gzip(app: Flask, name: str) -> None:
     content = (Path(app.static_folder or "") / name).read_bytes()
     with Person(app).get(f"/static/{name}", **{"Accept-Encoding": "br, gzip"}) as packed:
         assert packed.headers["Content-Encoding"] == "gzip"
@@ -45,7 +45,7 @@ def test_texts_are_compressed_for_those_who_accept_it(app: Flask, name: str) -> 
             assert again.data == b""
 
 
-def test_parts_icons_and_missing_files_are_not_compressed(app: Flask) -> None:
+def test_ranges_icons_and_missing_files_are_not_compressed(app: Flask) -> None:
     for path, status in (("icon-192.png", 200), ("nothing.css", 404), ("../templates/base.html", 404)):
         with Person(app).get(f"/static/{path}", **{"Accept-Encoding": "gzip"}) as answer:
             assert (answer.status_code, answer.headers.get("Content-Encoding")) == (status, None), path

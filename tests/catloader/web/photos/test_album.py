@@ -1,4 +1,4 @@
-"""The public album, likes, and links that share one photo: what visitors can see, and what they never can."""
+"""The public album, likes, and links that share one photo: visitors see only what its owner made public."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_verdict_that_changes_takes_the_photo_out_of_the_album(app: Flask, ann
     stranger = Person(app)
     assert stranger.get(f"/album/{photo}").status_code == 200
     anna.post(f"/photos/{photo}/check", page=f"/photos/{photo}")
-    assert stranger.get(f"/album/{photo}").status_code == 404  # it waits
+    assert stranger.get(f"/album/{photo}").status_code == 404  # it waits for its new check
     check(app, Verdict.NOT_CAT)
     assert stranger.get(f"/album/{photo}").status_code == 404
 
@@ -103,7 +103,9 @@ def test_each_person_likes_a_photo_once(app: Flask, anna: Person) -> None:
     check(app, Verdict.CAT)
     page = f"/album/{photo}"
     eve = Person(app, "eve@example.org")
-    assert eve.post(f"{page}/like", {"like": "yes"}, page="/account").status_code == 404  # not public
+    assert (
+        eve.post(f"{page}/like", {"like": "yes"}, page="/account").status_code == 404
+    )  # the photo is not public
     _publish(anna, photo)
     for person in (eve, eve, anna):
         assert person.post(f"{page}/like", {"like": "yes"}, page="/account").location == page
@@ -122,7 +124,7 @@ def test_a_link_shows_one_private_photo_until_it_is_revoked(app: Flask, engine: 
     photo, page = anna.upload_one(), ""
     page = f"/photos/{photo}"
     link = _link(anna, photo)
-    assert len(link.rpartition("/")[2]) >= 43  # 256 bits
+    assert len(link.rpartition("/")[2]) >= 43  # 256 bits in base64
     with reading(engine) as connection:
         stored = connection.execute(share_links.select()).one()
     assert link.rpartition("/")[2] not in str(stored)
@@ -183,12 +185,12 @@ def test_a_photo_of_the_album_leads_back_to_its_page(app: Flask, engine: Engine)
 
 def _link(owner: Person, photo: int) -> str:
     text = owner.post(f"/photos/{photo}/share", page=f"/photos/{photo}").text
-    found = re.search(r'value="http://localhost(/s/[^"]+)"', text)
-    assert found
-    return found[1]
+    link = re.search(r'value="http://localhost(/s/[^"]+)"', text)
+    assert link
+    return link[1]
 
 
-def test_only_the_owner_s_request_revokes_a_link(app: Flask, anna: Person) -> None:
+def test_only_the_owner_can_revoke_a_link(app: Flask, anna: Person) -> None:
     photo, store = anna.upload_one(), services_of(app).share_links
     token = store.make(photo, anna.id, utcnow())
     assert token

@@ -1,4 +1,4 @@
-"""The bin: deleted photos are hidden everywhere, can be restored, and are deleted after their days."""
+"""The bin: deleted photos are hidden everywhere, can be restored, and are deleted after some days."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _delete(person: Person, photo: int) -> None:
 
 
 def _act(person: Person, action: str, *ids: int) -> str:
-    """Return the message on the page."""
+    """Send an action of the bin; return the message on the next page."""
     answer = person.post("/bin", {"photo": list(ids), "action": action}, page="/account")
     return answer.text if answer.status_code == 200 else person.get("/bin").text
 
@@ -74,7 +74,7 @@ def test_the_message_about_the_bin_has_a_button_that_restores_what_was_moved(ann
     _select_and_delete(anna, [first, second])
     assert _undo(anna, here, first) == [first, second]
     assert [anna.get(f"/photos/{photo}").status_code for photo in (kept, first, second)] == [200] * 3
-    assert ">Undo<" not in anna.get("/photos").text  # said once
+    assert ">Undo<" not in anna.get("/photos").text  # the message is shown once
 
 
 def _select_and_delete(person: Person, ids: list[int]) -> None:
@@ -83,7 +83,7 @@ def _select_and_delete(person: Person, ids: list[int]) -> None:
 
 
 def _undo(person: Person, here: str, *restored: int) -> list[int]:
-    """Press "Undo" on a page after another tab restored some; return the photos that the button names."""
+    """Press "Undo" on a page after another tab has ``restored`` photos; return the button's photos."""
     (form,) = re.findall(r'<form method="post" action="/bin">.*?>Undo<', person.get(here).text, re.DOTALL)
     ids = re.findall(r'name="photo" value="(\d+)"', form)
     (back,) = re.findall(r'name="next" value="([^"]+)"', form)
@@ -93,9 +93,7 @@ def _undo(person: Person, here: str, *restored: int) -> list[int]:
     return [int(id) for id in ids]
 
 
-def test_the_bin_has_thumbnails_for_high_density_screens_as_other_pages_have(
-    app: Flask, anna: Person
-) -> None:
+def test_the_bin_has_thumbnails_for_high_density_screens_like_my_photos(app: Flask, anna: Person) -> None:
     large, small = anna.upload_one(jpeg(size=(900, 900))), anna.upload_one(jpeg(size=(300, 200)))
     before = anna.get("/photos").text
     for photo in (large, small):
@@ -203,14 +201,14 @@ def test_altered_thumbnails_of_the_bin_are_not_sent(app: Flask, anna: Person) ->
 
 def test_a_photo_that_is_restored_while_the_bin_expires_is_kept(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
-        pytest.skip("its writing transactions come one after another")
+        pytest.skip("SQLite runs writing transactions one after another")
     photo, other = add_photos(engine, 2, binned_at=utcnow() - timedelta(days=31))
     bin, store, restored = Bin(engine, days=30), Photos(engine), list[int]()
     with reading(engine) as connection:
         owner = connection.execute(select(photos.c.owner_id).where(photos.c.id == photo)).scalar_one()
 
     def restore(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        if statement.startswith("SELECT images.id") and not restored:  # the photos that are due are chosen
+        if statement.startswith("SELECT images.id") and not restored:  # the query for photos that are due
             restored.append(0)
             restored[0] = bin.restore([photo], owner)
 

@@ -66,7 +66,7 @@ def test_square_moves_the_thumbnail_and_the_photo_is_checked_again(app: Flask, a
     id = anna.upload_one(_two_halves(), caption="Halves")
     check(app, Verdict.CAT, profile_id="lite0-1")
     before = _row(app, id)
-    assert 'value="100"' in anna.get(f"/photos/{id}/square").text  # the middle: (400 - 200) / 2
+    assert 'value="100"' in anna.get(f"/photos/{id}/square").text  # centred: (400 - 200) / 2
     answer = _cut(anna, id, 200, 0, 180)
     assert (answer.status_code, answer.location) == (303, f"/photos/{id}")
     after = _row(app, id)
@@ -77,7 +77,7 @@ def test_square_moves_the_thumbnail_and_the_photo_is_checked_again(app: Flask, a
         180,
     )
     assert (after.photo_key, after.sha256, after.caption) == (before.photo_key, before.sha256, "Halves")
-    assert _thumbnail(anna, id).resize((1, 1)).tobytes()[2] > 150  # blue, not half red
+    assert _thumbnail(anna, id).resize((1, 1)).tobytes()[2] > 150  # all blue, and no longer half red
     assert (after.status, after.score) == ("pending", None)
     services_of(app).deletion.work_off()
     assert not _is_stored(app, ObjectKind.THUMBNAIL, before.thumbnail_key)
@@ -121,7 +121,7 @@ def test_check_in_progress_writes_no_verdict_on_changed_objects(app: Flask, anna
     assert [_row(app, id).status for id in ids] == ["pending", "pending"]
 
 
-def test_replacement_takes_the_place_and_history_is_kept(app: Flask, anna: Person) -> None:
+def test_a_replaced_photo_keeps_its_page_and_history(app: Flask, anna: Person) -> None:
     id = anna.upload_one(jpeg(), caption="Tom")
     check(app, Verdict.CAT, score=0.91, profile_id="lite0-1")
     services_of(app).album.publish([id], anna.id, public=True)
@@ -148,7 +148,7 @@ def test_replacement_takes_the_place_and_history_is_kept(app: Flask, anna: Perso
     page = anna.get(f"/photos/{id}").text
     assert "Checked by efficientnet_lite0: cat, score 0.910." in page
     assert "You replaced the photo with another file." in page
-    assert "What the model sees" not in page  # that was the earlier file
+    assert "What the model sees" not in page  # the labels belong to the replaced file
     assert services_of(app).check_log.latest_decision(id) is None
     assert check(app, Verdict.NOT_CAT) == id
     assert "What the model sees" in anna.get(f"/photos/{id}").text
@@ -166,10 +166,10 @@ def test_decisions_of_people_do_not_carry_over_to_a_replacement(app: Flask, anna
     assert rita.get(f"/photos/{id}/photo.jpg").status_code == 200
     assert _replace(anna, id, _two_halves()).status_code == 303
     assert (_row(app, id).status, _row(app, id).human_verdict) == ("pending", None)
-    assert rita.get(f"/photos/{id}/photo.jpg").status_code == 404  # this file was not submitted to reviewers
+    assert rita.get(f"/photos/{id}/photo.jpg").status_code == 404  # reviewers may not see the new file
     assert services.reviews.undo(rita.id, utcnow()) is None
     check(app, Verdict.UNSURE)
-    # A page that was opened before the replacement cannot decide.
+    # A decision from a page that was opened before the replacement is refused.
     assert rita.post(f"/review/{id}/decide", stale, page="/review").status_code == 303
     assert _row(app, id).status == "unsure"
     fresh = {"verdict": "not_cat", "file": _row(app, id).sha256}
@@ -204,7 +204,7 @@ def test_explanation_of_the_replaced_file_is_not_kept(app: Flask, anna: Person) 
     assert _row(app, id).explanation_key is None
 
 
-def test_others_find_no_such_photo(app: Flask, anna: Person) -> None:
+def test_other_users_cannot_change_a_photo(app: Flask, anna: Person) -> None:
     id = anna.upload_one(_two_halves())
     before = _row(app, id)
     eve = Person(app, "eve@example.org")
@@ -222,7 +222,7 @@ def test_change_of_a_photo_that_was_replaced_meanwhile_is_refused(app: Flask, an
     files, objects = services.photo_files, services.objects
     data = objects.get(ObjectKind.PHOTO, before.photo_key)
     assert _replace(anna, id, _two_halves((300, 300))).status_code == 303
-    objects.put(ObjectKind.PHOTO, before.photo_key, data)  # as if it were not deleted yet
+    objects.put(ObjectKind.PHOTO, before.photo_key, data)  # pretend that the object is not deleted yet
     with pytest.raises(NotFound):
         cut(
             before,
@@ -240,7 +240,7 @@ _Change = Callable[[Photo, ObjectStore], object]
 
 
 def _changes(app: Flask) -> list[tuple[_Change, list[ObjectKind]]]:
-    """Return both changes of a photo, for a given store, with the kinds of the objects that each puts."""
+    """Return both kinds of changes, as functions of a store, with the kinds of the objects that each puts."""
     services = services_of(app)
     parts: dict[str, Any] = {
         "settings": services.settings,
@@ -269,7 +269,7 @@ def _ledger(app: Flask) -> list[str]:
 def test_objects_of_a_change_are_reserved_then_stored_then_recorded(
     app: Flask, anna: Person, s3_server: EmbeddedS3, objects: ObjectStore
 ) -> None:
-    """A process that dies at any moment leaves the photo as it was, and no object without an entry."""
+    """So a process that dies at any moment leaves the photo unchanged, and no object without an entry."""
     id = anna.upload_one(_two_halves())
     store = watched_store(s3_server, objects)
     put: list[str] = []

@@ -1,4 +1,4 @@
-"""Explanations, made on request by a real child process with real weights."""
+"""Explanations are made on request by a real child process with real weights."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _PROFILE = load_profile(Path("models/profiles/efficientnet_lite0-torch-fp32-hous
 _MEASURED = {"weights_sha256": _LITE0, "profile_id": _PROFILE.profile_id}
 
 _ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
-"""For tests of the process itself: the first tests run the SQL of explanations on PostgreSQL too."""
+"""For tests of the process only. The first tests run the SQL of explanations on PostgreSQL too."""
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def stored(s3_server: EmbeddedS3, objects: ObjectStore) -> Any:
 
 @pytest.fixture
 def owner(own_app: Flask) -> Person:
-    """A user of a site whose explaining process no other test has started."""
+    """A user of a separate site, whose explaining process is not running yet."""
     return Person(own_app, "anna@example.org")
 
 
@@ -95,11 +95,11 @@ _made: list[Explainer] = []
 
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
-    """Each test sees only its own processes."""
+    """End the processes of each test, so that the next test sees only its own."""
     yield
     while _made:
         _made.pop().close()
-    for child in _children():  # of the site, whose explainer keeps running
+    for child in _children():  # the shared site's explainer keeps its child
         kill(child)
 
 
@@ -171,12 +171,12 @@ def test_explanation_is_made_once_and_deleted_with_the_photo(
     with Image.open(io.BytesIO(answer.data)) as shown, Image.open(io.BytesIO(chelsea)) as plain:
         assert (shown.format, shown.size) == ("JPEG", (451, 300))
         warmth = [np.asarray(image).astype(int) @ (1, 0, -1) for image in (shown, plain)]
-    assert (warmth[0] - warmth[1]).max() > 60, "no heat on the cat"
+    assert (warmth[0] - warmth[1]).max() > 60, "the explanation shows no heat on the cat"
     key = _row(own_app, photo).explanation_key
     assert stored() == {_row(own_app, photo).photo_key, key}
     assert services_of(own_app).ledger.count() == 0
 
-    # A restored backup may lack the object.
+    # The object may be missing after a backup was restored.
     objects = services_of(own_app).objects
     delete_object(objects, ObjectKind.EXPLANATION, str(key))
     answer = owner.get(f"/photos/{photo}/explanation.jpg")
@@ -184,7 +184,7 @@ def test_explanation_is_made_once_and_deleted_with_the_photo(
     services_of(own_app).deletion.work_off()
     assert stored() == {_row(own_app, photo).photo_key, _row(own_app, photo).explanation_key}
 
-    # From here on the explainer cannot start a child.
+    # The explainer can't start a child from here on.
     services_of(own_app).explainer.close()
     again = owner.get(f"/photos/{photo}/explanation.jpg")
     assert again.data == answer.data
@@ -210,7 +210,7 @@ def test_check_by_another_model_replaces_the_explanation_and_account_deletion_re
     _judge(own_app, **_MEASURED)
     first = owner.get(f"/photos/{photo}/explanation.jpg")
     int8 = {"weights_sha256": "5" * 64, "precision": "int8", "runtime": "openvino"}
-    # The same model; a model with other weights; the first model with another profile.
+    # Decisions by the same model, by other weights, and by the first model with another profile.
     for model_info, stale, is_same in (
         (_MEASURED, False, True),
         (_MEASURED | int8, True, True),
@@ -249,7 +249,7 @@ def test_explanations_are_made_one_at_a_time_and_a_deleted_photo_leaves_none(
         assert (busy.status_code, busy.headers["Retry-After"]) == (503, "3")
         assert "Another photo is being explained" in (busy.json or {})["error"]
         assert owner.post(f"/photos/{photo}/delete", page=f"/photos/{photo}").status_code == 303
-        assert not request.done(), "too late: the explanation was finished already"
+        assert not request.done(), "the explanation was finished before the test could use it"
         assert request.result(60).status_code == 404
     services_of(own_app).deletion.work_off()
     assert services_of(own_app).ledger.count() == 0
@@ -327,7 +327,9 @@ def test_a_photo_that_the_store_has_altered_is_not_explained(
 ) -> None:
     photo = anna.upload_one(chelsea)
     _judge(app, weights_sha256=_LITE0)
-    objects.put(ObjectKind.PHOTO, _row(app, photo).photo_key, chelsea)  # a good photo, but not as stored
+    objects.put(
+        ObjectKind.PHOTO, _row(app, photo).photo_key, chelsea
+    )  # a valid photo, but not the stored bytes
     assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 502
     assert _children() == []
 
@@ -344,7 +346,7 @@ def test_an_explanation_that_the_store_has_altered_is_made_again_and_never_shown
     again = owner.get(path.format(photo))
     assert (again.status_code, again.data) == (200, made.data)
     assert f"other bytes under the key {key}" in caplog.text
-    # Altered after it was found to be right, or only in the answer.
+    # The object is altered after it was verified, or only in the response.
     key = str(_row(own_app, photo).explanation_key)
     objects.put(ObjectKind.EXPLANATION, key, chelsea)
     with own_app.test_request_context(), pytest.raises(ObjectAltered):
@@ -368,7 +370,7 @@ def test_explanations_of_older_versions_are_shown(own_app: Flask, engine: Engine
 def test_explaining_process_decodes_nothing(
     app: Flask, anna: Person, chelsea: bytes, objects: ObjectStore
 ) -> None:
-    """Undecodable bytes are handled by the pool with limits: the explaining process never sees them."""
+    """The pool with limits refuses undecodable bytes; the explaining process never gets them."""
     photo = anna.upload_one(chelsea)
     _judge(app, weights_sha256=_LITE0)
     cut = chelsea[:2000]
@@ -414,7 +416,7 @@ def test_user_with_many_requests_does_not_lock_out_others(app: Flask, anna: Pers
     for _ in ids:
         _judge(app, weights_sha256=_LITE0)
     annas_first, annas_second, bens = (_row(app, id) for id in ids)
-    explainer = _explainer(app, patience_s=3600)  # the machine may be slow
+    explainer = _explainer(app, patience_s=3600)  # long, because the machine may be slow
     with ThreadPoolExecutor(1) as pool:
         request = pool.submit(explainer.explain, annas_first)
         _wait_for_a_child()
@@ -456,7 +458,7 @@ def test_the_second_photo_uses_the_process_of_the_first_and_takes_at_most_two_se
         (first,) = _children()
         before_s = time.process_time() + sum(first.cpu_times()[:2])
         explainer.explain(_row(app, ids[1]))
-        # Seconds of computing: a wall clock would measure what else this machine does.
+        # Processor time, because wall time depends on what else runs on this machine.
         took_s = time.process_time() + sum(first.cpu_times()[:2]) - before_s
         assert _children() == [first]
     finally:

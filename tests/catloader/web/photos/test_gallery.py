@@ -1,4 +1,4 @@
-"""My photos, a photo's page, the JPEG files and the badges' JSON, each for the owner only."""
+"""My photos, pages of photos, JPEG files and the JSON of badges, each for the owner only."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_photos_of_other_users_are_not_found(app: Flask, anna: Person) -> None:
     assert anna.get(pages[0]).status_code == 200
 
 
-def test_jpeg_files_and_their_headers(app: Flask, anna: Person) -> None:
+def test_jpeg_files_are_sent_with_headers_for_caching_and_security(app: Flask, anna: Person) -> None:
     photo = anna.upload_one(jpeg(size=(300, 200)))
     image = services_of(app).photos.by_id(photo)
     assert image
@@ -66,7 +66,7 @@ def test_jpeg_files_and_their_headers(app: Flask, anna: Person) -> None:
 
 
 @pytest.mark.parametrize("damage", ["altered", "cut"])
-def test_altered_and_cut_objects_are_not_served(
+def test_altered_and_truncated_objects_are_not_served(
     app: Flask, anna: Person, objects: ObjectStore, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     id = anna.upload_one()
@@ -84,7 +84,7 @@ def test_altered_and_cut_objects_are_not_served(
         assert anna.get(f"/photos/{id}/{kind}.jpg").data == good
 
 
-def test_an_altered_photo_is_sent_to_no_one_at_no_address(
+def test_an_altered_photo_is_never_sent_at_any_address(
     app: Flask, anna: Person, objects: ObjectStore
 ) -> None:
     id, services = anna.upload_one(), services_of(app)
@@ -210,7 +210,7 @@ def test_pages_in_italian_negate_correctly(app: Flask, anna: Person) -> None:
     page = " ".join(anna.get(f"/photos/{photo}", **{"Accept-Language": "it"}).text.split())
     assert "In questa foto: nessun gatto." in page
     assert "Hai chiesto una revisione: nessun gatto." in page
-    assert "mostra nessun" not in page  # Italian has a second negation there
+    assert "mostra nessun" not in page  # Italian needs "non" before the verb
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_photo_page_says_why_a_photo_with_a_high_score_is_unsure(
 
 @pytest.mark.parametrize("is_soft", [False, True])
 def test_photo_page_shows_the_measured_rates_per_kind(app: Flask, anna: Person, is_soft: bool) -> None:
-    """By the threshold that decided: the one of soft photos is another one."""
+    """The rates belong to the threshold that decided; soft photos have another threshold."""
     profile = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-openvino-int8-house_cat.json")
     rates, thresholds = rates_within(profile, 0.01), thresholds_for(profile, 0.01, 0.01)
     cat_at = thresholds.soft_cat_at if is_soft else thresholds.cat_at
@@ -290,7 +290,7 @@ def test_ids_out_of_range_are_not_found(anna: Person) -> None:
 
 @pytest.mark.parametrize("order", ["newest", "oldest"])
 def test_my_photos_opens_at_the_photo_that_is_left(app: Flask, anna: Person, order: str) -> None:
-    """The first page stays the first page; only a photo that is not there begins one of its own."""
+    """A photo on the first page leads back to the first page; any other photo begins a new page."""
     anna.upload_one()
     owner = anna.photos[0].owner_id
     ids = [anna.photos[0].id, *add_photos(services_of(app).engine, PAGE_PHOTOS, owner_id=owner)]

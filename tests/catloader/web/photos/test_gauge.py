@@ -1,4 +1,4 @@
-"""The gauge's scale: every threshold, however small, is visible on it."""
+"""The scale of the gauge, on which even the smallest threshold is visible."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def _record(score: float | None, low: float | None, high: float | None) -> Check
 def test_position_of_a_score_is_on_the_scale(
     score: float, low: float | None, high: float, percent: float
 ) -> None:
-    found = gauge(_record(score, low, high))
-    assert found
-    assert found.score_percent == pytest.approx(percent)
+    shown = gauge(_record(score, low, high))
+    assert shown
+    assert shown.score_percent == pytest.approx(percent)
 
 
 def test_attempt_without_a_score_has_no_gauge() -> None:

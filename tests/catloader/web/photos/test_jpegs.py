@@ -65,11 +65,11 @@ def test_high_density_screens_get_the_square_in_twice_the_size(app: Flask, anna:
     again = anna.get(f"/photos/{large}/thumbnail-2x.jpg", **{"If-None-Match": sharp.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
     with Image.open(io.BytesIO(anna.get(f"/photos/{small}/thumbnail-2x.jpg").data)) as image:
-        assert image.size == (200, 200), "scaled up"
+        assert image.size == (200, 200), "the thumbnail was scaled up"
 
 
 @pytest.mark.parametrize("name", ["photo", "thumbnail", "thumbnail-2x"])
-def test_head_of_a_photo_does_not_state_a_length_of_0(app: Flask, anna: Person, name: str) -> None:
+def test_a_head_request_for_a_photo_does_not_state_a_length_of_0(app: Flask, anna: Person, name: str) -> None:
     path = f"/photos/{anna.upload_one(jpeg(size=(900, 900)))}/{name}.jpg"
     head, whole = anna.client.head(path), anna.get(path)
     assert (head.status_code, head.data) == (200, b"")

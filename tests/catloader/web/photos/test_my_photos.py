@@ -22,7 +22,7 @@ _YEAR = datetime(2025, 1, 15, tzinfo=UTC)
 
 
 def _add(engine: Engine, person: Person, count: int, every: timedelta = timedelta(days=1)) -> list[int]:
-    """Add rows without objects, one per day from mid-January 2025 on; the last one is the newest."""
+    """Add rows without objects, by default one per day from mid-January 2025 on; the last is the newest."""
     rows = []
     for n in range(count):
         new = new_photo(person.id, f"number {n}.")
@@ -82,7 +82,9 @@ def test_photos_with_an_open_appeal_are_marked_and_have_a_filter(app: Flask, ann
     event.listen(Engine, "before_cursor_execute", note)
     assert "In review" not in anna.get("/photos").text
     event.remove(Engine, "before_cursor_execute", note)
-    assert len([one for one in statements if "appeals" in one]) == 2, "none looks for those of the page"
+    assert len([one for one in statements if "appeals" in one]) == 2, (
+        "further queries look for the appeals of the page"
+    )
     anna.post(f"/photos/{appealed}/appeal", {"wish": "not_cat"}, page=f"/photos/{appealed}")
     page = anna.get("/photos").text
     assert _shown(page) == [other, appealed]
@@ -126,9 +128,9 @@ def test_any_month_is_two_clicks_away(engine: Engine, anna: Person, first: str) 
     assert "Newer photos" in march
     assert "Older photos" in march
     assert len(re.findall(r'href="[^"]+" aria-label="\w+ 20\d\d"', page)) == 14
-    chicago = int("America/Chicago" in available_timezones())  # without the system's zones it is UTC
+    chicago = int("America/Chicago" in available_timezones())  # without time zone data the site uses UTC
     for name, later in (("America/Chicago", chicago), ("Europe", 0), ("../UTC", 0), ("No/Such", 0)):
-        anna.client.set_cookie("catloader_zone", name)  # as forms.js does
+        anna.client.set_cookie("catloader_zone", name)  # like forms.js
         march = anna.get(_link(anna.get(first).text, "March 2025")).text
         assert re.findall(r'<h2 class="month">([^<]+)', march)[0] == "March 2025"
         assert _shown(march)[0] == (ids[45 + later] if "oldest" in first else ids[75 + later]), name
@@ -220,7 +222,7 @@ def test_after_a_minute_the_pages_say_that_no_checker_runs(app: Flask, engine: E
     status = f"/api/photos/status?ids={photo}"
     assert "The checker is not running." in (anna.get(status).json or {})["waiting_note"]
     other = Person(app, "eve@example.org").upload_one()
-    with writing(engine) as connection:  # the other one is claimed first
+    with writing(engine) as connection:  # the other photo is claimed first
         connection.execute(update(photos).where(photos.c.id == other).values(next_attempt_at=_YEAR))
     claims = services_of(app).queue.claim(1)
     assert all(hidden in anna.get(page).text for page in pages)

@@ -1,4 +1,4 @@
-"""People of the staff, logged in."""
+"""An administrator and a reviewer, logged in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit log is in the language of the page: each act that the code records has a text."""
+"""The audit log is in the language of the page: each act that the code records has a translatable text."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from checker.evaluation.provenance import ROOT
 from tests.support.site import Person
 
 _PLACES = {"record": 2, "_change": 3, "choose": 1, "audit_log.add": 1}
-"""Functions that record an act, with the place of its argument."""
+"""Functions that record an act -> position of the argument with the act."""
 _WITH_VALUES = {"made {}", "decided {}", "set the quota to {}", "re-queued {} photos"}
-"""Their texts are named by the test below."""
+"""Acts with values, whose texts the test below lists."""
 
 
 def _recorded() -> set[str]:
-    """Return the acts in the code; values are braces."""
+    """Return the acts that the code records, with braces instead of values."""
     acts = set()
     for path in sorted((ROOT / "catloader").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

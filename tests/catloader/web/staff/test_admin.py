@@ -1,4 +1,4 @@
-"""Pages of administrators: accounts, one-time links, invitations, quotas, and their audit log."""
+"""Pages of administrators: accounts, one-time links, invitations, quotas, and the audit log."""
 
 from __future__ import annotations
 
@@ -57,14 +57,15 @@ def test_pages_of_administrators_do_not_exist_for_others(
 
 
 @pytest.mark.parametrize("language", ["en", "de", "it"])
-def test_each_tab_has_the_name_of_its_page(administrator: Person, language: str) -> None:
-    asked = {"Accept-Language": language}
+def test_each_tab_has_the_same_name_as_its_page(administrator: Person, language: str) -> None:
+    headers = {"Accept-Language": language}
     tabs = re.findall(
-        r'<a class="chip" href="(/admin[^"]*)"[^>]*>([^<]+)</a>', shown(administrator.get("/admin", **asked))
+        r'<a class="chip" href="(/admin[^"]*)"[^>]*>([^<]+)</a>',
+        shown(administrator.get("/admin", **headers)),
     )
     assert len(tabs) == 7
     for path, name in tabs:
-        assert f"<h1>{name}</h1>" in administrator.get(path, **asked).text
+        assert f"<h1>{name}</h1>" in administrator.get(path, **headers).text
 
 
 def test_accounts_are_listed_with_their_storage_and_found_by_e_mail(
@@ -94,8 +95,8 @@ def test_granting_and_revoking_a_role_is_recorded(app: Flask, administrator: Per
     own = f"/admin/users/{administrator.id}"
     assert administrator.post(f"{own}/role", {"role": "user"}, page="/admin/users").status_code == 400
     assert administrator.post(f"{own}/access", {"access": "disable"}, page="/admin/users").status_code == 400
-    told = [(entry.actor, entry.act, entry.target) for entry in acts_of_staff(app)]
-    assert told == [
+    recorded = [(entry.actor, entry.act, entry.target) for entry in acts_of_staff(app)]
+    assert recorded == [
         (administrator.email, "made user", anna.email),
         (administrator.email, "made reviewer", anna.email),
     ]
@@ -110,18 +111,18 @@ def test_a_disabled_account_is_logged_out_and_stays_out_until_it_is_enabled(
     photo, path = anna.upload_one(), f"/admin/users/{anna.id}"
     assert 'class="card danger"' in administrator.get(path).text
     administrator.post(f"{path}/access", {"access": "disable"}, page=path)
-    assert 'class="card danger"' not in administrator.get(path).text  # enabling does no harm
+    assert 'class="card danger"' not in administrator.get(path).text  # enabling an account is not dangerous
     assert anna.get("/photos").status_code == 303
     refused = anna.log_in()
     assert (refused.status_code, "This account is disabled." in refused.text) == (403, True)
-    assert anna.log_in("not the password").status_code == 401  # no other user learns it
+    assert anna.log_in("not the password").status_code == 401  # others do not learn that it is disabled
     administrator.post(f"{path}/access", {"access": "enable"}, page=path)
     assert anna.log_in().status_code == 303
     assert anna.get(f"/photos/{photo}").status_code == 200
     assert [entry.act for entry in acts_of_staff(app)] == ["enabled", "disabled"]
 
 
-def test_a_session_of_a_disabled_account_opens_nothing(
+def test_a_session_of_a_disabled_account_is_not_valid(
     app: Flask, administrator: Person, anna: Person
 ) -> None:
     services_of(app).administration.disable(anna.id, administrator.id, utcnow())
@@ -143,7 +144,7 @@ def test_administrators_cannot_change_their_own_role_access_or_second_factor(
 ) -> None:
     services_of(app).users.grant(
         anna.id, "admin"
-    )  # so that the rule on the last administrator is not the reason
+    )  # otherwise the refusal could be due to the rule on the last administrator
     path = f"/admin/users/{administrator.id}"
     for act, fields in (("role", {"role": "user"}), ("access", {}), ("second-factor/remove", {})):
         refused = administrator.post(f"{path}/{act}", fields, page=path)
@@ -156,11 +157,11 @@ def test_a_link_sets_a_new_password_once(
 ) -> None:
     link = _link(administrator, f"/admin/users/{anna.id}/password-link")
     stranger = Person(app)
-    for _ in range(2):  # viewing the page does not use up the link
+    for _ in range(2):  # viewing the page must not use up the link
         assert anna.email in stranger.get(link).text
     weak = stranger.post(link, {"password": "password12"})
     assert (weak.status_code, anna.get("/photos").status_code) == (400, 200)
-    assert stranger.client.post(link, data={"password": _NEW}).status_code == 400  # no form token
+    assert stranger.client.post(link, data={"password": _NEW}).status_code == 400  # without a form token
     assert stranger.post(link, {"password": _NEW}).location == "/login"
     assert anna.get("/photos").status_code == 303
     assert anna.log_in(PASSWORD).status_code == 401
@@ -183,7 +184,7 @@ def test_an_account_that_is_deleted_meanwhile_is_not_found(
     deleted: list[int] = []
 
     def delete(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        if "GROUP BY images.owner_id" in statement and not deleted:  # the account was read for the request
+        if "GROUP BY images.owner_id" in statement and not deleted:  # the request has just read the account
             deleted.append(anna.id)
             services_of(app).users.delete(anna.id)
 

@@ -1,4 +1,4 @@
-"""The dashboard of administrators: figures of the checks, pause and resume, check again."""
+"""The dashboard of administrators: figures of checks, pause and resume, and checking again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.rows import add_photos
 from tests.support.site import Person, acts_of_staff, check, services_of
 
 
-def test_figures_are_those_of_the_checks(app: Flask, engine: Engine, administrator: Person) -> None:
+def test_figures_count_the_outcomes_of_checks(app: Flask, engine: Engine, administrator: Person) -> None:
     empty = administrator.get("/admin").text
     assert "<strong>0</strong>waiting" in empty
     assert "Outcomes" not in empty
@@ -79,7 +79,7 @@ def test_nothing_is_claimed_while_checking_is_paused(app: Flask, administrator: 
     administrator.post("/admin/checking", {"checking": "pause"}, page="/admin")
     assert "Checking has been paused since" in administrator.get("/admin").text
     assert queue.claim(9) == []
-    assert queue.next_due_s() is None  # a waiting checker sleeps until its next sweep
+    assert queue.next_due_s() is None  # so a waiting checker sleeps until its next sweep
     administrator.post("/admin/checking", {"checking": "resume"}, page="/admin")
     assert queue.next_due_s() == 0.0
     assert [claim.photo_id for claim in queue.claim(9)] == [photo]

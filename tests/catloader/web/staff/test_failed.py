@@ -1,4 +1,4 @@
-"""The administrators' list of photos without a verdict, and a recheck of one, some or all of them."""
+"""The administrators' list of photos without a verdict, and rechecks of one, some or all of them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_photos_are_listed_by_their_error_and_checked_again(
     assert "Not &lt;b&gt;a&lt;/b&gt; photo." in other
 
     assert administrator.post("/admin/failed", {"one": str(away[0]), "status": "cat"}).status_code == 400
-    assert _status(app, away[0]) == "failed", "a refused request had an effect"
+    assert _status(app, away[0]) == "failed", "a refused request set the photo back"
     administrator.post("/admin/failed", {"one": str(away[0]), "photo": [str(away[1])]})
     assert [_status(app, id) for id in away] == ["pending", "failed", "failed"]
     answer = administrator.post("/admin/failed", {"photo": [str(id) for id in (*away, fine, unreadable)]})

@@ -1,4 +1,4 @@
-"""The page of models: the one in use with its rates, promotion of another one, and rollback."""
+"""The page of models: the model in use with its rates, promotion, rollback and comparisons."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_page_shows_the_rates_of_the_profile_that_decided_last(app: Flask, a
     ]
 
 
-def test_the_page_tells_a_checker_that_made_no_decision_yet_from_the_one_that_did(
+def test_the_page_distinguishes_the_loaded_model_from_the_model_of_the_last_decision(
     engine: Engine,
     s3_server: EmbeddedS3,
     objects: ObjectStore,
@@ -97,7 +97,7 @@ def test_promotion_and_rollback_of_a_model_are_recorded(app: Flask, administrato
 
 def test_each_model_but_the_one_in_use_can_be_compared_with_it(app: Flask, administrator: Person) -> None:
     administrator.upload_one()
-    check(app, Verdict.CAT)  # by efficientnet_lite0
+    check(app, Verdict.CAT)  # decided by efficientnet_lite0
     path = "/admin/models"
 
     def candidates() -> list[str]:
@@ -172,7 +172,9 @@ def test_a_model_is_compared_in_the_background(
 def test_a_failed_comparison_shows_the_reason(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
-    with running_site(engine, s3_server, objects, tmp_path, model="vit_b_16") as app:  # not on this machine
+    with running_site(
+        engine, s3_server, objects, tmp_path, model="vit_b_16"
+    ) as app:  # its weights are not on this machine
         administrator = Person(app, "boss@example.org")
         services_of(app).users.grant(administrator.id, "admin")
         path = "/admin/models"

@@ -1,4 +1,4 @@
-"""The random audit: photos drawn from those that the model decided, judged blind, and the estimate."""
+"""The random audit: photos that the model decided are drawn and judged blind, which gives an estimate."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def test_answers_of_an_audit_are_decisions_and_give_an_estimate(
     assert [verdicts[id] for id in answered] == expected
     assert "A reviewer decided: this photo shows no cat." in anna.get(f"/photos/{answered[0]}").text
     low, high = wilson(1, 2)
-    told = f"1 of 2 photos (95 % interval {100 * low:.1f} to {100 * high:.1f} %). 1 could not be judged."
+    estimate = f"1 of 2 photos (95 % interval {100 * low:.1f} to {100 * high:.1f} %). 1 could not be judged."
     for path in ("/review/audit", "/admin"):
-        assert told in " ".join(rita.get(path).text.split())
+        assert estimate in " ".join(rita.get(path).text.split())
     rita.post(f"/review/audit/{answered[0]}", {"answer": "cat"}, page="/review/audit")
     assert "Nothing was changed." in rita.get("/review/audit").text
 
-    rita.post("/review/undo", page="/account")  # the answer "cat", the last decision
+    rita.post("/review/undo", page="/account")  # undoes the last decision, "cat"
     assert services_of(app).random_audits.tallies("uncalibrated")["cat"] == Tally(1, 1, 1)
     assert "1 photo waits" in rita.get("/review/audit").text
 
@@ -85,7 +85,9 @@ def test_each_profile_has_its_own_estimate_and_changed_photos_leave_the_audit(en
         order.append(photo.id)
         assert audits.answer(photo.id, rita, "cat", now)
     assert sorted(order) == sorted(cats + others)
-    assert order[:10] != sorted(order[:10]), "photos come by their age, so a part is not a random sample"
+    assert order[:10] != sorted(order[:10]), (
+        "photos are shown by age, so the first ones are not a random sample"
+    )
     assert audits.tallies("p") == {"cat": Tally(30, 0, 0)}
     assert audits.tallies("q") == {"not_cat": Tally(5, 5, 0)}
 
@@ -96,8 +98,8 @@ def test_each_profile_has_its_own_estimate_and_changed_photos_leave_the_audit(en
         connection.execute(update(photos).where(photos.c.id == changed).values(status="pending"))
         enter(connection, replaced, now)
     assert audits.next() is None
-    assert audits.waiting() == 0, "the page counts photos that it will not show"
-    assert not Reviews(engine).may_see(replaced), "reviewers saw a file that nobody had drawn"
+    assert audits.waiting() == 0, "photos that can no longer be judged are counted"
+    assert not Reviews(engine).may_see(replaced), "reviewers may see a file that was not drawn"
     for id in (changed, replaced):
         assert not audits.answer(id, rita, "cat", now)
     assert audits.waiting() == 0

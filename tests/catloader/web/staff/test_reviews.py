@@ -17,11 +17,13 @@ def test_an_appeal_is_decided_and_its_owner_reads_the_reviewers_note(
 ) -> None:
     photo = anna.upload_one()
     page = f"/photos/{photo}"
-    assert "Is this wrong?" not in anna.get(page).text  # not checked yet
+    assert "Is this wrong?" not in anna.get(page).text  # the photo is not checked yet
     check(app, Verdict.NOT_CAT, profile_id="lite0-1")
     form = anna.get(page).text
     assert "Is this wrong?" in form
-    assert re.findall(r'name="wish" value="(\w+)"', form) == ["cat"], "not the verdict that it has"
+    assert re.findall(r'name="wish" value="(\w+)"', form) == ["cat"], (
+        "the current verdict is offered as a wish"
+    )
     assert rita.get(f"{page}/photo.jpg").status_code == 404
     answer = anna.post(f"{page}/appeal", {"wish": "cat", "reason": f"Mia {_XSS}"}, page=page)
     assert (answer.status_code, answer.location) == (303, page)
@@ -34,7 +36,7 @@ def test_an_appeal_is_decided_and_its_owner_reads_the_reviewers_note(
     assert "The owner says: a cat" in queue
     assert f"/photos/{photo}/photo.jpg" in queue
     assert [rita.get(f"{page}/{name}").status_code for name in ("photo.jpg", "thumbnail.jpg")] == [200, 200]
-    assert rita.get(page).status_code == 404  # the page itself belongs to the owner
+    assert rita.get(page).status_code == 404  # only the owner may see the page of the photo
     decide = {"verdict": "cat", "note": f"Indeed. {_XSS}"}
     assert rita.post(f"/review/{photo}/decide", decide, page="/review").location == "/review"
     assert "Nothing waits for a review." in rita.get("/review").text
@@ -47,7 +49,7 @@ def test_an_appeal_is_decided_and_its_owner_reads_the_reviewers_note(
         assert "<script>alert" not in text
         assert "<img src=x" not in text
     assert anna.post(f"{page}/check", page=page).status_code == 303
-    assert anna.photos[0].status == "cat"  # no checker overwrites it
+    assert anna.photos[0].status == "cat"  # a checker does not overwrite the decision
 
 
 def test_review_pages_do_not_exist_for_others(app: Flask, anna: Person, rita: Person) -> None:
@@ -60,7 +62,7 @@ def test_review_pages_do_not_exist_for_others(app: Flask, anna: Person, rita: Pe
         assert rita.get(path).status_code == 200
     for path in (f"/review/{photo}/decide", "/review/undo"):
         assert anna.post(path, {"verdict": "cat"}, page="/account").status_code == 404
-        assert rita.client.post(path, data={"verdict": "cat"}).status_code == 400  # no token
+        assert rita.client.post(path, data={"verdict": "cat"}).status_code == 400  # without a form token
     assert anna.photos[0].human_verdict is None
     assert "/review" not in anna.get("/photos").text
     assert 'href="/review"' in rita.get("/photos").text
@@ -100,7 +102,7 @@ def test_an_appeal_that_is_withdrawn_after_an_undone_decision_is_in_the_history(
     assert "Your request was withdrawn." not in anna.get(page).text
     rita.post("/review/undo", page="/review")
     anna.post(f"{page}/withdraw", page=page)
-    anna.get(page)  # with the message of the withdrawal
+    anna.get(page)  # shows the message about the withdrawal
     assert "Your request was withdrawn." in anna.get(page).text
 
 
@@ -116,7 +118,7 @@ def test_skip_and_undo_keep_the_order_of_the_queue(app: Flask, anna: Person, rit
     after = skip.partition("=")[2]
     answer = rita.post(f"/review/{ids[1]}/decide", {"verdict": "not_cat", "after": after}, page="/review")
     assert answer.location == skip
-    assert f"/review/{ids[2]}/decide" in rita.get(skip).text  # the first one stays skipped
+    assert f"/review/{ids[2]}/decide" in rita.get(skip).text  # the first photo is still skipped
     again = rita.post(f"/review/{ids[1]}/decide", {"verdict": "cat"}, page="/review")
     assert "Nothing was changed." in rita.get(again.location).text
     (named,) = re.findall('name="decision" value="([0-9]+)"', rita.get("/review").text)
@@ -125,11 +127,11 @@ def test_skip_and_undo_keep_the_order_of_the_queue(app: Flask, anna: Person, rit
     page = rita.get(undone.location).text
     assert f"/review/{ids[1]}/decide" in page
     assert f'name="after" value="{after}"' in page[page.index(f"/review/{ids[1]}/decide") :]
-    last = f"u{ids[2]}"  # a photo that stands behind the undone one was skipped, too
+    last = f"u{ids[2]}"  # a photo after the undone one was skipped, too
     assert f'href="/review?after={last}"' in rita.get(f"/review/{ids[1]}?after={last}").text
     assert [photo.human_verdict for photo in anna.photos] == [None] * 3
     rita.post(f"/review/{ids[0]}/decide", {"verdict": "cat"}, page="/review")
-    stale = rita.post("/review/undo", {"decision": named}, page="/review")  # the button of an old page
+    stale = rita.post("/review/undo", {"decision": named}, page="/review")  # sent from an outdated page
     assert "This decision can&#39;t be undone any more." in rita.get(stale.location).text
     assert [photo.human_verdict for photo in anna.photos].count("cat") == 1
     assert "Go to the first photo" in rita.get("/review?after=u2147483647").text

@@ -1,4 +1,4 @@
-"""The administrators' page of storage: the stored objects by owner, and the last backup."""
+"""The administrators' page of storage: stored objects by owner, and the last backup."""
 
 from __future__ import annotations
 

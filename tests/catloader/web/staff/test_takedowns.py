@@ -1,4 +1,4 @@
-"""Staff take photos out of the public album; the owner reads the reason and can't publish them again."""
+"""Staff take photos out of the public album. Owners read the reason and can't publish them again."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_photo_is_taken_out_of_the_album_and_its_owner_reads_the_reason(
     rita.post(f"/review/{public}/allow", page="/account")
     assert "No photo is kept out of the album." in rita.get("/review/taken-down").text
     assert "No more photos." in rita.get("/review/taken-down?before=1").text
-    assert stranger.get(f"/album/{public}").status_code == 404  # the owner decides
+    assert stranger.get(f"/album/{public}").status_code == 404  # only the owner can publish it again
     anna.post(f"{page}/publish", {"public": "yes"}, page=page)
     assert stranger.get(f"/album/{public}").status_code == 200
     assert [(entry.actor, entry.act, entry.target) for entry in acts_of_staff(app)] == [
@@ -64,6 +64,8 @@ def test_only_photos_of_the_album_are_taken_out_and_only_by_staff(
     assert (answer.status_code, shown(answer)) == (404, nothing)
     for path in (f"/review/{public}/take-down", f"/review/{public}/allow"):
         assert anna.post(path, {"note": "x"}, page="/account").status_code == 404
-    assert rita.client.post(f"/review/{public}/take-down", data={"note": "x"}).status_code == 400  # no token
+    assert (
+        rita.client.post(f"/review/{public}/take-down", data={"note": "x"}).status_code == 400
+    )  # without a form token
     assert Person(app).get(f"/album/{public}").status_code == 200
     assert acts_of_staff(app) == []

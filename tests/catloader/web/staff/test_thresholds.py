@@ -1,4 +1,4 @@
-"""Thresholds measured by one click on people's decisions: show the changes, apply, roll back."""
+"""Thresholds are measured on people's decisions with one click; changes are shown, applied, rolled back."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def test_thresholds_are_measured_shown_applied_and_rolled_back(
     (sure,) = _decided(engine, base, [0.9999], "cat", None)
     (soft,) = _decided(engine, base, [0.9], "unsure", None, soft=True)
     (drawn,) = _decided(engine, base, [0.9999], "unsure", None, reason=Reason.DRAWN)
-    _decided(engine, base, [0.5] * 30, "cat", "not_cat", soft=True)  # do not count
-    _decided(engine, base, [0.999] * 30, "unsure", "not_cat", reason=Reason.DRAWN)  # nor do these
+    _decided(engine, base, [0.5] * 30, "cat", "not_cat", soft=True)  # soft photos do not count
+    _decided(engine, base, [0.999] * 30, "unsure", "not_cat", reason=Reason.DRAWN)  # and neither do drawings
 
     administrator.post(f"{_PATH}/measure", page=_PATH)
     job = _ended(app)
@@ -99,14 +99,16 @@ def test_thresholds_are_measured_shown_applied_and_rolled_back(
     assert f"{new.cat_at:.3f} and up: cat" in page
     assert "Most cats would not be found." not in page
     assert f"<tr><td>{lost}</td><td>Cat</td>" in page
-    assert services_of(app).measured_profiles.choice() is None, "applied without being asked"
+    assert services_of(app).measured_profiles.choice() is None, (
+        "the thresholds were applied before anybody chose them"
+    )
 
     answer = administrator.post(f"{_PATH}/{job.id}/apply", {"again": "yes"}, page=_PATH)
     assert f"{len(verdicts)} photo" in administrator.get(answer.location).text
     services = services_of(app)
     statuses = [photo.status for id in (lost, sure) if (photo := services.photos.by_id(id))]
     assert statuses == ["pending", "cat"]
-    assert services.queue.claim(9) == [], "checkers could take them with the thresholds of before"
+    assert services.queue.claim(9) == [], "checkers could still claim photos with the old thresholds"
     assert "These thresholds are in use." in administrator.get(_PATH).text
     administrator.post(f"{_PATH}/rollback", page=_PATH)
     assert [choice.measured_id for choice in services.measured_profiles.choices(9)] == [None, job.id]
@@ -172,7 +174,7 @@ def test_too_few_decisions_are_refused_in_a_sentence_with_the_number(
     assert administrator.post(f"{_PATH}/{job.id}/apply", page=_PATH).status_code == 404
 
 
-def test_only_one_measurement_runs_at_a_time_and_a_dead_one_does_not_count(
+def test_only_one_measurement_runs_at_a_time_and_a_dead_one_does_not_block(
     app: Flask, administrator: Person, base: Profile
 ) -> None:
     store, now = services_of(app).measured_profiles, utcnow()
@@ -186,4 +188,4 @@ def test_only_one_measurement_runs_at_a_time_and_a_dead_one_does_not_count(
     second = store.begin(base.profile_id, administrator.id, now)
     assert second
     store.write(second, now.replace(year=now.year + 1))
-    assert store.begin(base.profile_id, administrator.id, now), "the clock was ahead"
+    assert store.begin(base.profile_id, administrator.id, now), "a measurement from the future blocks others"

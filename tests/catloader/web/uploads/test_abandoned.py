@@ -1,4 +1,4 @@
-"""Partial uploads of accounts for which no client can continue: their bytes are deleted."""
+"""Partial uploads that no client can continue are deleted."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ _ENDS = [_log_out, _log_out_everywhere, _delete, _disable, _set_password_by_comm
 
 
 def _begin(person: Person) -> Path:
-    """Begin an upload, and return the folder of its file."""
+    """Begin an upload; return the folder of its file."""
     folder = services_of(person.app).settings.data_dir / "partial-uploads" / str(person.id)
     assert Tus(person).begin(len(_PHOTO), _PHOTO[:-1]).status_code == 201
     assert [file.stat().st_size >= len(_PHOTO) - 1 for file in folder.iterdir()] == [True]
     return folder
 
 
-def test_bytes_are_deleted_once_nobody_can_go_on_with_them(own_app: Flask) -> None:
+def test_partial_uploads_are_deleted_when_no_session_or_token_can_continue_them(own_app: Flask) -> None:
     ended = [Person(own_app, f"{number}@example.org") for number in range(len(_ENDS))]
     here, elsewhere, with_token = (Person(own_app, f"{name}@example.org") for name in ("ann", "bob", "cy"))
     gone, kept = [_begin(one) for one in ended], [_begin(one) for one in (here, elsewhere, with_token)]

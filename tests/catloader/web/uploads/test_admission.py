@@ -1,4 +1,4 @@
-"""Requests that are refused before a view runs, and reports of store failures."""
+"""Requests that are refused before a view runs, and how failures of the store are logged."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def app(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator
 
 
 def _refuse_many(app: Flask) -> None:
-    """Refuse many uploads: after that no upload waits for a place."""
+    """Refuse so many uploads that no upload waits for a place any more."""
     for _ in range(4):
         with pytest.raises(UploadsBusy):
             app.extensions["catloader.upload-places"].refuse()
@@ -48,7 +48,7 @@ def test_uploads_beyond_the_bound_are_refused_at_once_under_load(app: Flask) -> 
     begun, go_on = threading.Event(), threading.Event()
 
     class Slow:
-        """A body whose end is sent when the test sets it; the view holds its place meanwhile."""
+        """A body whose end is sent when the test sets an event; the view holds its place until then."""
 
         def read(self, _size: int = -1) -> bytes:
             begun.set()
@@ -167,7 +167,7 @@ def test_unavailable_store_is_one_line_a_minute_and_retry_after(
     engine.dispose()
     assert [message.partition(": ")[0] for message in caplog.messages] == [
         f"GET /photos/{id}/photo.jpg",
-        f"The object store at {server.endpoint_url} did not answer",  # and from now on it fails at once
+        f"The object store at {server.endpoint_url} did not answer",  # from now on requests fail immediately
         "Uploads are refused",
     ]
     assert not [record for record in caplog.records if record.exc_info]

@@ -1,4 +1,4 @@
-"""Duplicates: an owner's identical bytes are stored again and reported."""
+"""Duplicates: identical bytes of the same owner are stored again and reported."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def test_the_same_file_of_the_same_owner_is_reported(app: Flask) -> None:
 
     for photo in anna.photos:
         anna.post(f"/photos/{photo.id}/delete", page=f"/photos/{photo.id}")
-    anna.upload(("a.jpg", red))  # the others are in the bin
+    anna.upload(("a.jpg", red))  # all other copies are in the bin
     assert "Your photo is stored.<" in anna.get("/photos").text
 
 
-def test_the_upload_page_says_what_is_kept(app: Flask) -> None:
+def test_the_upload_page_says_that_copies_are_reduced_and_without_location(app: Flask) -> None:
     page = Person(app, "anna@example.org").get("/upload").text
     assert "We keep a copy of at most 2560 pixels, without location" in page

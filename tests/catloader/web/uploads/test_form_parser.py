@@ -1,4 +1,4 @@
-"""Forms that cannot be parsed are refused with a reason, and never treated as empty ones."""
+"""Forms that cannot be parsed are refused with a reason and never treated as empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk that is full or can't be used, and a process without file descriptors: one line in the log."""
+"""A full or failing disk and a process without file descriptors: requests are refused, with one log line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.tus import Tus
 
 @pytest.fixture
 def sites(s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path) -> Iterator[tuple[Flask, Flask]]:
-    """Return a site, and another process of it that finds too little room on the disk."""
+    """Yield a site and a second process of it that finds too little space on the disk."""
     engine = make_engine(tmp_path / "test.sqlite3")
     migrate(engine)
     with (
@@ -40,7 +40,7 @@ def app(sites: tuple[Flask, Flask]) -> Flask:
     return sites[0]
 
 
-def test_a_nearly_full_disk_takes_no_photo_no_change_and_no_piece(sites: tuple[Flask, Flask]) -> None:
+def test_a_nearly_full_disk_refuses_photos_changes_and_pieces_of_uploads(sites: tuple[Flask, Flask]) -> None:
     app, full = sites
     anna, late = Person(app, "anna@example.org"), Person(full)
     photo = jpeg(size=(400, 300))
@@ -77,7 +77,7 @@ def test_a_nearly_full_disk_takes_no_photo_no_change_and_no_piece(sites: tuple[F
         (errno.ENOENT, 500, "error was logged"),
     ],
 )
-def test_a_disk_or_a_process_that_can_no_more_is_refused_in_one_line(
+def test_errors_of_the_disk_and_missing_descriptors_are_refused_with_one_log_line(
     app: Flask, caplog: pytest.LogCaptureFixture, number: int, status: int, sentence: str
 ) -> None:
     @app.get("/broken")
@@ -106,7 +106,7 @@ def test_the_error_page_needs_no_free_file_descriptor(app: Flask) -> None:
     def restore(_error: BaseException | None) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
-    app.jinja_env.cache = None  # no page has been shown before
+    app.jinja_env.cache = None  # as if no page had been rendered before
     answer = app.test_client().get("/files")
     assert answer.status_code == 503
     assert answer.text == "A part of this site is not responding. Please try again in a moment.\n"

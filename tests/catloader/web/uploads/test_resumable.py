@@ -1,4 +1,4 @@
-"""Resumable uploads in pieces: tus 1.0 over the whole site."""
+"""Resumable uploads in pieces (tus 1.0), with the whole site."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_file_in_pieces_becomes_a_photo(anna: Person, tus: Tus) -> None:
     assert (state.status_code, state.headers["Upload-Length"]) == (200, str(len(PHOTO)))
     assert (state.headers["Upload-Offset"], state.headers["Cache-Control"]) == ("1000", "no-store")
     assert state.headers["Upload-Expires"].endswith("GMT")
-    caption = f"caption {b64encode(b'Tom & Jerry').decode()}"  # changed meanwhile
+    caption = f"caption {b64encode(b'Tom & Jerry').decode()}"  # the owner has changed the caption meanwhile
     last = tus.patch(path, 1000, PHOTO[1000:], Upload_Metadata=caption)
     (photo,) = anna.photos
     assert (last.status_code, last.headers["Photo-Id"], photo.caption) == (204, str(photo.id), "Tom & Jerry")
@@ -61,7 +61,7 @@ def test_a_file_in_pieces_becomes_a_photo(anna: Person, tus: Tus) -> None:
     assert tus.begin(len(PHOTO), PHOTO).headers["Duplicate-Of"] == str(photo.id)
 
 
-def test_a_post_may_stand_for_a_method_that_a_proxy_refuses(anna: Person, tus: Tus) -> None:
+def test_a_post_can_replace_a_method_that_a_proxy_refuses(anna: Person, tus: Tus) -> None:
     path = tus.begin(len(PHOTO)).headers["Location"]
     sent = {"X_HTTP_Method_Override": "PATCH"}
     assert tus.send("POST", path, PHOTO[:1000], Upload_Offset="0", **sent).status_code == 204
@@ -150,7 +150,7 @@ def test_bytes_that_do_not_fit_are_refused(anna: Person, tus: Tus) -> None:
     other = tus.send("PATCH", path, b"1", Tus_Resumable="0.2.2")
     assert (other.status_code, "tus 1.0.0 only" in other.text) == (412, True)
     assert tus.offset(path) == 0
-    # Files that can never be stored are refused before their bytes arrive.
+    # Files that can never be stored are refused before their bytes are sent.
     assert tus.begin(0).json["error"] == "This file is empty."  # type: ignore[index]
     assert tus.begin(100_001).status_code == 413
     assert tus.send("POST", PATH).status_code == 400
@@ -174,12 +174,12 @@ def test_a_refused_file_is_discarded_and_a_busy_site_keeps_it(anna: Person, tus:
     places = anna.app.extensions["catloader.upload-places"]
     for _ in range(2):
         places.take()
-    for _ in range(8):  # under load no upload waits
+    for _ in range(8):  # so many refusals that uploads no longer wait
         with pytest.raises(UploadsBusy):
             places.refuse()
     busy = tus.patch(path, len(PHOTO) - 1, PHOTO[-1:])
     assert (busy.status_code, int(busy.headers["Retry-After"]) > 0) == (503, True)
-    # At the offset of the file's end, clients would regard it as stored.
+    # If the offset were at the end of the file, clients would regard the file as stored.
     assert tus.offset(path) == len(PHOTO) - 1
     assert tus.patch(path, len(PHOTO) - 1, PHOTO[-1:]).status_code == 503
     assert tus.begin(len(PHOTO), key=_KEY).headers["Upload-Offset"] == str(len(PHOTO) - 1)
@@ -241,14 +241,14 @@ def test_a_program_uploads_in_pieces_with_its_token(app: Flask, anna: Person) ->
     assert_problem(writes.send("PATCH", path, {**piece, "Upload-Offset": "0"}, data=PHOTO), 409)
     last = writes.send("PATCH", path, {**piece, "Upload-Offset": "1000"}, data=PHOTO[1000:])
     assert last.headers["Photo-Id"] == str(anna.photos[0].id)
-    # A browser's request without its form token is refused, whatever else it contains.
+    # A request with a session cookie and without a form token is refused, even with an API token.
     assert anna.client.post(PATH, headers={**begin, "Authorization": "Basic YTpi"}).status_code == 400
 
 
 def test_a_large_piece_is_buffered_only_for_a_token_of_this_site(app: Flask, anna: Person) -> None:
     rules = app.extensions[RULES]
     for token, is_more in ((token_of(app, anna), True), ("invented", False)):
-        for method in ("PATCH", "POST"):  # POST: in place of PATCH
+        for method in ("PATCH", "POST"):  # POST may replace PATCH
             limit_bytes = rules.body_bytes(method, f"{PATH}/x", {"AUTHORIZATION": f"Bearer {token}"})
             assert (limit_bytes > 100_000) is is_more
 

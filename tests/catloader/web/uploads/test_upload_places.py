@@ -1,4 +1,4 @@
-"""Refusals of uploads under load: immediate, from the head on, and spread over time."""
+"""Refusals of uploads under load are immediate, happen before the body is read, and spread retries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def places(clock: _Clock) -> UploadPlaces:
 
 
 def _refused(places: UploadPlaces) -> int:
-    """Return the time after which the client should retry."""
+    """Take a place, which must be refused; return the time after which the client should retry."""
     with pytest.raises(UploadsBusy) as refused:
         places.take()
     assert refused.value.retry_after_s
@@ -52,14 +52,14 @@ def test_one_upload_per_place_waits_until_it_is_free(clock: _Clock) -> None:
         waiting = pool.submit(places.take)
         while not places._line:
             time.sleep(0.01)
-        assert _refused(places) == 5  # as many wait as may
+        assert _refused(places) == 5  # no further upload may wait
         places.leave()
         waiting.result(60)
     assert _refused_in_a_crowd(places)
 
 
 def _refused_in_a_crowd(places: UploadPlaces) -> bool:
-    """Return True if no upload may wait any more once many are refused."""
+    """Refuse many uploads; return whether uploads no longer wait."""
     for _ in range(8):
         with pytest.raises(UploadsBusy):
             places.refuse()
@@ -84,7 +84,7 @@ def test_bodies_under_load_are_not_buffered(places: UploadPlaces, clock: _Clock)
     places.take()
     for _ in range(7):
         _refused(places)
-        assert not places.is_crowded()  # a place may be free by the end of a slow upload
+        assert not places.is_crowded()  # a place may be free when a slow upload has been received
     _refused(places)
     assert places.is_crowded()
     places.leave()
@@ -108,7 +108,7 @@ def test_no_upload_overtakes_one_that_waits(clock: _Clock) -> None:
         waiting = pool.submit(wait)
         while not places._line:
             time.sleep(0.01)
-        with places._changed:  # so that this one asks before the other one runs
+        with places._changed:  # so that this upload asks before the waiting one runs
             places.leave()
             places.take()
             taken.append("a new one")

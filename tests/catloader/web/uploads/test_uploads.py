@@ -1,4 +1,4 @@
-"""The upload form as browsers send it: completely, or one file per request."""
+"""The upload form: browsers send all files at once, or the script sends one file per request."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_oversized_request_is_refused(anna: Person) -> None:
     assert answer.status_code == 413
     assert "up to 4 photos" in answer.text
     assert "<h1>" in answer.text
-    # Without files, a form has a much lower limit.
+    # A form without files has a much lower limit.
     answer = anna.post("/logout", {"more": "x" * 70_000}, page="/account")
     assert answer.status_code == 413
 
@@ -117,14 +117,16 @@ def test_upload_without_log_in_is_not_read(app: Flask) -> None:
 
     answer = app.test_client().post(
         "/upload",
-        # No length: chunked bodies are not drained, so any read would be by the form parser.
+        # Without a length the server does not drain the body, so only the form parser could read it.
         environ_overrides={"wsgi.input": Untouched(), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
         content_type="multipart/form-data; boundary=x",
     )
     assert (answer.status_code, answer.location) == (303, "/login")
 
 
-@pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)  # names of files are not stored
+@pytest.mark.parametrize(
+    "_migrated", ["sqlite"], indirect=True
+)  # file names are not stored, so one database is enough
 def test_hostile_file_names_are_escaped_everywhere(
     anna: Person, hostile_corpus: HostileCorpus, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -150,7 +152,7 @@ def test_hostile_file_names_are_escaped_everywhere(
 
 
 def _multipart(name: bytes, content: bytes) -> bytes:
-    """Escape a name as browsers do; all other bytes are sent unchanged."""
+    """Return a form in which the file name is escaped like browsers do."""
     escaped = name.replace(b'"', b"%22").replace(b"\r", b"%0D").replace(b"\n", b"%0A")
     return _part(b'filename="' + escaped + b'"', content)
 
@@ -194,7 +196,7 @@ def test_full_queue_refuses_with_retry_after_and_pages_are_served(app: Flask, an
 
 
 def _taken(text: str | bytes) -> bytes:
-    """Return a photo with a date in its EXIF; bytes: of a type that is not text."""
+    """Return a photo with a date in its EXIF. A date in bytes is stored with a type other than text."""
     exif, file = Image.Exif(), io.BytesIO()
     exif.get_ifd(0x8769)[36867] = text
     Image.new("RGB", (96, 64)).save(file, "JPEG", exif=exif)
