@@ -46,7 +46,7 @@ def test_lease_is_renewed_while_the_photo_is_in_hand_and_no_longer() -> None:
     in_hand = {_claimed(queue): time.monotonic()}
     heartbeat = Heartbeat(queue, in_hand, threading.Lock())
     try:
-        for _ in range(6):  # two leases
+        for _ in range(6):  # as long as two leases
             assert queue.renewed.acquire(timeout=60)
         assert queue.claim(1) == []
         in_hand.clear()

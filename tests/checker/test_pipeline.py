@@ -82,8 +82,8 @@ def test_photo_and_thumbnail_are_not_mixed_up() -> None:
     source.add(0, black, white)
     source.add(1, white, black)
     outcomes = check_batch([claim_of(0), claim_of(1)], source, StubClassifier(), StubRule())
-    # The stub's logits and features are the mean colours, and its score counts those of the three inputs
-    # 1, 2, 3 and 4, 5, 6 times; the third is the thumbnail.
+    # The stub's logits and features are the mean colours of the three inputs. Its score weights the logits
+    # with 1, 2, 3 and the features with 4, 5, 6; the third input is the thumbnail.
     scores = [outcome.decision.score for outcome in outcomes if outcome.decision]
     assert scores == [(3 + 6) * 3 * 255, (1 + 2 + 4 + 5) * 3 * 255]
 
@@ -113,9 +113,9 @@ def test_altered_object_is_never_judged_and_never_unreadable(
     for stored in (good, claim):
         source.put(stored, dict.fromkeys(Rendition, photo(0)))
     source.put(claim, {rendition: data})
-    kept, altered = check_batch([good, claim], source, StubClassifier(), StubRule())
-    assert kept.decision
-    assert kept.photo_sha256 == digest
+    unaltered, altered = check_batch([good, claim], source, StubClassifier(), StubRule())
+    assert unaltered.decision
+    assert unaltered.photo_sha256 == digest
     assert altered.decision is None
     assert (altered.retryable, altered.unreadable, altered.blames_machine) == (True, False, False)
     assert altered.error == f"The photo store gave a {rendition} that is not the one that was stored."
@@ -224,12 +224,12 @@ def test_unexpected_error_is_logged_and_becomes_an_outcome(
 
 def test_failed_fetch_keeps_no_pixels_in_memory() -> None:
     """Otherwise broken large photos fill the memory until the garbage collector runs."""
-    kept: list[weakref.ref[np.ndarray[Any, Any]]] = []
+    references: list[weakref.ref[np.ndarray[Any, Any]]] = []
 
     class Broken(FaultySource):
         def get(self, claim: Claim, rendition: Rendition) -> bytes:
             decoded = np.zeros((100, 100))
-            kept.append(weakref.ref(decoded))
+            references.append(weakref.ref(decoded))
             try:
                 raise ValueError("broken")
             except ValueError as error:
@@ -238,7 +238,7 @@ def test_failed_fetch_keeps_no_pixels_in_memory() -> None:
     gc.disable()
     try:
         batch = fetch([claim_of(0), claim_of(1)], Broken())
-        assert [reference() for reference in kept] == [None, None]
+        assert [reference() for reference in references] == [None, None]
         outcomes = classify(batch, StubClassifier(), StubRule())
     finally:
         gc.enable()
@@ -252,7 +252,7 @@ def test_failed_fetch_keeps_no_pixels_in_memory() -> None:
         (DecoderUnavailable("No process can be started."), (False, True, True)),
     ],
 )
-def test_decoder_that_fails_on_a_photo_is_told_from_one_that_is_away(
+def test_decoder_that_fails_on_a_photo_is_distinguished_from_an_unavailable_decoder(
     source: FaultySource, error: CheckerError, flags: tuple[bool, bool, bool]
 ) -> None:
     batch = fetch([claim_of(0)], source)

@@ -134,7 +134,7 @@ def test_start_checks_the_backlog_and_wake_checks_new_photos(rig: Rig) -> None:
     assert numbers(rig) == list(range(12))
 
 
-def test_batches_and_workers_are_as_many_as_asked_for(rig: Rig) -> None:
+def test_batches_have_the_configured_size_and_workers_the_configured_number(rig: Rig) -> None:
     rig.put(*range(9))
     rig.classifier.gate = threading.Event()
     begun = threading.Semaphore(0)
@@ -142,13 +142,13 @@ def test_batches_and_workers_are_as_many_as_asked_for(rig: Rig) -> None:
     rig.service(workers=3, batch_photos=2).start()
     for _ in range(3):
         assert begun.acquire(timeout=30)
-    assert not begun.acquire(timeout=0.1), "a fourth worker"
+    assert not begun.acquire(timeout=0.1), "a fourth worker has begun a batch"
     rig.classifier.gate.set()
     assert rig.queue.finished(9)
     assert max(rig.classifier.batches) == 2 * INPUTS_PER_PHOTO
 
 
-def test_photos_of_the_queue_and_others_are_decoded_by_the_given_decoder(rig: Rig) -> None:
+def test_photos_in_and_outside_the_queue_are_decoded_by_the_decoder_of_the_service(rig: Rig) -> None:
     decoded: list[int] = []
 
     def decode(
@@ -166,7 +166,7 @@ def test_photos_of_the_queue_and_others_are_decoded_by_the_given_decoder(rig: Ri
 
 
 def test_wake_up_just_before_a_worker_goes_idle_is_not_lost(rig: Rig) -> None:
-    """It arrives between the worker's look at an empty queue and its report of that."""
+    """The wake-up arrives after the worker found the queue empty and before it is marked as idle."""
 
     class Late(RecordingQueue):
         def claim(self, limit: int) -> list[Claim]:
@@ -174,7 +174,7 @@ def test_wake_up_just_before_a_worker_goes_idle_is_not_lost(rig: Rig) -> None:
             if self.claims == 1:
                 rig.put(0)
                 rig.services[0].wake()
-                threading.Event().wait(0.3)  # long enough for the wake-up to find every worker busy
+                threading.Event().wait(0.3)  # the wake-up is handled meanwhile: every worker is busy
             return claims
 
         def next_due_s(self) -> None:
@@ -201,7 +201,7 @@ def test_service_is_idle_after_a_wake_up(rig: Rig) -> None:
     rig.put(0)
     service.wake()
     assert rig.queue.finished(1)
-    assert not busy.wait(1.0), "it looks at the empty queue again and again"
+    assert not busy.wait(1.0), "the service keeps polling the empty queue"
 
 
 def test_stream_of_photos_and_wake_ups_loses_none(rig: Rig) -> None:
@@ -224,7 +224,7 @@ def test_wake_never_blocks_and_bursts_are_coalesced(rig: Rig) -> None:
     assert rig.classifier.running.wait(60)
     claims_before = rig.queue.claims
     for _ in range(1000):
-        service.wake()  # one that waited for the workers would wait for the gate, for a minute
+        service.wake()  # if it waited for the workers, it would wait a minute for the gate
     assert rig.queue.ids("pending") != []
     rig.classifier.gate.set()
     assert rig.queue.finished(40)
@@ -246,11 +246,13 @@ def test_wake_starts_an_idle_worker_while_another_is_busy(rig: Rig) -> None:
     assert len(rig.classifier.batches) == 2
     rig.classifier.gate.set()
     assert rig.queue.finished(2)
-    assert [outcome.error for outcome in rig.queue.log] == [None] * 2, "the first one did not give up"
+    assert [outcome.error for outcome in rig.queue.log] == [None] * 2, (
+        "the first batch did not wait in vain for the gate"
+    )
 
 
 class _Looked(RecordingQueue):
-    """Sets an event at each look for the next photo that is due; the first look may raise an error."""
+    """Sets an event at each call of ``next_due_s``; the first call may raise an error."""
 
     def __init__(self, error: Exception | None = None) -> None:
         super().__init__()
@@ -278,7 +280,7 @@ def test_photo_due_before_the_next_sweep_is_checked_when_due(rig: Rig) -> None:
     due: list[datetime] = []
 
     class Later(RecordingQueue):
-        """Gets its photo at the first look, which comes too early for it."""
+        """Gets its photo, which is due half a second later, at the first claim."""
 
         def claim(self, limit: int) -> list[Claim]:
             claims = super().claim(limit)
@@ -295,7 +297,7 @@ def test_photo_due_before_the_next_sweep_is_checked_when_due(rig: Rig) -> None:
     assert datetime.now(UTC) >= due[0]
 
 
-def test_photo_that_another_process_is_about_to_claim_is_looked_at_a_little_later(rig: Rig) -> None:
+def test_queue_is_read_a_little_later_if_another_process_is_about_to_claim_the_due_photo(rig: Rig) -> None:
     service = rig.service()
     assert service._next_look_s() == NEVER_S
     rig.put(0)
@@ -400,7 +402,7 @@ def test_failing_machine_releases_photos_without_counting_an_attempt(
     assert rig.queue.ids("pending") == list(range(12))
     assert len(rig.queue.released) <= 8  # the pool stops without trying the whole backlog
     assert "4 photos released" in caplog.text
-    assert service._next_look_s() == NEVER_S, "at the next sweep, although photos are due"
+    assert service._next_look_s() == NEVER_S, "the service waits for the next sweep, although photos are due"
     rig.source.errors.clear()
     rig.classifier.fails = None
     assert service.drain() == 12
@@ -508,7 +510,7 @@ def test_failing_queue_ends_the_drain_and_the_next_drain_works(
     service = rig.service(workers=1)
     assert service.drain() == 0
     assert str(error) in caplog.text
-    assert service._pool.paused, "it would fail again at once"
+    assert service._pool.paused, "the queue would fail again at once"
     rig.queue.fails = lambda _: None
     left = len(rig.queue.ids("pending"))
     assert service.drain() == left
@@ -563,7 +565,7 @@ def test_photo_that_failed_before_is_not_tried_while_the_machine_fails(rig: Rig)
     calls: list[str] = []
     rig.queue.fails = calls.append
     assert rig.service(workers=1).drain() == 0
-    assert calls.count("begin") == 1, "for the three others"
+    assert calls.count("begin") == 1, "only the batch of the three other photos began"
     assert rig.queue.ids("checking") == []
 
 
@@ -841,7 +843,7 @@ def test_close_waits_for_a_photo_that_is_being_judged(rig: Rig) -> None:
 
 
 def test_photos_that_are_claimed_while_the_service_closes_are_released(rig: Rig) -> None:
-    """A slow database answers after the time-out; the photos need not wait for the end of their lease."""
+    """A slow database responds after the timeout. The photos need not wait for the end of their lease."""
     claimed, closed = threading.Event(), threading.Event()
 
     class Slow(RecordingQueue):

@@ -254,7 +254,7 @@ class CheckQueueContract:
         ]
 
     def test_attempt_that_was_lost_is_counted_and_logged_once(self, case: QueueUnderTest) -> None:
-        """Later checkers that lose the photo before its decoding have nothing to do with that attempt."""
+        """A later claim that also expires, but before its attempt began, is neither counted nor logged."""
         (id,) = case.add(1)
         assert case.queue.begin(case.queue.claim(1)) == [True]
         for _ in range(3):
@@ -274,9 +274,9 @@ class CheckQueueContract:
 
     def test_attempt_counts_once_whether_begun_or_not(self, case: QueueUnderTest) -> None:
         case.add(2)
-        begun, fetched_in_vain = case.queue.claim(2)
+        begun, not_begun = case.queue.claim(2)
         case.queue.begin([begun])
-        case.queue.finish([failed(begun, retryable=True), failed(fetched_in_vain, retryable=True)])
+        case.queue.finish([failed(begun, retryable=True), failed(not_begun, retryable=True)])
         case.clock.advance(10)
         assert [claim.attempt for claim in case.queue.claim(2)] == [2, 2]
 

@@ -25,5 +25,5 @@ def test_a_window_must_be_far_more_certain_than_the_whole_for_the_same_score() -
 
 def test_a_profile_stores_the_weight_of_windows() -> None:
     head = Head(knee=-1.5, beyond=0.25, slope=2.0, bias=0.5)
-    kept = Head.from_json(head.to_json())
-    assert (kept.knee, kept.beyond, kept.slope, kept.bias) == (-1.5, 0.25, 2.0, 0.5)
+    restored = Head.from_json(head.to_json())
+    assert (restored.knee, restored.beyond, restored.slope, restored.bias) == (-1.5, 0.25, 2.0, 0.5)

@@ -147,17 +147,17 @@ def test_no_photo_is_called_a_cat_without_a_cat_label() -> None:
     fooled = profile(Head(bias=20.0))
     decision = rule(fooled).decide(evidence(logits(**_behind(20))))
     assert (decision.verdict, decision.reason) == (Verdict.UNSURE, Reason.NO_LABEL)
-    assert [len(found) for found in decision.labels.values()] == [5, 5]
+    assert [len(labels) for labels in decision.labels.values()] == [5, 5]
 
 
 def test_a_cat_that_is_among_the_first_twenty_is_the_last_label() -> None:
     decision = rule(profile(Head(bias=20.0))).decide(evidence(logits(**_behind(19))))
     assert decision.verdict is Verdict.CAT
-    for found in decision.labels.values():
-        assert len(found) == 6
-        assert found[-1].index == TABBY
+    for labels in decision.labels.values():
+        assert len(labels) == 6
+        assert labels[-1].index == TABBY
     leading = rule().decide(evidence(logits(c281=0.3, **{f"c{number}": 0.1 for number in range(1, 5)})))
-    assert [len(found) for found in leading.labels.values()] == [5, 5]
+    assert [len(labels) for labels in leading.labels.values()] == [5, 5]
 
 
 def test_decision_without_a_profile_is_uncalibrated() -> None:

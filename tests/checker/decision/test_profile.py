@@ -1,4 +1,4 @@
-"""A profile that was damaged by hand is refused in one sentence."""
+"""A profile that was edited and is invalid is refused in one sentence."""
 
 from __future__ import annotations
 

@@ -7,13 +7,13 @@ from checker.errors import ModelRefused
 from models.catalogue import class_names
 
 
-def named(subject: Subject) -> list[str]:
+def class_names_of(subject: Subject) -> list[str]:
     return [class_names()[index] for index in subject.classes]
 
 
 def test_house_cat_has_the_five_domestic_classes_and_lists_the_wild_ones_separately() -> None:
     house_cat = load_subject("house_cat")
-    assert named(house_cat) == ["tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat"]
+    assert class_names_of(house_cat) == ["tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat"]
     assert [class_names()[index] for index in house_cat.wild] == [
         "cougar",
         "lynx",
@@ -28,7 +28,7 @@ def test_house_cat_has_the_five_domestic_classes_and_lists_the_wild_ones_separat
 
 def test_feline_has_both_groups_and_dog_runs_from_chihuahua_to_mexican_hairless() -> None:
     assert set(SUBJECTS["feline"].classes) == set(SUBJECTS["house_cat"].classes + SUBJECTS["house_cat"].wild)
-    dogs = named(SUBJECTS["dog"])
+    dogs = class_names_of(SUBJECTS["dog"])
     assert (dogs[0], dogs[-1], len(dogs)) == ("Chihuahua", "Mexican hairless", 118)
 
 
@@ -39,7 +39,7 @@ def test_subject_file_accepts_names_and_indices(tmp_path: Path) -> None:
 
 
 def test_two_classes_whose_names_differ_in_case_only_are_told_apart(tmp_path: Path) -> None:
-    """A dog and a jacket."""
+    """``Cardigan`` is a dog, and ``cardigan`` a garment."""
     path = tmp_path / "cardigans.toml"
     for name, index in (("Cardigan", 264), ("cardigan", 474)):
         path.write_text(f'classes = ["{name}"]\n')

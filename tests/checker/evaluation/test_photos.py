@@ -84,7 +84,7 @@ def test_the_digest_covers_names_labels_and_contents(folder: Path) -> None:
     photos = labelled_photos(folder)
     renamed = [replace(photos[0], name="b.jpg"), photos[1]]
     relabelled = [replace(photos[0], label=NOT_CAT), photos[1]]
-    digests = [describe(these, ["00", "11"])["sha256"] for these in (photos, renamed, relabelled)]
+    digests = [describe(variant, ["00", "11"])["sha256"] for variant in (photos, renamed, relabelled)]
     assert len({*digests, describe(photos, ["00", "22"])["sha256"]}) == 4
 
 

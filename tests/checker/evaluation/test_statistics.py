@@ -32,10 +32,10 @@ def test_wilson_intervals_equal_the_textbooks() -> None:
 
 
 def test_a_rate_counts_errors_and_a_recall_counts_misses() -> None:
-    errors, found = rate(1, 10), recall(1, 10)
-    assert (errors.errors, errors.n) == (found.errors, found.n) == (1, 10)
-    assert [errors.rate, found.rate] == pytest.approx([0.1, 0.9])
-    assert [found.low, found.high] == pytest.approx([1 - errors.high, 1 - errors.low])
+    errors, hits = rate(1, 10), recall(1, 10)
+    assert (errors.errors, errors.n) == (hits.errors, hits.n) == (1, 10)
+    assert [errors.rate, hits.rate] == pytest.approx([0.1, 0.9])
+    assert [hits.low, hits.high] == pytest.approx([1 - errors.high, 1 - errors.low])
 
 
 def test_auc_counts_ties_half_and_needs_both_labels() -> None:
@@ -45,13 +45,13 @@ def test_auc_counts_ties_half_and_needs_both_labels() -> None:
     assert math.isnan(auc(SCORES, np.zeros(6, bool)))
 
 
-@pytest.mark.parametrize(("target", "found"), [(0.0, 2), (0.33, 2), (1 / 3, 3), (0.34, 3), (1.0, 3)])
+@pytest.mark.parametrize(("target", "recalled"), [(0.0, 2), (0.33, 2), (1 / 3, 3), (0.34, 3), (1.0, 3)])
 def test_recall_is_measured_at_the_lowest_threshold_within_the_false_positive_rate(
-    target: float, found: int
+    target: float, recalled: int
 ) -> None:
     at_target = recall_at_fpr(SCORES, POSITIVE, target)
-    assert (at_target.errors, at_target.n) == (3 - found, 3)
-    assert at_target.rate == pytest.approx(found / 3)
+    assert (at_target.errors, at_target.n) == (3 - recalled, 3)
+    assert at_target.rate == pytest.approx(recalled / 3)
 
 
 def test_a_negative_with_the_highest_score_leaves_no_recall_at_rate_zero() -> None:

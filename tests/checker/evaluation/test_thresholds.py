@@ -99,18 +99,18 @@ def test_soft_photos_and_small_subjects_have_separate_thresholds() -> None:
     )
     logits[changed.soft] += 3
     logits[augmentation == PASTED] -= 3
-    chosen = choose_thresholds(changed, logits)
+    thresholds = choose_thresholds(changed, logits)
     soft_others = logits[changed.soft & ~examples.positive]
     assert (
-        float((soft_others >= chosen.soft[0.01]).mean())
+        float((soft_others >= thresholds.soft[0.01]).mean())
         <= 0.015
-        < float((soft_others >= chosen.cat[0.01]).mean())
+        < float((soft_others >= thresholds.cat[0.01]).mean())
     )
-    assert all(chosen.soft[target] >= chosen.cat[target] for target in chosen.cat)
+    assert all(thresholds.soft[target] >= thresholds.cat[target] for target in thresholds.cat)
     small = logits[(augmentation == PASTED) & examples.positive]
-    assert float((small < chosen.not_cat[0.01]).mean()) <= 0.12, "ten times the rate"
+    assert float((small < thresholds.not_cat[0.01]).mean()) <= 0.12, "ten times the rate"
     plain = logits[(augmentation == "") & examples.positive]
-    assert float((plain < chosen.not_cat[0.01]).mean()) <= 0.01
+    assert float((plain < thresholds.not_cat[0.01]).mean()) <= 0.01
 
 
 def test_judging_counts_each_photo_once_and_finds_no_separation_in_noise() -> None:
@@ -129,6 +129,6 @@ def test_a_rate_too_low_for_the_number_of_photos_is_not_claimed() -> None:
     examples = made_up(180, seed=9)
     result, _ = judged(examples)
     assert 50 < int(examples.positive.sum()) < 100 <= int((~examples.positive).sum()) < 200
-    assert [point.target for point in result.cat] == [0.01, 0.02, 0.05], "too few of either kind: all as one"
+    assert [point.target for point in result.cat] == [0.01, 0.02, 0.05], "too few for separate kinds"
     assert [list(point.kinds) for point in result.cat] == 3 * [["other"]]
     assert [point.target for point in result.not_cat] == [0.02, 0.05]

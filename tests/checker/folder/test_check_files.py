@@ -47,7 +47,7 @@ def _error(checked: Checked) -> str | None:
 
 
 def test_a_folder_without_permission_is_reported(loaded: LoadedModel) -> None:
-    with tempfile.TemporaryDirectory() as name:  # pytest's own folders can be opened by their owner only
+    with tempfile.TemporaryDirectory() as name:  # only their owner can open pytest's own folders
         _locked_folder(Path(name), loaded)
 
 
@@ -55,7 +55,7 @@ def _locked_folder(folder: Path, loaded: LoadedModel) -> None:
     (folder / "locked").mkdir(mode=0o000)
     (folder / "z.jpg").write_bytes((PHOTOS / "chelsea.png").read_bytes())
     as_root = os.geteuid() == 0
-    if as_root:  # root may read everything
+    if as_root:  # root could read the locked file
         folder.chmod(0o755)
         os.seteuid(65534)
     try:
@@ -130,9 +130,9 @@ def _grandchildren() -> set[psutil.Process]:
 def test_the_limits_reach_the_children(tmp_path: Path, loaded: LoadedModel) -> None:
     photo, large = tmp_path / "photo.jpg", tmp_path / "large.png"
     Image.new("RGB", (90, 60), "red").save(photo)
-    Image.new("RGB", (6000, 6000)).save(large, compress_level=1)  # 0.3 s of a processor, and 100 MB
+    Image.new("RGB", (6000, 6000)).save(large, compress_level=1)  # takes 0.3 s and 100 MB to decode
     paths = [str(photo), str(large), str(photo)]
-    others = _grandchildren()  # of tests before
+    others = _grandchildren()  # left by earlier tests
     checks = check_files(walk(paths[:1]), loaded, workers=1, batch_photos=1)
     next(checks)
     (child,) = (child for child in _grandchildren() - others if "checker.isolation.child" in child.cmdline())
@@ -208,7 +208,7 @@ def test_a_large_photo_gets_nearly_the_sites_score(
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # Pillow warns about odd metadata
+@pytest.mark.filterwarnings("ignore")  # Pillow warns about malformed metadata
 def test_hostile_files_are_unreadable_and_never_crash_the_checker(
     tmp_path: Path, hostile_corpus: HostileCorpus, loaded: LoadedModel
 ) -> None:

@@ -31,8 +31,8 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_each_photo_is_found_once(paths: list[str], expected: list[str], photos: Path) -> None:
     assert distinct_paths(paths) == expected
-    found = [os.path.abspath(file.path) for file in walk(distinct_paths(paths))]  # noqa: PTH100 - keeps links
-    assert sorted(found) == sorted({os.path.abspath(file.path) for file in walk(paths)})  # noqa: PTH100 - as above
+    walked = [os.path.abspath(file.path) for file in walk(distinct_paths(paths))]  # noqa: PTH100 - keeps links
+    assert sorted(walked) == sorted({os.path.abspath(file.path) for file in walk(paths)})  # noqa: PTH100 - as above
 
 
 def test_an_absolute_path_of_the_same_file_is_left_out(photos: Path) -> None:

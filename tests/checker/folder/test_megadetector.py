@@ -32,8 +32,8 @@ def row(path: Path, verdict: str, score: float | None) -> Row:
 
 def written(folder: Path, rule: ThresholdRule, rows: list[Row], paths: list[str] | None = None) -> Any:
     results = BatchResults(folder / "md.json", paths or [str(folder)], INFO, rule)
-    for one in rows:
-        results.add(one)
+    for result in rows:
+        results.add(result)
     results.close()
     return json.loads((folder / "md.json").read_text("utf-8"))
 
@@ -106,7 +106,7 @@ def test_the_category_is_the_subject(tmp_path: Path) -> None:
     assert written(tmp_path, dogs, [])["detection_categories"] == {"1": "dog"}
 
 
-def test_other_files_beside_it_stay_and_half_a_file_does_not(
+def test_other_files_are_kept_and_an_incomplete_result_is_removed(
     tmp_path: Path, thresholds: ThresholdRule
 ) -> None:
     (tmp_path / "md.json.part").write_text("the user's own")

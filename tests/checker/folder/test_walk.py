@@ -92,7 +92,7 @@ def test_a_file_above_the_limit_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_file_without_available_data_is_empty() -> None:
-    """``/proc/kmsg`` is such a file at times, and a non-blocking pipe without data always."""
+    """``/proc/kmsg`` sometimes has no data; an empty non-blocking pipe never has."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     with os.fdopen(reading, "rb") as file, os.fdopen(writing, "wb"):

@@ -67,8 +67,8 @@ def _connect(folder: Path) -> None:
 
 def _send_from_a_pair(folder: Path) -> None:
     """A connected pair needs no socket(), and sends to any name."""
-    ours, _other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    ours.sendto(b"secret", str(folder / "datagrams"))
+    sender, _other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sender.sendto(b"secret", str(folder / "datagrams"))
 
 
 def _other_abi() -> None:

@@ -37,7 +37,7 @@ from tests.support.processes import alive, command_of, until_gone
 
 DO, ECHO = "tests.checker.isolation.deeds:do", "tests.checker.isolation.deeds:echo"
 LIMITS = Limits(cpu_s=0.5, wall_s=60.0, memory_bytes=2**28)
-"""The time is ample, so that only the test of that limit meets it, on a busy machine too."""
+"""The wall time is ample: even on a busy machine, only the test of that limit reaches it."""
 
 _LINUX = list(map(int, re.findall(r"\d+", platform.release())[:2]))
 
@@ -99,7 +99,7 @@ def test_missing_descriptors_are_blamed_on_the_machine_and_recovered_from(free: 
             assert [type(reply) for reply in done(pool, "nothing")] == [DecoderUnavailable]
         assert pid_of(pool)
         pool.close()
-        with few_descriptors(0):  # of a running server
+        with few_descriptors(0):  # the server is running now
             assert [type(reply) for reply in done(pool, "nothing")] == [DecoderUnavailable]
     finally:
         pool.close()
@@ -111,7 +111,7 @@ def test_processor_time_is_limited(pool: ChildPool, deed: str) -> None:
     started_s, work_s = time.monotonic(), time.process_time()
     (error,) = done(pool, deed)
     assert type(error) is DecodingTooSlow
-    assert time.monotonic() - started_s < LIMITS.wall_s - 1  # it was another limit
+    assert time.monotonic() - started_s < LIMITS.wall_s - 1  # the wall time was not the limit
     assert time.process_time() - work_s < LIMITS.cpu_s  # the caller sleeps meanwhile
 
 
@@ -126,7 +126,7 @@ def test_time_is_limited(server: ForkServer) -> None:
         (error,) = done(pool, "hang")
         assert type(error) is DecodingTooSlow
         assert 2 <= time.monotonic() - started_s < 60
-        pid = pid_of(pool)  # the hanging one is gone, another one serves
+        pid = pid_of(pool)  # a new child has replaced the hanging one
         assert psutil.Process(pid).is_running()
     finally:
         pool.close()
@@ -173,7 +173,7 @@ def test_photo_whose_child_is_killed_twice_is_blamed(pool: ChildPool) -> None:
 def test_idle_child_that_was_killed_affects_no_photo(pool: ChildPool) -> None:
     pid = pid_of(pool)
     os.kill(pid, signal.SIGTERM)
-    until_gone([psutil.Process(pid)])  # it stays as a zombie until it is replaced
+    until_gone([psutil.Process(pid)])  # the child stays as a zombie until it is replaced
     assert pid_of(pool) != pid
 
 
@@ -183,7 +183,7 @@ def test_child_cannot_change_files_nor_run_programs(pool: ChildPool, tmp_path: P
     replies = done(pool, "write", "create", "delete", "run", "open many", folder=str(tmp_path))
     assert [type(reply) for reply in replies] == [Unexpected] * 5
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"existing": b"untouched"}
-    # Alone it forbids writing where the kernel has no Landlock, which does the rest here.
+    # On a kernel without Landlock this limit alone prevents writing.
     assert psutil.Process(pid_of(pool)).rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
 
 
@@ -305,7 +305,7 @@ def test_child_is_replaced_after_many_photos(pool: ChildPool) -> None:
 
 
 def test_number_of_working_children_is_bounded(server: ForkServer) -> None:
-    until_gone(children())  # of the tests before
+    until_gone(children())  # left by earlier tests
     pool = ChildPool(server, children=2, limits=LIMITS)
     try:
         threads = [threading.Thread(target=done, args=(pool, "loop")) for _ in range(4)]
@@ -314,20 +314,22 @@ def test_number_of_working_children_is_bounded(server: ForkServer) -> None:
         most = 0
         while any(thread.is_alive() for thread in threads):
             most = max(most, len(alive(children())))
-            time.sleep(0.02)  # of the processor time that they are to use up
+            time.sleep(0.02)  # leaves the processor to the children, which must use up their time
         assert most == 2
     finally:
         pool.close()
 
 
 def children() -> list[psutil.Process]:
-    """Return those of all fork servers of this process."""
-    servers = [one for one in psutil.Process().children() if "checker.isolation.child" in command_of(one)]
-    found: list[psutil.Process] = []
+    """Return the children of all fork servers of this process."""
+    servers = [
+        child for child in psutil.Process().children() if "checker.isolation.child" in command_of(child)
+    ]
+    forked: list[psutil.Process] = []
     for server in servers:
         with suppress(psutil.NoSuchProcess):
-            found += server.children()
-    return found
+            forked += server.children()
+    return forked
 
 
 @pytest.mark.slow
@@ -339,7 +341,7 @@ def test_killed_server_is_restarted(pool: ChildPool, server: ForkServer) -> None
 
 
 def test_children_end_with_their_caller() -> None:
-    """Working children too, and however the caller ends."""
+    """Even children at work, and even if the caller is killed."""
     code = (
         "import signal, threading\n"
         "from tests.checker.isolation.test_pool import *\n"
@@ -352,7 +354,7 @@ def test_children_end_with_their_caller() -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as caller:
         assert caller.stdout is not None
         child = psutil.Process(int(caller.stdout.readline()))
-        while child.cpu_times().user < 1:  # an idle one would end because its connection is closed
+        while child.cpu_times().user < 1:  # an idle child would end anyway, with its connection
             time.sleep(0.02)
         caller.kill()
     try:
@@ -372,7 +374,7 @@ def test_closing_waits_for_no_server_that_still_imports_the_decoders(
     server = ForkServer(["slow_decoder:work"], LIMITS.memory_bytes)
     with ThreadPoolExecutor(1) as pool:
         forking = pool.submit(server.fork)
-        with gate.open("w"):  # waits until the server reads
+        with gate.open("w"):  # blocks until the server has opened the pipe
             begun_s = time.monotonic()
             server.close()
             took_s = time.monotonic() - begun_s

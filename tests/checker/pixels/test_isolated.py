@@ -29,11 +29,11 @@ def test_pixels_equal_those_of_this_process(decode: IsolatedDecoder) -> None:
     photos = [site_renditions(photo(number)) for number in range(3)]
     photos.append(dict.fromkeys(Rendition, flat("red")))
     isolated = list(decode(photos, LITE0.preprocessing))
-    for ours, theirs in zip(decode_each(photos, LITE0.preprocessing), isolated, strict=True):
-        assert isinstance(ours, np.ndarray)
-        assert isinstance(theirs, np.ndarray)
-        assert theirs.dtype == np.uint8
-        assert np.array_equal(ours, theirs)
+    for expected, pixels in zip(decode_each(photos, LITE0.preprocessing), isolated, strict=True):
+        assert isinstance(expected, np.ndarray)
+        assert isinstance(pixels, np.ndarray)
+        assert pixels.dtype == np.uint8
+        assert np.array_equal(expected, pixels)
 
 
 def test_bad_photo_is_a_separate_error(decode: IsolatedDecoder) -> None:

@@ -11,19 +11,19 @@ from checker.process.cores import available_cores, quota_in_cores
 
 
 @pytest.mark.parametrize(
-    ("own", "files", "cores"),
+    ("membership", "files", "cores"),
     [
-        # Docker's --cpus 1.5: a container sees its own group as the top.
+        # Docker's --cpus 1.5: a container sees its own group as the root of the hierarchy.
         ("0::/\n", {"cpu.max": "150000 100000\n"}, 2),
         ("0::/\n", {"cpu.max": "max 100000\n"}, None),
-        # systemd's CPUQuota, and a lower one of the slice above.
+        # systemd's CPUQuota, then also with a lower quota of the slice above.
         ("0::/a.slice/b.service\n", {"a.slice/b.service/cpu.max": "400000 100000"}, 4),
         (
             "0::/a.slice/b.service\n",
             {"a.slice/b.service/cpu.max": "400000 100000", "a.slice/cpu.max": "50000 100000"},
             1,
         ),
-        # Version 1: with the path of the host, of which a container sees only its own end.
+        # Version 1: the path is the host's, and a container sees only the last part of it.
         (
             "5:memory:/docker/c\n4:cpu,cpuacct:/docker/c\n",
             {"cpu,cpuacct/cpu.cfs_quota_us": "300000", "cpu,cpuacct/cpu.cfs_period_us": "100000"},
@@ -36,14 +36,14 @@ from checker.process.cores import available_cores, quota_in_cores
     ],
 )
 def test_a_quota_of_processor_time_is_counted_in_cores(
-    tmp_path: Path, own: str, files: dict[str, str], cores: int | None
+    tmp_path: Path, membership: str, files: dict[str, str], cores: int | None
 ) -> None:
-    (tmp_path / "own").write_bytes(os.fsencode(own))
+    (tmp_path / "cgroup").write_bytes(os.fsencode(membership))
     for name, text in files.items():
         path = tmp_path / "groups" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert quota_in_cores(tmp_path / "groups", tmp_path / "own") == cores
+    assert quota_in_cores(tmp_path / "groups", tmp_path / "cgroup") == cores
 
 
 def test_a_system_without_control_groups_has_no_quota(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ except KeyboardInterrupt:
 
 
 def test_interrupt_is_raised_after_the_block() -> None:
-    # A process of its own: one with hundreds of libraries of other tests has died of this signal (SIGSEGV).
+    # In a new process: a process with hundreds of libraries of other tests has died of this signal (SIGSEGV).
     done = subprocess.run(
         [sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True, check=True, timeout=60
     )

@@ -1,4 +1,4 @@
-"""Recorded forward passes: real graphs on a machine with a GPU, otherwise a stand-in on the CPU."""
+"""Recorded forward passes: real graphs on a machine with a GPU, otherwise a fake on the CPU."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def record() -> Record:
 
 
 class Sums:
-    """A forward pass: the sum of each input's bytes, and its double; records the size of each pass."""
+    """A fake model whose outputs are the sum of each input's bytes and twice the sum; records pass sizes."""
 
     def __init__(self) -> None:
         self.passes: list[int] = []
@@ -134,7 +134,7 @@ def test_threads_never_get_each_others_outputs(faster: bool, record: Record) -> 
 
 
 def test_only_sizes_that_are_faster_have_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plain pass takes 5 ms, a launch none, or 20; the clock counts nothing else."""
+    """On the test's clock a plain pass takes 5 ms, and a launch 0 or 20 ms."""
     now_s = 0.0
     monkeypatch.setattr(time, "perf_counter", lambda: now_s)
 

@@ -27,7 +27,7 @@ TABBY_TO_EGYPTIAN = slice(281, 286)
 
 
 def variant(precision: str) -> tuple[Entry, Manifest]:
-    """Return the int8 that is shipped; fp32 is not, and is made."""
+    """Return the shipped int8 variant, or a variant in another precision that is made for the tests."""
     if precision == "int8":
         return openvino_variants.ENTRY, openvino_ir.get(openvino_variants.ENTRY, openvino_ir.SHIPPED, "int8")
     return openvino_variants.made(precision)
@@ -91,7 +91,7 @@ def test_an_input_gets_the_same_outputs_in_any_batch_and_stream(precision: str, 
         assert (result.logits == rows).all()
 
 
-def test_it_is_a_classifier_with_its_model_info(classifier: OpenVinoClassifier) -> None:
+def test_the_classifier_has_its_model_info(classifier: OpenVinoClassifier) -> None:
     port: Classifier = classifier
 
     assert (port.model_info.runtime, port.model_info.precision, port.model_info.device) == (
@@ -140,7 +140,7 @@ def test_files_that_differ_from_the_manifest_are_refused(suffix: str, tmp_path: 
         OpenVinoClassifier(entry, copy)
 
 
-def test_outputs_that_are_no_numbers_are_a_failure_as_torchs_are(tmp_path: Path, inputs: Pixels) -> None:
+def test_outputs_that_are_not_finite_raise_classifier_failed(tmp_path: Path, inputs: Pixels) -> None:
     entry, manifest = openvino_variants.made("fp32")
     data = bytearray(manifest.path.with_suffix(".bin").read_bytes())
     data[-4000:] = np.full(1000, np.nan, np.float32).tobytes()
@@ -180,7 +180,7 @@ def test_first_calls_from_several_threads_do_not_deadlock() -> None:
         )
 
 
-def test_a_closed_model_refuses_like_torchs(classifier: OpenVinoClassifier, inputs: Pixels) -> None:
+def test_a_closed_model_raises_classifier_failed(classifier: OpenVinoClassifier, inputs: Pixels) -> None:
     classifier.run(inputs[:1])
     classifier.close()
     with pytest.raises(ClassifierFailed, match="closed"):
@@ -207,7 +207,7 @@ def test_serving_imports_no_converter_and_leaves_it_importable() -> None:
 
 
 class _Lost:
-    """Stands for OpenVINO's compiled model and its request, on a device that is lost."""
+    """A fake of OpenVINO's compiled model and its request, on a device that is lost."""
 
     def create_infer_request(self) -> _Lost:
         return self
@@ -231,7 +231,7 @@ def test_requests_that_fail_can_be_used_again(inputs: Pixels) -> None:
 
 
 def test_a_signal_arrives_after_another_thread_has_released_a_model() -> None:
-    """As at a takeover; a core of each model's own left the first thread an unmapped signal stack."""
+    """As at a takeover. With a ``Core`` for each model, the first thread kept an unmapped signal stack."""
     code = """
 import gc, signal, threading
 from checker.runtimes.openvino_runtime import OpenVinoClassifier

@@ -140,7 +140,7 @@ def test_a_gpu_agrees_with_the_cpu(precision: str, inputs: Pixels) -> None:
 
 @pytest.mark.slow
 def test_a_gpu_gets_few_sizes_of_batches(inputs: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each new size costs seconds there. Here the CPU runs the same batches."""
+    """Each new batch size costs seconds on a GPU. In this test the CPU runs the same batches."""
     passes: list[int] = []
     classifier = TorchClassifier(LITE0, LITE0_PATH, device="cpu", inputs_per_forward=0)
     forward = classifier._forward_on_device
@@ -156,7 +156,7 @@ def test_a_gpu_gets_few_sizes_of_batches(inputs: Pixels, monkeypatch: pytest.Mon
         assert len(logits) == count
         assert np.abs(logits - expected[:count]).max() < 1e-4
     assert passes == [12, 3, 3, 6, 6, 12]
-    many = np.zeros((250, 32, 32, 3), np.uint8)  # smaller, since only their number counts
+    many = np.zeros((250, 32, 32, 3), np.uint8)  # small, since only the number of inputs matters
     passes.clear()
     assert len(classifier.run(many).logits) == 250
     assert passes == [192, 96]
@@ -165,7 +165,7 @@ def test_a_gpu_gets_few_sizes_of_batches(inputs: Pixels, monkeypatch: pytest.Mon
 def test_recorded_passes_give_the_outputs_of_plain_ones(
     inputs: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Like on a GPU, with a stand-in on the CPU, and with the corners of the inputs, which take less time."""
+    """A fake on the CPU records passes as a GPU does; only the corners of the inputs are run."""
     inputs = np.ascontiguousarray(inputs[:, :64, :64])
     monkeypatch.setattr(cuda_graphs, "_SIZES", (3, 12))
     seconds = iter([1.0, 2.0] * 2)  # of the replay, of the plain pass

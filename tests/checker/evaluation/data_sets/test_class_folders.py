@@ -104,8 +104,8 @@ def test_below_not_cat_the_folder_or_the_file_name_gives_the_kind(folder: Path) 
     (folder / "not_cat" / "Drawing").mkdir()
     for name in ("Drawing/b.jpg", "dog.12.jpg", "n02423022_gazelle.JPEG", "hotdog.1.jpg"):
         (folder / "not_cat" / name).touch()
-    told = {name: kind for name, (label, kind) in kinds(folder).items() if label == NOT_CAT}
-    assert told == {
+    kind_by_name = {name: kind for name, (label, kind) in kinds(folder).items() if label == NOT_CAT}
+    assert kind_by_name == {
         "not_cat/Drawing/b.jpg": "drawing",
         "not_cat/a.jpg": None,
         "not_cat/dog.12.jpg": "dog",

@@ -13,9 +13,9 @@ from models.catalogue import class_names
         ("n02123045_tabby", 281),
         ("tiger cat", 282),
         ("Toilet_Tissue", 999),
-        ("crane", 517),  # not the bird
+        ("crane", 517),  # the machine; the bird is 134
         ("Cardigan", 264),  # the dog
-        ("cardigan", 474),
+        ("cardigan", 474),  # the garment
         ("n99999999", None),
         ("cats", None),
     ],

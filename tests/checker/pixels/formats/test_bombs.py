@@ -21,14 +21,14 @@ from tests.support.heif_items import HeifItems
 
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("build", SLOW, ids=lambda build: build.__name__)
-def test_folder_tool_refuses_it_soon(build: Callable[[], bytes]) -> None:
+def test_folder_tool_soon_refuses_files_that_decode_slowly(build: Callable[[], bytes]) -> None:
     with pytest.raises(TakesTooLong, match="takes too long"):
         site_renditions(build())
 
 
 @pytest.mark.timeout(10)
 def test_page_behind_a_preview_is_screened_too() -> None:
-    """The first page is small and says that it is a preview; the photo is the second."""
+    """The small first page is marked as a preview; the second page is the photo."""
     slow = slow_tiff()
     (directory,) = struct.unpack_from("<I", slow, 4)
     fields = [(254, 4, 1, 1), (256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1)]
@@ -53,7 +53,7 @@ def test_a_small_bmp_of_many_runs_is_recognised_by_its_size() -> None:
 
 
 def test_equal_strips_may_share_their_bytes() -> None:
-    """Three strips share their bytes, with or without other data in the file; uncompressed ones are free."""
+    """Compressed strips may share them in a large file, uncompressed ones in any file."""
     assert not takes_too_long(slow_tiff(strips=3, blocks=2_000).ljust(40_000, b"\0"))
     assert takes_too_long(slow_tiff(strips=3, blocks=2_000))
     uncompressed = slow_tiff().replace(struct.pack("<HHII", 259, 3, 1, 8), struct.pack("<HHII", 259, 3, 1, 1))
@@ -75,7 +75,7 @@ def test_a_heic_of_many_tiles_that_is_turned_once_passes() -> None:
     assert not takes_too_long(items.file())
 
 
-def test_opacity_counts_as_the_photo_does() -> None:
+def test_a_slow_opacity_layer_is_recognised_like_a_slow_photo() -> None:
     items = HeifItems(64)
     opacity = items.grid([items.tile] * 50**2, 3200)
     photo = items.grid([items.tile] * 4, 128)
@@ -90,8 +90,8 @@ def test_opacity_counts_as_the_photo_does() -> None:
     [(box(b"ipma", bytes(4) + b"\xff" * 4), b""), (b"", box(b"dimg", b"\0\1\xff\xff"))],
     ids=["properties", "references"],
 )
-def test_boxes_cannot_state_more_than_they_have(properties: bytes, references: bytes) -> None:
-    """Each box states thousands of entries; reading them from the bytes behind it would take minutes."""
+def test_boxes_that_state_too_many_entries_cost_no_time(properties: bytes, references: bytes) -> None:
+    """Each box states thousands of entries; to read them from the following bytes would take minutes."""
     meta = box(b"pitm", bytes(4) + b"\0\1") + box(b"iref", bytes(4) + references * 20_000)
     meta += box(b"iprp", box(b"ipco", b"") + properties * 20_000)
     file = box(b"ftyp", b"heic" + bytes(4) + b"mif1heic") + box(b"meta", bytes(4) + meta)
@@ -100,7 +100,7 @@ def test_boxes_cannot_state_more_than_they_have(properties: bytes, references: b
 
 def test_files_of_ordinary_encoders_pass() -> None:
     assert not takes_too_long(encoded("JPEG", (1500, 1000), progressive=True))
-    video = b"\xff\xda\0\2" * 30_000  # whose bytes may look like scans
+    video = b"\xff\xda\0\2" * 30_000  # bytes that look like scans of a JPEG
     phone = encoded("JPEG") + encoded("JPEG") + video
     assert not takes_too_long(phone)
     for format in FORMATS:

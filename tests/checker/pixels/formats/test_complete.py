@@ -55,7 +55,7 @@ def png(
     )
 
 
-def assert_taken(data: bytes) -> None:
+def assert_accepted(data: bytes) -> None:
     prepare(data, limits=LIMITS)
     site_renditions(data)
 
@@ -73,20 +73,20 @@ def assert_refused(data: bytes, reason: str = "truncated") -> None:
 @pytest.mark.parametrize("interlaced", [False, True])
 def test_png_that_lacks_rows_is_refused(colour_type: int, depth: int, interlaced: bool) -> None:
     row_bytes = 1 + SIZE_PX[0] * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type] * depth // 8
-    assert_taken(png(colour_type, depth=depth, interlaced=interlaced))
+    assert_accepted(png(colour_type, depth=depth, interlaced=interlaced))
     for missing in (row_bytes, 20 * row_bytes):
         assert_refused(png(colour_type, depth=depth, interlaced=interlaced, missing=missing))
 
 
-def test_interlaced_png_with_a_last_row_that_lacks_others_is_refused() -> None:
-    """The last pass writes every second row; of 63 rows the last one belongs to earlier passes."""
-    assert_taken(png(2, interlaced=True, rows_px=63))
+def test_interlaced_png_whose_last_pass_lacks_a_row_is_refused() -> None:
+    """The last pass writes every second row; of 63 rows, the last row belongs to earlier passes."""
+    assert_accepted(png(2, interlaced=True, rows_px=63))
     assert_refused(png(2, interlaced=True, rows_px=63, missing=1 + 3 * SIZE_PX[0]))
 
 
 @pytest.mark.parametrize("chunks", [1, 3, 200])
 def test_wrong_checksum_of_all_pixels_of_a_png_is_ignored(chunks: int) -> None:
-    """The chunks' own checksums are right; browsers ignore the other one."""
+    """The checksums of the chunks are right; browsers ignore the checksum of the whole zlib stream."""
     header, *others = png_chunks(png(2))
     (pixels,) = (content for name, content in others if name == b"IDAT")
     wrong = pixels[:-4] + bytes(byte ^ 0xFF for byte in pixels[-4:])
@@ -108,16 +108,16 @@ def test_broken_pixels_of_a_png_are_refused() -> None:
         assert_refused(png_file(png_chunk(b"IHDR", header), png_chunk(b"IDAT", broken)), "decoded")
 
 
-def test_black_png_is_taken() -> None:
+def test_black_png_is_accepted() -> None:
     for size in ((1, 1), (1, 9), (5, 3), SIZE_PX):
         for mode in ("1", "L", "RGB", "RGBA", "I;16"):
             out = io.BytesIO()
             Image.new(mode, size).save(out, "PNG")
-            assert_taken(out.getvalue())
+            assert_accepted(out.getvalue())
         for depth in (1, 2, 4, 8):
             samples = np.zeros((size[1], size[0], 1), np.uint8)
             pixels = png_chunk(b"IDAT", png_interlaced(samples, depth))
-            assert_taken(png_file(png_header(*size, depth, 0, interlaced=1), pixels))
+            assert_accepted(png_file(png_header(*size, depth, 0, interlaced=1), pixels))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
@@ -126,7 +126,7 @@ def test_jpeg_that_lacks_blocks_before_its_end_marker_is_refused(
     mode: str, options: dict[str, object]
 ) -> None:
     data = jpeg(mode, **options)
-    assert_taken(data)
+    assert_accepted(data)
     for kept in (0.5, 0.9):
         assert_refused(data[: int(len(data) * kept)] + b"\xff\xd9")
 
@@ -142,12 +142,12 @@ def test_grey_photo_is_taken() -> None:
     for colour, mode in ((128, "L"), ((128, 128, 128), "RGB"), ((127, 127, 127, 127), "CMYK")):
         out = io.BytesIO()
         Image.new(mode, SIZE_PX, colour).save(out, "JPEG")
-        assert_taken(out.getvalue())
+        assert_accepted(out.getvalue())
 
 
 def test_progressive_jpeg_that_shows_the_whole_photo_is_taken() -> None:
     data = jpeg(progressive=True)
-    assert_taken(data[: data.rindex(b"\xff\xda")] + b"\xff\xd9")
+    assert_accepted(data[: data.rindex(b"\xff\xda")] + b"\xff\xd9")
 
 
 def test_arithmetic_coding_is_not_decoded_a_second_time() -> None:
@@ -163,4 +163,4 @@ def test_arithmetic_coding_is_not_decoded_a_second_time() -> None:
 def test_without_simplejpeg_a_jpeg_that_lacks_blocks_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(complete, "simplejpeg", None)
     data = jpeg()
-    assert_taken(data[: len(data) // 2] + b"\xff\xd9")
+    assert_accepted(data[: len(data) // 2] + b"\xff\xd9")

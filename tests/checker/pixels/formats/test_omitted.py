@@ -1,4 +1,4 @@
-"""Facts that a HEIC, AVIF or PNG states beside its pixels count if they are stated for the photo itself."""
+"""Colour, crop and orientation in a HEIC, AVIF or PNG are applied if they are stated for the photo itself."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def png(*chunks: tuple[bytes, bytes]) -> bytes:
     out = io.BytesIO()
     quarters().save(out, "PNG")
     data = out.getvalue()
-    return data[:33] + b"".join(chunk(*one) for one in chunks) + data[33:]
+    return data[:33] + b"".join(chunk(*parts) for parts in chunks) + data[33:]
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
@@ -59,7 +59,7 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def corners(data: bytes) -> list[tuple[int, ...]]:
-    """Return the colours near the four corners of the stored photo; the folder tool has the same."""
+    """Return the colours near the corners of the stored photo, after a comparison with the folder tool's."""
     photos = prepare(data, limits=LIMITS).photo, site_renditions(data)[Rendition.PHOTO]
     assert photos[0] == photos[1]
     pixels = np.asarray(Image.open(io.BytesIO(photos[0])))
@@ -75,14 +75,14 @@ Encode = Callable[..., bytes]
 
 
 @either
-def test_the_colour_of_the_photo_counts(encode: Encode) -> None:
+def test_the_colour_that_is_stated_for_the_photo_is_applied(encode: Encode) -> None:
     data = with_properties(encode(), nclx(P3, SRGB), colour=False)
     assert corners(data)[0] == pytest.approx(RED_OF_P3, abs=6)
 
 
 @either
 def test_the_colour_of_another_item_is_ignored(encode: Encode) -> None:
-    """A gain map, for example, states PQ beside a photo in sRGB."""
+    """For example, a gain map may state PQ while the photo is in sRGB."""
     assert_corners(with_properties(encode(), first=(nclx(BT2020, PQ),)), RED, GREEN, BLUE, YELLOW)
 
 
@@ -126,7 +126,7 @@ def _swapped_profile() -> bytes:
 
 
 @either
-def test_a_crop_counts(encode: Encode) -> None:
+def test_a_crop_is_applied(encode: Encode) -> None:
     data = with_properties(encode(), crop(40, 24, -56, -40))
     assert_corners(data, RED, RED, RED, RED)
     data = with_properties(encode(), crop(48, 64, 0, 0), (b"irot", b"\1"))  # cropped, then turned to the left
@@ -145,8 +145,8 @@ def test_the_orientation_of_an_avif_is_not_taken_from_its_xmp() -> None:
 @pytest.mark.parametrize("major", [b"mif1", b"mif2", b"miaf", b"heif", b"MiHB", b"iso8", b"heic", b"avif"])
 @either
 def test_the_codec_decides_whatever_brand_comes_first(encode: Encode, major: bytes) -> None:
-    own = b"avif" if encode is avif else b"heic"
-    for compatible in ((b"mif1", own), (b"heic", b"avif"), (b"avif", b"heic")):
+    brand = b"avif" if encode is avif else b"heic"
+    for compatible in ((b"mif1", brand), (b"heic", b"avif"), (b"avif", b"heic")):
         assert_corners(with_brands(encode(), major, *compatible), RED, GREEN, BLUE, YELLOW)
 
 
@@ -162,7 +162,7 @@ def test_a_gif_is_white_around_a_first_frame_that_does_not_fill_it() -> None:
 
 
 def test_a_cmyk_jpeg_without_adobes_marker_is_shown_as_browsers_show_it() -> None:
-    """Browsers and Pillow take the inks of every JPEG as inverted, with or without the marker."""
+    """Browsers and Pillow treat the inks of every JPEG as inverted, with or without the marker."""
     out = io.BytesIO()
     quarters().convert("CMYK").save(out, "JPEG", quality=95)
     data = out.getvalue()

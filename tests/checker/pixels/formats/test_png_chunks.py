@@ -75,9 +75,9 @@ def test_an_ancillary_chunk_may_contain_anything(name: bytes) -> None:
         chunk(name, good, checksum=7),
         *(chunk(name, c) for c in (b"", b"\xff", b"\xff\xfe" * 99, good[:-1])),
     ]
-    for one in [chunk(name, good), *broken]:
+    for variant in [chunk(name, good), *broken]:
         for place in (AFTER_HEADER, BEFORE_END):
-            assert stored(PLAIN[:place] + one + PLAIN[place:]) == expected
+            assert stored(PLAIN[:place] + variant + PLAIN[place:]) == expected
 
 
 @functools.cache
@@ -95,7 +95,7 @@ def bomb() -> bytes:
     ],
     ids=["text", "XMP", "profile", "many texts"],
 )
-def test_a_bomb_beside_the_pixels_is_refused(chunks: Callable[[], bytes]) -> None:
+def test_a_bomb_in_an_ancillary_chunk_is_refused(chunks: Callable[[], bytes]) -> None:
     data = PLAIN[:AFTER_HEADER] + chunks() + PLAIN[AFTER_HEADER:]
     with pytest.raises(TooManyBytes, match="texts or the colour profile inside this PNG"):
         prepare(data, limits=LIMITS)
@@ -159,7 +159,7 @@ def test_palette_colours_without_a_palette_are_refused() -> None:
 
 
 def grey_levels(bits: int) -> bytes:
-    """Encode four stripes of grey in this depth: 0, 1, the brightest but one, the brightest."""
+    """Encode four stripes of grey in this depth: the two darkest and the two brightest levels."""
     levels = np.repeat([0, 1, 2**bits - 2, 2**bits - 1], 8)
     if bits == 16:
         row = levels.astype(">u2").tobytes()

@@ -113,7 +113,7 @@ def test_raw_photo_of_canon_is_refused_although_its_preview_is_an_image() -> Non
     raw = whole[:4] + moved + whole[4 + len(moved) :]
     with pytest.raises(UnreadableImage, match="raw photo"):
         site_renditions(raw)
-    assert seen(raw[:8] + b"no" + raw[10:])  # another program's, with its directory at the same offset
+    assert seen(raw[:8] + b"no" + raw[10:])  # not Canon's mark, with a directory at the same offset
 
 
 @pytest.mark.parametrize(("order", "big"), LAYOUTS)

@@ -195,7 +195,7 @@ GREY_LAYOUTS = {
 
 @pytest.mark.parametrize("photometric", ["rgb", "minisblack"])
 def test_colour_model_that_is_not_stated_is_guessed_as_by_libtiff(photometric: str) -> None:
-    """A tag of the same type takes the place of the colour model's."""
+    """The tag of the colour model is replaced by another tag of the same type."""
     data = tiff(COLOUR if photometric == "rgb" else GREY, photometric)
     stated = struct.pack("<HHI", 262, 3, 1)
     assert data.count(stated) == 1

@@ -100,8 +100,8 @@ def test_a_variant_that_can_be_made_is_worth_making_and_not_yet_a_candidate(
         profile["key"] |= {"runtime": "openvino", "precision": precision}
         profile["fp32_recall"] = {str(point["target"]): 0.98 for point in profile["cat"]}
         (folder / "resnet.json").write_text(json.dumps(profile))
-        found = better(HOUSE_CAT, measured)
-        assert found == (Better(RESNET, fetch=True, optimise=expected) if expected else None)
+        suggestion = better(HOUSE_CAT, measured)
+        assert suggestion == (Better(RESNET, fetch=True, optimise=expected) if expected else None)
     profile["key"]["precision"] = "fp32"
     (folder / "resnet.json").write_text(json.dumps(profile))
     (measured.weights_dir / RESNET.file).touch()

@@ -40,12 +40,12 @@ def measured(request_: RuntimeRequest) -> RuntimeRequest:
 
 @dataclass
 class Made:
-    """The missing variant, made for two loaders at the same time, which takes no longer than for one."""
+    """The results of two loaders that need the same missing variant at the same time."""
 
     right: ModelLoader
-    """Its profiles are those of ``measured``."""
+    """The loader whose profiles are those of ``measured``."""
     wrong: ModelLoader
-    """Its OpenVINO profile contains another score, which the self-test detects."""
+    """The loader whose OpenVINO profile contains another score, which the self-test detects."""
     first_runtime: str
     why_at_first: str
     then: LoadedModel | None
@@ -116,7 +116,7 @@ def test_the_missing_variant_is_made_and_replaces_the_current_one(made: Made) ->
     assert (info.runtime, info.precision) == ("openvino", "fp32")
     assert SENTENCE not in made.right.why_not_faster
     assert sum(SENTENCE in line for line in made.log) == 2  # once for each loader
-    assert made.right.next() is None  # there is no faster one that can be made
+    assert made.right.next() is None  # no faster variant can be made
 
 
 def test_a_variant_that_fails_its_self_test_does_not_replace_the_current_one(made: Made) -> None:
@@ -126,7 +126,7 @@ def test_a_variant_that_fails_its_self_test_does_not_replace_the_current_one(mad
     assert made.wrong.next() is None
 
 
-def test_several_processes_make_it_once(made: Made) -> None:
+def test_loaders_in_several_processes_make_the_variant_once(made: Made) -> None:
     """Each loader starts its own process."""
     assert len(made.written_ns) == 1
     assert not [line for line in made.log if "could not be made" in line]

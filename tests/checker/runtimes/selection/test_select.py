@@ -161,12 +161,12 @@ def test_a_profile_with_too_high_rates_gives_way_to_a_slower_variant(request_: R
 
 
 def compiled_models() -> int:
-    return sum(type(one).__name__ == "_CompiledModel" for one in gc.get_objects())
+    return sum(type(instance).__name__ == "_CompiledModel" for instance in gc.get_objects())
 
 
 @pytest.mark.slow
 @pytest.mark.processor
-def test_a_variant_that_fails_its_self_test_gives_way_and_the_last_one_refuses(
+def test_a_variant_that_fails_its_self_test_is_replaced_and_the_last_one_is_refused(
     request_: RuntimeRequest, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
@@ -175,7 +175,7 @@ def test_a_variant_that_fails_its_self_test_gives_way_and_the_last_one_refuses(
     compiled = compiled_models()
     assert selected(request_) == ("torch", "fp32", True)
     assert "torch fp32 is used instead" in caplog.text
-    assert compiled_models() == compiled, "the refused variant holds its memory beside the one that checks"
+    assert compiled_models() == compiled, "the refused variant still holds its memory"
     write_profile(request_, "torch", "fp32", golden_score=0.1)
     with pytest.raises(ModelRefused, match=r"self-test of profile efficientnet_lite0-torch-fp32"):
         selected(request_)
@@ -277,7 +277,7 @@ def test_a_damaged_variant_that_can_be_made_again_is_one_sentence(request_: Runt
 
 
 @pytest.mark.slow
-def test_a_truncated_variant_without_a_profile_gives_way_too(request_: RuntimeRequest) -> None:
+def test_a_truncated_variant_without_a_profile_is_replaced_too(request_: RuntimeRequest) -> None:
     add_openvino_variant(request_, "fp32")
     (weights,) = request_.weights_dir.glob("*.bin")
     weights.write_bytes(weights.read_bytes()[:-1])
@@ -308,10 +308,10 @@ def test_a_locally_made_int8_without_a_profile_does_not_hide_the_shipped_one(
     write_profile(request_, "openvino", "int8", lost=0)  # of the shipped one
     (shipped,) = manifests(ENTRY, request_.weights_dir, "int8")
     request_.weights_dir.mkdir()
-    own = replace(shipped, bin_sha256="0" * 64, path=request_.weights_dir / f"{ENTRY.name}-int8-own.xml")
-    write_manifest(own)
+    local = replace(shipped, bin_sha256="0" * 64, path=request_.weights_dir / f"{ENTRY.name}-int8-own.xml")
+    write_manifest(local)
     assert [manifest.weights_sha256 for manifest in manifests(ENTRY, request_.weights_dir, "int8")] == [
-        own.bin_sha256,
+        local.bin_sha256,
         shipped.bin_sha256,
     ]
     assert selected(request_) == ("openvino", "int8", True)
@@ -350,10 +350,10 @@ def test_the_shipped_profile_belongs_to_the_shipped_int8() -> None:
     assert manifest.source_sha256 == ENTRY.sha256
 
 
-def test_without_torch_openvino_checks_beside_a_gpu_too(
+def test_without_torch_openvino_checks_even_if_there_is_a_gpu(
     request_: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a bundle without torch; Windows' Linux always has the driver."""
+    """A bundle lacks torch, and WSL always has the GPU's driver."""
     write_profile(request_, "openvino", "int8", lost=0)
     monkeypatch.setitem(sys.modules, "torch", None)  # not installed
     add_driver_of_gpu(monkeypatch)
@@ -390,12 +390,13 @@ def test_a_request_that_only_torch_could_run_is_refused_without_it(
         selected(replace(request_, runtime=runtime, precision="fp32"))
 
 
-def test_bf16_without_instructions_for_it_is_no_faster_variant(
+def test_bf16_is_not_offered_as_faster_without_instructions_for_it(
     request_: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Made by another machine that shares the folder."""
+    """Another machine that shares the folder has made the variant."""
     write_profile(request_, "torch", "fp32")
-    # Not by ONEDNN_MAX_CPU_ISA: torch reads it once in a process, also for later tests.
+    # ONEDNN_MAX_CPU_ISA would not do: torch reads it once in a process, so that later tests would be
+    # affected.
     monkeypatch.setattr("checker.runtimes.selection.variants.cpu_flags", lambda: frozenset({"avx2"}))
     add_bf16_manifest(request_, ENTRY)
     choice = select_variant(ENTRY, openvino_variants.weights(), HOUSE_CAT, request_)
@@ -404,7 +405,7 @@ def test_bf16_without_instructions_for_it_is_no_faster_variant(
     assert "bf16" not in choice.why_not_faster
 
 
-def test_bf16_without_instructions_for_it_is_not_called_makeable(
+def test_bf16_is_refused_by_a_processor_without_instructions_for_it(
     request_: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("checker.runtimes.selection.load.cpu_flags", lambda: frozenset({"avx2"}))
@@ -431,10 +432,10 @@ def test_damaged_weights_do_not_stop_a_variant_that_was_made_of_them(
 
 
 @pytest.mark.parametrize("made", [None, pytest.param("fp32", marks=pytest.mark.slow)])
-def test_damaged_weights_are_refused_beside_variants_that_were_not_measured(
+def test_damaged_weights_are_refused_although_unmeasured_variants_exist(
     request_: RuntimeRequest, tmp_path: Path, made: str | None
 ) -> None:
-    """The next model checks then, with measured rates."""
+    """The next model then checks, with measured rates."""
     assert manifests(ENTRY, request_.weights_dir, "int8")  # shipped
     if made:
         add_openvino_variant(request_, made)

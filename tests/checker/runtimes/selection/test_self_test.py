@@ -119,7 +119,7 @@ def test_another_preprocessing_is_refused(profile: Profile, change: dict[str, An
 
 
 def test_swapped_classes_are_refused(classifier: Classifier, profile: Profile) -> None:
-    """Even two that the golden photo does not show; and with a profile older than the digest of the names."""
+    """Also classes that the golden photo does not show, and with a profile that has no digest of names."""
     names = list(class_names())
     names[1], names[2] = names[2], names[1]
     with pytest.raises(ModelRefused, match="the class names, or their order, differ"):
@@ -166,7 +166,7 @@ def test_another_photo_is_refused(classifier: Classifier, profile: Profile, tmp_
 
 
 def test_another_head_is_refused(classifier: Classifier, profile: Profile) -> None:
-    """The labels equal those measured; the score does not."""
+    """The labels are as measured, but the score is not."""
     other = dataclasses.replace(profile, head=Head(bias=-6.0))
     with pytest.raises(ModelRefused, match="the golden photo's score is 0"):
         self_test(classifier, rule(other))
@@ -199,7 +199,7 @@ def test_the_site_refuses_a_model_that_fails(tmp_path: Path, folder: Path) -> No
 def test_a_catalogue_with_other_preprocessing_than_measured_is_refused(
     classifier: Classifier, folder: Path
 ) -> None:
-    """No profile matches then; the model must not be used like one that was never measured."""
+    """No profile matches such a model. It must not be treated like a model that was never measured."""
     other: Preprocessing = prepared_as(mean=(120.0, 120.0, 120.0)).preprocessing
     changed_model = load(prepared_as(mean=other.mean))
     assert find_profile(ProfileKey.of(changed_model.model_info, other, HOUSE_CAT), [folder]) is None
@@ -215,7 +215,7 @@ def test_a_catalogue_with_other_preprocessing_than_measured_is_refused(
     self_test(classifier, never_measured, [folder])
 
 
-def test_the_folder_tool_refuses_it_too(
+def test_the_folder_tool_refuses_a_model_that_fails_the_self_test(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = json.loads((folder / "lite0.json").read_text())
@@ -231,7 +231,7 @@ def test_the_folder_tool_refuses_it_too(
 
 
 def test_lists_of_labels_that_differ_in_length_are_compared(classifier: Classifier, profile: Profile) -> None:
-    """The subject's best class follows the five most likely ones where it is not among them."""
+    """The subject's best class is a sixth label if it is not among the five most likely classes."""
     five = profile.golden["labels"]["photo"]
     first, *others = five.values()
     other_classes = dict(zip(five, [*others, first], strict=True))
@@ -247,7 +247,7 @@ def test_lists_of_labels_that_differ_in_length_are_compared(classifier: Classifi
 def test_a_class_that_changes_places_with_the_sixth_is_no_difference(
     classifier: Classifier, profile: Profile
 ) -> None:
-    """Even if an unlikely class of the subject follows the five."""
+    """Even if an unlikely class of the subject is the sixth label."""
     labels = {rendition: dict(of_one) for rendition, of_one in profile.golden["labels"].items()}
     fifth = min(labels["photo"], key=lambda name: labels["photo"][name])
     labels["photo"]["dingo"] = labels["photo"].pop(fifth)
