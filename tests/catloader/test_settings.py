@@ -34,9 +34,9 @@ def test_every_setting_has_its_own_variable_a_section_and_a_sentence() -> None:
         assert getattr(Settings(), variable.field) == variable.default
 
 
-def test_settings_of_a_section_stand_together() -> None:
+def test_settings_of_a_section_are_consecutive() -> None:
     sections = [section for section, _ in groupby(variable.section for variable in variables())]
-    assert len(sections) == len(set(sections)), "the page would have two headings of the same name"
+    assert len(sections) == len(set(sections)), "the page has two headings of the same name"
 
 
 def test_every_default_is_one_of_its_choices() -> None:
@@ -240,7 +240,9 @@ def test_addresses_of_brokers_are_accepted(written: str, stored: str | None) -> 
 
 
 @pytest.mark.parametrize("folder", ["cats", "cats?", "My%20Photos", "a#b@c:d"])
-def test_sqlite_file_lies_in_the_data_folder_whatever_its_name(tmp_path: Path, folder: str) -> None:
+def test_sqlite_file_is_in_the_data_folder_even_if_its_name_has_signs_of_a_url(
+    tmp_path: Path, folder: str
+) -> None:
     settings = Settings(data_dir=tmp_path / folder)
     assert settings.database == tmp_path / folder / "catloader.sqlite3"
 
@@ -293,9 +295,9 @@ def test_every_secret_can_come_from_a_file(name: str, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(value + "\n")
     (field,) = (variable.field for variable in variables() if variable.name == name)
-    given = getattr(Settings.from_environment({name: value}), field)
-    assert getattr(Settings.from_environment({f"{name}_FILE": str(file)}), field) == given
-    assert isinstance(given, SecretStr)
+    secret = getattr(Settings.from_environment({name: value}), field)
+    assert getattr(Settings.from_environment({f"{name}_FILE": str(file)}), field) == secret
+    assert isinstance(secret, SecretStr)
     with pytest.raises(SettingError, match=f"{name} and {name}_FILE are both set"):
         Settings.from_environment({name: value, f"{name}_FILE": str(file)})
 
@@ -303,7 +305,7 @@ def test_every_secret_can_come_from_a_file(name: str, tmp_path: Path) -> None:
 def test_secret_file_loses_one_line_break_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     for text, value in {"a b \n": "a b ", "a\r\n": "a", "a\n\n": "a\n", "a": "a", "\ufeffa\n": "a"}.items():
-        file.write_bytes(text.encode())  # the mark at the beginning is Notepad's
+        file.write_bytes(text.encode())  # Notepad writes the byte order mark
         settings = Settings.from_environment({"AWS_SECRET_ACCESS_KEY_FILE": str(file)})
         assert settings.s3_secret_access_key.get_secret_value() == value
 
@@ -316,7 +318,7 @@ def test_signing_key_that_can_be_guessed_is_refused_without_being_shown() -> Non
 
 
 def test_metrics_token_with_a_space_at_its_end_is_refused(tmp_path: Path) -> None:
-    """Headers lose it, so that no request could have the token."""
+    """HTTP strips the space from the header, so that no request could send this token."""
     file = tmp_path / "secret"
     for text in ("a token \n", " \n"):
         file.write_text(text)
@@ -502,7 +504,7 @@ def test_a_temporary_folder_that_does_not_exist_is_a_warning(caplog: pytest.LogC
 @pytest.mark.parametrize(
     "variable", [one for one in variables() if "whole number" in one.accepts], ids=lambda one: one.name
 )
-def test_numbers_that_no_database_takes_are_refused(variable: Variable) -> None:
+def test_numbers_that_are_too_large_for_a_database_are_refused(variable: Variable) -> None:
     with pytest.raises(
         SettingError, match=f"^{variable.name} is '{10**30}'; it must be a whole number from "
     ):

@@ -30,18 +30,18 @@ def _calls(path: Path) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("package", ["catloader", "checker", "models"])
 def test_only_wiring_makes_engines_and_clients(package: str) -> None:
-    made = [
+    calls = [
         f"{name}:{line} calls {call}"
         for path in sorted((_ROOT / package).rglob("*.py"))
         if not (name := str(path.relative_to(_ROOT))).startswith(_MAY)
         for line, call in _calls(path)
         if call in _MAKERS
     ]
-    assert made == []
+    assert calls == []
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    """Elsewhere ``os.environ`` is only passed on, to child processes and to a library."""
+    """Elsewhere ``os.environ`` is only passed on to child processes and to a library."""
     hand_on = {
         "catloader/bulk/engines/ray_engine.py",
         "catloader/checks/shadow_runs.py",
@@ -85,9 +85,9 @@ def test_a_process_imports_only_what_it_uses(modules: str, unused: set[str]) -> 
 
 
 def test_the_client_of_the_object_store_has_connections_for_all_threads_that_check() -> None:
-    """0, the default number of workers, means as many as cores."""
+    """The default number of workers, 0, means one per core."""
 
-    def kept(workers: int) -> int:
+    def connections_for(workers: int) -> int:
         settings = Settings(
             workers=workers,
             s3_endpoint_url="http://127.0.0.1:9",
@@ -96,4 +96,4 @@ def test_the_client_of_the_object_store_has_connections_for_all_threads_that_che
         )
         return int(build_object_store(settings)._client.meta.config.max_pool_connections)
 
-    assert kept(0) == kept(available_cores())
+    assert connections_for(0) == connections_for(available_cores())

@@ -20,17 +20,17 @@ PASSWORD = "correct horse battery"
 
 
 def _guard(engine: Engine, address: str = "192.0.2.1", after_s: float = 0, **rates: str) -> Guard:
-    given = {
+    default_rates = {
         "account_rate": "3 per 15 minutes",
         "network_rate": "100 per hour",
         "register_rate": "9 per day",
         "mail_rate": "2 per hour",
     }
-    limits = AttemptLimits(Attempts(engine), "secret", **{**given, **rates})
+    limits = AttemptLimits(Attempts(engine), "secret", **{**default_rates, **rates})
     return Guard(limits, address, NOW + timedelta(seconds=after_s))
 
 
-def test_one_account_however_its_e_mail_is_typed(engine: Engine) -> None:
+def test_all_spellings_of_an_e_mail_are_one_account(engine: Engine) -> None:
     users = Users(engine)
     composed, decomposed = "zo\u00eb@example.org", " Zoe\u0308@Example.org "
     user = accounts.register(users, decomposed, PASSWORD, NOW)
@@ -44,7 +44,9 @@ def test_one_account_however_its_e_mail_is_typed(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("email", ["ann@example.org", "nobody@example.org", "no address"])
-def test_after_the_limit_no_password_is_evaluated_whatever_the_address(engine: Engine, email: str) -> None:
+def test_after_the_limit_no_password_is_evaluated_for_known_and_unknown_addresses(
+    engine: Engine, email: str
+) -> None:
     users = Users(engine)
     accounts.register(users, "ann@example.org", PASSWORD, NOW)
     for n in range(3):
@@ -92,7 +94,7 @@ def test_forms_that_ask_for_the_password_again_share_a_limit(engine: Engine) -> 
 
 
 def test_a_request_that_began_before_another_password_was_set_changes_nothing(engine: Engine) -> None:
-    """A stranger's request with the old password, while the owner sets a new one by a link."""
+    """For example, a stranger's request with the old password while the owner sets a new one by a link."""
     users = Users(engine)
     before = accounts.register(users, "ann@example.org", PASSWORD, NOW)
     users.set_password(before.id, "of the owner")
@@ -116,7 +118,7 @@ def test_guesses_of_strangers_do_not_block_a_logged_in_owner(engine: Engine) -> 
     with pytest.raises(TooManyAttempts):
         accounts.authenticate(users, user.email, PASSWORD, _guard(engine, after_s=3))
     accounts.confirm(user, PASSWORD, _guard(engine, after_s=4))
-    with pytest.raises(TooManyAttempts):  # the network counts nevertheless
+    with pytest.raises(TooManyAttempts):  # the limit of the network holds for the owner too
         accounts.confirm(user, PASSWORD, _guard(engine, "198.51.100.7", 5, network_rate="3 per hour"))
 
 
@@ -189,7 +191,7 @@ def test_an_account_of_an_older_version_still_logs_in(engine: Engine) -> None:
         ("unix:", "unknown"),
     ],
 )
-def test_network_is_derived_from_the_address(address: str, expected: str) -> None:
+def test_the_network_is_a_prefix_of_the_address(address: str, expected: str) -> None:
     assert network(address) == expected
 
 

@@ -42,15 +42,15 @@ def test_weak_and_leaked_passwords_are_refused(password: str) -> None:
         "k7#Vq2!xWz",
     ],
 )
-def test_sentences_and_random_ones_are_accepted(password: str) -> None:
+def test_sentences_and_random_passwords_are_accepted(password: str) -> None:
     assert passwords.matches(passwords.hash_password(password), password)
 
 
 @pytest.mark.slow
 def test_no_password_takes_long_to_evaluate() -> None:
-    """Characters that each stand for letters in several ways, as zxcvbn reads them, in 50 mixtures."""
+    """Each of these characters has several readings as a letter, and zxcvbn tries all combinations."""
     signs = "4@8({[<369!1|705$+%2"
-    begun_s = time.thread_time()  # not that of threads which other tests have started
+    begun_s = time.thread_time()  # excludes threads that other tests have started
     for n in range(50):
         mixed = "".join(random.Random(n).sample(signs, len(signs)))
         password = (mixed[: 8 + n % 13] * 10)[:72] if n % 2 else (mixed + "Wort " + mixed) * 2
@@ -62,9 +62,9 @@ def test_no_password_takes_long_to_evaluate() -> None:
 def test_every_character_of_a_long_password_counts() -> None:
     long = "correct horse battery " * 46
     long = long[: passwords.MAX_CHARS]
-    kept = passwords.hash_password(long)
-    assert passwords.matches(kept, long)
+    hashed = passwords.hash_password(long)
+    assert passwords.matches(hashed, long)
     for other in (long + "x", long + long, long[:-1], long[:-1] + "?"):
-        assert not passwords.matches(kept, other), len(other)
+        assert not passwords.matches(hashed, other), len(other)
     with pytest.raises(InvalidInput, match="at most 1000"):
         passwords.hash_password(long + "x")

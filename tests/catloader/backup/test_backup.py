@@ -42,7 +42,7 @@ from tests.support.refusing_store import refusing_store
 from tests.support.rows import add_photos, new_photo
 
 _ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
-"""For tests of what happens once the rows of either database are in the backup's SQLite file."""
+"""For tests of code that reads the backup's SQLite file, which is the same for both databases."""
 
 
 def _rows(engine: Engine) -> dict[str, list[Any]]:
@@ -79,8 +79,14 @@ def test_everything_is_restored_into_either_kind_of_database(
     with writing(engine) as connection:
         connection.execute(delete(photos).where(photos.c.id == last_id))
     (tmp_path / "data/profiles").mkdir(parents=True)
-    kept = ("secret-key", "webhook-secret", "outgoing-webhook-secret", "model.json", "profiles/own.json")
-    for name in (*kept, "shadow-run.json"):
+    saved_files = (
+        "secret-key",
+        "webhook-secret",
+        "outgoing-webhook-secret",
+        "model.json",
+        "profiles/own.json",
+    )
+    for name in (*saved_files, "shadow-run.json"):
         (tmp_path / "data" / name).write_text(f"content of {name}")
     (tmp_path / "data/secret-key").chmod(0o600)
 
@@ -102,19 +108,21 @@ def test_everything_is_restored_into_either_kind_of_database(
 
     target = make_engine(url)
     rows = _rows(engine)
-    ((_, _, actor, act, told),) = rows.pop("audit_log")
+    ((_, _, actor, act, detail),) = rows.pop("audit_log")
     assert (actor, act) == ("command line", "made a backup")
-    assert told == f"3 photos of 4 accounts in {tmp_path / 'backup'}"
+    assert detail == f"3 photos of 4 accounts in {tmp_path / 'backup'}"
     assert _rows(target) == {"audit_log": [], **rows}  # the entry was added after the backup
-    assert Deletions(target).count() == 0, "it would delete objects that are in no backup"
-    assert add_photos(target, 1)[0] > last_id, "the address of a deleted photo leads to another one"
+    assert Deletions(target).count() == 0, "the ledger would delete objects that are in no backup"
+    assert add_photos(target, 1)[0] > last_id, "the id of a deleted photo was used again"
     target.dispose()
     for _, keys in sites:
         for kind, key in keys.items():
             assert _bytes(objects, buckets, kind, key) == objects.get(kind, key)
-    for name in kept:
+    for name in saved_files:
         assert (tmp_path / "new" / name).read_text() == f"content of {name}"
-    assert not (tmp_path / "new/shadow-run.json").exists(), "of the other machine"
+    assert not (tmp_path / "new/shadow-run.json").exists(), (
+        "the state of a run on the other machine was restored"
+    )
     assert (tmp_path / "new/secret-key").stat().st_mode & 0o077 == 0
 
     again = run("restore", tmp_path / "backup", **new)
@@ -166,8 +174,8 @@ def test_photos_deleted_meanwhile_are_reported_and_have_no_row(
 
     Transfers that were cut are repeated meanwhile.
     """
-    kept, _ = stored(engine, objects)
-    gone, keys = stored(engine, objects)
+    kept_id, _ = stored(engine, objects)
+    deleted_id, keys = stored(engine, objects)
     cut: set[str] = set()
 
     class OwnerDeletes(ObjectStore):
@@ -176,7 +184,7 @@ def test_photos_deleted_meanwhile_are_reported_and_have_no_row(
 
         def get(self, kind: ObjectKind, key: str) -> bytes:
             with writing(engine) as connection:
-                connection.execute(delete(photos).where(photos.c.id == gone))
+                connection.execute(delete(photos).where(photos.c.id == deleted_id))
             delete_object(objects, ObjectKind.THUMBNAIL, keys[ObjectKind.THUMBNAIL])
             content = objects.get(kind, key)
             if key in cut:
@@ -191,7 +199,7 @@ def test_photos_deleted_meanwhile_are_reported_and_have_no_row(
     assert finished == [(2, 2)]
     assert (result.deleted_meanwhile, result.lost, result.manifest.photos) == (1, [], 1)
     snapshot = Snapshot(folder.path / result.manifest.state / "catloader.sqlite3")
-    assert [photo.photo_id for page in snapshot.objects() for photo in page] == [kept]
+    assert [photo.photo_id for page in snapshot.objects() for photo in page] == [kept_id]
     assert len(list(folder.path.glob("objects/*/*/*"))) == 2
 
 
@@ -199,15 +207,16 @@ def test_lost_and_altered_objects_are_an_error_that_names_the_photos(
     engine: Engine, objects: ObjectStore, run: Run, tmp_path: Path
 ) -> None:
     stored(engine, objects)
-    altered, its = stored(engine, objects)
+    altered_id, altered_keys = stored(engine, objects)
     explained, explanation = stored(engine, objects, explained=True)
-    objects.put(ObjectKind.PHOTO, its[ObjectKind.PHOTO], b"other bytes")
+    objects.put(ObjectKind.PHOTO, altered_keys[ObjectKind.PHOTO], b"other bytes")
     delete_object(objects, ObjectKind.EXPLANATION, explanation[ObjectKind.EXPLANATION])
     result = run("backup", tmp_path / "backup")
     assert result.exit_code == 1
     assert "2 photos of 3 accounts are in" in result.output
-    assert f"1 photo left out: the object store lacks or refuses them (see `catloader gc`): {altered}." in (
-        result.output
+    assert (
+        f"1 photo left out: the object store lacks or refuses them (see `catloader gc`): {altered_id}."
+        in (result.output)
     )
     (entry,) = AuditLog(engine).page(None, 9)
     assert entry.target.endswith("; 1 photo left out")
@@ -223,19 +232,19 @@ def test_a_refused_object_leaves_out_its_photo_and_a_refusing_store_ends_the_run
 ) -> None:
     with refusing_store(s3_server) as (store, refused):
         _, keys = stored(engine, store)
-        bad, its = stored(engine, store)
-        refused.add(its[ObjectKind.PHOTO])
-        assert save(BackupFolder(tmp_path / "one"), engine, store, tmp_path).lost == [bad]
-        refused.update([*its.values(), *keys.values()])
+        bad_id, bad_keys = stored(engine, store)
+        refused.add(bad_keys[ObjectKind.PHOTO])
+        assert save(BackupFolder(tmp_path / "one"), engine, store, tmp_path).lost == [bad_id]
+        refused.update([*bad_keys.values(), *keys.values()])
         for folder in (BackupFolder(tmp_path / name) for name in ("one", "all", "one", "all")):
-            kept = folder.manifest().state if folder.path.exists() else ""
-            for path in folder.path.glob("objects/*/*/*"):  # so that they are copied again
+            previous = folder.manifest().state if folder.path.exists() else ""
+            for path in folder.path.glob("objects/*/*/*"):  # the next run must copy them again
                 path.unlink()
             with pytest.raises(StoreUnavailable, match="AccessDenied"):
                 save(folder, engine, store, tmp_path)
             states = {path.name for path in folder.path.glob("state-*")}
-            assert len(states - {kept}) == 1, "each failed run leaves a copy of the database"
-            assert not kept or kept in states
+            assert len(states - {previous}) == 1, "each failed run leaves a copy of the database"
+            assert not previous or previous in states
 
 
 @_ON_SQLITE
@@ -248,17 +257,17 @@ def test_damaged_files_of_a_backup_are_never_restored(
     empty_url: str,
     tmp_path: Path,
 ) -> None:
-    """Nor do they, or other bytes, stay in a store from an earlier restoring that was stopped."""
-    whole, its = stored(engine, objects, explained=True)
+    """Damaged objects that an earlier, interrupted restore left in the store are replaced."""
+    whole, whole_keys = stored(engine, objects, explained=True)
     damaged, keys = stored(engine, objects)
     backup, buckets = tmp_path / "backup", _new_buckets()
     run("backup", backup)
-    altered, missing = keys[ObjectKind.THUMBNAIL], its[ObjectKind.EXPLANATION]
+    altered, missing = keys[ObjectKind.THUMBNAIL], whole_keys[ObjectKind.EXPLANATION]
     (backup / "objects/thumbnail" / altered[:2] / altered).write_bytes(b"x")
     (backup / "objects/explanation" / missing[:2] / missing).unlink()
     photos_bucket, thumbnails_bucket = buckets.values()
     store = store_of(s3_server, (photos_bucket, thumbnails_bucket))
-    store.put(ObjectKind.PHOTO, its[ObjectKind.PHOTO], b"other bytes")
+    store.put(ObjectKind.PHOTO, whole_keys[ObjectKind.PHOTO], b"other bytes")
     new = {"DATABASE_URL": empty_url, "CATLOADER_DATA_DIR": str(tmp_path / "new"), **buckets}
     result = run("restore", backup, **new)
     assert result.exit_code == 1
@@ -270,7 +279,7 @@ def test_damaged_files_of_a_backup_are_never_restored(
         assert connection.execute(query).all() == [(whole, None)]
     target.dispose()
     for kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL):
-        assert store.get(kind, its[kind]) == objects.get(kind, its[kind])
+        assert store.get(kind, whole_keys[kind]) == objects.get(kind, whole_keys[kind])
         assert not store.exists(kind, keys[kind])
 
 
@@ -352,7 +361,7 @@ def test_run_killed_while_it_marked_the_folder_can_be_repeated(tmp_path: Path) -
     assert not (tmp_path / "backup.json.part").exists()
 
 
-def test_of_two_runs_the_second_is_refused_and_readers_may_share_the_folder(tmp_path: Path) -> None:
+def test_a_second_run_is_refused_and_readers_may_share_the_folder(tmp_path: Path) -> None:
     folder = BackupFolder(tmp_path / "backup")
     refused = pytest.raises(BackupRefused, match=f"^Another run is using {folder.path}\\.$")
     with folder.locked():
@@ -364,14 +373,14 @@ def test_of_two_runs_the_second_is_refused_and_readers_may_share_the_folder(tmp_
     assert folder.path.stat().st_mode & 0o077 == 0
     (folder.path / "lock").unlink()
     with folder.unchanging():
-        assert not (folder.path / "lock").exists(), "a backup may lie on a medium that is only read"
+        assert not (folder.path / "lock").exists(), "reading must not write: the medium may be read-only"
     (folder.path / "lock").mkdir()
-    with folder.unchanging():  # as if the file could not be opened, or not be locked
+    with folder.unchanging():  # a lock file that can't be opened does not prevent reading
         pass
 
 
 def test_the_last_state_is_read_after_the_run_that_made_it(tmp_path: Path) -> None:
-    """Read before, it might be a state that the other run has removed."""
+    """If the state were read before the lock was acquired, the other run could have removed it meanwhile."""
     folder = BackupFolder(tmp_path)
     with folder.locked():
         pass
@@ -381,15 +390,15 @@ def test_the_last_state_is_read_after_the_run_that_made_it(tmp_path: Path) -> No
     os.mkfifo(mark)
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(folder.locked().__enter__)
-        with mark.open("wb") as writer:  # opens when it is read
+        with mark.open("wb") as writer:  # blocks until the other thread reads the file
             with pytest.raises(BackupRefused, match="Another run"), folder.unchanging():
                 pass
             writer.write(content)
         assert reading.result() == Manifest()
 
 
-def test_keys_that_are_none_and_drafts_of_failed_writes_leave_no_file(tmp_path: Path) -> None:
-    """A damaged or forged database could name any file of the machine."""
+def test_keys_of_another_form_are_refused_and_failed_writes_leave_no_draft(tmp_path: Path) -> None:
+    """A damaged or forged database could contain the path of any file of the machine as a key."""
     for key in ("../../secret", "a/b", ".hidden", "", "a\n"):
         with pytest.raises(BackupRefused, match="is not a key of this site"):
             BackupFolder(tmp_path).object_path(StoredObject(ObjectKind.PHOTO, key))
@@ -403,7 +412,7 @@ def test_keys_that_are_none_and_drafts_of_failed_writes_leave_no_file(tmp_path: 
 def test_most_of_a_backup_is_not_removed_by_accident(
     engine: Engine, objects: ObjectStore, run: Run, tmp_path: Path
 ) -> None:
-    """A command that runs with another site's settings would do this."""
+    """It would be, if the command ran with another site's settings."""
     stored(engine, objects)
     backup = tmp_path / "backup"
     run("backup", backup)
@@ -436,7 +445,7 @@ def test_less_than_half_of_a_backup_is_removed_without_a_question(engine: Engine
 
 
 @_ON_SQLITE
-def test_of_many_lost_photos_twenty_are_named(engine: Engine, run: Run, tmp_path: Path) -> None:
+def test_only_twenty_of_many_lost_photos_are_named(engine: Engine, run: Run, tmp_path: Path) -> None:
     ids = add_photos(engine, 21)
     result = run("backup", tmp_path / "backup")
     assert result.exit_code == 1
@@ -448,7 +457,7 @@ def test_of_many_lost_photos_twenty_are_named(engine: Engine, run: Run, tmp_path
 def test_the_backup_of_another_site_is_not_replaced_by_accident(
     engine: Engine, objects: ObjectStore, run: Run, empty_url: str, tmp_path: Path
 ) -> None:
-    """A command that was started in another folder, or without the settings, would do this."""
+    """It would be, if the command was started in another folder or without the settings."""
     stored(engine, objects)
     backup, other = tmp_path / "backup", {"DATABASE_URL": empty_url}
     run("backup", backup)
@@ -466,7 +475,7 @@ def test_the_backup_of_another_site_is_not_replaced_by_accident(
 def test_full_disk_leaves_the_last_backup_intact(
     engine: Engine, objects: ObjectStore, run: Run, *, small_disk: Path, empty_url: str, tmp_path: Path
 ) -> None:
-    if engine.dialect.name == "sqlite":  # other tests may have made it larger than the disk
+    if engine.dialect.name == "sqlite":  # other tests may have made the file larger than the disk
         assert engine.url.database
         with closing(sqlite3.connect(engine.url.database)) as connection:
             connection.execute("VACUUM")

@@ -51,13 +51,13 @@ class BulkSite:
         return done
 
     def start(self, *words: str, **environ: str) -> subprocess.Popen[bytes]:
-        """Run a command in its own process and process group."""
+        """Start a command in a new process and process group."""
         variables = environ_without_settings(**{**self.environ, **environ})
         command = [sys.executable, "-m", "catloader", *words]
         return subprocess.Popen(command, env=variables, process_group=0, stdout=subprocess.DEVNULL)
 
     def add(self, *contents: bytes) -> list[int]:
-        """Store photos as an upload does, each with itself as the thumbnail; return their ids."""
+        """Store photos as an upload does, with the photo as its own thumbnail; return their ids."""
         table, store = Photos(self.engine), build_object_store(self.settings)
         owner = some_user(self.engine)
         ids = []
@@ -75,7 +75,7 @@ class BulkSite:
             return connection.execute(query).all()
 
     def kill_amid(self, plan: Path, *words: str, units: int, **environ: str) -> None:
-        """Start a command, and kill its process (no other one) after ``units`` more units are done."""
+        """Start a command; after ``units`` more units are done, kill its process but not its children."""
         before = results(plan)
         process = self.start(*words, **environ)
         wait_for_results(plan, len(before) + units, process)
@@ -88,17 +88,17 @@ class BulkSite:
 
 
 def _is_agent(process: psutil.Process) -> bool:
-    """Ray's agents take up to two minutes to notice that their driver is gone."""
+    """Return true for Ray's agents, which take up to two minutes to notice that their driver is gone."""
     with suppress(psutil.NoSuchProcess):
         return process.name().endswith("Agent")
     return False
 
 
 def wait_for_results(plan: Path, units: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a run in progress has done so many units."""
+    """Wait until the running command has done ``units`` units in total."""
     deadline_s = time.monotonic() + _KILL_S
     while len(results(plan)) < units:
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
 
@@ -151,6 +151,6 @@ def shared_site(make_site: Callable[[int], Any]) -> Iterator[BulkSite]:
 
 @pytest.fixture
 def many(shared_site: BulkSite) -> BulkSite:
-    """A site with ``MANY`` checked photos, which no test changes, and without the plans of other tests."""
+    """A site with ``MANY`` checked photos, which no test may change, and without plans of earlier tests."""
     shutil.rmtree(shared_site.folder / "bulk", ignore_errors=True)
     return shared_site

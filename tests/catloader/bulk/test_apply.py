@@ -60,25 +60,30 @@ def test_apply_shows_flips_then_writes_photos_that_did_not_change_meanwhile(site
     for id in right:
         _set(site, id, status="unsure", score=0.3)
     _set(site, 4, human_verdict="cat", status="cat")
-    said = site.type("bulk", "plan", "back", "--status", "unsure").output
-    assert said.startswith("3 photos, ")
+    output = site.type("bulk", "plan", "back", "--status", "unsure").output
+    assert output.startswith("3 photos, ")
     for command in ("flips", "apply"):
         refused = CliRunner().invoke(main, ["bulk", command, "back"], env=site.environ)
         sentence = "Error: The plan back has no verdicts yet: `catloader bulk run back` makes them.\n"
         assert (refused.exit_code, refused.stderr) == (1, sentence)
     site.type("bulk", "run", "back")
-    assert _statuses(site) == {1: "unsure", 2: "unsure", 3: "unsure", 4: "cat"}, "a run writes no verdict"
+    assert _statuses(site) == {1: "unsure", 2: "unsure", 3: "unsure", 4: "cat"}, (
+        "the run wrote a verdict into the table"
+    )
     # During the run a person decided on one photo, and another one was checked again.
     _set(site, 2, human_verdict="not_cat", status="not_cat")
     _set(site, 3, checked_at=utcnow())
     logged = _logged(site)
 
-    asked = CliRunner().invoke(main, ["bulk", "apply", "back"], env=site.environ, input="n\n")
-    assert (asked.exit_code, "Write these results into the table? [y/N]: n\n" in asked.output) == (1, True)
+    declined = CliRunner().invoke(main, ["bulk", "apply", "back"], env=site.environ, input="n\n")
+    assert (declined.exit_code, "Write these results into the table? [y/N]: n\n" in declined.output) == (
+        1,
+        True,
+    )
     assert _statuses(site)[1] == "unsure"
-    said = site.type("bulk", "apply", "back", "--yes").output
-    assert f"photo        1  unsure 0.3000 -> {right[1]}" in said
-    assert said.endswith(
+    output = site.type("bulk", "apply", "back", "--yes").output
+    assert f"photo        1  unsure 0.3000 -> {right[1]}" in output
+    assert output.endswith(
         "1 result written into the table.\n"
         "2 photos have changed since the plan was made, perhaps because its results were written before, "
         "and were not written.\n"
@@ -86,7 +91,7 @@ def test_apply_shows_flips_then_writes_photos_that_did_not_change_meanwhile(site
     assert _statuses(site) == {1: right[1], 2: "not_cat", 3: "unsure", 4: "cat"}
     assert _logged(site) == logged + 1
     again = site.type("bulk", "apply", "back", "--yes").output
-    assert "0 results written into the table." in again, "twice is as once"
+    assert "0 results written into the table." in again, "the second command wrote results again"
     assert _logged(site) == logged + 1
 
 
@@ -99,10 +104,10 @@ def test_bulk_recheck_shows_changes_and_writes_them(site: BulkSite) -> None:
     (weights := site.folder / "weights").mkdir()
     (weights / entry_named("resnet50_v1").file).write_bytes(b"truncated")
     auto = {"CATCHECK_MODEL": "auto", "CATCHECK_RUNTIME": "torch", "CATCHECK_PRECISION": "fp32"}
-    said = site.type(*words, **auto, CATCHECK_WEIGHTS_DIR=str(weights)).output
-    assert said.startswith("3 photos planned. If this is interrupted, continue with ")
-    assert f"photo        1  unsure 0.3000 -> {right[1]}" in said
-    assert said.endswith("3 results written into the table.\n")
+    output = site.type(*words, **auto, CATCHECK_WEIGHTS_DIR=str(weights)).output
+    assert output.startswith("3 photos planned. If this is interrupted, continue with ")
+    assert f"photo        1  unsure 0.3000 -> {right[1]}" in output
+    assert output.endswith("3 results written into the table.\n")
     assert _statuses(site) == {**right, 4: "unsure"}
 
 
@@ -111,11 +116,11 @@ def test_bulk_shadow_reports_like_shadow_and_again_without_a_model(site: BulkSit
     rates = {"CATCHECK_RUNTIME": "torch", "CATCHECK_PRECISION": "fp32"}
     inverted_profile(site.folder / "profiles")
     plain = site.type("models", "shadow", "efficientnet_lite2", **rates).stdout
-    assert plain.count("->") >= 3, "each photo, and the sums"
+    assert plain.count("->") >= 3, "the changes of the photos and their totals"
     words = ("models", "shadow", "efficientnet_lite2", "--bulk", "beside")
     assert site.type(*words, **rates).output.endswith(plain)
     assert _statuses(site)[1] == "cat"
-    # The plans are finished: no model is loaded, so a missing device does not matter.
+    # The plans are finished, so that no model is loaded: a missing device does not matter.
     assert site.type(*words, CATCHECK_DEVICE="cuda").output.endswith(plain)
     states = site.type("bulk", "status", "beside").output.splitlines()
     models = ("efficientnet_lite0", "efficientnet_lite2")
@@ -123,8 +128,8 @@ def test_bulk_shadow_reports_like_shadow_and_again_without_a_model(site: BulkSit
         f"4 photos, {name}: done." for name in models
     ]
     with Plan(site.folder / "bulk/beside/candidate").running():
-        told = site.type("bulk", "cancel", "beside").output
-    assert told.endswith("; the same `catloader models shadow` continues it.\n")
+        output = site.type("bulk", "cancel", "beside").output
+    assert output.endswith("; the same `catloader models shadow` continues it.\n")
     assert Plan(site.folder / "bulk/beside/candidate").cancelled
 
 
@@ -146,8 +151,8 @@ def test_photo_that_defeats_its_decoder_is_one_row_and_a_missing_one_keeps_its_v
     assert rows[slow]["verdict"] == "unreadable"
     assert rows[slow]["error"] == "Decoding this photo takes too long."
     assert (rows[missing]["verdict"], rows[missing]["error"]) == ("", "The photo is not in the store.")
-    said = site.type("bulk", "apply", "trouble", "--yes").output
-    assert "1 photo without a verdict" in said
+    output = site.type("bulk", "apply", "trouble", "--yes").output
+    assert "1 photo without a verdict" in output
     assert _statuses(site) == {**before, slow: "unreadable"}
 
 

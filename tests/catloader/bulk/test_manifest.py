@@ -19,7 +19,7 @@ def _photos(first: int, last: int) -> list[PlannedPhoto]:
 
 
 def test_units_are_read_from_the_shard_that_holds_them(tmp_path: Path) -> None:
-    """A shard of full size would take seconds: the second one is made alone."""
+    """The second shard is written separately, because a first shard of full size would take seconds."""
     first, second = tmp_path / "first", tmp_path / "second"
     assert write_manifest(first, _photos(0, 5), 2) == (5, 50)
     assert write_manifest(second, _photos(5, 8), 2) == (3, 30)
@@ -31,7 +31,7 @@ def test_units_are_read_from_the_shard_that_holds_them(tmp_path: Path) -> None:
     assert [photo.photo_id for photo in read_photos(first, rows, 2)] == [6, 0, 3]
 
 
-def test_a_full_disk_is_told_with_the_file(small_disk: Path) -> None:
+def test_a_full_disk_is_reported_with_the_file(small_disk: Path) -> None:
     (small_disk / "other").write_bytes(bytes(3 << 20))
     with pytest.raises(StartupError, match=r"/m/00000\.parquet can't be written: No space left on device\.$"):
         write_manifest(small_disk / "m", _photos(0, 5), 2)

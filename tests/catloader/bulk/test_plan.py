@@ -1,4 +1,4 @@
-"""Plans on disk, without a site: what is refused, left behind or counted."""
+"""Plans on disk, without a site: refusals, leftovers of killed runs, and counts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _result(number: int, verdict: str | None, old: str = "cat") -> dict[str, Any
 
 def test_photos_that_cannot_be_listed_leave_no_folder_and_a_plan_is_not_replaced(tmp_path: Path) -> None:
     def cut_off() -> Iterator[PlannedPhoto]:
-        yield from _photos(3)  # the first unit is written by then
+        yield from _photos(3)  # enough for the first unit to be written
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
@@ -77,7 +77,7 @@ def test_a_plan_that_was_killed_while_it_was_made_is_made_again(tmp_path: Path) 
         (folder / name).touch()
     plan = make_plan(folder, _photos(3), "model", 2, TABLE)
     assert [len(unit) for _, unit in plan.remaining()] == [2, 1]
-    assert keep_of(plan) is None, "of another, labelled plan"
+    assert keep_of(plan) is None, "the leftover description of a labelled plan was used"
 
 
 def test_a_plan_is_not_made_twice_at_the_same_time(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_plan_is_not_made_twice_at_the_same_time(tmp_path: Path) -> None:
     assert [len(list(plan.remaining())) for plan in plans] == [2, 2]
 
 
-def test_a_cancelled_plan_runs_again_and_one_that_runs_is_told(tmp_path: Path) -> None:
+def test_a_cancelled_plan_runs_again_and_a_running_plan_is_refused(tmp_path: Path) -> None:
     plan = make_plan(tmp_path / "plan", _photos(1), "model", 2, TABLE)
     plan.cancel()
     with plan.running():
@@ -186,7 +186,7 @@ def test_photos_that_both_models_have_judged_are_compared(engine: Engine, tmp_pa
     assert results == [(first, "cat", "cat", "not_cat"), (second, "cat", "cat", "not_cat"), None, None]
 
 
-def test_results_come_by_the_numbers_of_their_units(tmp_path: Path) -> None:
+def test_results_are_in_the_order_of_their_units(tmp_path: Path) -> None:
     """Engines finish units in any order, and a folder lists its files in any order."""
     plan = make_plan(tmp_path / "plan", _photos(9), "model", 1, TABLE)
     for unit in (4, 0, 7, 2, 8, 5, 1, 6, 3):
@@ -201,7 +201,7 @@ def test_a_file_that_cannot_be_written_leaves_no_draft(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
 
 
-def test_of_many_flips_twenty_are_shown_and_all_are_counted(
+def test_twenty_of_many_flips_are_shown_and_all_are_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = make_plan(tmp_path / "plan", _photos(26), "model", 26, TABLE)
@@ -217,15 +217,15 @@ def test_of_many_flips_twenty_are_shown_and_all_are_counted(
     ]
 
 
-@pytest.mark.parametrize(("old_status", "told"), [("cat", ["No verdict would change."]), (None, [])])
+@pytest.mark.parametrize(("old_status", "lines"), [("cat", ["No verdict would change."]), (None, [])])
 def test_a_plan_without_flips_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], old_status: str | None, told: list[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old_status: str | None, lines: list[str]
 ) -> None:
     """Photos of a folder have no verdict to compare with."""
     plan = make_plan(tmp_path / "plan", _photos(2), "model", 2, TABLE)
     plan.write(0, [{**_result(number, "cat"), "old_status": old_status} for number in range(2)], {})
     show_flips(plan)
-    assert capsys.readouterr().out.splitlines() == ["2 photos checked: cat 2.", *told]
+    assert capsys.readouterr().out.splitlines() == ["2 photos checked: cat 2.", *lines]
 
 
 def test_files_that_cannot_be_planned_are_named(tmp_path: Path) -> None:
@@ -243,25 +243,25 @@ def test_files_that_cannot_be_planned_are_named(tmp_path: Path) -> None:
 def test_only_a_photo_with_another_verdict_before_is_a_flip() -> None:
     flips = Flips()
     rows = [("cat", "cat"), (None, "cat"), ("not_cat", "cat"), ("cat", None)]
-    found = [flips.add({"old_status": old, "verdict": verdict}) for old, verdict in rows]
-    assert found == [False, False, True, False]
+    are_flips = [flips.add({"old_status": old, "verdict": verdict}) for old, verdict in rows]
+    assert are_flips == [False, False, True, False]
     assert (flips.photos, flips.without_verdict, flips.changes.total()) == (4, 1, 1)
 
 
 def test_renditions_are_made_once_for_a_photo_and_again_after_a_failure() -> None:
-    made: list[bytes] = []
+    decoded: list[bytes] = []
 
     def make(data: bytes) -> dict[Rendition, bytes]:
-        made.append(data)
+        decoded.append(data)
         if data == b"broken":
             raise ValueError
         return dict.fromkeys(Rendition, data)
 
     renditions = _Renditions(make)
     for key in ("a", "b"):
-        assert [renditions.get(key, one, str.encode) for one in Rendition] == [key.encode()] * 2
+        assert [renditions.get(key, rendition, str.encode) for rendition in Rendition] == [key.encode()] * 2
     for _ in range(2):
         with pytest.raises(ValueError):
             renditions.get("broken", Rendition.PHOTO, str.encode)
     assert renditions.get("b", Rendition.PHOTO, str.encode) == b"b"
-    assert made == [b"a", b"b", b"broken", b"broken", b"b"]
+    assert decoded == [b"a", b"b", b"broken", b"broken", b"b"]

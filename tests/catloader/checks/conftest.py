@@ -1,4 +1,4 @@
-"""A site with checked photos: real model, databases and S3. A counter of wake-ups through a broker."""
+"""A site with checked photos (real model, databases and S3), and a counter of wake-ups by a broker."""
 
 from __future__ import annotations
 
@@ -175,6 +175,6 @@ def wake_ups(server: BrokerServer | RabbitMq) -> Iterator[WakeUpCounter]:
     wake_ups = WakeUpCounter()
     listener = BrokerListener(Broker(server.url), wake_ups, retry_s=0.1)
     listener.start()
-    assert wake_ups.wait_for_next(), "once when it has connected"
+    assert wake_ups.wait_for_next(), "the listener wakes once when it has connected"
     yield wake_ups
     listener.close()

@@ -74,7 +74,7 @@ def test_a_listener_reconnects_to_a_restarted_broker(server: BrokerServer, wake_
     dispatcher.wake()
     assert not wake_ups.wait_for_next(timeout_s=0.3)
     server.start()
-    assert wake_ups.wait_for_next(), "what was sent meanwhile is looked for"
+    assert wake_ups.wait_for_next(), "after it has connected, a checker looks for photos that came meanwhile"
     dispatcher.wake()
     assert wake_ups.wait_for_next()
     dispatcher.close()
@@ -101,8 +101,8 @@ def test_a_task_has_celerys_format_and_no_payload(server: BrokerServer) -> None:
         connection.drain_events(timeout=60)
     (message,) = messages
     assert message.headers["task"] == TASK
-    arguments, named, _ = json.loads(message.body)
-    assert (message.content_type, arguments, named) == ("application/json", [], {})
+    arguments, keywords, _ = json.loads(message.body)
+    assert (message.content_type, arguments, keywords) == ("application/json", [], {})
 
 
 def test_the_environment_of_another_celery_application_does_not_matter(
@@ -127,7 +127,7 @@ def test_an_unavailable_broker_is_one_sentence_without_its_password(
     assert "\n" not in sentence
 
 
-def test_a_broker_that_is_away_is_logged_once_a_minute_however_often_it_is_tried(
+def test_an_unavailable_broker_is_logged_once_a_minute_however_often_it_is_tried(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as away, caplog.at_level(logging.WARNING):

@@ -67,7 +67,7 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 def test_a_signed_wake_up_arrives(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # of the internet, not of this service
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # only for the internet, not for this service
     dispatcher = HttpPost(endpoint.start() + WAKE_UP_PATH, endpoint.signer, retry_s=0.05)
     dispatcher.wake()
     assert endpoint.woken.acquire(timeout=60)
@@ -88,7 +88,7 @@ def test_a_burst_of_wake_ups_makes_few_posts(endpoint: Endpoint) -> None:
 
 
 def test_wake_ups_while_one_is_being_sent_are_merged_into_one_more() -> None:
-    """One more is needed: what was committed meanwhile may have come too late for the first one."""
+    """A second wake-up is needed, because the first may be too early for a photo that came meanwhile."""
     sending, go_on = threading.Semaphore(0), threading.Semaphore(0)
 
     def send() -> str:
@@ -111,7 +111,7 @@ def test_wake_ups_while_one_is_being_sent_are_merged_into_one_more() -> None:
     dispatcher.close()
 
 
-def test_a_post_is_repeated_until_the_checker_answers(endpoint: Endpoint) -> None:
+def test_a_post_is_repeated_until_the_checker_responds(endpoint: Endpoint) -> None:
     url = endpoint.start()
     port = int(url.rpartition(":")[2])
     endpoint.stop()
@@ -191,11 +191,11 @@ def test_a_redirection_is_not_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "woken"), [("thread", {"this process"}), ("off", set()), ("celery", {"workers"})]
+    ("dispatch", "woken"), [("thread", {"this process"}), ("off", set()), ("celery", {"workers"})]
 )
 @pytest.mark.parametrize("database", [False, True], ids=["SQLite", "PostgreSQL"])
 def test_an_upload_wakes_the_checkers_of_the_settings_and_those_that_listen_to_the_database(
-    way: str, woken: set[str], *, database: bool
+    dispatch: str, woken: set[str], *, database: bool
 ) -> None:
     names = ["this process", "workers", "listeners"]
     called = {name: threading.Event() for name in names}
@@ -204,13 +204,13 @@ def test_an_upload_wakes_the_checkers_of_the_settings_and_those_that_listen_to_t
         called[name].set()
         return ""
 
-    settings = Settings().with_changes(dispatch=way, broker_url="redis://127.0.0.1")
+    settings = Settings().with_changes(dispatch=dispatch, broker_url="redis://127.0.0.1")
     dispatcher = choose_dispatcher(
         settings,
         Signer(new_secret(), lambda *_: True),
-        called["this process"].set if way == "thread" else None,
+        called["this process"].set if dispatch == "thread" else None,
         partial(send, "listeners") if database else None,
-        partial(send, "workers") if way == "celery" else None,
+        partial(send, "workers") if dispatch == "celery" else None,
     )
     dispatcher.wake()
     expected = woken | ({"listeners"} if database else set())
@@ -228,7 +228,7 @@ def test_a_command_without_a_checker_wakes_none() -> None:
     dispatcher.close()
 
 
-def test_a_redirection_to_no_address_is_one_sentence() -> None:
+def test_a_redirection_to_an_invalid_address_is_reported_in_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with requests.Session() as session:

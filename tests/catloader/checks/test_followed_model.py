@@ -93,9 +93,9 @@ def test_a_running_checker_loads_the_chosen_model_and_refuses_one_that_cannot_be
     ]
     for model in (first, second, third):
         model.classifier.close()
-    for one in (followed, restarted):
-        one.close()
-        assert one.next() is None
+    for checker in (followed, restarted):
+        checker.close()
+        assert checker.next() is None
 
 
 def test_a_model_that_is_chosen_again_while_it_checks_counts_as_loaded(
@@ -130,10 +130,10 @@ def test_a_model_that_another_checker_has_loaded_is_not_refused_for_all_checkers
 
 @pytest.mark.parametrize("previous", [None, "auto"])
 def test_the_file_of_a_choice_is_read_as_it_was_written(settings: Settings, previous: str | None) -> None:
-    """None after the only promotion was refused."""
-    kept = promotion.Promotion("efficientnet_lite0", previous)
-    promotion.keep(settings, kept)
-    assert promotion.read_promotion(settings) == kept
+    """``previous`` is None after the only promotion was refused."""
+    choice = promotion.Promotion("efficientnet_lite0", previous)
+    promotion.keep(settings, choice)
+    assert promotion.read_promotion(settings) == choice
 
 
 def test_a_file_of_a_choice_that_cannot_be_opened_is_not_called_damaged(settings: Settings) -> None:
@@ -195,7 +195,7 @@ def test_a_failed_round_is_logged_and_later_choices_are_followed(
     id = profiles.begin(base.profile_id, administrator.id, now)
     assert id
     profiles.write(id, now, profile_id=base.profile_id, profile=base.to_json())
-    (tmp_path / "profiles").write_text("")  # stands for a folder that can't be written to
+    (tmp_path / "profiles").write_text("")  # a file in the place of the folder: nothing can be written to it
     profiles.choose(id, "applied thresholds", administrator.id, now)
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(followed.next)
@@ -214,11 +214,11 @@ def test_a_failed_round_is_logged_and_later_choices_are_followed(
 def test_a_model_named_in_the_settings_wins_over_every_choice(engine: Engine, settings: Settings) -> None:
     choices = ModelChoices(engine)
     promotion.promote(settings, choices, "efficientnet_lite2", None, utcnow())
-    named = settings.with_changes(model="efficientnet_lite0")
-    followed = _followed(engine, named, choices)
+    with_model = settings.with_changes(model="efficientnet_lite0")
+    followed = _followed(engine, with_model, choices)
     model = followed.load()
     assert model.classifier.model_info.model == "efficientnet_lite0"
-    assert promotion.current_name(named, choices) == "efficientnet_lite0"
+    assert promotion.current_name(with_model, choices) == "efficientnet_lite0"
     model.classifier.close()
     followed.close()
 
@@ -248,15 +248,15 @@ def test_a_running_checker_adopts_measured_thresholds_and_returns_to_the_shipped
     for model in models:
         if model:
             model.classifier.close()
-    for one in (followed, restarted):
-        one.close()
+    for checker in (followed, restarted):
+        checker.close()
 
 
 _ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
 
 
 def _with_stubs(engine: Engine, settings: Settings, errors: list[Exception]) -> FollowedModel:
-    """Return one whose loaders raise these errors in turn, then load a stub."""
+    """Return a ``FollowedModel`` whose loaders raise these errors in turn and then load a stub."""
 
     class Loader:
         why_not_faster = ""
@@ -369,7 +369,7 @@ def test_an_unavailable_database_keeps_the_model_of_the_data_folder(
                 break
         followed.close()
         assert following.result(60) is None
-    assert caplog.messages == [], "the queue says so"
+    assert caplog.messages == [], "the queue logs the unavailable database, not the model"
 
 
 @_ON_SQLITE

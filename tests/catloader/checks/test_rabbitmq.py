@@ -1,4 +1,4 @@
-"""Wake-ups through RabbitMQ, where it is installed: the same code as with Valkey, over AMQP."""
+"""Wake-ups through RabbitMQ, if it is installed: the same code as with Valkey, over AMQP."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _queues(server: RabbitMq) -> int:
     return len(queues)
 
 
-def test_a_killed_broker_is_one_sentence_and_its_successor_wakes_again(
+def test_a_killed_broker_is_reported_in_one_sentence_and_its_successor_wakes_again(
     server: RabbitMq, wake_ups: WakeUpCounter
 ) -> None:
     server.kill()
@@ -50,12 +50,12 @@ def test_a_killed_broker_is_one_sentence_and_its_successor_wakes_again(
     assert sentence.startswith("No checker was woken: The broker amqp://127.0.0.1:")
     assert "guest" not in sentence
     server.start()
-    assert wake_ups.wait_for_next(), "what was sent meanwhile is looked for"
+    assert wake_ups.wait_for_next(), "after it has connected, a checker looks for photos that came meanwhile"
     assert Broker(server.url).send() == ""
     assert wake_ups.wait_for_next()
 
 
-def test_a_broker_short_of_memory_takes_no_task_and_that_is_told(server: RabbitMq) -> None:
+def test_a_task_that_a_broker_short_of_memory_does_not_accept_is_reported(server: RabbitMq) -> None:
     server.control("set_vm_memory_high_watermark", "absolute", "1MB")
     try:
         assert Broker(server.url, answer_s=0.5).send().startswith("No checker was woken: ")

@@ -33,7 +33,7 @@ def test_requeue_takes_the_photos_that_match_the_filter(site: CheckedSite) -> No
     cats = [id for id in site.ids if site.row(id).status == "cat"]
     assert rechecks.count(RecheckFilter(digest[:8])) == len(PHOTOS)
     assert rechecks.count(RecheckFilter("%")) == 0
-    # Only the latest verdict counts.
+    # The filter compares only the latest verdict of a photo.
     with writing(site.engine) as connection:
         newer = {"photo_id": cats[0], "attempt": 1, "finished_at": utcnow(), "verdict": "cat"}
         connection.execute(insert(check_log), {**newer, "weights_sha256": "beef" * 16})

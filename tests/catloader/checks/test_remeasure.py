@@ -1,4 +1,4 @@
-"""A measurement of thresholds that fails says why."""
+"""The reason why a measurement of thresholds failed is stored and logged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from checker.errors import ModelRefused
 
 
 class _Failing:
-    """A store of which the first question fails."""
+    """A store whose first query fails."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error

@@ -71,7 +71,7 @@ def test_tampering_with_log_or_objects_is_detected(site: CheckedSite) -> None:
     "column", ["weights_sha256", "runtime", "precision", "profile_id", "subject", "model"]
 )
 def test_decisions_of_other_models_are_counted_not_replayed(site: CheckedSite, column: str) -> None:
-    """The weights decide, not the model's name alone."""
+    """A replay needs the same weights; the model's name does not matter."""
     site.tamper(site.ids[0], **{column: "other", "score": 0.1234})
     others = site.log.count_not_replayable(replay_key(site.classifier, site.rule))
     assert (others, len(site.replay())) == ((0, 5) if column == "model" else (1, 4))

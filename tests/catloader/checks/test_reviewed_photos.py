@@ -29,7 +29,7 @@ def test_a_reviewed_photo_is_read_unless_it_was_altered(site: CheckedSite) -> No
     data = site.objects.get(ObjectKind.PHOTO, row.photo_key)
     site.store_instead(altered, data, known=False)
     first, second = reviewed_photos(site.photos, site.objects)
-    assert [one.name for one in (first, second)] == [photo_name(altered), photo_name(whole)]
+    assert [photo.name for photo in (first, second)] == [photo_name(altered), photo_name(whole)]
     assert second.read() == {
         Rendition.PHOTO: data,
         Rendition.THUMBNAIL: site.objects.get(ObjectKind.THUMBNAIL, row.thumbnail_key),

@@ -14,7 +14,7 @@ from catloader.store.db.engine import utcnow
 
 
 class _EndsMeanwhile(ShadowRuns):
-    """A run of another process fails at the moment when this one looks at the lock."""
+    """Another process's run fails just when this process reads the lock."""
 
     def _locked(self, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
         self._note.write_text(json.dumps({"candidate": "a", "started_at": "", "error": "It failed."}))
@@ -28,7 +28,7 @@ def test_the_reason_of_a_run_that_ends_meanwhile_is_read(tmp_path: Path) -> None
     assert (run.is_running, run.error) == (False, "It failed.")
 
 
-def test_two_readers_do_not_take_each_other_for_a_run(tmp_path: Path) -> None:
+def test_a_readers_lock_is_not_mistaken_for_a_run(tmp_path: Path) -> None:
     (tmp_path / "shadow-run.json").write_text('{"candidate": "a", "started_at": "", "error": "It failed."}')
     with (tmp_path / "shadow-run.lock").open("a") as other:
         fcntl.flock(other, fcntl.LOCK_SH)
@@ -39,7 +39,7 @@ def test_two_readers_do_not_take_each_other_for_a_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("note", [None, "{", "[]", '{"candidate": "a", "started_at": ""}'])
 def test_without_a_note_that_can_be_read_there_was_no_run(tmp_path: Path, note: str | None) -> None:
-    """Earlier versions may have written another one."""
+    """Earlier versions may have written a note of another form."""
     if note is not None:
         (tmp_path / "shadow-run.json").write_text(note)
     assert ShadowRuns(Settings(data_dir=tmp_path)).latest() is None
@@ -49,7 +49,7 @@ def test_without_a_note_that_can_be_read_there_was_no_run(tmp_path: Path, note: 
     ("code", "stderr", "reason"),
     [
         (1, b"Loading the models ...\nError: No weights.\n", "No weights."),
-        (-9, b"Loading the models ...\n", "It was ended."),  # by the kernel, which had no memory left
+        (-9, b"Loading the models ...\n", "It was ended."),  # the kernel kills processes when memory runs out
         (-9, b"", "It was ended."),
     ],
 )
@@ -61,7 +61,7 @@ def test_a_run_ends_with_its_site(tmp_path: Path) -> None:
     runs, now = ShadowRuns(Settings(data_dir=tmp_path, model="efficientnet_lite0")), utcnow()
     assert runs.start("efficientnet_lite2", 1, now)
     for _ in until(60, "The run did not end"):
-        runs.close()  # the child may not be there yet
+        runs.close()  # repeated, because the child may not have started yet
         run = runs.latest()
         assert run
         if not run.is_running:

@@ -254,8 +254,8 @@ def test_the_first_account_makes_the_database_and_names_it_in_the_log(
     empty = typed("user", "ls", DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3").output
     assert empty.startswith(f"Error: There is no site in the database sqlite:///{tmp_path}/empty.sqlite3: ")
     for email in ("ann@example.org", "bo@example.org"):
-        made = typed("user", "create", email, "--password-stdin", text="a long pass phrase\n")
-        assert (made.exit_code, made.stdout) == (0, f"{email} is registered.\n")
+        created = typed("user", "create", email, "--password-stdin", text="a long pass phrase\n")
+        assert (created.exit_code, created.stdout) == (0, f"{email} is registered.\n")
     assert caplog.messages == [f"A new database was made: sqlite:///{tmp_path}/catloader.sqlite3."]
 
 

@@ -50,7 +50,7 @@ def _stored(engine: Engine, objects: ObjectStore) -> tuple[int, dict[ObjectKind,
 def test_gc_finds_and_deletes_orphans_and_reports_missing_objects(
     engine: Engine, objects: ObjectStore, run: Run
 ) -> None:
-    whole, kept = _stored(engine, objects)
+    whole, kept_keys = _stored(engine, objects)
     broken, lost = _stored(engine, objects)
     delete_object(objects, ObjectKind.THUMBNAIL, lost[ObjectKind.THUMBNAIL])
     orphans = {kind: _key() for kind in (ObjectKind.PHOTO, ObjectKind.THUMBNAIL)}
@@ -81,7 +81,7 @@ def test_gc_finds_and_deletes_orphans_and_reports_missing_objects(
         "2 objects added to the deletion ledger, which has 2 left." in applied.output
     )  # the two that are left belong to the upload in progress
     assert not any(objects.exists(kind, key) for kind, key in orphans.items())
-    assert all(objects.exists(kind, key) for kind, key in kept.items())
+    assert all(objects.exists(kind, key) for kind, key in kept_keys.items())
     assert objects.exists(ObjectKind.PHOTO, uploading.photo_key)
     assert objects.exists(ObjectKind.PHOTO, "readme.txt")
     assert Photos(engine).by_id(whole)
@@ -165,7 +165,7 @@ def test_object_that_is_deleted_during_the_comparison_is_not_an_orphan(
 def test_object_that_gets_a_row_after_the_comparison_is_kept(engine: Engine, objects: ObjectStore) -> None:
     """Restoring a backup adds such rows."""
     objects.ensure_buckets()
-    orphan, named = _key(), _key()
-    result = Comparison(2, 0, [StoredObject(ObjectKind.PHOTO, key) for key in (orphan, named)])
-    add_photos(engine, 1, photo_key=named, owner_id=some_user(engine).id)
+    orphan, referenced = _key(), _key()
+    result = Comparison(2, 0, [StoredObject(ObjectKind.PHOTO, key) for key in (orphan, referenced)])
+    add_photos(engine, 1, photo_key=referenced, owner_id=some_user(engine).id)
     assert remove(ObjectNames(engine), result) == 1

@@ -83,12 +83,12 @@ def test_a_closed_reader_of_the_output_gets_no_message(words: list[str]) -> None
 
 
 def test_a_removed_working_folder_is_one_sentence(tmp_path: Path) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    start = f"rmdir {gone}; exec {sys.executable} -m catloader serve"
+    removed = tmp_path / "gone"
+    removed.mkdir()
+    start = f"rmdir {removed}; exec {sys.executable} -m catloader serve"
     environ = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     answer = subprocess.run(
-        ["sh", "-c", start], cwd=gone, env=environ, capture_output=True, text=True, check=False
+        ["sh", "-c", start], cwd=removed, env=environ, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 1
     assert answer.stderr == (

@@ -31,7 +31,7 @@ def _file(name: str) -> SourceFile:
 
 
 class _Files:
-    """Implements ``Source``: photos, and files that are none by their names."""
+    """A ``Source`` of files: those with the suffix of a photo are photos, the others are skipped."""
 
     def __init__(self, *names: str) -> None:
         self._names = names
@@ -77,11 +77,11 @@ def _dry_run(
     folder: Path, prepare: Callable[[bytes, int], Prepared], *names: str, **others: Any
 ) -> list[Result]:
     importer = _importer(folder, prepare, **others)
-    return [one.result for one in importer.run(_Files(*names), None, at_once=2)]
+    return [outcome.result for outcome in importer.run(_Files(*names), None, at_once=2)]
 
 
-def test_few_files_are_taken_in_advance(tmp_path: Path) -> None:
-    """Each of them, and the photo that is made of it, is in memory."""
+def test_few_files_are_read_in_advance(tmp_path: Path) -> None:
+    """Each file, and the photo made from it, is held in memory."""
     files = _Files(*(f"{number}.jpg" for number in range(500)))
     results = _importer(tmp_path, _prepared).run(files, None, at_once=2)
     assert next(results).name == "0.jpg"
@@ -115,17 +115,17 @@ def test_refusals_that_every_later_file_would_get_end_the_import(tmp_path: Path)
         _dry_run(tmp_path, _prepared, "a.jpg", min_free_bytes=2**60)
 
 
-def test_of_two_copies_at_the_same_moment_one_is_imported(tmp_path: Path) -> None:
+def test_only_one_of_two_simultaneous_copies_is_imported(tmp_path: Path) -> None:
     together = Barrier(2)
 
     class Known(set[bytes]):
-        """Lets two threads look for a digest at the same moment, if nothing else prevents it."""
+        """Makes two threads look up a digest at the same moment, unless the importer prevents that."""
 
         def __contains__(self, digest: object) -> bool:
-            found = super().__contains__(digest)
+            is_known = super().__contains__(digest)
             with suppress(BrokenBarrierError):
                 together.wait(0.2)
-            return found
+            return is_known
 
     results = _dry_run(tmp_path, _prepared, "a.jpg", "b.jpg", known=Known())
     assert sorted(results) == [Result.DUPLICATE, Result.WOULD_IMPORT]
@@ -152,7 +152,7 @@ def test_the_journal_of_a_killed_import_is_read_up_to_the_line_that_was_cut(tmp_
 
 
 class _Bucket(ObjectStore):
-    """A large object, and one that another program has just deleted."""
+    """A bucket with a large object and an object that another program has just deleted."""
 
     closed = False
     modified_at = datetime(2026, 1, 31, tzinfo=UTC)
@@ -174,7 +174,7 @@ class _Bucket(ObjectStore):
             self.closed = True
 
 
-def test_of_an_object_no_more_is_read_than_an_upload_may_have() -> None:
+def test_no_more_of_an_object_is_read_than_the_limit_for_uploads() -> None:
     bucket = store_at("http://127.0.0.1:1", kind=_Bucket)
     source = BucketSource(bucket, "", max_bytes=250)
     assert len(source._read("large.jpg")) == 251
@@ -183,7 +183,7 @@ def test_of_an_object_no_more_is_read_than_an_upload_may_have() -> None:
         source._read("gone.jpg")
 
 
-def test_an_object_that_has_changed_is_another_file_to_a_resumed_import(tmp_path: Path) -> None:
+def test_a_resumed_import_reads_an_object_that_has_changed(tmp_path: Path) -> None:
     bucket = store_at("http://127.0.0.1:1", kind=_Bucket)
     assert isinstance(bucket, _Bucket)
     source, journal = BucketSource(bucket, "", 9), Journal(tmp_path, "s3://photos", 1, resume=False)

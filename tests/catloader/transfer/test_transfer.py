@@ -41,7 +41,7 @@ def anna(engine: Engine) -> User:
 
 
 def _with_metadata(colour: tuple[int, int, int]) -> bytes:
-    """Return the photo of that colour in another file: with a comment."""
+    """Return a file with the same pixels as ``jpeg(colour)`` but other bytes, because of a comment."""
     file = io.BytesIO()
     Image.open(io.BytesIO(jpeg(colour))).save(file, "JPEG", quality="keep", comment=b"from my phone")
     return file.getvalue()
@@ -74,7 +74,9 @@ def test_import_stores_each_photo_once_and_reports_why_others_were_left_out(
     assert "2  would be imported\n" in dry.output
     assert "2  the owner has it already\n" in dry.output
     assert _stored(engine, anna) == 0
-    assert not (tmp_path / "data/imports").exists(), "a run without --dry-run may be resumed later"
+    assert not (tmp_path / "data/imports").exists(), (
+        "the dry run left a journal, with which a later import would resume"
+    )
     result = run("import", folder, "--owner", "Anna@Example.org")
     for line in ("2  imported", "2  the owner has it already", "2  not named like a photo", "1  refused"):
         assert f"{line}\n" in result.output, result.output
@@ -96,11 +98,11 @@ def test_photos_in_the_bin_are_not_exported_and_are_imported_again(
 ) -> None:
     run("import", folder, "--owner", _EMAIL)
     with reading(engine) as connection:
-        deleted, kept = connection.execute(select(photos.c.id).order_by(photos.c.id)).scalars()
-    assert Bin(engine, days=30).put([deleted], anna.id) == 1
+        deleted_id, kept_id = connection.execute(select(photos.c.id).order_by(photos.c.id)).scalars()
+    assert Bin(engine, days=30).put([deleted_id], anna.id) == 1
     exported = run("export", tmp_path / "exported", "--owner", _EMAIL)
     assert "1 photo in " in exported.output
-    assert [path.name for path in (tmp_path / "exported/photos").iterdir()] == [f"{kept}.jpg"]
+    assert [path.name for path in (tmp_path / "exported/photos").iterdir()] == [f"{kept_id}.jpg"]
     again = run("import", folder, "--owner", _EMAIL)
     assert "1  imported\n" in again.output
     assert _stored(engine, anna) == 2
@@ -135,7 +137,7 @@ def test_a_folder_that_can_not_be_read_is_refused_in_one_sentence(folder: Path) 
 def test_a_resumed_import_tries_refused_files_again(
     engine: Engine, objects: ObjectStore, anna: User, tmp_path: Path
 ) -> None:
-    """Their reason may be gone without a change of the file, as a missing permission."""
+    """The reason, such as a missing permission, may be gone although the file is unchanged."""
     unused: Any = None
     importer = Importer(
         Settings(data_dir=tmp_path),
@@ -150,7 +152,7 @@ def test_a_resumed_import_tries_refused_files_again(
     (tmp_path / "pipes").mkdir()
     os.mkfifo(tmp_path / "pipes/a.jpg")
     journal = Journal(tmp_path / "imports", "pipes", anna.id, resume=False)
-    assert [one.result for one in importer.run(source, journal, at_once=1)] == [Result.REFUSED]
+    assert [outcome.result for outcome in importer.run(source, journal, at_once=1)] == [Result.REFUSED]
     journal.close()
     again = Journal(tmp_path / "imports", "pipes", anna.id, resume=True)
     assert not any(map(again.has, source.files(lambda _: None)))
@@ -160,7 +162,7 @@ def test_a_resumed_import_tries_refused_files_again(
 def test_interrupted_import_resumes_without_reading_finished_files(
     engine: Engine, run: Run, anna: User, folder: Path, tmp_path: Path
 ) -> None:
-    """The journal is that of a run that was killed after two files, in the middle of a line."""
+    """The journal is that of a run that was killed while it wrote the line of its third file."""
     done = Journal(tmp_path / "data/imports", str(folder), anna.id, resume=False)
     files = list(FolderSource(folder).files(lambda _: None))
     for file in files[:2]:

@@ -28,7 +28,7 @@ _AWAY = "The model ran out of memory."
 
 def _collected(ledger: WebhookDeliveries) -> list[dict[str, Any]]:
     """Return the new messages, oldest first."""
-    return [json.loads(one.payload) for one in reversed(ledger.latest(ledger.collect()))]
+    return [json.loads(delivery.payload) for delivery in reversed(ledger.latest(ledger.collect()))]
 
 
 def test_events_after_the_deletion_of_the_newest_photo_are_sent(engine: Engine) -> None:
@@ -41,12 +41,12 @@ def test_events_after_the_deletion_of_the_newest_photo_are_sent(engine: Engine) 
         (claim,) = queue.claim(1)
         assert queue.finish([decided(claim, Verdict.UNSURE)]) == [True]
         assert reviews.decide(photo, owner.id, "cat", "", utcnow())
-        told = _collected(ledger)
-        assert [(one["type"], one["data"]["photo_id"]) for one in told] == [
+        messages = _collected(ledger)
+        assert [(message["type"], message["data"]["photo_id"]) for message in messages] == [
             ("photo.checked", photo),
             ("photo.reviewed", photo),
         ]
-        ids |= {one.message_id for one in ledger.latest(2)}
+        ids |= {delivery.message_id for delivery in ledger.latest(2)}
         assert delete_photo(engine, photo, owner.id)
     assert len(ids) == 4, "two events have the same id"
 
@@ -88,14 +88,14 @@ def test_decisions_of_reviewers_and_failed_photos_are_sent_once(engine: Engine) 
     assert _collected(ledger) == []
     Rechecks(engine).requeue(RecheckFilter())
     assert _collected(ledger) == []
-    ids = [one.message_id for one in ledger.latest(9)]
+    ids = [delivery.message_id for delivery in ledger.latest(9)]
     assert [id.partition("-")[0] for id in ids] == ["verdict", "review", "review"]
     sources = [source_of(id) for id in ids]
     assert ledger.redeliver([source for source in sources if source]) == 3
     assert source_of("review-") is source_of("verdict-x") is source_of("3") is None
 
 
-def test_messages_beyond_two_billion_are_named_by_their_ids() -> None:
+def test_ids_of_messages_beyond_two_billion_lead_to_their_source() -> None:
     assert source_of(f"verdict-{2**31}") == ("check", 2**31)
     assert source_of("verdict-" + 5000 * "9") == ("check", 2**63 - 1)
 
@@ -123,7 +123,7 @@ def test_the_newest_entry_stays_so_that_later_decisions_are_sent(engine: Engine)
         old = {"state": "delivered", "created_at": utcnow() - timedelta(days=400)}
         connection.execute(update(webhook_deliveries).values(old))
     ledger.forget_old()
-    assert [one.source for one in ledger.latest(9)] == ["review", "check"]
+    assert [delivery.source for delivery in ledger.latest(9)] == ["review", "check"]
 
 
 def test_decisions_of_more_than_three_days_ago_are_not_sent(engine: Engine) -> None:
@@ -144,6 +144,6 @@ def test_a_start_forgets_old_messages(engine: Engine) -> None:
     sender = WebhookSender(ledger, Target("http://127.0.0.1:1/", allow_private=True), new_secret())
     sender.start()
     for _ in until(60, "They are still there"):
-        if [one.source_id for one in ledger.latest(9)] == [2]:
+        if [delivery.source_id for delivery in ledger.latest(9)] == [2]:
             break
     sender.close()

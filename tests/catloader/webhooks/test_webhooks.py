@@ -41,7 +41,7 @@ _WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 class Receiver(ThreadingHTTPServer):
-    """Answers with the statuses of ``script``, then 204; 0 means: no answer before the end of the test."""
+    """Responds with the statuses of ``script``, then 204; 0 means no response before the end of the test."""
 
     daemon_threads = True
 
@@ -164,11 +164,11 @@ def test_receiver_that_fails_and_hangs_gets_the_message_after_its_recovery(
     errors = []
     for _ in range(4):
         sender.work_off()
-        errors += [one.last_error for one in ledger.latest(9)]
+        errors += [delivery.last_error for delivery in ledger.latest(9)]
     assert errors == ["HTTP 500", "no answer in time", "HTTP 302", None]
     assert len(set(receiver.ids())) == 1
     assert len({body for _, body in receiver.messages}) == 1
-    assert [one.state for one in ledger.latest(9)] == ["delivered"]
+    assert [delivery.state for delivery in ledger.latest(9)] == ["delivered"]
     assert "of-the-receiver" not in caplog.text, "the token in the address is in the log"
 
 
@@ -180,15 +180,17 @@ def test_an_attempt_that_was_too_slow_does_not_affect_a_later_one(engine: Engine
     assert ledger.collect() == 1
     slow = ledger.claim()
     with writing(engine) as connection:
-        due = utcnow() - timedelta(seconds=1)  # SQLite's clock counts milliseconds
+        due = utcnow() - timedelta(
+            seconds=1
+        )  # in the past even for SQLite's clock, which counts milliseconds
         connection.execute(update(webhook_deliveries).values(next_attempt_at=due))
     later = ledger.claim()
     assert slow and later and (slow.attempts, later.attempts) == (1, 2)
     ledger.failed(slow, "timed out", None)
-    assert [one.state for one in ledger.latest(9)] == ["waiting"]
+    assert [delivery.state for delivery in ledger.latest(9)] == ["waiting"]
     ledger.delivered(later)
     ledger.failed(later, "said twice", None)
-    assert [(one.state, one.last_error) for one in ledger.latest(9)] == [("delivered", None)]
+    assert [(delivery.state, delivery.last_error) for delivery in ledger.latest(9)] == [("delivered", None)]
 
 
 def test_message_is_dropped_after_its_attempts_and_sent_again_by_command(
@@ -219,10 +221,10 @@ def test_message_is_dropped_after_its_attempts_and_sent_again_by_command(
     assert "is not the id of a message" in run("redeliver", "the last one")
     assert run("redeliver", "--given-up") == "1 message will be sent again.\n"
     sender.work_off()
-    assert [one.state for one in ledger.latest(9)] == ["given_up"], "410 means: never again"
+    assert [delivery.state for delivery in ledger.latest(9)] == ["given_up"], "410 means: never again"
     assert run("redeliver", listed.split()[0]) == "1 message will be sent again.\n"
     sender.work_off()
-    assert [one.state for one in ledger.latest(9)] == ["delivered"]
+    assert [delivery.state for delivery in ledger.latest(9)] == ["delivered"]
     assert len(set(receiver.ids())) == 1
 
 
@@ -242,7 +244,9 @@ def test_several_processes_send_each_message_once(engine: Engine, receiver: Rece
 
 def test_each_claim_is_of_one_message_whatever_plan_the_server_makes(engine: Engine) -> None:
     url = engine.url
-    if engine.dialect.name == "postgresql":  # as for a table that had one row when it was analysed
+    if (
+        engine.dialect.name == "postgresql"
+    ):  # forces the plan for a table that had one row when it was analysed
         off = ("hashjoin", "mergejoin", "hashagg", "sort", "material")
         url = url.update_query_dict({"options": " ".join(f"-c enable_{name}=off" for name in off)})
     planned = make_engine(url.render_as_string(hide_password=False))
@@ -252,7 +256,7 @@ def test_each_claim_is_of_one_message_whatever_plan_the_server_makes(engine: Eng
     _verdicts(engine, photo, *["cat"] * 3)
     assert ledger.collect() == 3
     claims = [ledger.claim() for _ in range(4)]
-    assert len({one.source_id for one in claims if one}) == 3
+    assert len({delivery.source_id for delivery in claims if delivery}) == 3
     assert claims[-1] is None
     planned.dispose()
 
@@ -260,7 +264,10 @@ def test_each_claim_is_of_one_message_whatever_plan_the_server_makes(engine: Eng
 def test_messages_are_signed_with_the_old_and_the_new_secret(engine: Engine, receiver: Receiver) -> None:
     new = new_secret()
     assert Settings(webhook_signing_secret=SecretStr(f"{new} {_SECRET}"))
-    for wrong in (f"{new} whsec_*", " "):  # a file may hold a blank, and without secrets nothing is signed
+    for wrong in (
+        f"{new} whsec_*",
+        " ",
+    ):  # a file may hold only a space, and without a secret nothing would be signed
         with pytest.raises(ValueError, match="must be whsec_ followed by base64"):
             Settings(webhook_signing_secret=SecretStr(wrong))
     WebhookDeliveries(engine).begin()

@@ -32,19 +32,19 @@ def _all(plan: Plan) -> list[dict[str, Any]]:
 
 def test_sizes_and_durations_have_fitting_units() -> None:
     sizes = {1: "1 byte", 999: "999 bytes", 18_400: "18.4 kB", 18_400_000: "18.4 MB", 10**12: "1000.0 GB"}
-    assert {one: size(one) for one in sizes} == sizes
+    assert {value: size(value) for value in sizes} == sizes
     durations = {
         0: "less than a minute",
         61: "about 1 minute",
         700: "about 12 minutes",
         9000: "about 2.5 hours",
     }
-    assert {one: duration(one) for one in durations} == durations
+    assert {value: duration(value) for value in durations} == durations
 
 
 def test_verdicts_equal_those_of_check_run_bit_for_bit_without_a_listing(site: BulkSite) -> None:
-    said = site.type("bulk", "plan", "same", "--unit-rows", str(UNIT)).output
-    assert re.match(r"200 photos, 1\d\.\d MB, in 40 units\.\nIt takes .* on this machine with ", said)
+    output = site.type("bulk", "plan", "same", "--unit-rows", str(UNIT)).output
+    assert re.match(r"200 photos, 1\d\.\d MB, in 40 units\.\nIt takes .* on this machine with ", output)
     plan = Plan(site.folder / "bulk/same")
     services = build(site.settings, checker=False)
     seen = [(progress.photos, progress.left) for progress in run(services, plan)]
@@ -80,9 +80,9 @@ def test_a_killed_run_resumes(site: BulkSite) -> None:
         assert "not running" in site.type("bulk", "status", "killed").output
     done = {path: path.stat().st_mtime_ns for path in results(folder)}
     assert 8 <= len(done) < MANY / UNIT
-    said = site.type("bulk", "resume", "killed").output
-    assert said.endswith("40 of 40 units done, 200 photos, efficientnet_lite0: done.\n")
-    assert {path: path.stat().st_mtime_ns for path in done} == done, "nothing was done twice"
+    output = site.type("bulk", "resume", "killed").output
+    assert output.endswith("40 of 40 units done, 200 photos, efficientnet_lite0: done.\n")
+    assert {path: path.stat().st_mtime_ns for path in done} == done, "a finished unit was done again"
     ids = [row["photo_id"] for row in _all(Plan(folder))]
     assert len(ids) == len(set(ids)) == MANY
 
@@ -96,9 +96,9 @@ def test_a_cancelled_run_stops_and_resumes_later_and_its_progress_is_printed(
     for _ in run(services, plan):
         with pytest.raises(BulkError, match="running already"):
             next(run(services, plan))
-        said = site.type("bulk", "cancel", "stop").output
+        output = site.type("bulk", "cancel", "stop").output
         assert (
-            said
+            output
             == "The plan stop stops after its current units; `catloader bulk resume stop` continues it.\n"
         )
     assert plan.done() == 1
@@ -106,14 +106,14 @@ def test_a_cancelled_run_stops_and_resumes_later_and_its_progress_is_printed(
     run_and_tell(services, plan, every_s=0)
     services.close()
     left = [int(line.split()[0]) for line in capsys.readouterr().out.splitlines() if " left, " in line]
-    assert left == list(range(MANY - 2 * UNIT, 0, -UNIT)), "one line for each unit but the last"
+    assert left == list(range(MANY - 2 * UNIT, 0, -UNIT)), "each unit except the last must have a line"
     assert plan.done() == plan.units
 
 
 def test_a_plan_that_is_not_running_cannot_be_cancelled(site: BulkSite) -> None:
-    said = site.type("bulk", "plan", "idle", "--model", "efficientnet_lite2").output
+    output = site.type("bulk", "plan", "idle", "--model", "efficientnet_lite2").output
     sentence = "efficientnet_lite2 has not checked photos here yet: `bulk run` will show its speed.\n"
-    assert said.endswith(f", in 2 units.\n{sentence}")
+    assert output.endswith(f", in 2 units.\n{sentence}")
     refused = CliRunner().invoke(main, ["bulk", "cancel", "idle"], env=site.environ)
     assert refused.exit_code == 1
     assert refused.stderr.startswith("Error: Nothing to cancel: 0 of 2 units done, ")

@@ -21,7 +21,7 @@ _UNITS, _UNIT_ROWS, _BATCH, _WORKERS = 6, 8, 4, 2
 
 
 class _Source(FaultySource):
-    """Signals when a given number of thumbnails, the second rendition of each photo, were fetched."""
+    """Counts the fetched thumbnails, so that a test can wait for a number of completely fetched photos."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,8 +51,8 @@ def source() -> _Source:
 def _unit(number: int) -> tuple[int, list[PlannedPhoto]]:
     claims = [claim_of(number * _UNIT_ROWS + place) for place in range(_UNIT_ROWS)]
     return number, [
-        PlannedPhoto(one.photo_id, one.photo_key, one.thumbnail_key, None, None, 1, "cat", 0.5, None)
-        for one in claims
+        PlannedPhoto(claim.photo_id, claim.photo_key, claim.thumbnail_key, None, None, 1, "cat", 0.5, None)
+        for claim in claims
     ]
 
 
@@ -100,7 +100,7 @@ def test_a_failing_model_ends_a_run(source: _Source) -> None:
 def test_a_photo_whose_decoding_failed_is_decoded_once_more_and_alone(
     source: _Source, failures: int, verdict: str, error: str | None
 ) -> None:
-    """Another photo, or a busy machine, may have been the cause."""
+    """The cause may have been another photo or a busy machine."""
     decoded: list[int] = []
 
     def decode(

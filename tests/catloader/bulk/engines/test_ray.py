@@ -44,7 +44,7 @@ def _decisions(plan: Plan) -> list[tuple[Any, ...]]:
 
 
 def _process(driver: subprocess.Popen[bytes], name: str) -> psutil.Process:
-    """Return the first process of a run that has this in its name."""
+    """Return the first process of a run with ``name`` in its command line."""
     for child in psutil.Process(driver.pid).children(recursive=True):
         if name in "".join(command_of(child)[:1]):
             return child
@@ -52,7 +52,7 @@ def _process(driver: subprocess.Popen[bytes], name: str) -> psutil.Process:
 
 
 @pytest.mark.timeout(600)
-def test_killed_on_ray_it_resumes_there_and_decides_like_local_bit_for_bit(site: BulkSite) -> None:
+def test_a_killed_run_resumes_on_ray_and_decides_like_local_bit_for_bit(site: BulkSite) -> None:
     for name in ("here", "ray"):
         site.type("bulk", "plan", name, "--unit-rows", str(UNIT))
     here, on_ray = (Plan(site.folder / "bulk" / name) for name in ("here", "ray"))
@@ -66,8 +66,8 @@ def test_killed_on_ray_it_resumes_there_and_decides_like_local_bit_for_bit(site:
         _process(process, "ray::UnitChecker").kill()
         assert process.wait(240) == 0
     assert requests.counts["GET"] >= 2 * (MANY - UNIT * len(done))
-    assert requests.counts.keys() <= {"GET", "HEAD"}, "nothing is listed"
-    assert {path: path.stat().st_mtime_ns for path in done} == done, "nothing was done twice"
+    assert requests.counts.keys() <= {"GET", "HEAD"}, "the bucket was listed"
+    assert {path: path.stat().st_mtime_ns for path in done} == done, "a finished unit was done again"
     site.type("bulk", "run", "here")
     assert len(results(on_ray.folder)) == on_ray.units
     decided = _decisions(on_ray)
@@ -82,7 +82,7 @@ def test_run_ends_after_its_raylet_was_killed(site: BulkSite) -> None:
     process = site.start("bulk", "run", "alone", *ON_RAY, CATCHECK_WORKERS="2")
     wait_for_results(folder, 1, process)
     actor = _process(process, "ray::UnitChecker")
-    actor.suspend()  # it could do the rest before the raylet is killed
+    actor.suspend()  # otherwise it could finish the plan before the raylet is killed
     try:
         _process(process, "raylet/raylet").kill()
         assert process.wait(240) == 1
@@ -139,30 +139,30 @@ _CLUSTER = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PA
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "given",
+    "cluster",
     [
-        # A token there would be required by clusters that are started here later, but not on other machines.
+        # Ray must not write a token to the home folder: clusters that start here later would require it.
         pytest.param({"HOME": "/proc/none"}, id="no home folder"),
         pytest.param({"RAY_ADDRESS": "127.0.0.1:1"}, id="address of a cluster"),
     ],
 )
-def test_without_an_address_ray_is_started_for_the_run(site: BulkSite, given: dict[str, str]) -> None:
+def test_without_an_address_ray_is_started_for_the_run(site: BulkSite, cluster: dict[str, str]) -> None:
     nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "CATCHECK_WORKERS": "1"}
     variables = environ_without_settings(**{**site.environ, **nowhere})
-    variables = {name: value for name, value in variables.items() if name not in _CLUSTER} | given
+    variables = {name: value for name, value in variables.items() if name not in _CLUSTER} | cluster
     run = [sys.executable, "-c", _RUN]
     done = subprocess.run(run, env=variables, capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1].startswith("The object store at http://127.0.0.1:")
 
 
 class _SlowRay:
-    """Ray on a machine that is too busy to start it."""
+    """A fake of Ray on a machine that is too busy to start it."""
 
     def init(self, **options: Any) -> None:
         raise Exception(f"The current node timed out during startup.\nOptions: {options}")
 
 
-def test_ray_that_starts_too_slowly_is_one_sentence() -> None:
+def test_a_slow_start_of_ray_is_reported_in_one_sentence() -> None:
     with pytest.raises(
         BulkError, match=r"^No Ray at this machine: The current node timed out during startup.$"
     ):
@@ -170,7 +170,7 @@ def test_ray_that_starts_too_slowly_is_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "[::1]:{}"])
-def test_a_cluster_that_does_not_answer_is_one_sentence_at_once(form: str) -> None:
+def test_a_port_without_a_cluster_is_reported_at_once_in_one_sentence(form: str) -> None:
     address = form.format(free_port())
     with pytest.raises(BulkError) as refusal:
         start_ray(_SlowRay(), address, Settings())
@@ -185,7 +185,7 @@ def test_a_cluster_that_does_not_answer_is_one_sentence_at_once(form: str) -> No
 
 
 class _RefusingRay:
-    """Ray whose cluster requires a token that this machine does not send."""
+    """A fake of Ray whose cluster requires a token that this machine does not send."""
 
     def init(self, **options: Any) -> None:
         raise ConnectionError(f"Failed to connect to Ray cluster at {options['address']}")
@@ -202,7 +202,7 @@ def test_a_cluster_that_refuses_the_connection_names_the_settings_of_tokens() ->
     )
 
 
-def test_a_port_that_does_not_exist_is_one_sentence() -> None:
+def test_a_port_that_does_not_exist_is_reported_in_one_sentence() -> None:
     with pytest.raises(BulkError, match=r"^No Ray at 127\.0\.0\.1:99999: "):
         start_ray(_SlowRay(), "127.0.0.1:99999", Settings())
 

@@ -22,7 +22,7 @@ from tests.support.environ import environ_without_settings
 from tests.support.processes import command_of
 
 UNIT = 5
-# Said for all: without it, the head alone requires a token as soon as one lies in the home folder.
+# Set for all nodes. Otherwise a token in the home folder would make the head, and only the head, require it.
 _LOG_IN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}
 _ROOT = Path(__file__).parents[4]
 
@@ -32,7 +32,7 @@ def _node(log: Path, *words: str) -> Iterator[psutil.Process]:
     """Start a node of a cluster, and yield its raylet."""
     import_ray()
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", *words]
-    # Ports of workers are any free ones: the default range contains the ports that are chosen here.
+    # Workers get any free ports, because their default range contains the ports that this test chooses.
     command += ["--object-store-memory=100000000", "--min-worker-port=0", "--max-worker-port=0"]
     command += [f"--dashboard-agent-listen-port={free_port()}"]
     variables = environ_without_settings(
@@ -67,8 +67,8 @@ def _node(log: Path, *words: str) -> Iterator[psutil.Process]:
 
 
 def _actor_of(raylet: psutil.Process) -> psutil.Process | None:
-    named = (child for child in raylet.children() if "ray::UnitChecker" in "".join(command_of(child)[:1]))
-    return next(named, None)
+    actors = (child for child in raylet.children() if "ray::UnitChecker" in "".join(command_of(child)[:1]))
+    return next(actors, None)
 
 
 @pytest.mark.timeout(600)
@@ -91,9 +91,9 @@ def test_run_on_three_nodes_goes_on_when_one_is_killed(many: BulkSite, tmp_path:
         counted = {"AWS_ENDPOINT_URL_S3": requests.url, **_LOG_IN}
         process = many.start("bulk", "run", "nodes", "--engine", "ray", "--address", address, **counted)
         actors = _suspended_actors([head, second, third], process)
-        for actor in actors:  # each in turn, alone
+        for actor in actors:  # only one actor runs at a time
             actor.resume()
-            # One may have been on its way from the previous actor.
+            # Two results, because the first may still be the previous actor's.
             wait_for_results(plan.folder, len(results(plan.folder)) + 2, process)
             actor.suspend()
         done = {path: path.stat().st_mtime_ns for path in results(plan.folder)}
@@ -103,20 +103,22 @@ def test_run_on_three_nodes_goes_on_when_one_is_killed(many: BulkSite, tmp_path:
         assert process.wait(240) == 0
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert len(done) < len(results(plan.folder)) == plan.units
-    # Two GETs a photo; the lost node had one unit at work and had fetched the next.
+    # Two GETs per photo; the killed node was classifying one unit and had fetched the next.
     assert 2 * MANY <= requests.counts["GET"] <= 2 * (MANY + 2 * UNIT)
     many.type("bulk", "run", "nodes-local")
     decided, expected = (
-        sorted((row["photo_id"], row["verdict"], row["score"]) for rows in one.results() for row in rows)
-        for one in (plan, local)
+        sorted((row["photo_id"], row["verdict"], row["score"]) for rows in finished.results() for row in rows)
+        for finished in (plan, local)
     )
     assert len(decided) == MANY
     assert decided == expected
 
 
 @pytest.mark.timeout(600)
-def test_a_gpu_that_the_model_does_not_run_on_is_one_sentence(many: BulkSite, tmp_path: Path) -> None:
-    """Else one actor on each GPU would compute on a CPU, and machines without a GPU would do nothing."""
+def test_a_model_that_cannot_run_on_the_clusters_gpu_is_refused_in_one_sentence(
+    many: BulkSite, tmp_path: Path
+) -> None:
+    """Otherwise one actor per GPU would compute on a CPU, and nodes without a GPU would do nothing."""
     many.type("bulk", "plan", "gpu")
     address = f"127.0.0.1:{free_port()}"
     with (
@@ -145,7 +147,7 @@ def test_a_gpu_that_the_model_does_not_run_on_is_one_sentence(many: BulkSite, tm
 def _suspended_actors(
     raylets: Sequence[psutil.Process], driver: subprocess.Popen[bytes]
 ) -> list[psutil.Process]:
-    """Suspend the actor of each node at once: the first ones could finish before the last exists."""
+    """Suspend the actor of each node as soon as it exists, before the first actors could finish the plan."""
     actors: dict[int, psutil.Process] = {}
     while len(actors) < len(raylets):
         assert driver.poll() is None
@@ -153,5 +155,5 @@ def _suspended_actors(
             if raylet.pid not in actors and (actor := _actor_of(raylet)):
                 actor.suspend()
                 actors[raylet.pid] = actor
-        time.sleep(0.05)  # each look reads the parents of all processes
+        time.sleep(0.05)  # children() is expensive: it reads the parents of all processes
     return [actors[raylet.pid] for raylet in raylets]

@@ -43,7 +43,7 @@ from tests.support.labelled_folder import labelled_folder
 
 LITE0, HOUSE_CAT = "efficientnet_lite0", SUBJECTS["house_cat"]
 TORCH = {"CATCHECK_RUNTIME": "torch", "CATCHECK_PRECISION": "fp32", "CATCHECK_DEVICE": "cpu"}
-"""The variant that int8 is compared with; it is four times as slow as the others."""
+"""The variant with which int8 is compared. It is four times as slow as the other variants."""
 INT8 = {"CATCHECK_RUNTIME": "openvino", "CATCHECK_PRECISION": "int8", "CATCHECK_DEVICE": "cpu"}
 
 
@@ -74,7 +74,7 @@ def classifier(weights_dir: Path) -> Iterator[Classifier]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As few photos as a profile for a site can be made of."""
+    """The smallest set of photos from which a site's profile can be made."""
     folder = tmp_path_factory.mktemp("labelled") / "photos"
     return labelled_folder(folder, cat=20, not_cat=20, wild_feline=1)
 
@@ -91,8 +91,8 @@ def planned(site: BulkSite, classifier: Classifier) -> Callable[..., Plan]:
 
     def make(name: str, folder: Path, **options: Any) -> Plan:
         photos = files(labelled_photos(folder))
-        chosen = {"unit_rows": 10, "fewest": 1, **options}
-        return plan_labelled(site.folder / "bulk" / name, photos, FILES, classifier, HOUSE_CAT, **chosen)
+        arguments = {"unit_rows": 10, "fewest": 1, **options}
+        return plan_labelled(site.folder / "bulk" / name, photos, FILES, classifier, HOUSE_CAT, **arguments)
 
     return make
 
@@ -174,11 +174,11 @@ def test_profile_from_a_run_equals_the_direct_one(
     site: BulkSite, done: Plan, direct: CalibrationSet, classifier: Classifier, tmp_path: Path
 ) -> None:
     out = tmp_path / "of-run"
-    said = site.type("models", "calibrate", "--from-run", done.folder.name, "--out", str(out)).output
+    output = site.type("models", "calibrate", "--from-run", done.folder.name, "--out", str(out)).output
     info, preprocessing = classifier.model_info, classifier.preprocessing
     profile = calibrate(direct, info, preprocessing, HOUSE_CAT, fit_head=False)
     path = write_profile(profile, classifier, tmp_path / "direct")
-    assert f"written to {out / path.name}" in said
+    assert f"written to {out / path.name}" in output
     assert _comparable(out / path.name) == _comparable(path)
 
 
@@ -207,7 +207,7 @@ def test_profile_from_an_int8_run_equals_the_direct_one(
 
 
 def _comparable(path: Path) -> dict[str, Any]:
-    """Return a profile without what differs between two runs of the same command."""
+    """Return a profile without the values that differ between two runs of the same command."""
     profile: dict[str, Any] = json.loads(path.read_text("utf-8"))
     made = profile["made"]
     for part, name in ((made, "date"), (made, "command"), (made["machine"], "load")):
@@ -219,9 +219,9 @@ def test_plans_that_calibration_cannot_use_are_named(
     site: BulkSite, planned: Callable[..., Plan], done: Plan, few: Path
 ) -> None:
     def refusal(*words: str) -> str:
-        said = CliRunner().invoke(main, words, env=site.environ)
-        assert said.exit_code in (1, 2)
-        return said.output
+        refused = CliRunner().invoke(main, words, env=site.environ)
+        assert refused.exit_code in (1, 2)
+        return refused.output
 
     command = ("models", "calibrate")
     assert "Give either DATA or --from-run." in refusal(*command)
@@ -249,17 +249,17 @@ def test_unreadable_photo_is_named(
     (folder / "cat/003.jpg").write_bytes(b"no photo")
     site.type("bulk", "run", "broken")
     assert plan.done() == plan.units
-    said = CliRunner().invoke(main, ["models", "calibrate", "--from-run", "broken"], env=site.environ)
-    assert said.exit_code == 1
-    assert said.output.startswith("Error: cat/003.jpg: ")
-    assert said.output.count("\n") == 1
+    refused = CliRunner().invoke(main, ["models", "calibrate", "--from-run", "broken"], env=site.environ)
+    assert refused.exit_code == 1
+    assert refused.output.startswith("Error: cat/003.jpg: ")
+    assert refused.output.count("\n") == 1
 
 
-def test_plan_tells_the_size_of_its_results(site: BulkSite, few: Path) -> None:
-    said = site.type("bulk", "plan", "size", "--labelled", str(few), "--no-augmentations").output
+def test_a_plan_prints_the_size_of_its_results(site: BulkSite, few: Path) -> None:
+    output = site.type("bulk", "plan", "size", "--labelled", str(few), "--no-augmentations").output
     plan = Plan(site.folder / "bulk/size")
-    assert said.startswith("12 photos, ")
-    assert "The run keeps at most 137 kB a photo for calibration, 1.6 MB in all.\n" in said
+    assert output.startswith("12 photos, ")
+    assert "The run keeps at most 137 kB a photo for calibration, 1.6 MB in all.\n" in output
     site.type("bulk", "run", "size")
     size_bytes = sum(unit.stat().st_size for unit in results(plan.folder))
     assert 0.4 * 12 * 136_920 < size_bytes < 12 * 136_920

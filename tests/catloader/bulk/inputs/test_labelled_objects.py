@@ -42,7 +42,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Image.open(folder / "cat/000.jpg") as photo:
         photo.resize((5200, 4600)).save(
             folder / "cat/000.jpg"
-        )  # which the site decodes at a lower resolution
+        )  # large enough that the site decodes it at a lower resolution
     return folder
 
 
@@ -90,10 +90,10 @@ def test_command_plans_a_table_and_its_folder(site: BulkSite, few: Path) -> None
 
 def test_prefixes_without_labelled_photos_are_named(site: BulkSite, few: Path) -> None:
     def refusal(*words: str) -> str:
-        said = CliRunner().invoke(main, words, env={**site.environ, **FP32})
-        assert said.exit_code == 1
-        assert said.output.count("\n") == 1
-        return said.output
+        refused = CliRunner().invoke(main, words, env={**site.environ, **FP32})
+        assert refused.exit_code == 1
+        assert refused.output.count("\n") == 1
+        return refused.output
 
     plan = ("bulk", "plan", "nothing", "--labelled")
     bucket = site.settings.s3_photos_bucket
@@ -101,8 +101,8 @@ def test_prefixes_without_labelled_photos_are_named(site: BulkSite, few: Path) -
     assert "is not an address such as s3://bucket/prefix" in refusal(*plan, "s3://")
     assert "no-such-bucket" in refusal(*plan, "s3://no-such-bucket/a")
     assert not (site.folder / "bulk/nothing").exists()
-    said = refusal("models", "calibrate", f"s3://{bucket}/nothing")
-    assert f"`catloader bulk plan NAME --labelled s3://{bucket}/nothing`" in said
+    sentence = refusal("models", "calibrate", f"s3://{bucket}/nothing")
+    assert f"`catloader bulk plan NAME --labelled s3://{bucket}/nothing`" in sentence
     (name, data), *_ = _files(few).items()
     table = f"file,label\n{few}/{name},cat\nhere.jpg,not_cat\n".encode()
     outside = _put(site, "outside", {"labels.csv": table, "here.jpg": data})

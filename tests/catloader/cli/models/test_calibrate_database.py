@@ -30,12 +30,12 @@ from tests.support import openvino_variants
 ROOT = Path(__file__).resolve().parents[4]
 OF_EACH = 50
 VARIANT = ("--runtime", "openvino", "--precision", "fp32")
-"""int8 would also be measured in torch, which takes four times as long."""
+"""fp32, because int8 would also be measured in torch, which takes four times as long."""
 
 
-def test_help_tells_the_penalty_that_is_used() -> None:
-    told = CliRunner().invoke(main, ["models", "calibrate", "--help"]).output
-    assert f"[default: {FEATURE_PENALTY:g}]" in " ".join(told.split())
+def test_help_shows_the_default_penalty() -> None:
+    output = CliRunner().invoke(main, ["models", "calibrate", "--help"]).output
+    assert f"[default: {FEATURE_PENALTY:g}]" in " ".join(output.split())
 
 
 def crops(name: str, seed: int) -> list[bytes]:
@@ -130,12 +130,12 @@ def test_reviewed_photos_make_a_profile_and_the_site_uses_it(tmp_path: Path) -> 
     classifier.close()
     assert rule.profile is not None
     assert rule.profile.folder == tmp_path / "profiles"
-    assert done.stdout.splitlines().count(rule.profile_id) == 1, "the id that verdicts name is printed"
+    assert done.stdout.splitlines().count(rule.profile_id) == 1, "the id of the profile is not printed once"
     assert rule.profile_id in done.stderr
     assert rule.profile.made["data"]["counts"] == {"cat": OF_EACH, "not_cat": OF_EACH}
 
 
-def test_a_site_that_never_started_has_no_photos_and_is_told_so_in_one_sentence(tmp_path: Path) -> None:
+def test_a_site_that_never_started_is_refused_in_one_sentence(tmp_path: Path) -> None:
     refused = CliRunner().invoke(main, COMMAND, env=environ(tmp_path), catch_exceptions=False)
     assert refused.exit_code == 1
     assert refused.stderr.startswith("Error: There is no site in the database ")

@@ -1,4 +1,4 @@
-"""Labelled photos of a command line: their files are decoded apart from the command."""
+"""Labelled photos on a command line: their files are decoded in a child process."""
 
 from __future__ import annotations
 
