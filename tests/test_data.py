@@ -1,4 +1,4 @@
-"""The data of the tests: complete, small, licensed, and chosen as documented."""
+"""The photos of the tests: complete, small, licensed, and selected as documented."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def test_the_data_is_small() -> None:
     assert sum(path.stat().st_size for path in _DATA.rglob("*") if path.is_file()) < 1_500_000
 
 
-def test_the_variable_names_the_photos(tmp_path: Path) -> None:
+def test_the_variable_selects_the_photos(tmp_path: Path) -> None:
     for label in ("cat", "not_cat"):
         (tmp_path / label).mkdir()
         (tmp_path / label / "a.jpg").touch()
-    chosen = chosen_photos({VARIABLE: str(tmp_path)})
-    assert (chosen.folder, chosen.counts) == (tmp_path.resolve(), Counter(cat=1, not_cat=1))
-    assert chosen.files("cat") == [tmp_path / "cat" / "a.jpg"]
-    assert not chosen.is_large
+    photo_set = chosen_photos({VARIABLE: str(tmp_path)})
+    assert (photo_set.folder, photo_set.counts) == (tmp_path.resolve(), Counter(cat=1, not_cat=1))
+    assert photo_set.files("cat") == [tmp_path / "cat" / "a.jpg"]
+    assert not photo_set.is_large
     with pytest.raises(UnusablePhotos, match="no such folder"):
         chosen_photos({VARIABLE: str(tmp_path / "missing")})
 
 
 @pytest.mark.slow
-def test_missing_named_photos_are_an_error_and_the_header_names_the_set(tmp_path: Path) -> None:
+def test_a_missing_folder_of_photos_is_an_error_and_the_header_names_the_photos(tmp_path: Path) -> None:
     def collected(folder: Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", __file__]
         environment = {**os.environ, VARIABLE: str(folder)}
@@ -64,10 +64,10 @@ def test_missing_named_photos_are_an_error_and_the_header_names_the_set(tmp_path
     missing = collected(tmp_path / "missing")
     assert missing.returncode == pytest.ExitCode.USAGE_ERROR
     assert f"{VARIABLE}: {tmp_path / 'missing'}: no such folder" in missing.stderr
-    named = collected(OWN_PHOTOS.folder)
-    assert named.returncode == 0
+    run = collected(OWN_PHOTOS.folder)
+    assert run.returncode == 0
     assert (
-        f"labelled photos: {OWN_PHOTOS.folder} (3 cat, 26 not_cat, 1 wild_feline; {VARIABLE})" in named.stdout
+        f"labelled photos: {OWN_PHOTOS.folder} (3 cat, 26 not_cat, 1 wild_feline; {VARIABLE})" in run.stdout
     )
 
 

@@ -35,7 +35,7 @@ def _documents(path: Path) -> list[dict[str, Any]]:
 
 
 def _merged(one: Any, other: Any) -> Any:
-    """Return Compose's result for a value in two files: only mappings are merged."""
+    """Merge a value of two files as Compose does: mappings are merged, other values are replaced."""
     if isinstance(one, dict) and isinstance(other, dict):
         both = {name: _merged(one[name], other[name]) for name in one.keys() & other.keys()}
         return one | other | both
@@ -76,9 +76,9 @@ def _assert_command(words: list[str]) -> None:
 def test_compose_services_name_existing_settings_commands_and_services(paths: tuple[Path, ...]) -> None:
     file = _compose(paths)
     services = file["services"]
-    ours = {name: service for name, service in services.items() if service["image"] == "catloader"}
-    assert "worker" in ours
-    for name, service in ours.items():
+    own_services = {name: service for name, service in services.items() if service["image"] == "catloader"}
+    assert "worker" in own_services
+    for name, service in own_services.items():
         assert set(service["environment"]) <= _SETTINGS, name
         _assert_command(service.get("command", ["serve"]))
         folder = (paths[0].parent / service["build"]["context"]).resolve()
@@ -111,13 +111,13 @@ def test_settings_of_compose_services_have_valid_values(paths: tuple[Path, ...])
 def test_settings_of_kubernetes_have_valid_values() -> None:
     (kustomization,) = _documents(_KUBERNETES / "kustomization.yaml")
     (secret,) = _documents(_KUBERNETES / "secret.example.yaml")
-    (made,) = kustomization["configMapGenerator"]
-    shared = dict(literal.split("=", 1) for literal in made["literals"])
+    (config_map,) = kustomization["configMapGenerator"]
+    shared = dict(literal.split("=", 1) for literal in config_map["literals"])
     keys = {name: value or "made-up-for-test" for name, value in secret["stringData"].items()}
     _assert_values(shared | keys)
     for _, workload in _workloads():
         for container in _containers(workload):
-            own = {one["name"]: one["value"] for one in container.get("env", ())}
+            own = {variable["name"]: variable["value"] for variable in container.get("env", ())}
             _assert_values(own | keys)
 
 
@@ -135,10 +135,10 @@ def test_the_fleet_has_two_sites_that_share_their_secret_and_no_folder() -> None
 def test_every_part_of_a_fleet_with_valkey_uses_the_broker_which_accepts_only_its_password() -> None:
     services = _compose((_FLEET, _VALKEY))["services"]
     for name in ("web1", "web2", "worker"):
-        ours = services[name]
-        assert ours["environment"]["CATCHECK_DISPATCH"] == "celery"
-        assert "valkey" in ours["depends_on"]
-        assert ours["build"]["args"] == {"EXTRAS": "celery"}
+        service = services[name]
+        assert service["environment"]["CATCHECK_DISPATCH"] == "celery"
+        assert "valkey" in service["depends_on"]
+        assert service["build"]["args"] == {"EXTRAS": "celery"}
     shell, option, script = services["valkey"]["command"]
     with ValkeyServer() as other:
         program = Path(other.client().info("server")["executable"])
@@ -166,9 +166,11 @@ def _wait_for_broker(url: str) -> None:
 def test_kustomizations_name_files_and_settings(folder: Path) -> None:
     (file,) = _documents(folder / "kustomization.yaml")
     for name in file["resources"]:
-        assert all({"apiVersion", "kind", "metadata"} <= one.keys() for one in _documents(folder / name))
-    for made in file.get("configMapGenerator", ()):
-        assert {literal.partition("=")[0] for literal in made["literals"]} <= _SETTINGS
+        assert all(
+            {"apiVersion", "kind", "metadata"} <= document.keys() for document in _documents(folder / name)
+        )
+    for config_map in file.get("configMapGenerator", ()):
+        assert {literal.partition("=")[0] for literal in config_map["literals"]} <= _SETTINGS
 
 
 def test_the_example_of_the_secret_has_settings() -> None:
@@ -184,14 +186,14 @@ def test_containers_have_limits_no_privileges_and_existing_commands(workload: di
     pod = workload["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert f"--uid {pod['securityContext']['runAsUser']} " in (_ROOT / "Dockerfile").read_text("utf-8")
-    assert pod["enableServiceLinks"] is False, "CATLOADER_PORT would be an address"
+    assert pod["enableServiceLinks"] is False, "service links would set CATLOADER_PORT to an address"
     volumes = {volume["name"] for volume in pod["volumes"]}
     for container in _containers(workload):
         assert {"memory"} <= container["resources"]["limits"].keys()
         assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
         assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
-        assert {one["name"] for one in container.get("env", ())} <= _SETTINGS
+        assert {variable["name"] for variable in container.get("env", ())} <= _SETTINGS
         for source in container["envFrom"]:
             assert [reference["name"] for reference in source.values()] == ["catloader"]
         words = (
@@ -212,8 +214,8 @@ def test_the_systemd_unit_starts_an_existing_command_in_its_folder() -> None:
     _assert_command(words)
 
 
-def test_a_site_in_kubernetes_has_room_for_what_its_settings_allow() -> None:
-    deployment = next(one for title, one in _workloads() if title == "Deployment web")
+def test_the_volumes_of_a_site_in_kubernetes_hold_what_its_settings_allow() -> None:
+    deployment = next(workload for title, workload in _workloads() if title == "Deployment web")
     pod, settings = deployment["spec"]["template"]["spec"], Settings()
     volumes = {volume.pop("name"): volume for volume in pod["volumes"]}
     assert _bytes(volumes["data"]["emptyDir"]["sizeLimit"]) > settings.partial_uploads_bytes + 2**29
@@ -231,12 +233,14 @@ def _bytes(text: str) -> int:
 
 
 def test_a_site_in_kubernetes_may_migrate_and_ends_after_its_last_connections() -> None:
-    deployment = next(one for title, one in _workloads() if title == "Deployment web")
+    deployment = next(workload for title, workload in _workloads() if title == "Deployment web")
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     startup = container["startupProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 3600
-    assert container["readinessProbe"]["httpGet"]["path"] == "/livez", "an outage of S3 would stop all pages"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/livez", (
+        "with /readyz, an outage of S3 would stop all pages"
+    )
     program, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
     assert program == "sleep"
     assert int(seconds) + 10 <= pod["terminationGracePeriodSeconds"]
@@ -244,10 +248,11 @@ def test_a_site_in_kubernetes_may_migrate_and_ends_after_its_last_connections() 
 
 @pytest.mark.parametrize("name", ["web", "worker"])
 def test_probes_request_existing_routes(name: str) -> None:
-    deployment = next(one for title, one in _workloads() if title == f"Deployment {name}")
+    deployment = next(workload for title, workload in _workloads() if title == f"Deployment {name}")
     (container,) = _containers(deployment)
     (port,) = container["ports"]
-    settings = Settings.from_environment({one["name"]: one["value"] for one in container.get("env", ())})
+    environment = {variable["name"]: variable["value"] for variable in container.get("env", ())}
+    settings = Settings.from_environment(environment)
     assert port["containerPort"] == (settings.port if name == "web" else settings.probe_port)
     source, route = (
         ("catloader/web/health.py", r'blueprint\.get\("(/\w+)"\)')
@@ -257,6 +262,6 @@ def test_probes_request_existing_routes(name: str) -> None:
     routes = set(re.findall(route, (_ROOT / source).read_text("utf-8")))
     assert {"livenessProbe", "readinessProbe"} <= container.keys()
     for probe in container.keys() & {"livenessProbe", "readinessProbe", "startupProbe"}:
-        asked = container[probe]["httpGet"]
-        assert asked["port"] == port["name"]
-        assert asked["path"] in routes
+        request = container[probe]["httpGet"]
+        assert request["port"] == port["name"]
+        assert request["path"] in routes

@@ -36,7 +36,7 @@ _DEPLOYMENT = [
     )
 ]
 
-# The table names a seam instead of a file here.
+# For this step, the table names an interface instead of a file.
 _SEAMS = {"ImageSource.get": "store/s3/objects.py"}
 
 
@@ -57,7 +57,7 @@ def _steps() -> dict[tuple[int, str], list[str]]:
 
 
 def _file(module: str) -> Path:
-    """Return the file of ``web/uploads/uploads.py``; of a package (``decision/``) its ``__init__.py``."""
+    """Return the path of a module; of a package such as ``decision/``, the path of its ``__init__.py``."""
     name = module + "__init__.py" if module.endswith("/") else module
     places = (_ROOT / name, _ROOT / "catloader" / name, _ROOT / "checker" / name)
     return next(path for path in places if path.is_file())
@@ -70,26 +70,26 @@ def _docstring(path: Path) -> str:
 _MENTION = re.compile(r"\b[Ss]teps? (\d+(?:(?:,|,? and| to) \d+)*)(?:, ([a-z]+(?:(?:,|,? and) [a-z]+)*):)?")
 
 
-def _told_numbers(docstring: str) -> set[int]:
-    """``Step 7``, ``steps 5 and 10``, ``Steps 6 to 9``."""
-    told: set[int] = set()
+def _numbers_in(docstring: str) -> set[int]:
+    """Return the numbers in mentions such as ``Step 7``, ``steps 5 and 10`` and ``Steps 6 to 9``."""
+    numbers: set[int] = set()
     for mention in _MENTION.finditer(docstring):
         first, last = (int(re.findall(r"\d+", mention[1])[end]) for end in (0, -1))
-        told |= (
+        numbers |= (
             set(range(first, last + 1))
             if " to " in mention[1]
             else set(map(int, re.findall(r"\d+", mention[1])))
         )
-    return told
+    return numbers
 
 
-def _told_names(docstring: str) -> set[str]:
-    """``Step 7, decode: ...``, ``Steps 5 and 10, claim and log: ...``."""
+def _names_in(docstring: str) -> set[str]:
+    """Return the names in mentions such as ``Step 7, decode: ...`` and ``Steps 5 and 10, claim and log:``."""
     names = " ".join(mention[2] or "" for mention in _MENTION.finditer(docstring))
     return set(re.findall(r"[a-z]+", names)) - {"and"}
 
 
-def test_the_ten_steps_are_ten() -> None:
+def test_the_steps_are_numbered_from_1_to_10() -> None:
     assert [number for number, _ in _steps()] == list(range(1, 11))
     assert all(_steps().values())
 
@@ -99,7 +99,7 @@ def test_a_module_names_the_steps_it_does(step: tuple[int, str]) -> None:
     number, name = step
     for module in _steps()[step]:
         docstring = _docstring(_file(module))
-        assert number in _told_numbers(docstring), f"{module} does not say: step {number}, {name}"
+        assert number in _numbers_in(docstring), f"{module} does not say: step {number}, {name}"
 
 
 def test_no_module_names_a_step_of_another_module() -> None:
@@ -107,8 +107,8 @@ def test_no_module_names_a_step_of_another_module() -> None:
     for folder in ("catloader", "checker", "models"):
         for path in (_ROOT / folder).rglob("*.py"):
             docstring = _docstring(path).partition("\n\n")[0]
-            known = {names[number] for number in _told_numbers(docstring)}
-            assert _told_names(docstring) <= known, _named(path)
+            known = {names[number] for number in _numbers_in(docstring)}
+            assert _names_in(docstring) <= known, _named(path)
 
 
 def _tree() -> dict[str, set[str]]:
@@ -170,10 +170,10 @@ def test_the_settings_page_is_up_to_date() -> None:
 @pytest.mark.parametrize("document", [*_DOCUMENTS, *_DEPLOYMENT], ids=_named)
 def test_every_setting_that_is_named_exists(document: Path) -> None:
     known = {name for variable in variables() for name in variable.names}
-    named = re.findall(
+    settings = re.findall(
         r"\b(?:CATLOADER|CATCHECK|CATCHECKER|AWS|DATABASE)_[A-Z0-9_]*[A-Z0-9]\b", document.read_text("utf-8")
     )
-    assert set(named) - known <= {photo_sets.VARIABLE, "AWS_CA_BUNDLE"}  # of the tests, and boto3's
+    assert set(settings) - known <= {photo_sets.VARIABLE, "AWS_CA_BUNDLE"}  # of the tests, and boto3's
 
 
 @pytest.mark.parametrize("document", _DOCUMENTS, ids=_named)
@@ -185,7 +185,7 @@ def test_every_command_that_is_named_exists(document: Path) -> None:
         assert target in targets, f"make {target}"
     for words in re.findall(r"(?:^|[\s/])catloader((?: [a-z][a-z-]*)+)", code, re.MULTILINE):
         _assert_command(words.split())
-    # "`user promote`" beside "`catloader user create`": the name is left out the second time.
+    # After "`catloader user create`", a document may write "`user promote`" without ``catloader``.
     for group, word in re.findall(r"^(user|check|checker|models|db) ([a-z-]+)\b", code, re.MULTILINE):
         _assert_command([group, word])
     for script in re.findall(r"python (scripts/[\w/]+\.py)", code):
@@ -207,7 +207,7 @@ def _anchor(heading: str) -> str:
 
 
 @pytest.mark.parametrize("document", _DOCUMENTS, ids=_named)
-def test_every_link_leads_somewhere(document: Path) -> None:
+def test_every_link_leads_to_an_existing_file_and_heading(document: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8")):
         if re.match(r"[a-z]+:", target):
             continue
@@ -249,9 +249,9 @@ def test_figures_of_the_coverage_equal_the_measured_ones() -> None:
 
 
 def test_every_promise_names_a_test_that_exists() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (_ROOT / "docs/promises.md").read_text("utf-8"))
-    assert len(named) > 40
-    for file, test in named:
+    promises = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (_ROOT / "docs/promises.md").read_text("utf-8"))
+    assert len(promises) > 40
+    for file, test in promises:
         assert f"\ndef {test}(" in (_ROOT / file).read_text("utf-8"), f"{file}::{test}"
 
 

@@ -46,8 +46,8 @@ def test_the_table_of_models_has_the_rates_of_the_profiles(rate: float) -> None:
     table = (_ROOT / "docs/operations.md").read_text("utf-8").partition("## Which model")[2]
     row = next(line for line in table.splitlines() if line.startswith("| ") and f" {100 * rate:g} %" in line)
     points = [_points(variant)[rate] for variant in _IN_WHICH_MODEL]
-    told = [tuple(re.findall(r"[\d.]+", cell)[:2]) for cell in row.split("|")[2:6]]
-    assert told == [
+    rates = [tuple(re.findall(r"[\d.]+", cell)[:2]) for cell in row.split("|")[2:6]]
+    assert rates == [
         (_percent(point["recall"]["rate"]), str(point["kinds"]["dog"]["errors"])) for point in points
     ]
 
@@ -65,8 +65,8 @@ def test_the_decisions_have_the_recall_of_the_profiles() -> None:
     )
     in_full = ", ".join(f"{_percent(point['recall']['rate'], 2)}%" for point in fp32.values())
     assert f"fp32 in torch finds {in_full} at the same targets" in _text("docs/decisions/0002-the-score.md")
-    told = _text("docs/decisions/0004-models-and-pixels.md")
-    assert f"then Lite0 ({_percent(int8[0.01]['recall']['rate'])} % at" in told
+    text = _text("docs/decisions/0004-models-and-pixels.md")
+    assert f"then Lite0 ({_percent(int8[0.01]['recall']['rate'])} % at" in text
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_the_decisions_have_the_recall_of_the_profiles() -> None:
     ],
 )
 def test_the_decision_on_gpus_has_the_recall_of_the_profiles(name: str, variants: tuple[str, str]) -> None:
-    told = [
+    recalls = [
         f"{variant.rpartition('-')[2]} "
         + " / ".join(_percent(_points(variant)[rate]["recall"]["rate"]) for rate in (0.003, 0.005, 0.01))
         for variant in variants
     ]
-    assert f"{name} {' %, '.join(told)} %" in _text("docs/decisions/0015-gpu.md")
+    assert f"{name} {' %, '.join(recalls)} %" in _text("docs/decisions/0015-gpu.md")
 
 
 def test_the_rates_of_int8_equal_those_of_its_profile() -> None:
@@ -108,27 +108,27 @@ def test_the_memory_of_uploads_equals_the_measured_one() -> None:
     formats = _result("memory")["formats"]
     names = ("JPEG", "PROGRESSIVE", "PNG", "TIFF", "HEIC", "AVIF", "RGBA", "WEBP")
     idle_mb = round(formats["JPEG"]["idle_bytes"] / 1e6)
-    above_mb = max(one["after_bytes"] - formats["JPEG"]["idle_bytes"] for one in formats.values()) / 1e6
-    worker_mb = max(one["worker_highest_bytes"] for one in formats.values()) / 1e6
-    told = _text("docs/promises.md")
-    numbers = re.search(rf"had {idle_mb} MB when idle, at most (.+?) \(WebP\)", told)
+    above_mb = max(format["after_bytes"] - formats["JPEG"]["idle_bytes"] for format in formats.values()) / 1e6
+    worker_mb = max(format["worker_highest_bytes"] for format in formats.values()) / 1e6
+    text = _text("docs/promises.md")
+    numbers = re.search(rf"had {idle_mb} MB when idle, at most (.+?) \(WebP\)", text)
     assert numbers
     assert [int(number) for number in re.findall(r"\d+", numbers[1])] == [
         round(formats[name]["highest_bytes"] / 1e6) for name in names
     ]
-    assert f"never more than {above_mb:.0f} MB above the first idle value" in told
-    assert f"checked them, had at most {worker_mb:.0f} MB" in told
+    assert f"never more than {above_mb:.0f} MB above the first idle value" in text
+    assert f"checked them, had at most {worker_mb:.0f} MB" in text
 
 
 def test_the_figures_of_hostile_uploads_equal_the_measured_ones() -> None:
-    measured, told = _result("hostile-uploads"), _text("docs/promises.md")
+    measured, text = _result("hostile-uploads"), _text("docs/promises.md")
     uploads, stored, refused = (
         f"{measured[name]:,}".replace(",", " ") for name in ("uploads", "stored", "refused")
     )
-    assert f"{uploads} uploads, {stored} stored and {refused} refused" in told
-    assert f"the slowest after {measured['slowest_s']:.1f} s" in told
+    assert f"{uploads} uploads, {stored} stored and {refused} refused" in text
+    assert f"the slowest after {measured['slowest_s']:.1f} s" in text
     after_mb, before_mb = (round(measured[f"idle_{when}_bytes"] / 1e6) for when in ("after", "before"))
-    assert f"the site's processes {after_mb} MB ({before_mb} MB before)" in told
+    assert f"the site's processes {after_mb} MB ({before_mb} MB before)" in text
 
 
 def test_the_figures_of_the_pipeline_and_the_speed_equal_the_measured_ones() -> None:
@@ -162,7 +162,7 @@ def test_the_tables_of_speed_equal_the_measured_ones(processor: str) -> None:
 
 def _speed(model: dict[str, Any], variant: str) -> list[str]:
     small, large = model["500x375"][variant], model["12MP"][variant]
-    rates = [one["photos_per_s"] for one in (small, large)]
+    rates = [size["photos_per_s"] for size in (small, large)]
     return [
         *(f"{rate:.{0 if rate >= 100 else 1}f}" for rate in rates),
         f"{small['one_photo_ms']['p50']:.1f}",
@@ -171,7 +171,7 @@ def _speed(model: dict[str, Any], variant: str) -> list[str]:
 
 
 def test_the_figures_without_vnni_equal_the_measured_ones() -> None:
-    told = _text("docs/decisions/0003-openvino.md").partition("**Speed without VNNI**")[2]
+    text = _text("docs/decisions/0003-openvino.md").partition("**Speed without VNNI**")[2]
     times = {
         (ratio["model"], ratio["size"], ratio["other"]): f"{ratio['times']:.1f}"
         for ratio in _result("speed", "avx2")["ratios"]
@@ -184,36 +184,36 @@ def test_the_figures_without_vnni_equal_the_measured_ones() -> None:
         "ResNet-50 is {} times as fast as with torchvision's code and {} times".format(
             *both("resnet50", "500x375")
         )
-        in told
+        in text
     )
     assert (
         "Lite0 is {} and {} times as fast, ResNet-50 on large photos {} and {} times.".format(
             *both("efficientnet_lite0", "500x375"), *both("resnet50", "12MP")
         )
-        in told
+        in text
     )
     lite0, resnet = (
         _result(f"pipeline-{name}", "avx2")["photos"]["generated, 500x375"]
         for name in ("lite0", "resnet50_v1")
     )
     assert (
-        f"Lite0 runs at {lite0['ratio']:.0%} of the classifier's own rate".replace("%", " %") in told
-        and f"ResNet-50 v1 at {resnet['ratio']:.0%}, and".replace("%", " %") in told
+        f"Lite0 runs at {lite0['ratio']:.0%} of the classifier's own rate".replace("%", " %") in text
+        and f"ResNet-50 v1 at {resnet['ratio']:.0%}, and".replace("%", " %") in text
         and f"at {lite0['uploads_ratio']:.0%} and {resnet['uploads_ratio']:.0%}".replace("%", "").strip()
-        in told
+        in text
     )
     upload = _result("upload", "avx2")
     posted = next(iter(upload["photos"].values()))["fired"]["median_ms"]
-    assert f"verdict {upload['verdict']['measured_ms']:.0f} ms after its POST began" in told
-    assert f"of which the POST takes {posted:.0f}" in told
+    assert f"verdict {upload['verdict']['measured_ms']:.0f} ms after its POST began" in text
+    assert f"of which the POST takes {posted:.0f}" in text
     idle = _result("idle", "avx2")
     assert (
-        f"The idle site takes {idle['mb']:.0f} MB and {idle['core']:.2%} of a core".replace("%", " %") in told
+        f"The idle site takes {idle['mb']:.0f} MB and {idle['core']:.2%} of a core".replace("%", " %") in text
     )
 
 
 def test_processors_with_and_without_vnni_gave_the_same_verdicts() -> None:
-    """All of those that no head was fitted again for."""
+    """Except the verdicts of CatLoader's head, which was fitted again on each processor."""
     (with_vnni,), (without,) = (
         _result("accuracy-lite0", processor)["models"].values() for processor in ("avx512-vnni", "avx2")
     )
@@ -228,13 +228,13 @@ def test_processors_with_and_without_vnni_gave_the_same_verdicts() -> None:
 
 
 def test_the_figures_of_load_without_vnni_equal_the_measured_ones() -> None:
-    told = _text("docs/promises.md").partition("On two cores with AVX2 only")[2].partition(" ## ")[0]
+    text = _text("docs/promises.md").partition("On two cores with AVX2 only")[2].partition(" ## ")[0]
     hostile, slow, overload = (
         _result(name, "avx2") for name in ("hostile-uploads", "slow-clients", "overload")
     )
     formats = _result("memory", "avx2")["formats"]
-    highest_mb = max(one["highest_bytes"] for one in formats.values()) / 1e6
-    above_mb = max(one["after_bytes"] - formats["JPEG"]["idle_bytes"] for one in formats.values()) / 1e6
+    highest_mb = max(format["highest_bytes"] for format in formats.values()) / 1e6
+    above_mb = max(format["after_bytes"] - formats["JPEG"]["idle_bytes"] for format in formats.values()) / 1e6
     uploads, accepted, refused = (
         f"{number:,}".replace(",", " ")
         for number in (hostile["uploads"], overload["accepted"], overload["refused"])
@@ -248,6 +248,6 @@ def test_the_figures_of_load_without_vnni_equal_the_measured_ones() -> None:
         f"with {overload['unloaded_p99_s']:.2f} s one after the other",
         f"pages {overload['page_p95_s']:.2f} s (p95), none lost",
     ):
-        assert sentence in told
+        assert sentence in text
     assert [hostile[name] for name in ("web_deaths", "left_objects", "left_rows", "others_failed")] == 4 * [0]
     assert overload["lost"] == 0

@@ -96,6 +96,6 @@ def test_images_name_their_user_by_number() -> None:
 def test_the_user_of_images_may_write_weights() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
     (folder,) = re.findall(r"CATCHECK_WEIGHTS_DIR=/app/(\S+)", dockerfile)
-    made = f"RUN install -d -o catloader -g catloader {folder}\n"
-    assert "COPY models models\n" in dockerfile.partition(made)[0]
-    assert "USER " in dockerfile.partition(made)[2]
+    install = f"RUN install -d -o catloader -g catloader {folder}\n"
+    assert "COPY models models\n" in dockerfile.partition(install)[0]
+    assert "USER " in dockerfile.partition(install)[2]

@@ -87,8 +87,12 @@ def _metadata(wheel: zipfile.ZipFile, name: str) -> Message:
 
 
 def _requirements(*lists: list[str]) -> dict[str, Requirement]:
-    named = [Requirement(text) for requirements in lists for text in requirements]
-    return {canonicalize_name(one.name): one for one in named if one.name != "catloader"}
+    requirements = [Requirement(text) for texts in lists for text in texts]
+    return {
+        canonicalize_name(requirement.name): requirement
+        for requirement in requirements
+        if requirement.name != "catloader"
+    }
 
 
 def _groups() -> list[list[str]]:
@@ -158,9 +162,9 @@ def test_only_one_file_has_the_packages_built_against_torch() -> None:
 
 
 def _imported(*folders: str) -> dict[str, str]:
-    """Return distribution of each third-party import -> one file that imports it."""
+    """Return a dict from each third-party distribution that is imported to a file that imports it."""
     distributions = importlib.metadata.packages_distributions()
-    found = {}
+    importers = {}
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Import):
@@ -171,8 +175,8 @@ def _imported(*folders: str) -> dict[str, str]:
                 continue
             for module in (module.partition(".")[0] for module in modules):
                 for distribution in distributions.get(module, []):
-                    found[canonicalize_name(distribution)] = str(path.relative_to(ROOT))
-    return {name: path for name, path in found.items() if name != "catloader"}
+                    importers[canonicalize_name(distribution)] = str(path.relative_to(ROOT))
+    return {name: path for name, path in importers.items() if name != "catloader"}
 
 
 @pytest.mark.slow
@@ -196,10 +200,10 @@ def test_every_package_for_users_is_used() -> None:
 
 
 def test_packages_left_out_on_arm_are_in_the_table_of_arm64() -> None:
-    """In the extras of requirements.txt, and in its pins."""
+    """Both the packages of the extras in requirements.txt and its pins."""
     arm = {"platform_machine": "aarch64", "sys_platform": "linux"}
     project = PROJECT["project"]
-    named = [*project["dependencies"], *project["optional-dependencies"]["openvino"]]
+    listed = [*project["dependencies"], *project["optional-dependencies"]["openvino"]]
     pinned = re.findall(
         r"^[\w.-]+==.*?(?= \\$)", (ROOT / "requirements.txt").read_text("utf-8"), re.MULTILINE
     )
@@ -211,10 +215,10 @@ def test_packages_left_out_on_arm_are_in_the_table_of_arm64() -> None:
             and requirement.marker.evaluate({"platform_machine": "x86_64", "sys_platform": "linux"})
             and not requirement.marker.evaluate(arm)
         }
-        for lines in (named, pinned)
+        for lines in (listed, pinned)
     ]
     assert left_out == [{"cykooz-resizer"}, {"cykooz-resizer"}]
     operations = (ROOT / "docs/operations.md").read_text("utf-8")
     table = operations.partition("## ARM64")[2].partition("\n## ")[0]
     assert "cykooz-resizer" in table
-    assert {"simplejpeg", "openvino", "torch"} <= {Requirement(line).name for line in (*named, *pinned)}
+    assert {"simplejpeg", "openvino", "torch"} <= {Requirement(line).name for line in (*listed, *pinned)}

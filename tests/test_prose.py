@@ -1,4 +1,4 @@
-"""The language of docstrings, tests and commits: plain technical English opens with what a thing does."""
+"""The language of docstrings, tests and documents: plain technical English, with the glossary's words."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from babel.messages.pofile import read_po
 _THIS_FILE = Path(__file__).resolve()
 _ROOT = _THIS_FILE.parents[1]
 _QUESTION = re.compile(r"(What|Who|Whose|Whom|Whether|Where|Why|How|Which|When)\b")
-# Words of the first version that the glossary replaces, as they would be written in prose and names.
+# Words of the first version that the glossary has replaced.
 _REPLACED = re.compile(
     r"\b(knobs?|on air|small talk|droppings|for good|in vain|stood its self-test|strike out|nobody's|"
     r"take back|goes on|go on|going on|think better of|grain of salt|for the company's sake|come to rest)\b",
     re.IGNORECASE,
 )
-# They say how a value came about, not what it is.
+# Such names say how a value came about, not what it is.
 _EMPTY_NAMES = frozenset({"asked", "found", "ours", "said", "theirs", "there", "told", "way", "ways"})
 
 
@@ -47,7 +47,7 @@ def test_docstrings_do_not_open_with_a_question_word(folder: str) -> None:
 
 
 def _lines_with(pattern: re.Pattern[str], paths: Iterable[Path]) -> list[str]:
-    """Return the lines that match the pattern, each with its place; this file holds the patterns."""
+    """Return the lines that match the pattern, with their places; skip this file, which has the patterns."""
     return [
         f"{path.relative_to(_ROOT)}:{number}: {line.strip()}"
         for path in paths

@@ -34,9 +34,9 @@ def _spaced(number: float) -> str:
 
 
 def test_every_named_file_exists() -> None:
-    named = re.findall(r"`(scripts/results/[^`]+)`", _PAGE)
-    assert len(set(named)) >= 4
-    assert [name for name in named if not (_ROOT / name).is_file()] == []
+    paths = re.findall(r"`(scripts/results/[^`]+)`", _PAGE)
+    assert len(set(paths)) >= 4
+    assert [name for name in paths if not (_ROOT / name).is_file()] == []
 
 
 def test_the_cost_of_a_photo_equals_the_measured_one() -> None:
@@ -64,8 +64,8 @@ def test_the_row_sizes_equal_the_measured_ones() -> None:
     images, log = (
         [_spaced(table[f"{part}_bytes_per_row"]) for part in ("table", "index")] for table in tables
     )
-    told = f"{images[0]} bytes and {images[1]} in indexes in `images`, {log[0]} and {log[1]} in `check_log`"
-    assert f"| {told} |" in _PAGE
+    sizes = f"{images[0]} bytes and {images[1]} in indexes in `images`, {log[0]} and {log[1]} in `check_log`"
+    assert f"| {sizes} |" in _PAGE
     each = sum(table[f"{part}_bytes_per_row"] for table in tables for part in ("table", "index"))
     assert f"{each / 1000:.1f} TB of database" in _PAGE
 
@@ -101,7 +101,7 @@ _MANY = ("--uploads-at-once", "160", "--database-cores", "32", "--workers", "240
         (8, _LARGE, _MANY),
     ],
 )
-def test_the_simulated_fleets(
+def test_the_rows_of_simulated_fleets_equal_the_simulation(
     power: int, fleet: str, options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured = _ROOT / "scripts/results/scale-avx512-vnni.json"
@@ -111,7 +111,7 @@ def test_the_simulated_fleets(
 
 
 @pytest.mark.parametrize("engine", _BULK["engines"])
-def test_the_rate_the_first_unit_and_the_driver_of_bulk_work(engine: str) -> None:
+def test_the_figures_of_bulk_work_equal_the_measured_ones(engine: str) -> None:
     figures = _BULK["engines"][engine]
     large, rate = figures["large"], figures["photos_per_s"]
     target = ", more than the 10 s wanted" if large["first_unit_s"] > FIRST_UNIT_S else ""
@@ -119,12 +119,12 @@ def test_the_rate_the_first_unit_and_the_driver_of_bulk_work(engine: str) -> Non
     assert expected in _PAGE.splitlines()
 
 
-def test_the_rates_of_both_engines_are_compared() -> None:
+def test_the_ratio_of_both_engines_equals_the_measured_one() -> None:
     share = _BULK["engines"]["ray"]["photos_per_s"] / _BULK["engines"]["local"]["photos_per_s"]
     assert f"`ray` has {share:.2f} times the rate of `local`" in " ".join(_PAGE.split())
 
 
-def test_the_kills_of_bulk_work() -> None:
+def test_the_figures_of_kills_equal_the_measured_ones() -> None:
     assert f"in units of {_BULK['unit_rows']} photos" in _PAGE
     for engine, figures in _BULK["engines"].items():
         kills, listed = figures["kills"], figures["large"]["requests"].get("LIST", 0)

@@ -1,4 +1,4 @@
-"""The tests' helpers that hide how and where the tests were started."""
+"""Helpers that make the tests independent of the way and the machine on which they run."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_the_runtimes_obey_the_limit_to_avx2(environment: dict[str, str]) -> Non
 
 
 def _with_second_tries(tests: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run tests in a process of their own, with no more plugins than that needs."""
+    """Run tests in a new process, with only the plugins that second tries need."""
     plugins = ["-p", "pytest_rerunfailures", "-p", "tests.support.second_tries", "-p", "no:cacheprovider"]
     options = (*plugins, *options, "--reruns", "1")
     return subprocess.run(
@@ -128,7 +128,8 @@ def test_a_run_fails_if_more_than_a_few_tests_need_a_second_try(
     )
     done = _with_second_tries(tests, "-p", "xdist.plugin", "-n", "2")
     assert done.returncode == status, done.stdout
-    assert done.stdout.count("too early") == 2 * failures, done.stdout  # the source line, and the message
+    # Each failure prints "too early" twice: in the source line and in the message.
+    assert done.stdout.count("too early") == 2 * failures, done.stdout
     assert (f"{failures} rerun" in done.stdout) == bool(failures)
 
 
@@ -167,7 +168,7 @@ def test_a_lossy_listener_makes_the_sender_repeat_segments_and_gets_every_byte()
 
 
 def _parts(files: list[str], processes: int) -> list[str]:
-    """Return the files in the order in which their tests run, one after the other in each process."""
+    """Return the files in the order of their tests, process by process."""
     items: list[Any] = [SimpleNamespace(path=Path(file), number=n) for n, file in enumerate(files)]
     ordered: list[Any] = longest_first(items, processes)
     assert sorted(item.number for item in ordered) == list(range(len(files)))

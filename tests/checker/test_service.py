@@ -247,7 +247,7 @@ def test_wake_starts_an_idle_worker_while_another_is_busy(rig: Rig) -> None:
     rig.classifier.gate.set()
     assert rig.queue.finished(2)
     assert [outcome.error for outcome in rig.queue.log] == [None] * 2, (
-        "the first batch did not wait in vain for the gate"
+        "a batch timed out while it waited for the gate"
     )
 
 

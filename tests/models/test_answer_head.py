@@ -1,4 +1,4 @@
-"""Answers that never begin, and those that begin late."""
+"""Responses whose head never comes, or comes after ``100 Continue``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def _server(continues: int) -> tuple[socket.socket, str]:
-    """Return a server that answers with so many "100 Continue", one every 50 ms, before the photo."""
+    """Return a server that sends ``100 Continue`` this often, every 50 ms, and then a body."""
     listener, pause = socket.create_server(("127.0.0.1", 0)), threading.Event()
 
-    def answer() -> None:
+    def respond() -> None:
         with listener.accept()[0] as connection, suppress(OSError):
             connection.recv(65536)
             for _ in range(continues):
@@ -26,12 +26,14 @@ def _server(continues: int) -> tuple[socket.socket, str]:
                 pause.wait(0.05)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole")
 
-    threading.Thread(target=answer, daemon=True).start()
+    threading.Thread(target=respond, daemon=True).start()
     return listener, f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.mark.parametrize("through", ["", "proxy"])
-def test_an_answer_that_never_begins_is_none(through: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_whose_head_never_comes_ends_with_a_timeout(
+    through: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     listener, address = _server(continues=400)
     if through:
         monkeypatch.setenv("http_proxy", f"http://{address}")
@@ -40,7 +42,7 @@ def test_an_answer_that_never_begins_is_none(through: str, monkeypatch: pytest.M
         session.get(url, timeout=30)
 
 
-def test_an_answer_may_begin_with_continue() -> None:
+def test_a_response_may_begin_with_continue() -> None:
     listener, address = _server(continues=2)
     with listener, session_with_limited_heads(30) as session:
         assert session.get(f"http://{address}/", timeout=30).content == b"whole"

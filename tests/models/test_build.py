@@ -44,7 +44,7 @@ def test_efficientnet_lite_equals_the_package_it_replaces_bit_for_bit(name: str,
     inputs = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         features, logits = (windows[:, 0] for windows in model(inputs))
-        # The same numbers, for a matrix product of the same shape.
+        # Bit-for-bit equality needs a matrix product of the same shape.
         logits = model.classify(features)  # type: ignore[operator]
         assert torch.equal(logits, package(inputs))
         assert torch.equal(features, package.extract_features(inputs).mean((2, 3))) or torch.allclose(
@@ -57,7 +57,7 @@ def test_folding_removes_every_batch_norm_and_keeps_the_outputs(name: str) -> No
     torch.manual_seed(2)
     model = architecture(name).eval()
     for layer in model.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):  # a fresh one would fold into almost nothing
+        if isinstance(layer, torch.nn.BatchNorm2d):  # a new batch norm would change almost nothing
             layer.get_buffer("running_mean").uniform_(-0.1, 0.1)
             layer.get_buffer("running_var").uniform_(0.5, 1.5)
             layer.weight.data.uniform_(0.5, 1.0)
@@ -131,7 +131,7 @@ def test_a_missing_file_raises_weights_missing(tmp_path: Path) -> None:
         build(entry_named("resnet18"), tmp_path / "gone.pth")
 
 
-def test_load_classifier_passes_the_reason_on(tmp_path: Path) -> None:
+def test_load_classifier_keeps_the_reason_of_a_refusal(tmp_path: Path) -> None:
     path = tmp_path / "bad.pth"
     path.write_bytes(b"nothing")
     with pytest.raises(ModelRefused, match=r"bad\.pth \(7 bytes\) is not the resnet18 of the catalogue"):

@@ -72,7 +72,7 @@ def test_auto_prefers_the_best_resnet_on_disk_and_v1_to_v2(tmp_path: Path) -> No
     )
 
 
-def test_a_partly_fetched_file_does_not_count(tmp_path: Path) -> None:
+def test_a_partly_fetched_file_is_not_used(tmp_path: Path) -> None:
     entry = entry_named("resnet50")
     (tmp_path / f"{entry.file}.part").touch()
     assert weights_path(entry, tmp_path) is None
@@ -91,7 +91,7 @@ def test_the_default_weights_folder_is_next_to_a_checkout_and_otherwise_the_user
     assert default_weights_dir(tmp_path) == Path.home() / ".local/share/catloader/weights"
 
 
-def test_user_without_a_home_gets_the_systems_weights_folder(
+def test_a_user_without_a_home_gets_the_systems_weights_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HOME")

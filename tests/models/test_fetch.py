@@ -49,9 +49,9 @@ class Site:
     ranges: bool = True
     status: int = 200
     cuts: list[int] = field(default_factory=list)
-    """Bytes after which the next answers are cut off."""
+    """Bytes after which the next responses are cut off."""
     gate: threading.Event | None = None
-    """Answers stop halfway until this is set."""
+    """Responses stop halfway until this event is set."""
     halfway: threading.Event = field(default_factory=threading.Event)
     requests: list[tuple[str | None, str | None]] = field(default_factory=list)
     """Range and If-Range of each request."""
@@ -129,7 +129,9 @@ def test_a_verified_file_is_not_fetched_again(site: Site, tmp_path: Path) -> Non
     fetch(ENTRY, tmp_path, base_url=site.url)
     for lock in tmp_path.glob(".*.lock"):
         lock.unlink()
-    (tmp_path / f".{ENTRY.file}.lock").mkdir()  # stands for a folder that can't be written to
+    (
+        tmp_path / f".{ENTRY.file}.lock"
+    ).mkdir()  # a folder in the place of the lock file: no lock can be created
     assert fetch(ENTRY, tmp_path, base_url=site.url) == tmp_path / ENTRY.file
     assert len(site.requests) == 1
 
@@ -172,7 +174,7 @@ def test_the_next_run_continues_where_the_last_one_stopped(site: Site, tmp_path:
     assert files_in(tmp_path) == {"model.pth"}
 
 
-def test_a_server_without_ranges_sends_it_all_again(site: Site, tmp_path: Path) -> None:
+def test_a_server_without_ranges_sends_the_whole_file_again(site: Site, tmp_path: Path) -> None:
     interrupted(site, tmp_path)
     site.ranges = False
     steps: list[int] = []
@@ -180,7 +182,7 @@ def test_a_server_without_ranges_sends_it_all_again(site: Site, tmp_path: Path) 
     assert sum(steps) == len(CONTENT)
 
 
-def test_another_version_on_the_server_starts_over(site: Site, tmp_path: Path) -> None:
+def test_a_fetch_starts_over_if_the_server_has_another_version(site: Site, tmp_path: Path) -> None:
     interrupted(site, tmp_path)
     (tmp_path / site.part).write_bytes(b"first half of what was there before" * 20_000)
     site.etag = '"v2"'
@@ -207,7 +209,7 @@ def test_a_run_that_died_before_the_last_step_needs_no_download(tmp_path: Path) 
     assert fetch(ENTRY, tmp_path, base_url="http://127.0.0.1:9/").read_bytes() == CONTENT
 
 
-def test_pipes_in_the_place_of_its_files_are_replaced(site: Site, tmp_path: Path) -> None:
+def test_pipes_with_the_names_of_its_files_are_replaced(site: Site, tmp_path: Path) -> None:
     for name in (ENTRY.file, site.part, f"{site.part}.version"):
         os.mkfifo(tmp_path / name)
     assert fetch(ENTRY, tmp_path, base_url=site.url).read_bytes() == CONTENT
@@ -228,7 +230,7 @@ def test_different_bytes_are_discarded(site: Site, tmp_path: Path) -> None:
     assert len(site.requests) == 1
 
 
-def test_an_endless_answer_does_not_fill_the_disk(site: Site, tmp_path: Path) -> None:
+def test_an_endless_response_does_not_fill_the_disk(site: Site, tmp_path: Path) -> None:
     site.content = bytes(20_000_000)
     steps: list[int] = []
     with pytest.raises(FetchFailed):
@@ -250,7 +252,7 @@ def test_a_mirror_that_is_not_an_address_is_named(tmp_path: Path, mirror: str, h
         fetch(ENTRY, tmp_path, base_url=mirror)
 
 
-def test_a_redirection_to_another_text_than_an_address_is_one_sentence(tmp_path: Path) -> None:
+def test_a_redirection_to_an_invalid_address_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         fetching = pool.submit(fetch, ENTRY, tmp_path, base_url=url)
@@ -262,7 +264,9 @@ def test_a_redirection_to_another_text_than_an_address_is_one_sentence(tmp_path:
 
 
 @pytest.mark.parametrize("version", [b"\xff\xfe", b'"v1"\r\nHost: x', '"\u20ac"'.encode()], ids=ascii)
-def test_a_damaged_version_of_a_part_starts_over(site: Site, tmp_path: Path, version: bytes) -> None:
+def test_a_fetch_starts_over_if_the_version_of_the_part_is_damaged(
+    site: Site, tmp_path: Path, version: bytes
+) -> None:
     (tmp_path / site.part).write_bytes(CONTENT[:9])
     (tmp_path / f"{site.part}.version").write_bytes(version)
     assert fetch(ENTRY, tmp_path, base_url=site.url).read_bytes() == CONTENT
@@ -325,7 +329,7 @@ def test_a_full_disk_is_reported_and_leaves_no_file(site: Site, tmp_path: Path) 
         f"try: fetch(ENTRY, Path({str(tmp_path)!r}), base_url={site.url!r})\n"
         "except FetchFailed as error: print(error)"
     )
-    assert resource.RLIMIT_FSIZE  # stands for a full disk: write() fails in the middle
+    assert resource.RLIMIT_FSIZE  # the limit has the effect of a full disk: write() fails midway
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout.startswith("resnet18 was not fetched: File too large")
     assert run.stderr == ""

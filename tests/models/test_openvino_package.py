@@ -1,4 +1,4 @@
-"""Every part of the program that imports openvino prepares for it first; the limit holds for the process."""
+"""Every module that imports openvino sets its limits first, since OpenVINO reads them once per process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _imports_openvino(node: ast.AST) -> bool:
     return any(module.partition(".")[0] in _PACKAGES for module in modules)
 
 
-def test_each_module_that_imports_openvino_prepares_for_it() -> None:
+def test_each_module_that_imports_openvino_sets_its_limits_first() -> None:
     importing, unprepared = [], []
     for folder in ("catloader", "checker", "models", "scripts"):
         for path in (_ROOT / folder).rglob("*.py"):
@@ -64,8 +64,8 @@ print(compiled(numpy.stack(openvino_variants.crops()[:4]))["logits"].tobytes().h
 
 @pytest.mark.slow
 @pytest.mark.skipif("amx_int8" not in cpu_flags(), reason="the processor has no AMX")
-def test_a_model_that_was_made_in_this_process_does_not_change_its_results() -> None:
-    """OpenVINO reads the limit once: with AMX, int8 has other results than on all other processors."""
+def test_a_conversion_in_the_same_process_does_not_change_a_models_results() -> None:
+    """OpenVINO reads the limit once. With AMX, int8 would have other results than on other processors."""
     outputs = {
         subprocess.run(
             [sys.executable, "-c", _AFTER, order], cwd=_ROOT, check=True, capture_output=True, text=True

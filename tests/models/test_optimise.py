@@ -23,7 +23,7 @@ from tests.support.photo_sets import PhotoSet
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_name_differs_if_the_outputs_would() -> None:
+def test_variants_with_different_outputs_have_different_names() -> None:
     entry = openvino_variants.ENTRY
     preprocessing = dataclasses.replace(entry.preprocessing, resize_px=300)
     names = {
@@ -82,12 +82,14 @@ def test_int8_scores_are_near_those_of_fp32(photo_set: PhotoSet) -> None:
     from checker.pixels.decode import decode
 
     files = {label: photo_set.files(label) for label in (CAT, NOT_CAT)}
-    some = [(file, label) for label, all_ in files.items() for file in all_[:: max(1, len(all_) // 40)]]
-    pixels = np.stack([decode(file.read_bytes(), openvino_variants.ENTRY.preprocessing) for file, _ in some])
-    is_cat = np.array([label == CAT for _, label in some])
+    labelled = [(file, label) for label, all_ in files.items() for file in all_[:: max(1, len(all_) // 40)]]
+    pixels = np.stack(
+        [decode(file.read_bytes(), openvino_variants.ENTRY.preprocessing) for file, _ in labelled]
+    )
+    is_cat = np.array([label == CAT for _, label in labelled])
     if (
         not photo_set.is_large
-    ):  # for the difference between two precisions, mirrored photos count as other photos
+    ):  # mirrored photos are as good as other photos, since only two precisions are compared
         pixels, is_cat = np.concatenate([pixels, pixels[:, :, ::-1]]), np.tile(is_cat, 2)
     scores = {}
     for precision in ("fp32", "int8"):
@@ -128,7 +130,7 @@ def test_a_variant_that_cannot_be_made_is_refused_with_the_reason(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_variant_of_other_weights_or_preprocessing_does_not_count() -> None:
+def test_a_variant_of_other_weights_or_preprocessing_is_not_listed() -> None:
     entry, manifest = openvino_variants.made("fp32")
 
     assert openvino_ir.manifests(entry, openvino_variants.folder("fp32"), "fp32") == [manifest]
@@ -143,7 +145,7 @@ def test_a_variant_of_other_weights_or_preprocessing_does_not_count() -> None:
     )
 
 
-def test_the_newest_of_several_is_taken(tmp_path: Path) -> None:
+def test_the_newest_of_several_variants_is_used(tmp_path: Path) -> None:
     entry, manifest = openvino_variants.made("fp32")
     for day in ("02", "03", "01"):
         path = tmp_path / f"{entry.name}-fp32-{day}.xml"
@@ -163,12 +165,12 @@ def test_a_missing_variant_names_the_command_that_makes_it(tmp_path: Path) -> No
         openvino_ir.get(openvino_variants.ENTRY, tmp_path, "fp32")
 
 
-def test_a_precision_that_openvino_does_not_run_is_not_called_makeable(tmp_path: Path) -> None:
+def test_no_command_is_named_for_a_precision_that_openvino_does_not_run(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=r"^OpenVINO runs fp32, bf16, int8 here, not fp16\.$"):
         openvino_ir.get(openvino_variants.ENTRY, tmp_path, "fp16")
 
 
-def test_a_broken_manifest_is_refused_and_one_of_another_format_skipped(tmp_path: Path) -> None:
+def test_a_broken_manifest_is_refused_and_a_manifest_of_another_format_skipped(tmp_path: Path) -> None:
     entry, manifest = openvino_variants.made("fp32")
     path = tmp_path / f"{entry.name}-fp32-x.json"
     facts = json.loads(manifest.path.with_suffix(".json").read_text())
@@ -213,7 +215,7 @@ def test_openvino_and_nncf_do_not_use_the_network() -> None:
 
 
 def test_neither_torch_nor_openvino_is_imported_before_a_conversion() -> None:
-    """A recipe needs none of them, and their import would take longer than its work."""
+    """A recipe needs none of these packages, and their import would take longer than its work."""
     imported = "import sys, models.optimise; print({'torch', 'openvino', 'nncf'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", imported], cwd=ROOT, check=True, capture_output=True, text=True, timeout=120

@@ -25,7 +25,7 @@ SAPPHIRE_RAPIDS = f"{CASCADE_LAKE} avx_vnni avx512_bf16 amx_bf16 amx_int8"
         (CASCADE_LAKE, False, False),
         (f"{ZEN_3} avx_vnni", False, False),  # Alder Lake
         (SAPPHIRE_RAPIDS, True, False),
-        ("", False, False),  # unknown: no capability is claimed
+        ("", False, False),  # an unknown processor: no capability is assumed
     ],
 )
 def test_flags_show_bf16_and_saturating_int8(
@@ -61,7 +61,7 @@ def test_flags_that_onednn_must_not_use_are_left_out(tmp_path: Path, monkeypatch
         (CASCADE_LAKE, None, None),
     ],
 )
-def test_onednn_is_limited_where_the_processor_has_amx(
+def test_onednn_is_limited_if_the_processor_has_amx(
     flags: str, limit: str | None, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cpuinfo = tmp_path / "cpuinfo"

@@ -25,7 +25,7 @@ EPSILON = 1e-5
 
 
 def tensors(seed: int = 7) -> dict[str, np.ndarray]:
-    """Make a layer of 8 outputs with a batch norm, one without weights, and one of 3 without a batch norm."""
+    """Make a layer of 8 outputs with a batch norm, a layer without weights, and a layer of 3 outputs."""
     random = np.random.default_rng(seed)
     weight = random.normal(size=(8, 4, 3, 3)).astype(np.float32)
     weight[2] = 0
@@ -38,7 +38,7 @@ def tensors(seed: int = 7) -> dict[str, np.ndarray]:
 
 
 def made(folder: Path) -> tuple[Recipe, bytes]:
-    """Quantise the layers as a maker would, with two integers rounded differently; return the weights too."""
+    """Return a recipe, in which two integers are rounded otherwise than by NumPy, and its weights."""
     layers = tensors()
     factor = layers["bn.weight"] / np.sqrt(layers["bn.running_var"] + EPSILON)
     folded = (layers["conv.weight"] * factor[:, None, None, None]).reshape(8, -1)
@@ -142,20 +142,22 @@ def test_a_variant_is_rebuilt_once_and_again_when_it_is_damaged(
     entry, file = source
     _, weights = made(tmp_path)
     folder = tmp_path / "made"
-    found = making.optimise(entry, file, folder, "int8")
-    verify(found)
-    assert found.path.with_suffix(".bin").read_bytes() == weights
-    found.path.with_suffix(".bin").write_bytes(b"damaged")
+    manifest = making.optimise(entry, file, folder, "int8")
+    verify(manifest)
+    assert manifest.path.with_suffix(".bin").read_bytes() == weights
+    manifest.path.with_suffix(".bin").write_bytes(b"damaged")
     verify(making.optimise(entry, file, folder, "int8"))
-    found.path.with_suffix(".bin").chmod(0o400)
-    before = found.path.stat().st_mtime_ns
+    manifest.path.with_suffix(".bin").chmod(0o400)
+    before = manifest.path.stat().st_mtime_ns
     verify(making.optimise(entry, file, folder, "int8"))
-    assert found.path.stat().st_mtime_ns == before
-    assert sorted(one.suffix for one in folder.iterdir()) == [".bin", ".json", ".xml"]
+    assert manifest.path.stat().st_mtime_ns == before
+    assert sorted(path.suffix for path in folder.iterdir()) == [".bin", ".json", ".xml"]
 
 
-def test_a_variant_that_cannot_be_written_is_one_sentence(source: tuple[Entry, Path], tmp_path: Path) -> None:
-    """The same for one that is converted from torch: both are saved by one function."""
+def test_a_variant_that_cannot_be_written_is_reported_in_one_sentence(
+    source: tuple[Entry, Path], tmp_path: Path
+) -> None:
+    """A variant that is converted from torch is saved by the same function."""
     entry, file = source
     path = tmp_path / "made" / made(tmp_path)[0].manifest.path.with_suffix(".bin").name
     path.mkdir(parents=True)

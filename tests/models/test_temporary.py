@@ -26,22 +26,22 @@ with temporary_folder("of-", Path(sys.argv[1])) as folder:
 
 @contextmanager
 def _holding(place: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """Run a process with a folder in ``place``, whose ``with`` block never ends."""
+    """Run a process whose temporary folder in ``place`` stays in use; yield the process and the folder."""
     command = [sys.executable, "-c", _HOLD, str(place), *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         yield process, Path(process.stdout.readline().strip())
 
 
-def test_folder_of_a_killed_process_is_removed_by_the_next_and_that_of_a_living_one_stays(
+def test_the_next_process_removes_the_folder_of_a_killed_process_but_not_of_a_running_one(
     tmp_path: Path,
 ) -> None:
     with _holding(tmp_path) as (killed, abandoned), _holding(tmp_path) as (_, in_use):
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         assert abandoned.is_dir()
-        with temporary_folder("of-", tmp_path) as own:
-            assert set(tmp_path.iterdir()) == {in_use, own}
+        with temporary_folder("of-", tmp_path) as folder:
+            assert set(tmp_path.iterdir()) == {in_use, folder}
             assert (in_use / "photo").is_file()
         assert list(tmp_path.iterdir()) == [in_use]
 
@@ -60,7 +60,7 @@ def test_folder_is_in_use_until_the_forks_of_its_process_have_ended(tmp_path: Pa
     assert not folder.exists()
 
 
-def test_folders_that_nobody_has_locked_are_left_alone(tmp_path: Path) -> None:
+def test_folders_without_a_lock_file_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "of-an-earlier-version").mkdir()
     (tmp_path / "of-a-file").write_text("")
     remove_abandoned("of-", tmp_path)

@@ -29,11 +29,11 @@ from tests.support.processes import command_of
 DATA = Path(skimage.__file__).parent / "data"
 LITE0 = "efficientnet_lite0"
 INT8 = f"{LITE0}@openvino-int8"
-"""Three times as fast as torch, which is the default."""
+"""The variant of most tests here, because it is three times as fast as torch, the default."""
 
 
 def result(**figure: float) -> dict[str, Any]:
-    """Return one model's result, good except for ``figure``."""
+    """Return one model's result that passes the gate, with the figures in ``figure`` replaced."""
     figures = {"recall": 0.99, "false_positive_rate": 0.005, "auc": 0.999, "ece": 0.01, **figure}
     rule = {name: {"rate": figures[name]} for name in ("recall", "false_positive_rate")}
     at_fpr = {"0.003": {"rate": figures.get("at_fpr", 0.98)}, "0.01": {"rate": 0.99}}
@@ -108,7 +108,7 @@ def test_a_confusion_table_has_three_columns_and_the_summary_counts_the_unsure()
 
 @pytest.fixture
 def few_photos(tmp_path: Path) -> Path:
-    """scikit-image's own cat and other photos, some of them twice."""
+    """A folder with scikit-image's cat and other photos, some of them twice."""
     folder = tmp_path / "photos"
     for label, names in {"cat": ["chelsea.png"], "not_cat": ["coffee.png", "rocket.jpg"]}.items():
         (folder / label).mkdir(parents=True)
@@ -133,7 +133,7 @@ def test_a_run_measures_reports_and_fails_at_a_broken_gate(
     written = json.loads(out.read_text())
     assert figures(written["models"][INT8])["recall"] == 1.0
     assert written["models"][INT8]["profile_id"].startswith("efficientnet_lite0-openvino-int8-house_cat-")
-    # Not "as served": a site uses the fastest variant.
+    # Not "as served", because a site uses the fastest variant.
     assert written["models"][INT8]["scores"] == (
         "as with CATCHECK_RUNTIME=openvino and CATCHECK_PRECISION=int8"
     )
@@ -161,7 +161,7 @@ def test_a_run_measures_reports_and_fails_at_a_broken_gate(
     gate.write_text(json.dumps({"models": {INT8: {"min_recall_at_fpr_0.01": 1.1}}}))
     assert benchmark_accuracy.main(arguments) == REGRESSION
     captured = capfd.readouterr()
-    assert "6 photos" not in captured.err, "the second report uses the scores of the first"
+    assert "6 photos" not in captured.err, "the second report measured again"
     assert "scores of an earlier run" in captured.out
     assert json.loads(out.read_text())["models"][INT8]["kinds"] == model["kinds"]
 
@@ -170,8 +170,8 @@ def test_a_model_without_a_variant_is_measured_in_torch() -> None:
     parser = argparse.ArgumentParser()
     add_variant_options(parser)
     variants = named_variants(parser.parse_args(["--models", f"{LITE0},{INT8}"]), Settings())
-    chosen = {name: (one.model, one.runtime, one.precision) for name, one in variants.items()}
-    assert chosen == {LITE0: (LITE0, "torch", "auto"), INT8: (LITE0, "openvino", "int8")}
+    options = {name: (one.model, one.runtime, one.precision) for name, one in variants.items()}
+    assert options == {LITE0: (LITE0, "torch", "auto"), INT8: (LITE0, "openvino", "int8")}
 
 
 def test_a_killed_run_leaves_no_measuring_process(few_photos: Path, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_killed_run_leaves_no_measuring_process(few_photos: Path, tmp_path: Pa
         end_s, measuring = time.monotonic() + 60, list[psutil.Process]()
         while not measuring and time.monotonic() < end_s:
             children = psutil.Process(run.pid).children()
-            measuring = [one for one in children if any("spawn_main" in word for word in command_of(one))]
+            measuring = [child for child in children if "spawn_main" in "".join(command_of(child))]
             time.sleep(0.01)
         run.kill()
     assert measuring
@@ -196,14 +196,14 @@ def test_a_killed_run_leaves_no_measuring_process(few_photos: Path, tmp_path: Pa
         ("onnx-fp32", "there is no runtime 'onnx'; the runtimes are torch, openvino"),
     ],
 )
-def test_an_unknown_variant_is_answered_with_the_known_ones(
+def test_the_refusal_of_an_unknown_variant_names_the_known_ones(
     few_photos: Path, variant: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert benchmark_accuracy.main([str(few_photos), "--models", f"{LITE0}@{variant}"]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_a_run_that_cannot_start_has_its_own_exit_code(few_photos: Path, tmp_path: Path) -> None:
+def test_a_run_that_cannot_start_exits_with_2(few_photos: Path, tmp_path: Path) -> None:
     assert benchmark_accuracy.main([str(few_photos), "--models", "resnet1000"]) == 2
     assert benchmark_accuracy.main([str(tmp_path / "nowhere")]) == 2
     assert benchmark_accuracy.main([str(few_photos), "--gate", str(tmp_path / "none.json")]) == 2
@@ -213,7 +213,9 @@ def test_a_run_that_cannot_start_has_its_own_exit_code(few_photos: Path, tmp_pat
     ("change", "is_same"),
     [({"score": 0.5 + 1e-9}, True), ({"score": 0.50001}, False), ({"score": 0.5, "soft": True}, False)],
 )
-def test_the_digest_of_served_scores_tells_processors_apart(change: dict[str, Any], is_same: bool) -> None:
+def test_the_digest_of_served_scores_differs_between_processors_with_other_results(
+    change: dict[str, Any], is_same: bool
+) -> None:
     first = served_sha256([photo_score(0.9), photo_score(0.5)])
 
     assert (served_sha256([photo_score(0.9), photo_score(**change)]) == first) is is_same

@@ -36,7 +36,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.processor
 def test_the_model_stays_open_until_the_last_site_has_checked(tmp_path: Path) -> None:
-    """With torch: a closed OpenVINO model would compile once more, which would hide the error."""
+    """With torch, because a closed OpenVINO model would compile once more, which would hide the error."""
     plan = Plan(rounds=1, photos=8, rows=(20, 40), cycles=2)
     settings = settings_for(tmp_path, model="efficientnet_lite0", runtime="torch", precision="fp32")
     results = measure(settings, plan)
@@ -50,7 +50,7 @@ def test_the_ratio_is_that_of_the_two_medians_and_the_gap_is_split(results: dict
     assert figures["ratio"] == pytest.approx(rates["pipeline"]["median"] / rates["own"]["median"])
     assert figures["uploads_ratio"] == pytest.approx(rates["uploads"]["median"] / rates["own"]["median"])
     assert all(rate["n"] == 2 and 0 < rate["min"] <= rate["median"] <= rate["max"] for rate in rates.values())
-    # Verdicts of fetched photos: the object store worked, and only for the pipeline.
+    # Only the pipeline fetches its photos, so that only there the object store works.
     assert figures["pipeline"]["store_core_ms"] > figures["own"]["store_core_ms"]
     assert sum(figures["gap_core_ms"].values()) == pytest.approx(2 * figures["gap_core_ms"]["all"])
     verdicts = {status: photos for status, photos in figures["verdicts"].items() if photos}
@@ -102,12 +102,12 @@ def test_the_gap_is_split_by_process() -> None:
     )
 
 
-def test_core_time_of_children_counts() -> None:
+def test_the_core_time_of_children_is_included() -> None:
     burn = "import time\nwhile time.process_time() < 0.3: pass"
 
     turn = measure_turn(lambda: subprocess.run([sys.executable, "-c", burn], check=False).returncode + 1, 1)
 
-    assert turn.process_core_ms > 250  # the system counts in steps of 10 ms
+    assert turn.process_core_ms > 250  # 300 ms less a tolerance: the system counts in steps of 10 ms
 
 
 def _no_model() -> LoadedModel:
@@ -116,7 +116,7 @@ def _no_model() -> LoadedModel:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def settings(request: pytest.FixtureRequest, s3_server: EmbeddedS3, tmp_path: Path) -> Settings:
-    """Return settings with an S3 server and one of either kind of database."""
+    """Return settings with an S3 server and with SQLite or PostgreSQL."""
     return settings_for(
         tmp_path,
         database_url="" if request.param == "sqlite" else request.getfixturevalue("postgres_url"),
@@ -144,7 +144,7 @@ def test_each_finished_photo_has_a_verdict_and_a_log_row_on_every_database(setti
 
 
 def test_each_kind_of_photos_has_its_own_database(settings: Settings) -> None:
-    for _ in range(2):  # for the second kind, the owner of the first would exist already
+    for _ in range(2):  # in a shared database, the owner would exist already in the second round
         with open_site(settings, "pipeline", _no_model) as site:
             assert site.owner_id == 1
 

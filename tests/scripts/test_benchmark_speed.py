@@ -161,21 +161,21 @@ def test_the_arithmetic_limit_is_higher_for_int8_than_for_fp32() -> None:
 
 
 def test_a_run_that_ends_after_the_time_is_not_the_fastest() -> None:
-    """The other cores may be idle by then. The only run counts in any case."""
+    """The other cores may be idle by then. A single run is always the fastest."""
     for times_s, expected_s in (([0, 3, 3, 5, 5, 6.5, 7], 2), ([0, 7, 7], 7)):
         assert fastest_s(lambda: None, 6, iter(times_s).__next__) == expected_s
 
 
 @pytest.mark.parametrize("name", [name for name in (*WHOLE_PHOTO, *ON_GPU) if name.endswith(WHOLE)])
-def test_a_variant_for_whole_photos_needs_the_packages_of_the_same_one_for_squares(name: str) -> None:
-    """It is left out if they are missing, and does not end the run."""
+def test_a_variant_for_whole_photos_needs_the_packages_of_its_variant_for_squares(name: str) -> None:
+    """If they are missing, the variant is left out instead of ending the run."""
     square = name.removesuffix(WHOLE)
     assert square in (*CATLOADER, *ON_GPU)
     assert PACKAGES.get(name) == PACKAGES.get(square)
 
 
 def test_without_a_gpu_a_run_that_requests_one_measures_the_cpu_and_says_so(tmp_path: Path) -> None:
-    """From end to end; a variant whose package is missing is left out."""
+    """The whole script runs; a variant whose package is missing is left out."""
     program = (
         "import runpy, sys; sys.modules['transformers'] = None; "
         "runpy.run_module('scripts.benchmark_speed', run_name='__main__', alter_sys=True)"
@@ -237,7 +237,7 @@ def test_on_a_gpu_the_table_has_the_share_of_the_forward_pass_and_of_busy_time(
 def test_the_gpus_utilisation_is_read_from_its_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A script stands in for the driver's own tool."""
+    """A script replaces ``nvidia-smi``, the driver's tool."""
     tool = tmp_path / "nvidia-smi"
     tool.write_text('#!/bin/sh\nprintf "40\\n80\\n[N/A]\\n"\ntouch "$0.ran"\nexec sleep 60\n')
     tool.chmod(0o755)
@@ -256,7 +256,7 @@ def test_the_gpus_utilisation_is_read_from_its_driver(
     assert busy == []
 
 
-def test_a_variant_whose_process_ended_is_named(tmp_path: Path) -> None:
+def test_the_name_of_a_variant_whose_process_ended_is_in_the_error(tmp_path: Path) -> None:
     process = VariantProcess("peaks", "-", tmp_path, "cpu")
     assert process.wait_until_ready()
     for _ in range(2):

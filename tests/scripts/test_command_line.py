@@ -1,4 +1,4 @@
-"""Arguments are checked before the work, and an end that the code did not cause is one line."""
+"""Arguments are checked before the work; Ctrl-C and errors of files are reported in one line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def ending(error: BaseException) -> int:
     return main()
 
 
-def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert ending(KeyboardInterrupt()) == 130
     assert capsys.readouterr().err.endswith(": stopped by Ctrl-C\n")
 
@@ -51,7 +51,7 @@ def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         ("28, 'No space left on device'", "the output cannot be read or written: No space left on device"),
     ],
 )
-def test_an_error_of_a_file_is_one_line(error: str, sentence: str) -> None:
+def test_an_error_of_a_file_is_reported_in_one_line(error: str, sentence: str) -> None:
     program = SCRIPT.format(f"print('kept'); raise OSError({error})")
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
@@ -88,7 +88,7 @@ def test_names_that_the_output_cannot_hold_are_escaped(encoding: str) -> None:
     assert (done.returncode, done.stdout) == (0, b"written to caf\\udce9/" + arrow + b".json\n")
 
 
-def test_a_script_without_output_streams_ends_as_others() -> None:
+def test_a_script_without_output_streams_ends_normally() -> None:
     program = f"{sys.executable} -c {shlex.quote(PRINTS)} >&- 2>&-"
     assert subprocess.run(["sh", "-c", program], cwd=ROOT, check=False).returncode == 0
 

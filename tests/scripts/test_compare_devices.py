@@ -1,4 +1,4 @@
-"""The comparison of devices, with this machine's processor in the place of a GPU unless it has one."""
+"""The comparison of devices, with this machine's GPU or, without one, its processor."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_less_precision_moves_scores_by_less_than_the_tolerance(few: list[Labell
     assert all(name in as_text(figures) for name in rows)
 
 
-def test_tf32_is_as_it_was_afterwards(few: list[LabelledPhoto]) -> None:
+def test_a_comparison_restores_the_setting_of_tf32(few: list[LabelledPhoto]) -> None:
     before = torch.backends.cudnn.allow_tf32
     compare(few[:1] + few[-1:], "efficientnet_lite0", default_weights_dir(), DEVICE)
     assert torch.backends.cudnn.allow_tf32 == before
 
 
 @pytest.mark.skipif(DEVICE == "cuda", reason="this machine has a GPU")
-def test_without_a_gpu_one_sentence_says_so(few: list[LabelledPhoto], tmp_path: Path) -> None:
+def test_a_machine_without_a_gpu_is_refused_in_one_sentence(few: list[LabelledPhoto], tmp_path: Path) -> None:
     with pytest.raises(CannotRun, match="there is no CUDA GPU"):
         compare(few, "efficientnet_lite0", tmp_path)

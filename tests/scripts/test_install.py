@@ -1,4 +1,4 @@
-"""scripts/install takes torch from the index for the machine, and says which; the rest is hashed."""
+"""scripts/install chooses torch's index by the machine and prints it, and checks other packages' hashes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Checkout:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with only pip, as scripts/install makes it."""
+    """A virtual environment with only pip, as scripts/install creates it."""
     folder = tmp_path_factory.mktemp("environment")
     for name in ("requirements-torch.txt", "requirements.txt"):
         (folder / name).touch()
@@ -112,9 +112,11 @@ def checkout(tmp_path: Path, environment: Path, index: PackageIndex) -> Checkout
         "requirements-dev.txt": lines["test_tool"],
     }.items():
         (folder / name).write_text(text, "utf-8")
-    made = Checkout(folder, index)
-    made.add_program("nvidia-smi", "#!/bin/sh\nexit 9\n")  # a driver without a GPU
-    return made
+    new_checkout = Checkout(folder, index)
+    new_checkout.add_program(
+        "nvidia-smi", "#!/bin/sh\nexit 9\n"
+    )  # the driver is installed, but there is no GPU
+    return new_checkout
 
 
 FROM_CPU_INDEX = {name: f"{version}+cpu" for name, version in PINS}
@@ -133,7 +135,7 @@ def test_without_a_gpu_torch_comes_from_the_cpu_index(checkout: Checkout) -> Non
     assert _without_setuptools(checkout.installed()) == FROM_CPU_INDEX | OURS
 
 
-def test_silent_cpu_index_gives_way_to_the_plain_one_after_3_seconds(checkout: Checkout) -> None:
+def test_a_silent_cpu_index_is_replaced_by_the_plain_one_after_3_seconds(checkout: Checkout) -> None:
     checkout.index.silent.add("cpu")
     run = checkout.install()
     assert run.returncode == 0, run.stderr
@@ -145,7 +147,7 @@ def test_silent_cpu_index_gives_way_to_the_plain_one_after_3_seconds(checkout: C
 
 
 @pytest.mark.parametrize("why", ["refused", "without torchvision"])
-def test_unusable_cpu_index_gives_way_to_the_plain_one(checkout: Checkout, why: str) -> None:
+def test_an_unusable_cpu_index_is_replaced_by_the_plain_one(checkout: Checkout, why: str) -> None:
     variables = {}
     if why == "refused":
         with socket.socket() as closed:
@@ -215,7 +217,7 @@ def uv_calls(checkout: Checkout) -> Path:
     return calls
 
 
-def test_uv_installs_the_same(checkout: Checkout, uv_calls: Path) -> None:
+def test_uv_installs_the_same_packages(checkout: Checkout, uv_calls: Path) -> None:
     del checkout.variables["PIP_INDEX_URL"]
     run = checkout.install()
     assert run.returncode == 0, run.stderr
@@ -269,11 +271,11 @@ def test_package_with_another_hash_is_refused(checkout: Checkout) -> None:
 
 
 def test_newer_release_of_a_locked_package_is_not_installed(checkout: Checkout) -> None:
-    """Even if another package requires it with an extra, which pip 23 resolves separately from the lock."""
+    """Even if another package requires the package with an extra, which pip 23 resolves without the lock."""
     plain = checkout.index.root / "plain"
     tool = make_wheel(plain, "test_tool", "2.0", ["site_packages_of_ours[more]>=1.0"])
-    ours = (checkout.folder / "requirements.txt").read_text("utf-8").partition("\n")[2]
-    (checkout.folder / "requirements-dev.txt").write_text(ours + locked(tool), "utf-8")
+    locked_packages = (checkout.folder / "requirements.txt").read_text("utf-8").partition("\n")[2]
+    (checkout.folder / "requirements-dev.txt").write_text(locked_packages + locked(tool), "utf-8")
     make_wheel(plain, "site_packages_of_ours", "1.1")
     run = checkout.install("requirements-dev.txt")
     assert run.returncode == 0, run.stderr

@@ -14,7 +14,7 @@ from scripts.make_bundle import INSTALL, write_digests
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """A bundle without packages, for this Python."""
+    """A bundle without packages, for the running version of Python."""
     folder = tmp_path / "bundle"
     for name in ("wheels", "weights"):
         (folder / name).mkdir(parents=True)

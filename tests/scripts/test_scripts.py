@@ -1,4 +1,4 @@
-"""Each script starts by its path and as a module, and says in one sentence why it cannot run."""
+"""Each script starts by its path and as a module, and reports in one sentence if it cannot run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LITE0 = "efficientnet_lite0"
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_starts_by_its_path_and_as_a_module(script: str, tmp_path: Path) -> None:
-    # Without .pth files: one may contain an editable installation of this checkout, which is not required.
+    # Without .pth files, because an editable installation of this checkout must not be needed.
     environ = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
     for start, folder in (
         ([f"scripts/{script}.py"], ROOT),
@@ -131,7 +131,7 @@ def test_variants_whose_package_is_missing_are_not_prepared(
         (["--photos", "/nope"], "the folder /nope does not exist"),
     ],
 )
-def test_the_pipeline_benchmark_refuses_what_it_cannot_use(
+def test_the_pipeline_benchmark_refuses_unusable_arguments(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert benchmark_pipeline.main(["--quick", *arguments]) == 2
@@ -157,7 +157,7 @@ def test_the_speed_benchmark_refuses_unknown_names(
 
 @pytest.fixture
 def labelled(tmp_path: Path) -> Callable[[int], Path]:
-    """Return a function that makes a folder with the given number of photos of either label."""
+    """Return a function that makes a folder with ``count`` photos of each label."""
 
     def make(count: int) -> Path:
         for label, name in (("cat", "chelsea.png"), ("not_cat", "coffee.png")):

@@ -1,4 +1,4 @@
-"""The simulation: sums that can be checked by hand, and the published measurements of fleets."""
+"""The simulation: results that can be computed by hand, and the published measurements of fleets."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_published_results_have_the_times_of_uploads_and_checks(path: Path) -> N
     assert photo_ms_beside(path) > 0
 
 
-def test_measurements_that_are_not_beside_the_file_are_asked_for(
+def test_the_refusal_names_the_missing_measurements_and_their_option(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alone = tmp_path / "scale-other.json"

@@ -146,16 +146,16 @@ def test_the_manifest_names_source_licence_digest_preprocessing_and_versions(
 def test_the_publishers_own_file_is_copied_unchanged(tmp_path: Path) -> None:
     source = tmp_path / "renamed.pth"
     torch.save({"fc.weight": torch.zeros(3)}, source)
-    own = replace(
+    changed_entry = replace(
         entry_named("resnet18"), sha256=hashlib.sha256(source.read_bytes()).hexdigest()[:8], file="r.pth"
     )
-    imported = import_weights(source, tmp_path / "weights", [own])
+    imported = import_weights(source, tmp_path / "weights", [changed_entry])
     assert imported.path == tmp_path / "weights" / "r.pth"
     assert imported.path.read_bytes() == source.read_bytes()
     assert imported.logit_difference is None
     manifest = imported.path.with_suffix(".json").read_text()
     assert json.loads(manifest)["imported_from"]["name"] == "renamed.pth"
-    assert import_weights(imported.path, tmp_path / "weights", [own]).path == imported.path
+    assert import_weights(imported.path, tmp_path / "weights", [changed_entry]).path == imported.path
     assert imported.path.with_suffix(".json").read_text() == manifest
 
 
@@ -239,7 +239,7 @@ def test_tensors_of_no_model_in_the_catalogue_are_refused(tmp_path: Path) -> Non
         (b"\x02\x00\x00\x00\x00\x00\x00\x00{]", "table of tensors can't be read"),
     ],
 )
-def test_broken_files_get_one_plain_sentence(content: bytes, reason: str, tmp_path: Path) -> None:
+def test_broken_files_are_refused_in_one_sentence(content: bytes, reason: str, tmp_path: Path) -> None:
     source = tmp_path / "source.bin"
     source.write_bytes(content)
     with pytest.raises(WeightsRefused, match=reason) as refused:
@@ -248,7 +248,7 @@ def test_broken_files_get_one_plain_sentence(content: bytes, reason: str, tmp_pa
     assert "\n" not in str(refused.value)
 
 
-def test_the_refusal_of_a_newer_keras_model_names_the_layers_of_the_one_that_is_read(tmp_path: Path) -> None:
+def test_the_refusal_of_a_newer_keras_model_names_the_layers_of_the_supported_model(tmp_path: Path) -> None:
     import h5py
 
     source = tmp_path / "resnet50_weights_tf_dim_ordering_tf_kernels.h5"
@@ -269,17 +269,17 @@ def test_a_missing_file_and_an_unwritable_folder_are_named(tmp_path: Path) -> No
         import_weights(tmp_path / "gone.pth", tmp_path)
     source = tmp_path / "r.pth"
     source.write_bytes(b"PK\x03\x04")
-    own = replace(entry_named("resnet18"), sha256=hashlib.sha256(source.read_bytes()).hexdigest())
+    changed_entry = replace(entry_named("resnet18"), sha256=hashlib.sha256(source.read_bytes()).hexdigest())
     with pytest.raises(FetchFailed, match="could not be written"):
-        import_weights(source, source / "weights", [own])
+        import_weights(source, source / "weights", [changed_entry])
 
 
 def test_weights_without_room_for_their_manifest_are_not_left(tmp_path: Path, small_disk: Path) -> None:
     source = tmp_path / "r.pth"
     source.write_bytes(b"PK\x03\x04".ljust(3 << 20))  # as large as the disk
-    own = replace(entry_named("resnet18"), sha256=hashlib.sha256(source.read_bytes()).hexdigest())
+    changed_entry = replace(entry_named("resnet18"), sha256=hashlib.sha256(source.read_bytes()).hexdigest())
     with pytest.raises(FetchFailed, match=r"could not be written: No space left on device\."):
-        import_weights(source, small_disk, [own])
+        import_weights(source, small_disk, [changed_entry])
     assert not list(small_disk.iterdir())
 
 

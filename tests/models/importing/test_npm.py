@@ -40,7 +40,7 @@ def install_npm(programs: Path, script: str) -> None:
 
 @pytest.mark.slow
 def test_the_package_is_fetched_once_and_no_other_file_remains(programs: Path, tmp_path: Path) -> None:
-    """Also if several processes ask for it at once, as the checkers of a site do."""
+    """Also if several processes fetch the package at the same time, as the checkers of a site do."""
     arrays = keras_models.random_arrays(TOPOLOGY)
     digest = hashlib.sha256(b"".join(canonical(convert(arrays)))).hexdigest()
     entry = replace(entry_named("resnet50_v1"), sha256=digest, file="ours.safetensors")
@@ -84,7 +84,7 @@ def test_without_npm_the_alternative_is_named(programs: Path, entry: Entry, tmp_
         ("exit 0", "did not deliver .*: no file arrived"),
     ],
 )
-def test_the_reason_of_npm_is_passed_on(
+def test_the_reason_that_npm_gives_is_in_the_message(
     script: str, reason: str, programs: Path, entry: Entry, tmp_path: Path
 ) -> None:
     install_npm(programs, script)

@@ -45,12 +45,12 @@ def test_an_export_becomes_a_model_with_its_own_logits(
 ) -> None:
     ResNetWriter(state, merged=merged).write(source)
     weights = tmp_path / "weights"
-    got = import_weights(source, weights, RESNET18, others=Origin("our own training", "CC0-1.0"))
+    result = import_weights(source, weights, RESNET18, others=Origin("our own training", "CC0-1.0"))
 
-    assert got.logit_difference is not None
-    assert got.logit_difference < TOLERANCE
-    entry, path = resolve(got.entry.name, weights)
-    assert (entry, path) == (got.entry, got.path)
+    assert result.logit_difference is not None
+    assert result.logit_difference < TOLERANCE
+    entry, path = resolve(result.entry.name, weights)
+    assert (entry, path) == (result.entry, result.path)
     assert entry.name == f"resnet18_{entry.sha256[:8]}"
     assert (entry.acc1, entry.licence, entry.source) == (None, "CC0-1.0", "our own training")
     assert entry.preprocessing == entry_named("resnet18").preprocessing
@@ -95,9 +95,8 @@ def refused(source: Path, reason: str) -> None:
 def test_another_graph_of_the_same_layers_is_refused_by_its_logits(state: State, source: Path) -> None:
     ResNetWriter(state, merged=False).write(source)
     data, pads = source.read_bytes(), field(8, 3) * 4
-    assert (
-        data.count(pads) == 1
-    )  # of the first convolution, which now reads the input two pixels further left
+    # The padding of the first convolution, which is changed so that it reads two pixels further left.
+    assert data.count(pads) == 1
     source.write_bytes(data.replace(pads, (field(8, 1) + field(8, 5)) * 2))
     refused(
         source, r"resnet18_\w{8} is refused: its logits differ from the source's by \de[+-]0\d of the largest"

@@ -34,7 +34,7 @@ def test_trainable_parameters_and_small_numbers_are_read_as_float32(tmp_path: Pa
     ],
     ids=["sparse", "without values", "complex", "numbered"],
 )
-def test_tables_of_other_things_are_refused(
+def test_tables_of_other_values_than_plain_tensors_are_refused(
     state: dict[Any, torch.Tensor], reason: str, tmp_path: Path
 ) -> None:
     torch.save(state, tmp_path / "w.pth")
@@ -55,11 +55,11 @@ def test_an_altered_file_is_refused_although_torch_loads_it(tmp_path: Path) -> N
         read_pth(path)
 
 
-def test_a_directory_that_only_torch_reads_is_damage(tmp_path: Path) -> None:
+def test_a_zip_directory_that_only_torch_can_read_is_refused_as_damaged(tmp_path: Path) -> None:
     path = tmp_path / "w.pth"
     torch.save({"fc.weight": VALUES}, path)
     data = bytearray(path.read_bytes())
-    data[data.index(b"PK\x01\x02") + 6] = 99  # the version of zip that reads the entry
+    data[data.index(b"PK\x01\x02") + 6] = 99  # the version of zip that is needed to read the entry
     path.write_bytes(data)
     with pytest.raises(WeightsRefused, match=r"^w\.pth is damaged"):
         read_pth(path)

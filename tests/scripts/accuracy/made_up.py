@@ -41,7 +41,7 @@ def scores_of(
     values: dict[str, Any] = {
         "names": [f"<{number}>" for number in range(len(labels))],
         "labels": np.array(labels),
-        "kinds": np.array(kinds or ["wild feline" if one == WILD_FELINE else one for one in labels]),
+        "kinds": np.array(kinds or ["wild feline" if label == WILD_FELINE else label for label in labels]),
         "rows": rows,
         "data": {"counts": {"cat": 1, "not_cat": 1}, "sha256": "00"},
         "model_info": ModelInfo("efficientnet_lite0", "00", "torch", "fp32", "cpu"),
@@ -54,7 +54,7 @@ def scores_of(
 
 
 def rules_with_errors(errors: int) -> tuple[list[Rule], Flags]:
-    """Return rules on 100 cats and 100 others; the given numbers of them score like the other class."""
+    """Return rules applied to 100 cats and to 100 others, of which the first ``errors`` score like cats."""
     positive = np.arange(200) < 100
     scores = np.where(positive, 0.9, 0.1) + np.linspace(0, 0.05, 200)
     scores[100 : 100 + errors] = 0.92
@@ -65,7 +65,7 @@ def rules_with_errors(errors: int) -> tuple[list[Rule], Flags]:
 
 
 def compared(errors: int, kinds: Sequence[str] | None = None) -> Compared:
-    """Return one model's result, with the given numbers of errors."""
+    """Return one model's result with ``errors`` false positives."""
     applied, positive = rules_with_errors(errors)
     rows = [photo_score(float(score)) for score in applied[0].scores]
     scores = scores_of(np.where(positive, "cat", "not_cat").tolist(), rows, kinds)

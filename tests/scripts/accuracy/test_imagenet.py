@@ -61,7 +61,9 @@ def test_top_1_and_top_5_are_reported_with_the_published_figure(
         (999, False, "  not comparable: 999 of 1000 classes"),
     ],
 )
-def test_a_figure_is_compared_only_on_all_classes(classes: int, inside: bool, words: str) -> None:
+def test_a_figure_is_compared_with_the_published_one_only_on_all_classes(
+    classes: int, inside: bool, words: str
+) -> None:
     share = {"rate": 0.75, "low": 0.74, "high": 0.76}
     row: dict[str, Any] = {
         "n": 50_000,

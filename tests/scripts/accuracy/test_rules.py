@@ -39,7 +39,7 @@ def test_rules_of_other_programs_are_named_after_them() -> None:
 
 
 def test_cross_validated_scores_replace_those_of_the_served_head() -> None:
-    """The wild feline among them keeps its own score: it had no part in the fit."""
+    """A wild feline keeps its score, because it was not used in the fit."""
     rows = [photo_score(0.9), photo_score(0.9, vetoed=True), photo_score(0.9, vetoed=True)]
     held_out = np.array([0.01, DEFAULT_THRESHOLDS.cat_at])
     scores = scores_of(["cat", "wild_feline", "cat"], rows, held_out=held_out)

@@ -30,7 +30,7 @@ def test_the_axes_show_errors_and_reach_from_one_error_to_all() -> None:
 
 
 def test_every_point_and_every_bin_has_its_interval() -> None:
-    """Matplotlib draws the arms of all error bars in one direction as a collection of lines."""
+    """Matplotlib draws all error bars of one direction as one collection of lines."""
     applied, positive = rules_with_errors(20)
     without, _ = curves(applied, positive, ())
     with_point, _ = curves(applied, positive, [OperatingPoint(0.01, 0.5, rate(0, 9), rate(0, 9))])

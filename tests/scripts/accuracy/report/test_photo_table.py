@@ -9,7 +9,7 @@ from scripts.accuracy.run import Compared
 from tests.scripts.accuracy.made_up import photo_score, scores_of
 
 
-def test_a_row_tells_why_a_high_score_is_not_called_cat() -> None:
+def test_a_row_gives_the_reason_if_a_high_score_is_not_called_cat() -> None:
     rows = [photo_score(0.9), photo_score(0.4, soft=True), photo_score(0.9, vetoed=True)]
     scores = scores_of(["cat", "cat", "not_cat"], rows)
     rule = rules(scores, SUBJECTS["house_cat"], 0.01, 0.01)[0]

@@ -118,7 +118,7 @@ def test_the_slider_changes_rates_kinds_and_the_wrong_photos(page: Page) -> None
     expect(page.locator("figure:visible")).to_have_count(SHOWN + ERRORS)
 
     slider = panel.locator("input")
-    slider.fill("-9")  # every photo is called a cat
+    slider.fill("-9")  # now every photo is called a cat
     expect(panel.locator(".called")).to_have_text(interval(100, 100))
     expect(page.locator('[data-kind^="thing"]')).to_have_text(interval(40, 40))
     expect(wrong).to_have_count(KEPT)
@@ -126,17 +126,19 @@ def test_the_slider_changes_rates_kinds_and_the_wrong_photos(page: Page) -> None
         page.get_by_text(f"100 called cat at this threshold, {100 - KEPT} of them not shown.")
     ).to_be_visible()
 
-    slider.fill("9")  # no photo is
+    slider.fill("9")  # now no photo is called a cat
     expect(panel.locator(".found")).to_have_text(interval(0, 100))
     expect(panel.locator(".called")).to_have_text(interval(0, 100))
-    expect(panel.locator(".unsure")).to_have_text("200")  # all of them above the other threshold
+    expect(panel.locator(".unsure")).to_have_text("200")  # all photos are above the other threshold
     expect(page.get_by_text(f"100 missed at this threshold, {100 - KEPT} of them not shown.")).to_be_visible()
 
     panel.get_by_role("button").click()
     expect(panel.locator(".called")).to_have_text(interval(ERRORS, 100))
 
 
-def test_a_photo_that_no_score_makes_a_cat_remains_unsure(browser: Browser, tmp_path: Path) -> None:
+def test_a_photo_that_is_not_called_a_cat_at_any_score_remains_unsure(
+    browser: Browser, tmp_path: Path
+) -> None:
     one = compared(ERRORS, KINDS)
     rows = list(one.scores.rows)
     rows[100] = replace(rows[100], vetoed=True)  # a dog with a high score

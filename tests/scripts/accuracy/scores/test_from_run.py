@@ -1,4 +1,4 @@
-"""The accuracy benchmark reads a bulk run, and finds the figures that it finds without one."""
+"""The accuracy benchmark computes the same figures from a bulk run as from photos."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LITE0, HOUSE_CAT = "efficientnet_lite0", SUBJECTS["house_cat"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with two plans that are done, photos, and a profile fitted on them."""
+    """A data folder with two finished plans, their photos, and a profile fitted on the photos."""
     folder = tmp_path_factory.mktemp("from-run")
     data = labelled_folder(folder / "photos", cat=20, not_cat=22, wild_feline=1)
     classifier = NamedVariant(LITE0, "openvino", "int8").load()
@@ -84,14 +84,15 @@ def _measured(out: Path, *words: str) -> tuple[dict[str, Any], list[dict[str, st
 @pytest.mark.parametrize(
     ("profiles", "scores"), [("own", "cross-validated: "), ("shipped", "as with CATCHECK_RUNTIME=openvino ")]
 )
-def test_figures_of_a_run_equal_those_without_one(
+def test_figures_of_a_run_equal_those_of_its_photos(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profiles: str, scores: str
 ) -> None:
     monkeypatch.setenv("CATLOADER_DATA_DIR", str(folder))
     folders = {"own": folder / "profiles", "shipped": SHIPPED_PROFILES}
-    chosen = ["--profiles", str(folders[profiles]), "--max-fpr", "0.05", "--max-fnr", "0.05"]
-    direct, lines = _measured(tmp_path, str(folder / "photos"), "--models", f"{LITE0}@openvino-int8", *chosen)
-    of_run = _measured(tmp_path, "--from-run", "run", *chosen)
+    options = ["--profiles", str(folders[profiles]), "--max-fpr", "0.05", "--max-fnr", "0.05"]
+    data = [str(folder / "photos"), "--models", f"{LITE0}@openvino-int8"]
+    direct, lines = _measured(tmp_path, *data, *options)
+    of_run = _measured(tmp_path, "--from-run", "run", *options)
     assert direct["model"]["scores"].startswith(scores)
     assert len(lines) == 43
     assert of_run == (direct, lines)

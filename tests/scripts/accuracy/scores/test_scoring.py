@@ -89,7 +89,7 @@ def test_a_second_report_measures_nothing(classifier: Classifier, tmp_path: Path
 def test_an_interrupted_run_resumes_even_after_an_incomplete_line(
     classifier: Classifier, tmp_path: Path
 ) -> None:
-    """The run ends at the photo after the first write; its last line is cut, as by a full disk."""
+    """The run ends at the photo after the first write, and the last line is cut off, as by a full disk."""
     photos = [
         replace(PHOTOS[number % len(PHOTOS)], source_sha256=partial(str, number))
         for number in range(CHUNK_PHOTOS + 1)
@@ -115,7 +115,7 @@ def test_another_profile_or_photo_is_measured_again(classifier: Classifier, tmp_
 
 
 def test_another_preprocessing_is_measured_again(classifier: Classifier, tmp_path: Path) -> None:
-    """Without a profile nothing else tells the two apart."""
+    """Without a profile, only the preprocessing differs."""
     bilinear = replace(classifier.preprocessing, interpolation="bilinear")
     other = cast(
         Classifier,

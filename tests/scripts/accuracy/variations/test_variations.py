@@ -54,7 +54,8 @@ def test_each_strength_changes_the_photo_more_than_the_previous_one(
     name: str, figure: str, falls: bool
 ) -> None:
     original = facts_of(CHOSEN[0].read()[Rendition.PHOTO])
-    figures = [getattr(facts, figure) for facts in (original, *(changed(one)[0] for one in family(name)))]
+    variations = [changed(variation)[0] for variation in family(name)]
+    figures = [getattr(facts, figure) for facts in (original, *variations)]
     assert all((second < first) == falls for first, second in pairwise(figures)), figures
 
 
@@ -80,7 +81,7 @@ def test_a_corruption_keeps_size_label_and_kind_and_is_deterministic() -> None:
     assert varied(CHOSEN, noise)[0].read() == varied(CHOSEN, noise)[0].read()
 
 
-def test_drawings_of_a_photo_are_told_from_it() -> None:
+def test_drawings_of_a_photo_are_recognised_as_drawn() -> None:
     original, techniques = CHOSEN[0].read()[Rendition.THUMBNAIL], set()
     assert not detail_of(model_input(original)).drawn
     for variation in drawings():
@@ -122,8 +123,8 @@ def test_every_variation_of_every_photo_has_its_own_digest() -> None:
     assert not digests & {photo.digest() for photo in CHOSEN}
 
 
-def test_the_photo_is_at_the_given_position_and_a_photo_without_a_cat_around_it() -> None:
-    white, black = ({one: _flat(level) for one in Rendition} for level in (255, 0))
+def test_the_photo_is_pasted_at_the_position_on_a_photo_without_a_cat() -> None:
+    white, black = ({rendition: _flat(level) for rendition in Rendition} for level in (255, 0))
     cat = LabelledPhoto("cat", CAT, lambda: white)
     other = LabelledPhoto("other", NOT_CAT, lambda: black)
     shares = {}
@@ -154,9 +155,9 @@ def test_a_sample_has_equally_many_of_both_labels_spread_over_the_kinds() -> Non
     photos += [photo(number, NOT_CAT, "dog") for number in range(50)]
     photos += [photo(number, NOT_CAT, "thing or scene") for number in range(3)]
     photos += [photo(0, "wild_feline", None)]
-    chosen = sample(photos, 10)
-    assert Counter((one.label, one.kind) for one in chosen) == {
+    sampled = sample(photos, 10)
+    assert Counter((photo.label, photo.kind) for photo in sampled) == {
         (CAT, None): 10, (NOT_CAT, "dog"): 7, (NOT_CAT, "thing or scene"): 3,
     }  # fmt: skip
-    assert sample(photos[::-1], 10) == chosen
+    assert sample(photos[::-1], 10) == sampled
     assert len(sample(photos, 1000)) == 103
