@@ -11,12 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
-from sqlalchemy import Engine, make_url
+from sqlalchemy import make_url
 
-from catloader.store.s3.embedded import EmbeddedS3
-from catloader.store.s3.objects import ObjectStore
-from tests.support.object_stores import settings_of
 from tests.support.serving import Serving, form_token, plain_session, registered, serving
 from tests.support.site import PASSWORD, jpeg
 
@@ -53,7 +51,8 @@ def _shared(site: str, session: requests.Session, id: int) -> str:
     return token[1]
 
 
-def test_every_line_is_json_and_no_line_has_a_secret(engine: Engine, empty_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)  # whose address has a password
+def test_every_line_is_json_and_no_line_has_a_secret(empty_url: str, tmp_path: Path) -> None:
     hidden = {name: f"secret-{secrets.token_hex(12)}" for name in ("metrics", "key", "database", "query")}
     webhook = base64.b64encode(secrets.token_bytes(32)).decode()
     settings: dict[str, object] = {
@@ -66,9 +65,8 @@ def test_every_line_is_json_and_no_line_has_a_secret(engine: Engine, empty_url: 
         "CATLOADER_NO_SUCH_SETTING": "1",
         "CATCHECKER_PORT": "tcp://10.96.0.12:8001",
     }
-    if engine.dialect.name == "postgresql":
-        url = make_url(empty_url).set(password=hidden["database"])
-        settings["DATABASE_URL"] = url.render_as_string(hide_password=False)
+    url = make_url(empty_url).set(password=hidden["database"])
+    settings["DATABASE_URL"] = url.render_as_string(hide_password=False)
     with serving(tmp_path, **settings) as site:
         session = registered(site.url)
         id = int(_upload(site.url, session, "a.jpg", jpeg()).json()["files"][0]["id"])
@@ -79,7 +77,6 @@ def test_every_line_is_json_and_no_line_has_a_secret(engine: Engine, empty_url: 
         assert stranger.get(f"{site.url}/s/{token}/nothing", timeout=_TIMEOUT_S).status_code == 404
         query = f"{site.url}/login?password={hidden['query']}"
         untrusted = stranger.get(query, headers=_BY_A_PROXY, timeout=_TIMEOUT_S)
-        _assert_new_id_for_a_wrong_one(site)
         wrong = {"csrf_token": form_token(stranger, site.url + "/login"), "email": "a@example.org"}
         stranger.post(site.url + "/login", data=wrong | {"password": PASSWORD}, timeout=_TIMEOUT_S)
         bearer = {"Authorization": f"Bearer {hidden['metrics']}"}
@@ -110,7 +107,7 @@ def test_every_line_is_json_and_no_line_has_a_secret(engine: Engine, empty_url: 
     assert ("GET", "/s/***/photo.jpg", 200) in access
     assert ("GET", "/login", 200) in access
     own_id = untrusted.headers["X-Request-Id"]
-    assert own_id != _BY_A_PROXY["X-Request-Id"], "the id of a proxy that is not trusted was kept"
+    assert re.fullmatch(r"[0-9a-f]{16}", own_id), "the id of a proxy that is not trusted was kept"
     assert own_id in {line["request_id"] for line in requests_seen}
     failure = access["GET", "/s/***/photo.jpg", 503]
     assert failed.headers["X-Request-Id"] == failure["request_id"]
@@ -121,21 +118,3 @@ def test_every_line_is_json_and_no_line_has_a_secret(engine: Engine, empty_url: 
         if line.get("request_id") == failure["request_id"] and "message" in line
     ]
     assert messages, "no message in the log belongs to the failed request"
-
-
-def test_request_id_of_a_trusted_proxy_is_kept(
-    tmp_path: Path, s3_server: EmbeddedS3, objects: ObjectStore
-) -> None:
-    settings = settings_of(s3_server, objects) | {"CATLOADER_ACCESS_LOG": "true"}
-    with serving(tmp_path, CATLOADER_TRUSTED_PROXIES=1, **settings) as site:
-        answer = plain_session().get(site.url + "/login", headers=_BY_A_PROXY, timeout=_TIMEOUT_S)
-        assert answer.headers["X-Request-Id"] == "proxy-0123456789"
-        _assert_new_id_for_a_wrong_one(site)
-        site.stop()
-        assert "request proxy-0123456789\n" in site.log
-
-
-def _assert_new_id_for_a_wrong_one(site: Serving) -> None:
-    forged = _BY_A_PROXY | {"X-Request-Id": "a\tb" * 3}
-    answer = plain_session().get(site.url + "/login", headers=forged, timeout=_TIMEOUT_S)
-    assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["X-Request-Id"])

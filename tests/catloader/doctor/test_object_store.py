@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +15,6 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from catloader.demo.client import free_port
 from catloader.doctor.object_store import rows
 from catloader.doctor.rows import Row
 from catloader.errors import StartupError
@@ -27,7 +24,6 @@ from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.session import make_session
 from catloader.wiring import build_object_store
-from tests.support.environ import environ_without_settings
 from tests.support.object_stores import store_at
 
 _RIGHTS = {
@@ -276,26 +272,6 @@ def test_a_start_names_the_right_that_is_missing(server: EmbeddedS3) -> None:
             refuse_missing_rights(_settings(server.endpoint_url, key))
     with _forwarding(server, _WithoutPut) as url, pytest.raises(StartupError, match="s3:PutObject"):
         refuse_missing_rights(_settings(url))
-
-
-@pytest.mark.slow
-def test_a_site_whose_keys_may_only_read_does_not_start(server: EmbeddedS3, tmp_path: Path) -> None:
-    environ = environ_without_settings(
-        CATLOADER_DATA_DIR=tmp_path,
-        CATLOADER_PORT=free_port(),
-        CATLOADER_MIN_FREE_BYTES=0,
-        AWS_ENDPOINT_URL_S3=server.endpoint_url,
-        AWS_ACCESS_KEY_ID="put",
-        AWS_SECRET_ACCESS_KEY="secret",
-        CATCHECK_DISPATCH="off",
-    )
-    command = [sys.executable, "-m", "catloader", "serve"]
-    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
-    assert (ended.returncode, ended.stdout) == (1, "Starting CatLoader ...\n")
-    assert ended.stderr == (
-        "Error: The keys lack the right s3:DeleteObject on the bucket catloader-photos. "
-        "`catloader doctor` tests every right that the site needs.\n"
-    )
 
 
 def test_peculiarities_of_a_server_are_named(server: EmbeddedS3) -> None:

@@ -29,9 +29,16 @@ _MAX_FILE_BYTES = 4_000_000
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    settings = {"CATLOADER_MAX_FILE_BYTES": _MAX_FILE_BYTES, "CATLOADER_MAX_FILES": 1}
+def store(s3_server: EmbeddedS3, shared_objects: ObjectStore) -> dict[str, object]:
+    """Settings of a store that is already running."""
+    return settings_of(s3_server, shared_objects)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, store: dict[str, object]) -> Iterator[Serving]:
+    settings = {"CATLOADER_MAX_FILE_BYTES": _MAX_FILE_BYTES, "CATLOADER_MAX_FILES": 1, **store}
     settings |= {"CATLOADER_STALLED_S": 5, "CATLOADER_HEAD_S": 5}
+    settings |= {"CATLOADER_ACCESS_LOG": "true", "CATLOADER_TRUSTED_PROXIES": 1}
     with serving(tmp_path_factory.mktemp("site"), **settings) as site:
         yield site
 
@@ -123,6 +130,21 @@ def test_responses_do_not_name_the_server_software(site: Serving) -> None:
     with _connect(site) as connection:
         connection.sendall(b"not HTTP\r\n\r\n")
         assert b"waitress" not in _answer(connection).lower()
+
+
+def test_access_log_and_response_have_the_request_id_of_a_trusted_proxy(site: Serving) -> None:
+    by_a_proxy = {"X-Request-Id": "proxy-0123456789", "X-Forwarded-For": "192.0.2.1"}
+    forged = by_a_proxy | {"X-Request-Id": "a\tb" * 3}
+    ids = []
+    for headers in (by_a_proxy, forged):
+        with plain_session() as session:
+            response = session.get(site.url + "/login?next=/photos", headers=headers, timeout=60)
+            ids.append(response.headers["X-Request-Id"])
+    assert ids[0] == "proxy-0123456789"
+    assert re.fullmatch(r"[0-9a-f]{16}", ids[1])
+    for id in ids:  # the line is written after the response was sent
+        line = rf'^[-\d]{{10}} [:,\d]{{12}} 127\.0\.0\.1 "GET /login" 200 \d+ bytes \d+ ms request {id}$'
+        _wait_until(lambda: bool(re.search(line, site.log, re.MULTILINE)))  # noqa: B023
 
 
 def test_a_connection_is_kept_for_the_next_request(site: Serving) -> None:
@@ -224,12 +246,6 @@ def test_slow_heads_and_silent_bodies_are_closed_with_one_log_line(site: Serving
     assert "Traceback" not in site.log
 
 
-@pytest.fixture
-def store(s3_server: EmbeddedS3, objects: ObjectStore) -> dict[str, object]:
-    """Settings of a store that is already running."""
-    return settings_of(s3_server, objects)
-
-
 def test_an_upload_in_progress_is_stored_before_the_stop(tmp_path: Path, store: dict[str, object]) -> None:
     with serving(tmp_path, **store) as site, _connect(site) as connection, _kept(site) as idle:
         head, body = _upload(site, jpeg(size=(900, 700)))
@@ -242,30 +258,48 @@ def test_an_upload_in_progress_is_stored_before_the_stop(tmp_path: Path, store: 
         assert site.process.wait(60) == 0
 
 
-def test_a_web_process_that_stops_leaves_new_connections_to_the_others(
-    tmp_path: Path, store: dict[str, object]
-) -> None:
-    with (
-        serving(tmp_path, CATLOADER_WEB_PROCESSES=2, **store) as site,
-        _connect(site) as connection,
-        ExitStack() as stack,
-    ):
-        _wait_until(lambda: len(site.web_processes()) == 2)
-        head, body = _upload(site, jpeg(size=(900, 700)))
+@pytest.fixture(scope="module")
+def site_of_two(tmp_path_factory: pytest.TempPathFactory, store: dict[str, object]) -> Iterator[Serving]:
+    """A site of two web processes, which must end with the exit code 0."""
+    with serving(tmp_path_factory.mktemp("two"), CATLOADER_WEB_PROCESSES=2, **store) as site:
+        yield site
+        assert site.stop() == 0
+
+
+@pytest.fixture
+def two(site_of_two: Serving) -> Serving:
+    """The site of two web processes when both run: it is ready when the first one responds."""
+    _wait_until(lambda: len(site_of_two.web_processes()) == 2)
+    return site_of_two
+
+
+def test_a_web_process_that_dies_is_replaced(two: Serving) -> None:
+    first, second = two.web_processes()
+    kill(first)
+    _wait_until(lambda: len(two.web_processes()) == 2)
+    running = two.web_processes()
+    assert second in running
+    assert first not in running
+    with plain_session() as session:
+        assert session.get(two.url + "/healthz", timeout=60).ok
+
+
+def test_a_web_process_that_stops_leaves_new_connections_to_the_others(two: Serving) -> None:
+    with _connect(two) as connection, ExitStack() as stack:
+        head, body = _upload(two, jpeg(size=(900, 700)))
         connection.sendall(head + body[:1000])
         _wait_until_read(connection)
-        (stopped,) = (process for process in site.web_processes() if _serves(process, connection))
-        kept = (stack.enter_context(_kept(site)) for _ in range(100))
+        (stopped,) = (process for process in two.web_processes() if _serves(process, connection))
+        kept = (stack.enter_context(_kept(two)) for _ in range(100))
         idle = next(other for other in kept if _serves(stopped, other))
         stopped.terminate()
         assert not _answer(idle)  # its end shows that the stop has begun
-        for _ in range(100):
+        for _ in range(20):  # in less than the 2 s that the stop gives the upload
             with plain_session() as session:
-                assert session.get(site.url + "/livez", timeout=60).ok
+                assert session.get(two.url + "/livez", timeout=60).ok
         connection.sendall(body[1000:])
         assert _answer(connection).startswith(b"HTTP/1.1 201 ")
         stopped.wait(60)
-        assert site.stop() == 0
 
 
 def _kept(site: Serving) -> socket.socket:
@@ -278,20 +312,6 @@ def _kept(site: Serving) -> socket.socket:
 
 def _serves(process: psutil.Process, connection: socket.socket) -> bool:
     return connection.getsockname() in [tuple(other.raddr) for other in process.net_connections()]
-
-
-def test_a_web_process_that_dies_is_replaced(tmp_path: Path, store: dict[str, object]) -> None:
-    with serving(tmp_path, CATLOADER_WEB_PROCESSES=2, **store) as site:
-        _wait_until(lambda: len(site.web_processes()) == 2)  # the site is ready when the first one responds
-        first, second = site.web_processes()
-        kill(first)
-        _wait_until(lambda: len(site.web_processes()) == 2)
-        running = site.web_processes()
-        assert second in running
-        assert first not in running
-        with plain_session() as session:
-            assert session.get(site.url + "/healthz", timeout=60).ok
-        assert site.stop() == 0
 
 
 def test_a_full_temporary_folder_is_507_and_leaves_no_file(

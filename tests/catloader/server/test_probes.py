@@ -44,27 +44,32 @@ def test_a_worker_that_waits_for_its_site_is_alive_and_not_ready(tmp_path: Path)
     assert not worker.answers()
 
 
-@pytest.mark.parametrize("token", ["", _TOKEN], ids=["without metrics", "with metrics"])
+@pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
 def test_a_worker_reports_its_state_and_counts_attempts(
-    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, token: str
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
     add_photos(engine, 1)  # its objects are missing, so the attempt fails
     settings = stores(engine, s3_server, objects)
-    with working(tmp_path, **settings, CATLOADER_METRICS_TOKEN=token) as worker:
+    with working(tmp_path, **settings, CATLOADER_METRICS_TOKEN=_TOKEN) as worker:
         state = worker.wait_until_idle()
         assert state["database"] == state["object_store"] == "ok"
         assert state["checker"]["model"] == "efficientnet_lite0"
-        if not token:
-            assert worker.get("/metrics").status_code == 404
-            return
         counted = re.compile(
             r'^catcheck_images_total\{model="[^"]*",outcome="error"\} [1-9]', re.M
         )  # more attempts may have followed
         for _ in until(60, "The attempt was not counted"):
-            text = worker.get("/metrics", token).text
+            text = worker.get("/metrics", _TOKEN).text
             if counted.search(text):
                 break
         assert 'catcheck_photos{status="cat"} 0.0' in text
+
+
+def test_without_a_token_a_worker_has_no_metrics(tmp_path: Path) -> None:
+    with answering_probes(Settings(data_dir=tmp_path, probe_port=free_port())) as probes:
+        assert probes
+        for services in (None, cast("Services", SimpleNamespace())):  # before and after the worker has begun
+            probes.services = services
+            assert _get(probes, "/metrics").status_code == 404
 
 
 @pytest.fixture

@@ -161,29 +161,24 @@ def test_visitors_create_no_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_stopped_site_leaves_no_files(tmp_path: Path) -> None:
+def test_the_next_start_removes_the_files_of_a_killed_site_and_a_stop_its_own(tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
+
+    def folders() -> list[Path]:
+        return list(temporary.glob("catloader-metrics-*"))
+
     with serving(tmp_path, CATLOADER_METRICS_TOKEN=_TOKEN, TMPDIR=temporary) as site:
-        assert list(temporary.glob("catloader-metrics-*"))
+        processes = site.web_processes()
+        site.process.kill()
+        site.process.wait()
+        until_gone(processes)
+    (left,) = folders()
+    with serving(tmp_path, CATLOADER_METRICS_TOKEN=_TOKEN, TMPDIR=temporary) as site:
+        (used,) = folders()
+        assert used != left
         assert site.stop() == 0
-    assert list(temporary.glob("catloader-metrics-*")) == []
-
-
-@pytest.mark.slow
-def test_the_next_start_removes_the_files_of_a_killed_site(tmp_path: Path) -> None:
-    temporary, folders = tmp_path / "temporary", list[list[Path]]()
-    temporary.mkdir()
-    for _ in range(2):
-        with serving(tmp_path, CATLOADER_METRICS_TOKEN=_TOKEN, TMPDIR=temporary) as site:
-            folders.append(list(temporary.glob("catloader-metrics-*")))
-            processes = site.web_processes()
-            site.process.kill()
-            site.process.wait()
-            until_gone(processes)
-    (first,), (second,) = folders
-    assert first != second
-    assert list(temporary.glob("catloader-metrics-*")) == [second]
+    assert folders() == []
 
 
 def test_without_a_configured_token_metrics_are_not_found(tmp_path: Path) -> None:
