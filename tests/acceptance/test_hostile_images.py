@@ -1,9 +1,11 @@
-"""Every hostile file, passed directly to ``prepare``, must quickly give the expected result."""
+"""Every hostile file must quickly give the expected result: in this process, and the same in a child."""
 
 from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +13,12 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from catloader.errors import BadImage
+from catloader.intake.isolated import WORK, IsolatedPreparer
+from catloader.intake.places import Places
 from catloader.intake.prepare import Limits, Prepared, prepare
+from checker.isolation import limits
+from checker.isolation.fork_server import ForkServer
+from checker.isolation.pool import ChildPool
 from tests.support.hostile import HostileCorpus, HostileFile
 
 LIMITS = Limits(max_bytes=25 * 2**20, max_pixels=10**8, max_edge_px=2560, thumbnail_px=320, jpeg_quality=88)
@@ -20,11 +27,20 @@ WITHIN = 24
 """Maximum difference between two means of a channel; white is 255."""
 
 
+Refusal = tuple[type[BadImage], str]
+
+
 @dataclass(frozen=True)
 class Case:
     file: HostileFile
-    prepared: Prepared | None
+    outcome: Prepared | Refusal
+    in_a_child: Prepared | Refusal
     seconds: float
+    """Processor time of this process for ``outcome``."""
+
+    @property
+    def prepared(self) -> Prepared | None:
+        return self.outcome if isinstance(self.outcome, Prepared) else None
 
 
 @dataclass(frozen=True)
@@ -41,17 +57,29 @@ class Cases:
 
 
 @pytest.fixture(scope="module")
-def cases(hostile_corpus: HostileCorpus) -> Cases:
+def isolated() -> Iterator[IsolatedPreparer]:
+    with closing(ForkServer([WORK], limits.DEFAULT_LIMITS.memory_bytes)) as server:
+        pool = ChildPool(server, children=1, limits=limits.Limits(cpu_s=60.0, wall_s=120.0))
+        with closing(pool):
+            yield IsolatedPreparer(pool, Places(slots=1, waiting=0, patience_s=0), LIMITS)
+
+
+@pytest.fixture(scope="module")
+def cases(hostile_corpus: HostileCorpus, isolated: IsolatedPreparer) -> Cases:
     results = []
     for file in hostile_corpus.files:
-        prepared = None
         start = time.process_time()
-        try:
-            prepared = prepare(file.data, limits=LIMITS)
-        except BadImage as error:
-            assert str(error).endswith("."), file.name
-        results.append(Case(file, prepared, time.process_time() - start))
+        outcome = _outcome(lambda data: prepare(data, limits=LIMITS), file)
+        seconds = time.process_time() - start
+        results.append(Case(file, outcome, _outcome(lambda data: isolated(data, 1), file), seconds))
     return Cases(results, hostile_corpus.right_share)
+
+
+def _outcome(prepare: Callable[[bytes], Prepared], file: HostileFile) -> Prepared | Refusal:
+    try:
+        return prepare(file.data)
+    except BadImage as error:
+        return type(error), str(error)
 
 
 def pixels(jpeg: bytes) -> np.ndarray:
@@ -69,6 +97,16 @@ def quarters(image: np.ndarray) -> np.ndarray:
 def test_each_file_is_accepted_or_refused_as_expected(cases: Cases) -> None:
     wrong = [case.file.name for case in cases.all if bool(case.prepared) != case.file.is_accepted]
     cases.assert_nearly_all_right(wrong, len(cases.all))
+
+
+def test_refusals_are_sentences(cases: Cases) -> None:
+    refusals = [case.outcome for case in cases.all if not isinstance(case.outcome, Prepared)]
+    assert refusals
+    assert [sentence for _, sentence in refusals if not sentence.endswith(".")] == []
+
+
+def test_each_file_gets_the_same_result_or_refusal_in_a_child_process(cases: Cases) -> None:
+    assert [case.file.name for case in cases.all if case.in_a_child != case.outcome] == []
 
 
 def test_no_file_takes_more_than_five_seconds(cases: Cases) -> None:

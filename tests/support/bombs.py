@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import zlib
@@ -60,7 +61,9 @@ def slow_tiff(strips: int = 20_000, blocks: int = 2_000) -> bytes:
     )
 
 
+@functools.lru_cache(64)
 def encoded(format: str, size: tuple[int, int] = (320, 240), **options: object) -> bytes:
+    """Return a noisy photo; the same one for the same arguments, because AVIF takes 0.1 s."""
     return drawing.encoded(Image.effect_noise(size, 60).convert("RGB"), format, **options)
 
 
@@ -87,6 +90,7 @@ def jpeg_of_junk() -> bytes:  # 2 s
     return data[:2] + b"\xff\xfe\0\2" + bytes(20_000_000) + data[2:]
 
 
+@functools.cache  # making it takes 0.6 s
 def jpeg_of_scans() -> bytes:  # more than a minute, from 0.6 MB
     out = io.BytesIO()
     Image.new("L", (8000, 8000)).save(out, "JPEG", progressive=True)

@@ -1,4 +1,7 @@
-"""Step 1 in child processes: results equal those of this process, and every failure is a plain refusal."""
+"""Step 1 in child processes: results equal those of this process, and every failure is a plain refusal.
+
+``tests/acceptance/test_hostile_images.py`` compares the results of all hostile files.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,12 @@ from PIL import Image
 from catloader import errors
 from catloader.intake.isolated import WORK, IsolatedPreparer
 from catloader.intake.places import Places
-from catloader.intake.prepare import Prepared, prepare
-from catloader.intake.upload import Preparer
+from catloader.intake.prepare import prepare
 from catloader.intake.upload import limits as limits_of
 from catloader.settings import Settings
 from checker.isolation import limits
 from checker.isolation.fork_server import ForkServer
 from checker.isolation.pool import ChildPool
-from tests.support.hostile import HostileFile, corpus, origins
 
 LIMITS = limits_of(Settings())
 
@@ -48,27 +49,6 @@ def test_result_of_a_child_process_equals_that_of_this_process(server: ForkServe
     data = png(1000)
     with preparer(server) as isolated:
         assert isolated(data, 1) == prepare(data, limits=LIMITS)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("origin", origins())
-def test_hostile_files_get_the_same_result_or_refusal_in_a_child_process(
-    server: ForkServer, origin: str
-) -> None:
-    with preparer(server) as isolated:
-        for file in corpus(origin).files:
-            assert _outcome(isolated, file) == _outcome(_here, file), file.name
-
-
-def _here(data: bytes, _owner_id: int) -> Prepared:
-    return prepare(data, limits=LIMITS)
-
-
-def _outcome(prepare: Preparer, file: HostileFile) -> object:
-    try:
-        return prepare(file.data, 1)
-    except errors.BadImage as error:
-        return type(error), str(error)
 
 
 def test_photo_that_takes_too_long_is_refused(server: ForkServer) -> None:

@@ -121,10 +121,21 @@ except BulkError as error:
 """
 
 
+_CLUSTER = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_MISLEADING = {
+    # Ray must not write a token to the home folder: clusters that start here later would require it.
+    "HOME": "/proc/none",
+    "RAY_ADDRESS": "127.0.0.1:1",
+}
+"""A home folder that does not exist, and the address of a cluster that does not run."""
+
+
 @pytest.mark.timeout(600)
 def test_failure_of_a_worker_process_is_one_sentence_in_the_driver(site: BulkSite) -> None:
+    """The worker runs on a Ray that is started for the run: without a home folder, and not at RAY_ADDRESS."""
     nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "CATCHECK_WORKERS": "1"}
     variables = environ_without_settings(**{**site.environ, **nowhere})
+    variables = {name: value for name, value in variables.items() if name not in _CLUSTER} | _MISLEADING
     run = [sys.executable, "-c", _RUN]
     done = subprocess.run(run, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -132,27 +143,6 @@ def test_failure_of_a_worker_process_is_one_sentence_in_the_driver(site: BulkSit
     assert sentence.startswith("The object store at http://127.0.0.1:")
     assert "did not answer" in sentence
     assert "Traceback" not in done.stderr
-
-
-_CLUSTER = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-
-
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "cluster",
-    [
-        # Ray must not write a token to the home folder: clusters that start here later would require it.
-        pytest.param({"HOME": "/proc/none"}, id="no home folder"),
-        pytest.param({"RAY_ADDRESS": "127.0.0.1:1"}, id="address of a cluster"),
-    ],
-)
-def test_without_an_address_ray_is_started_for_the_run(site: BulkSite, cluster: dict[str, str]) -> None:
-    nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "CATCHECK_WORKERS": "1"}
-    variables = environ_without_settings(**{**site.environ, **nowhere})
-    variables = {name: value for name, value in variables.items() if name not in _CLUSTER} | cluster
-    run = [sys.executable, "-c", _RUN]
-    done = subprocess.run(run, env=variables, capture_output=True, text=True, check=False)
-    assert done.stderr.splitlines()[-1].startswith("The object store at http://127.0.0.1:")
 
 
 class _SlowRay:
