@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import re
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager, suppress
@@ -170,6 +169,16 @@ def _uploads_of_others(site: Site) -> Iterator[Callable[[], Future[int]]]:
         yield lambda: threads.submit(upload)
 
 
+_CLICK_TWICE = """button => {
+  button.click();
+  (async () => {
+    while (await (await fetch("/requests-sent")).text() === "0");
+    button.click();
+    await fetch("/clicked-again");
+  })();
+}"""
+
+
 def test_a_form_is_sent_only_once_and_its_password_can_be_shown(page: Page) -> None:
     page.goto("/register")
     page.get_by_label("E-mail").fill("twice@example.org")
@@ -182,15 +191,19 @@ def test_a_form_is_sent_only_once_and_its_password_can_be_shown(page: Page) -> N
     expect(password).to_have_attribute("type", "password")
     sent: list[Route] = []
 
-    def answer_late(route: Route) -> None:
+    def hold_the_first(route: Route) -> None:
         sent.append(route)
-        time.sleep(0.6)
-        route.continue_()
+        if len(sent) > 1:
+            route.continue_()
 
-    page.route("**/register", answer_late)
-    # A second sign-up with the same e-mail would end at the log-in page.
-    twice = "button => { button.click(); setTimeout(() => button.click(), 200); }"
-    page.get_by_role("button", name="Create account").evaluate(twice)
+    def continue_the_first(route: Route) -> None:
+        route.fulfill()
+        sent[0].continue_()
+
+    page.route("**/register", hold_the_first)
+    page.route("**/requests-sent", lambda route: route.fulfill(body=str(len(sent))))
+    page.route("**/clicked-again", continue_the_first)
+    page.get_by_role("button", name="Create account").evaluate(_CLICK_TWICE)
     expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
     assert len(sent) == 1
 

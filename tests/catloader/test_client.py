@@ -244,14 +244,14 @@ def _slow_line(seconds: float) -> tuple[socket.socket, bytes]:
 
 @pytest.mark.parametrize(
     ("seconds", "sentence"),
-    [(3, "HTTP 413"), (6000, "does not answer: the connection is dead, or too slow.")],
+    [(1.5, "HTTP 413"), (3000, "does not answer: the connection is dead, or too slow.")],
 )
 def test_the_time_limit_holds_for_each_block_of_an_upload_and_not_for_the_whole_photo(
     seconds: float, sentence: str
 ) -> None:
     listener, photo = _slow_line(seconds)
     with listener:
-        client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}", "token", tries=1, connect_s=1.0)
+        client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}", "token", tries=1, connect_s=0.5)
         with pytest.raises(RequestFailed, match=re.escape(sentence)):
             client.upload(photo)
         client.close()

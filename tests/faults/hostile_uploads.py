@@ -152,16 +152,22 @@ class _Others:
             pause_s = pause_s or 1.0
 
 
-def measure(site: Serving, files: Iterator[Mutant], attackers: int, *, warm_up: int) -> Figures:
-    """Upload ``files``. The idle memory of the site is first measured after ``warm_up`` of them."""
+def measure(
+    site: Serving, files: Iterator[Mutant], attackers: int, *, warm_up: int, settle_s: float = _SETTLE_S
+) -> Figures:
+    """Upload ``files``. The idle memory of the site is first measured after ``warm_up`` of them.
+
+    Args:
+        settle_s: the site is idle for this time before its memory is measured.
+    """
     first = _Attack(islice(files, warm_up))
     first.run(site, attackers)
     meter = Meter(site.process.pid)
-    before_bytes, web = _idle_bytes(meter), {process.pid for process in site.web_processes()}
+    before_bytes, web = _idle_bytes(meter, settle_s), {process.pid for process in site.web_processes()}
     attack = _Attack(files)
     with _Others(site) as others:
         attack.run(site, attackers)
-    after_bytes = _idle_bytes(meter)
+    after_bytes = _idle_bytes(meter, settle_s)
     meter.close()
     answers = first.answers + attack.answers
     good = [took_s for status, took_s in others.photos if status == 201]
@@ -191,8 +197,8 @@ def measure(site: Serving, files: Iterator[Mutant], attackers: int, *, warm_up: 
     )
 
 
-def _idle_bytes(meter: Meter) -> int:
-    time.sleep(_SETTLE_S)
+def _idle_bytes(meter: Meter, settle_s: float) -> int:
+    time.sleep(settle_s)
     return meter.now_bytes()
 
 

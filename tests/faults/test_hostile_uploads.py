@@ -13,7 +13,7 @@ from tests.support.serving import serving
 def test_hostile_uploads_get_plain_responses_and_leave_nothing(tmp_path: Path) -> None:
     busy = busy_factor()
     with serving(tmp_path) as site:
-        figures = measure(site, mutants(100, seed=2), attackers=2, warm_up=20)
+        figures = measure(site, mutants(100, seed=2), attackers=2, warm_up=20, settle_s=0)
         assert site.stop() == 0
         assert "Traceback" not in site.log
     assert figures.uploads == 100

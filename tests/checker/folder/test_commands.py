@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import cast
 
+from catloader.demo.client import until
 from checker.decision.operating_point import ThresholdRule
 from checker.folder.commands import _making
 from checker.ports import Classifier
@@ -19,6 +19,7 @@ def test_a_variant_that_was_made_during_the_run_is_not_called_missing() -> None:
     choice = SelectedVariant(cast(Classifier, None), cast(ThresholdRule, None), serving, missing, ())
     assert choice.why_not_faster == "OpenVINO fp32 is faster than torch fp32, but is not made yet."
     with _making(choice, entry.name, openvino_variants.folder("fp32")) as by_now:
-        while (reason := by_now().why_not_faster) == choice.why_not_faster:
-            time.sleep(0.05)
+        for _ in until(120, "The variant was not made"):
+            if (reason := by_now().why_not_faster) != choice.why_not_faster:
+                break
     assert reason == "OpenVINO fp32 is made now, and checks from the next run on."

@@ -25,9 +25,14 @@ def echo(_arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
 
 
 def do(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
-    """Perform the named action; ``arguments["folder"]`` is a writable folder."""
+    """Perform the named action; ``arguments["folder"]`` is a writable folder.
+
+    The result has the times of the monotonic clock at which the action began and ended.
+    """
+    began_s = time.monotonic()
     _DEEDS[item[0].decode()](Path(arguments.get("folder", "/")))
-    return {"pid": os.getpid(), "variables": dict(os.environ)}, []
+    times = {"began_s": began_s, "ended_s": time.monotonic()}
+    return {"pid": os.getpid(), "variables": dict(os.environ), **times}, []
 
 
 def _loop(*_: Path) -> NoReturn:
@@ -91,6 +96,7 @@ def _bug(_: Path) -> NoReturn:
 _DEEDS: Mapping[str, Callable[[Path], object]] = {
     "nothing": lambda _: None,
     "work for 0.1 s": _work_a_little,
+    "wait for 0.3 s": lambda _: threading.Event().wait(0.3),
     "loop": _loop,
     "loop in threads": _loop_in_threads,
     "hang": lambda _: threading.Event().wait(),

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +32,7 @@ from checker.isolation.limits import Limits
 from checker.isolation.pool import _ITEMS_OF_A_CHILD, ChildPool, Reply
 from checker.isolation.sandbox import missing_parts
 from tests.support.machine import busy_factor
-from tests.support.processes import alive, command_of, until_gone
+from tests.support.processes import until_gone
 
 DO, ECHO = "tests.checker.isolation.deeds:do", "tests.checker.isolation.deeds:echo"
 LIMITS = Limits(cpu_s=0.5, wall_s=60.0, memory_bytes=2**28)
@@ -305,31 +304,17 @@ def test_child_is_replaced_after_many_photos(pool: ChildPool) -> None:
 
 
 def test_number_of_working_children_is_bounded(server: ForkServer) -> None:
-    until_gone(children())  # left by earlier tests
     pool = ChildPool(server, children=2, limits=LIMITS)
     try:
-        threads = [threading.Thread(target=done, args=(pool, "loop")) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        most = 0
-        while any(thread.is_alive() for thread in threads):
-            most = max(most, len(alive(children())))
-            time.sleep(0.02)  # leaves the processor to the children, which must use up their time
-        assert most == 2
+        with ThreadPoolExecutor(4) as threads:
+            batches = list(threads.map(lambda _: done(pool, "wait for 0.3 s"), range(4)))
     finally:
         pool.close()
-
-
-def children() -> list[psutil.Process]:
-    """Return the children of all fork servers of this process."""
-    servers = [
-        child for child in psutil.Process().children() if "checker.isolation.child" in command_of(child)
-    ]
-    forked: list[psutil.Process] = []
-    for server in servers:
-        with suppress(psutil.NoSuchProcess):
-            forked += server.children()
-    return forked
+    results = [reply.result for batch in batches for reply in batch if isinstance(reply, Reply)]
+    assert len(results) == 4
+    times = [(result["began_s"], result["ended_s"]) for result in results]
+    at_work = [sum(began_s <= moment_s < ended_s for began_s, ended_s in times) for moment_s, _ in times]
+    assert max(at_work) == 2
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from catloader.demo.client import until
 from catloader.errors import UploadsBusy
 from catloader.web.uploads.upload_places import UploadPlaces
 
@@ -36,6 +37,12 @@ def _refused(places: UploadPlaces) -> int:
     return refused.value.retry_after_s
 
 
+def _until_one_waits(places: UploadPlaces) -> None:
+    for _ in until(60, "No upload waits"):
+        if places._line:
+            break
+
+
 def test_places_are_taken_and_returned(places: UploadPlaces) -> None:
     places.take()
     places.take()
@@ -50,8 +57,7 @@ def test_one_upload_per_place_waits_until_it_is_free(clock: _Clock) -> None:
     places.take()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(places.take)
-        while not places._line:
-            time.sleep(0.01)
+        _until_one_waits(places)
         assert _refused(places) == 5  # no further upload may wait
         places.leave()
         waiting.result(60)
@@ -106,8 +112,7 @@ def test_no_upload_overtakes_one_that_waits(clock: _Clock) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(wait)
-        while not places._line:
-            time.sleep(0.01)
+        _until_one_waits(places)
         with places._changed:  # so that this upload asks before the waiting one runs
             places.leave()
             places.take()

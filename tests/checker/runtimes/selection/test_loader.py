@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from catloader.demo.client import until
 from checker.decision.subject import load_subject
 from checker.pipeline import LoadedModel
 from checker.runtimes.selection.auto import Better
@@ -170,8 +171,9 @@ def test_closing_ends_the_child_and_leaves_no_files(measured: RuntimeRequest) ->
     results: list[object] = []
     thread = threading.Thread(target=lambda: results.append(loader.next()))
     thread.start()
-    while loader._task is None:
-        time.sleep(0.01)
+    for _ in until(60, "The variant is not being made"):
+        if loader._task is not None:
+            break
     loader.close()
     thread.join(60)
     assert results == [None]
