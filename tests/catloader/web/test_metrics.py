@@ -12,7 +12,10 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from catloader.demo.client import until
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 from tests.support.accounts_site import accounts_site
+from tests.support.object_stores import settings_of
 from tests.support.processes import until_gone
 from tests.support.serving import Serving, form_token, plain_session, registered, serving
 from tests.support.site import jpeg, services_of
@@ -24,8 +27,15 @@ _METRIC = re.compile(r"\b(?:catcheck|catloader)_[a-z0-9_]+\b")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def store(s3_server: EmbeddedS3, shared_objects: ObjectStore) -> dict[str, object]:
+    """Settings of a store that is already running."""
+    return settings_of(s3_server, shared_objects)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, store: dict[str, object]) -> Iterator[Serving]:
     settings = {
+        **store,
         "CATLOADER_METRICS_TOKEN": _TOKEN,
         "CATLOADER_WEB_PROCESSES": 2,
         "CATCHECK_DISPATCH": "thread",
@@ -161,20 +171,23 @@ def test_visitors_create_no_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_next_start_removes_the_files_of_a_killed_site_and_a_stop_its_own(tmp_path: Path) -> None:
+def test_the_next_start_removes_the_files_of_a_killed_site_and_a_stop_its_own(
+    tmp_path: Path, store: dict[str, object]
+) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
+    settings = {**store, "CATLOADER_METRICS_TOKEN": _TOKEN, "TMPDIR": temporary}
 
     def folders() -> list[Path]:
         return list(temporary.glob("catloader-metrics-*"))
 
-    with serving(tmp_path, CATLOADER_METRICS_TOKEN=_TOKEN, TMPDIR=temporary) as site:
+    with serving(tmp_path, **settings) as site:
         processes = site.web_processes()
         site.process.kill()
         site.process.wait()
         until_gone(processes)
     (left,) = folders()
-    with serving(tmp_path, CATLOADER_METRICS_TOKEN=_TOKEN, TMPDIR=temporary) as site:
+    with serving(tmp_path, **settings) as site:
         (used,) = folders()
         assert used != left
         assert site.stop() == 0
