@@ -47,7 +47,7 @@ class PlannedPhoto(NamedTuple):
     score: float | None
     checked_at: datetime | None
     labelled: Label | None = None
-    """In a plan of labelled photos only; the column is missing in other manifests."""
+    """None except in a plan of labelled photos; manifests of other plans lack this column."""
 
 
 def parquet() -> Any:

@@ -49,7 +49,7 @@ def run(
     keep = keep_of(plan)
     with plan.running():
         if plan.done() == plan.units:
-            return  # without a model or Ray
+            return  # before a model is loaded or Ray starts
         left = plan.facts.photos - min(plan.facts.photos, plan.done() * plan.facts.unit_rows)
         begun_s, photos = time.monotonic(), 0
         for unit, rows in _results(services, settings, plan, engine=engine, address=address, load=load):

@@ -33,7 +33,7 @@ class Promotion:
 
     current: str = AUTO
     previous: str | None = None
-    """None: no promotion so far."""
+    """The model before the last promotion; None: there was no promotion."""
 
 
 def read_promotion(settings: Settings) -> Promotion:

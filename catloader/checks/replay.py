@@ -26,7 +26,7 @@ class Replayed:
 
     logged: Logged
     difference: str | None
-    """None: the decision is the same."""
+    """Description of the difference; None: the decision is the same."""
     within_tolerance: bool = False
     """The score differs within the tolerance of a GPU, but is now on the other side of a threshold."""
 

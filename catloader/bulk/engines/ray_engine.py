@@ -35,7 +35,7 @@ _TOKEN_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray would send usage statistics
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # other log lines of Ray are useless to operators
-    "RAY_prestart_worker_first_driver": "0",  # else there is an idle process for each core
+    "RAY_prestart_worker_first_driver": "0",  # Ray would start an idle process for each core
     "RAY_enable_metrics_collection": "0",
     "RAY_health_check_period_ms": "500",  # 5 missed checks mean that a raylet has ended; Ray's default is 3 s
     "RAY_worker_niceness": "0",  # the priority of `local`; Ray's default is the lowest

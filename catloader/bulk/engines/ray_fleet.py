@@ -48,7 +48,7 @@ class Fleet:
         self._ray, self._make = ray, make
         self._home = ray.get_runtime_context().get_node_id()
         self._members: dict[Any, _Member] = {}
-        """By the reference of the response that each actor is working on."""
+        """Reference of a pending result -> the actor that works on it."""
         self._waiting: deque[Unit] = deque()
         for place in places:
             self._add(place)
@@ -97,7 +97,7 @@ class Fleet:
             raise BulkError("Ray's raylet on this machine has ended; `catloader bulk resume` continues.")
 
     def _replace(self, member: _Member) -> None:
-        self._ray.kill(member.actor)  # it may still run and only be unreachable
+        self._ray.kill(member.actor)  # the actor may still run and only be unreachable
         self._waiting.extendleft(unit for unit in (member.ahead, member.unit) if unit is not None)
         self._add(member.place)
 

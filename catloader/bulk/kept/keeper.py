@@ -33,21 +33,24 @@ class Contents(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """The kept data of a photo, with E examples: the photo and, if the plan has them, its augmentations."""
+    """The kept data of a photo.
+
+    It has E examples, the photo and, if the plan has them, its augmentations; W windows; D features.
+    """
 
     contents: Contents
     decoder: str
     """As in ``Preprocessing``."""
     soft: Flags
-    """``(E,)``."""
+    """Shape ``(E,)``."""
     drawn: Flags
-    """Of the photo alone, ``(1,)``."""
+    """Shape ``(1,)``: for the photo alone."""
     odds: Doubles
-    """``(E, inputs, W)``."""
+    """Shape ``(E, inputs, W)``."""
     logits: Floats
-    """Of the photo alone, ``(inputs, W, 1000)``."""
+    """Shape ``(inputs, W, 1000)``: for the photo alone."""
     features: Floats
-    """``(E, inputs, W, D)``."""
+    """Shape ``(E, inputs, W, D)``."""
 
 
 class Keeper:

@@ -40,7 +40,7 @@ def shadow(settings: Settings, name: str, sample: int | None, plan: str | None) 
     candidate, report = entry_named(name, settings.weights_dir).name, ShadowReport()
     if plan is None:  # fail before the seconds that loading takes; finished plans need no weights
         resolve(candidate, settings.weights_dir)
-    click.echo("Loading the models ...", err=True)  # it takes up to 12 s
+    click.echo("Loading the models ...", err=True)  # loading takes up to 12 s
     with services_of(settings) as services:
         photos: Iterable[Compared | None]
         if plan is None:
