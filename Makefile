@@ -34,10 +34,10 @@ test: check ## Run the quality gate and all tests (25 to 31 minutes on two cores
 test-fast: $(DEV) ## Run the tests that need no server and no browser (2 minutes on two cores)
 	$(PYTEST) -m "not slow"
 
+# mypy's workers must start within 3 s, which a busy machine can exceed; mypy then ends with the status 2.
 check: $(DEV) ## Run the quality gate: format, lint, types, import contracts
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
-# mypy's workers must start within 3 s, which a busy machine can exceed; mypy then ends with the status 2.
 	$(PY) -m mypy --num-workers 2 || { [ $$? -eq 2 ] && $(PY) -m mypy; }
 	.venv/bin/lint-imports
 
