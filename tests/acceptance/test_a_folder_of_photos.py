@@ -161,7 +161,7 @@ def _without(packages: list[str], *arguments: str) -> subprocess.CompletedProces
     )  # fmt: skip
 
 
-def test_ctrl_c_ends_it_cleanly(many: Path) -> None:
+def test_ctrl_c_ends_the_tool_cleanly(many: Path) -> None:
     with _start("--json", *LITE, str(many)) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -180,7 +180,7 @@ def test_ctrl_c_ends_it_cleanly(many: Path) -> None:
 
 
 @pytest.mark.parametrize("when", ["while it loads the model", "while it works"])
-def test_ctrl_c_twice_ends_it_at_once(many: Path, when: str) -> None:
+def test_a_second_ctrl_c_ends_the_tool_at_once(many: Path, when: str) -> None:
     # On a terminal the tool prints a line when it begins to load the model.
     terminal, its_end = pty.openpty()
     with _start("--json", *LITE, str(many), stderr=its_end) as process:

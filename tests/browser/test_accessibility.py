@@ -360,7 +360,7 @@ def test_the_chart_of_checks_has_local_times(browser: Browser, site: Site, sessi
     context.close()
 
 
-def test_a_press_beside_its_box_selects_a_failed_photo(
+def test_a_press_next_to_the_box_selects_a_failed_photo(
     browser: Browser, site: Site, session: StorageState
 ) -> None:
     context = browser.new_context(base_url=site.url, storage_state=session)

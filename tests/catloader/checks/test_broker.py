@@ -114,7 +114,7 @@ def test_the_environment_of_another_celery_application_does_not_matter(
     assert wake_ups.wait_for_next()
 
 
-def test_an_unavailable_broker_is_one_sentence_without_its_password(
+def test_an_unavailable_broker_is_reported_in_one_sentence_without_its_password(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     port = free_port()

@@ -337,7 +337,7 @@ def test_a_choice_that_only_this_checker_can_not_load_is_tried_once(
 
 
 @_ON_SQLITE
-def test_thresholds_with_which_the_model_can_not_check_leave_the_model_as_it_is(
+def test_thresholds_with_which_the_model_cannot_check_do_not_change_the_model(
     engine: Engine, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     base = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-torch-fp32-house_cat.json")

@@ -31,7 +31,7 @@ def test_ctrl_c_during_the_imports_leaves_no_traceback() -> None:
     assert process.returncode == 128 + signal.SIGINT
 
 
-def test_ctrl_c_in_a_long_command_is_one_sentence(tmp_path: Path) -> None:
+def test_ctrl_c_in_a_long_command_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("a token")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -82,7 +82,7 @@ def test_a_closed_reader_of_the_output_gets_no_message(words: list[str]) -> None
     assert (answer.returncode, answer.stderr) == (128 + signal.SIGPIPE, "")
 
 
-def test_a_removed_working_folder_is_one_sentence(tmp_path: Path) -> None:
+def test_a_removed_working_folder_is_reported_in_one_sentence(tmp_path: Path) -> None:
     removed = tmp_path / "gone"
     removed.mkdir()
     start = f"rmdir {removed}; exec {sys.executable} -m catloader serve"
@@ -104,7 +104,7 @@ def test_a_removed_working_folder_is_one_sentence(tmp_path: Path) -> None:
         ("serve", "The data folder /dev/null is a file, or is below a file."),
     ],
 )
-def test_output_on_a_full_disk_is_one_sentence(command: str, error: str) -> None:
+def test_output_on_a_full_disk_is_reported_in_one_sentence(command: str, error: str) -> None:
     environ = {**os.environ, "CATLOADER_DATA_DIR": "/dev/null", "PYTHONUNBUFFERED": "1"}
     with Path("/dev/full").open("w") as full:
         answer = subprocess.run(
@@ -118,7 +118,7 @@ def test_output_on_a_full_disk_is_one_sentence(command: str, error: str) -> None
     assert (answer.returncode, answer.stderr) == (1, f"Error: {error}\n")
 
 
-def test_a_file_larger_than_the_limit_is_one_sentence() -> None:
+def test_a_file_larger_than_the_limit_is_reported_in_one_sentence() -> None:
     sentence = r"^out\.csv can't be written: File too large\.$"
     with pytest.raises(click.ClickException, match=sentence), _one_line_errors():
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), "out.csv")
@@ -148,7 +148,7 @@ def test_an_unexpected_error_keeps_its_traceback(error: Exception) -> None:
     ],
     ids=["catloader --help", "catloader --version", "checker --help"],
 )
-def test_help_that_cannot_be_written_is_one_sentence(words: list[str], sentence: str) -> None:
+def test_help_that_cannot_be_written_is_reported_in_one_sentence(words: list[str], sentence: str) -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", *words]
         answer = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -156,7 +156,7 @@ def test_help_that_cannot_be_written_is_one_sentence(words: list[str], sentence:
     assert answer.stderr == sentence
 
 
-def test_an_invalid_time_zone_is_one_sentence() -> None:
+def test_an_invalid_time_zone_is_reported_in_one_sentence() -> None:
     command = [sys.executable, "-m", "catloader", "settings"]
     environ = {**os.environ, "TZ": f":{Path(__file__)}"}
     answer = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
@@ -204,7 +204,7 @@ main(["start"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system enforces the limit")
-def test_a_system_without_threads_is_one_sentence() -> None:
+def test_a_system_without_threads_is_reported_in_one_sentence() -> None:
     for error in ((), ["MemoryError()"], ["BlockingIOError(11, 'Resource temporarily unavailable')"]):
         command = [sys.executable, "-c", _NO_THREADS, *error]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)

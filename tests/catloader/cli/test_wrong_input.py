@@ -72,7 +72,9 @@ def _account(tmp_path: Path) -> None:
     ],
     ids=lambda part: ascii(" ".join(part))[:60] if isinstance(part, tuple) else "",
 )
-def test_a_wrong_argument_is_one_sentence(words: tuple[str, ...], reason: str, typed: Run) -> None:
+def test_a_wrong_argument_is_reported_in_one_sentence(
+    words: tuple[str, ...], reason: str, typed: Run
+) -> None:
     result = typed(*words)
     assert result.exit_code in (1, 2)
     (sentence,) = (line for line in result.output.splitlines() if line.startswith("Error: "))

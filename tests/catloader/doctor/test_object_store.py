@@ -84,7 +84,7 @@ def test_everything_works_and_no_objects_remain(server: EmbeddedS3) -> None:
     ("key", "secret", "named"),
     [("nobody", "secret", "AWS_ACCESS_KEY_ID"), ("admin", "wrong", "AWS_SECRET_ACCESS_KEY")],
 )
-def test_a_wrong_access_key_and_a_wrong_secret_are_told_apart(
+def test_a_wrong_access_key_and_a_wrong_secret_are_distinguished(
     server: EmbeddedS3, key: str, secret: str, named: str
 ) -> None:
     failed = _failed(list(rows(_settings(server.endpoint_url, key, secret))))

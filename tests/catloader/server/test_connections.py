@@ -113,12 +113,16 @@ def _are_kept(site: Serving, count: int) -> bool:
 def _wait_until_read(connection: socket.socket) -> None:
     """Wait until the site has received and read everything that was sent on the connection."""
     # Compare both ports: another connection, even a closed one, may use the same local port.
-    ours, sites = (f":{name[1]:04X}" for name in (connection.getsockname(), connection.getpeername()))
+    names = connection.getsockname(), connection.getpeername()
+    client_port, server_port = (f":{name[1]:04X}" for name in names)
 
     def is_read() -> bool:
         lines = [line.split()[1:5] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         queues = {(local[-5:], remote[-5:]): queue for local, remote, _, queue in lines}
-        client, server = queues.get((ours, sites), ""), queues.get((sites, ours), "")
+        client, server = (
+            queues.get((client_port, server_port), ""),
+            queues.get((server_port, client_port), ""),
+        )
         return client.startswith("00000000:") and server.endswith(":00000000")
 
     _wait_until(is_read)

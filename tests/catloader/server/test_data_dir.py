@@ -115,7 +115,9 @@ def test_a_start_waits_for_a_lock_that_is_released_soon(settings: Settings) -> N
 
 
 @pytest.mark.timeout(60)
-def test_command_beside_a_process_that_publishes_no_store_ends_in_a_sentence(settings: Settings) -> None:
+def test_a_command_is_refused_in_one_sentence_if_a_running_process_shares_no_store(
+    settings: Settings,
+) -> None:
     with (
         exclusive_data_dir(settings),
         pytest.raises(StartupError, match="does not publish the address of its object store"),
@@ -131,7 +133,7 @@ def test_lock_removes_the_address_left_by_a_killed_site(settings: Settings) -> N
         assert _site_object_store(settings) is None, "the running site may publish its address later"
 
 
-def test_command_beside_a_site_shares_its_store(settings: Settings) -> None:
+def test_a_command_shares_the_store_of_a_running_site(settings: Settings) -> None:
     with exclusive_data_dir(settings):
         _announce_store(settings)
         with shared_or_own_object_store(settings) as with_store:

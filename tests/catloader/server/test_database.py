@@ -14,7 +14,7 @@ from catloader.store.db.accounts.users import Users
 from catloader.store.db.engine import make_engine, utcnow
 
 
-def test_an_empty_database_beside_another_one_in_the_data_folder_is_reported(
+def test_an_empty_database_is_reported_if_the_data_folder_has_another_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Rows stay in the database of the data folder; only backup and restore move them."""

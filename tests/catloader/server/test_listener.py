@@ -35,7 +35,7 @@ def test_the_any_address_of_ipv6_accepts_ipv4_connections_too(host: str) -> None
         ("fe80::1%lo", r"of fe80::1%lo cannot be opened: [^()]+\.$|set HOST"),
     ],
 )
-def test_unusable_address_is_one_sentence(host: str, reason: str) -> None:
+def test_unusable_address_is_reported_in_one_sentence(host: str, reason: str) -> None:
     with pytest.raises(StartupError, match=reason), listening(host, free_port(), "HOST", "PORT"):
         pass
 

@@ -136,7 +136,7 @@ def test_probes_are_served_although_idle_connections_take_all_places(waiting: Pr
                 continue  # closed immediately, because all places are taken
 
 
-def test_a_port_that_is_in_use_is_one_sentence(tmp_path: Path, waiting: Probes) -> None:
+def test_a_port_that_is_in_use_is_reported_in_one_sentence(tmp_path: Path, waiting: Probes) -> None:
     port = waiting.server_address[1]
     sentence = f"Port {port} of 127.0.0.1 is in use; stop the program that has it, or set CATCHECK_PROBE_PORT"
     settings = Settings(data_dir=tmp_path, probe_port=port)

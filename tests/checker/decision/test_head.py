@@ -10,7 +10,7 @@ def combined(whole: float, window: float) -> float:
     return float(Head().combined(np.array(whole), np.array(window)))
 
 
-def test_the_whole_decides_if_it_is_higher() -> None:
+def test_the_whole_photo_decides_if_its_score_is_higher() -> None:
     assert combined(2.0, 1.0) == 2.0
 
 

@@ -95,7 +95,7 @@ def test_score_uses_the_sum_over_all_classes_not_the_best_one() -> None:
     assert sum(decision.subject_scores[Rendition.PHOTO].values()) == pytest.approx(0.8, rel=1e-4)
 
 
-def test_both_renditions_count() -> None:
+def test_photo_and_thumbnail_both_affect_the_score() -> None:
     cat, cup = logits(c281=0.9), logits(c968=0.9)
     both = rule().decide(evidence(cat)).score
     photo = rule().decide(evidence(cat, cup)).score

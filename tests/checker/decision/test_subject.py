@@ -38,7 +38,7 @@ def test_subject_file_accepts_names_and_indices(tmp_path: Path) -> None:
     assert load_subject(str(path), class_names()) == Subject("big_cat", (283, 291, 292), (281,))
 
 
-def test_two_classes_whose_names_differ_in_case_only_are_told_apart(tmp_path: Path) -> None:
+def test_two_classes_whose_names_differ_only_in_case_are_distinguished(tmp_path: Path) -> None:
     """``Cardigan`` is a dog, and ``cardigan`` a garment."""
     path = tmp_path / "cardigans.toml"
     for name, index in (("Cardigan", 264), ("cardigan", 474)):

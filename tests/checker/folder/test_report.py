@@ -115,7 +115,7 @@ def test_table_and_csv_mark_wild_felines_and_uncalibrated_verdicts(
         (Reason.NO_LABEL, "no matching label: "),
     ],
 )
-def test_all_outputs_give_the_reason_for_unsure_beside_a_high_score(
+def test_all_outputs_give_the_reason_for_unsure_despite_a_high_score(
     reason: Reason, words: str, loaded: LoadedModel, rule: ThresholdRule
 ) -> None:
     (checked,) = check_files(walk([str(PHOTOS / "chelsea.png")]), loaded, workers=1, batch_photos=1)
@@ -135,7 +135,7 @@ def test_all_outputs_give_the_reason_for_unsure_beside_a_high_score(
     assert words in report.table_line(row)
 
 
-def test_the_summary_counts(rule: ThresholdRule) -> None:
+def test_the_summary_contains_the_counts(rule: ThresholdRule) -> None:
     counts = Counter({"unreadable": 1, "cat": 2})
     assert (
         report.summary(counts, 1.5, rule)

@@ -266,7 +266,7 @@ def test_other_files_are_unreadable(data: bytes) -> None:
         decode(data, LITE0)
 
 
-def test_reason_is_one_sentence_without_names_of_code() -> None:
+def test_reason_is_reported_in_one_sentence_without_names_of_code() -> None:
     palette_without_colours = encoded(drawing(30, 20).convert("P"), "PNG")
     start = palette_without_colours.index(b"PLTE") - 4
     end = palette_without_colours.index(b"IDAT") - 4

@@ -116,7 +116,7 @@ def test_photos_are_not_drawings_with_or_without_colour() -> None:
         (pencil, 0.75),
     ],
 )
-def test_drawings_are_told_from_photos(drawing: object, least: float) -> None:
+def test_drawings_are_distinguished_from_photos(drawing: object, least: float) -> None:
     assert callable(drawing)
     assert share_drawn([drawing(photo) for photo in photos()]) >= least
 
@@ -146,7 +146,7 @@ def test_percentiles_are_those_of_numpy(shape: tuple[int, ...], percent: float) 
 
 
 @pytest.mark.parametrize("channel", [0, 1, 2])
-def test_light_in_any_channel_counts(channel: int) -> None:
+def test_light_in_any_channel_is_measured(channel: int) -> None:
     noise = np.random.default_rng(8).integers(0, 2, (224, 224), dtype=np.uint8)
     bright, dark = (np.zeros((224, 224, 3), dtype=np.uint8) for _ in range(2))
     bright[..., channel], dark[..., channel] = 255 * noise, 230 * noise

@@ -131,7 +131,7 @@ _MISLEADING = {
 
 
 @pytest.mark.timeout(600)
-def test_failure_of_a_worker_process_is_one_sentence_in_the_driver(site: BulkSite) -> None:
+def test_failure_of_a_worker_process_is_reported_in_one_sentence_in_the_driver(site: BulkSite) -> None:
     """The worker runs on a Ray that is started for the run: without a home folder, and not at RAY_ADDRESS."""
     nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "CATCHECK_WORKERS": "1"}
     variables = environ_without_settings(**{**site.environ, **nowhere})

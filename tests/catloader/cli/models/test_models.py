@@ -50,7 +50,7 @@ def test_optimise_refuses_photos_that_keep_a_decoder_busy(typed: Run, tmp_path: 
     assert shown.exit_code == 1  # the folder has no other photos
 
 
-def test_weights_folder_that_is_a_file_is_one_sentence(typed: Run, tmp_path: Path) -> None:
+def test_weights_folder_that_is_a_file_is_reported_in_one_sentence(typed: Run, tmp_path: Path) -> None:
     (tmp_path / "weights").write_text("")
     shown = typed("models", "optimise", "efficientnet_lite0")
     assert shown.output == f"Error: {tmp_path}/weights can't be used: File exists.\n"

@@ -247,7 +247,7 @@ def _shape(answer: TestResponse) -> list[str]:
     return re.sub(r"(catloader_\w+=)[^;]+|(Expires=)[^;]+", r"\1\2", text).splitlines()
 
 
-def test_sign_up_answers_registered_and_new_e_mails_alike(app: Flask) -> None:
+def test_sign_up_responds_to_registered_and_new_e_mails_alike(app: Flask) -> None:
     Person.sign_up(app, "anna@example.org")
     known, new = Person(app), Person(app)
     answers = [

@@ -185,16 +185,16 @@ def test_a_deleted_photo_is_gone(program: Program) -> None:
 def test_a_photo_of_another_account_looks_like_a_missing_one(
     app: Flask, program: Program, method: str, path: str
 ) -> None:
-    own = program.upload().headers["Location"]
+    address = program.upload().headers["Location"]
     check(app, Verdict.CAT)
     stranger = Program(app, token_of(app, Person(app, "bo@example.org")))
     body = {"json": {"wish": "cat"}} if path == "/appeal" and method == "POST" else {}
-    theirs = stranger.send(method, own + path, **body)
-    none = stranger.send(method, "/api/v1/photos/999" + path, **body)
-    assert_problem(theirs, 404)
-    for answer in (theirs, none):
-        del answer.headers[HEADER]
-    assert (theirs.data, sorted(theirs.headers)) == (none.data, sorted(none.headers))
+    foreign = stranger.send(method, address + path, **body)
+    missing = stranger.send(method, "/api/v1/photos/999" + path, **body)
+    assert_problem(foreign, 404)
+    for response in (foreign, missing):
+        del response.headers[HEADER]
+    assert (foreign.data, sorted(foreign.headers)) == (missing.data, sorted(missing.headers))
 
 
 @pytest.mark.parametrize(

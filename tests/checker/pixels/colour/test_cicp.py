@@ -121,7 +121,7 @@ def test_wide_gamut_without_a_profile_is_converted() -> None:
 
 
 @pytest.mark.parametrize(("transfer", "gamma"), [(LINEAR, 1.0), (5, 2.8)], ids=["linear", "BT.470 BG"])
-def test_a_stated_exponent_counts(transfer: int, gamma: float) -> None:
+def test_a_stated_exponent_is_applied(transfer: int, gamma: float) -> None:
     coded = np.array((200, 40, 120)) / 255
     light = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
     red, green, blue = (round(float(channel) * 255) for channel in light ** (1 / gamma))

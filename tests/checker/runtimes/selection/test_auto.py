@@ -122,7 +122,7 @@ def test_a_model_from_npm_is_not_worth_fetching_without_torch(
     assert better(HOUSE_CAT, shipped) == Better(RESNET, fetch=False, optimise="int8")
 
 
-def test_bf16_on_disk_is_no_candidate_without_instructions_for_it(
+def test_bf16_on_disk_is_not_suggested_without_instructions_for_it(
     measured: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder,) = measured.profile_folders

@@ -255,7 +255,9 @@ def test_a_broken_manifest_does_not_hide_the_shipped_variant(request_: RuntimeRe
 
 
 @pytest.mark.slow
-def test_a_damaged_variant_that_can_be_made_again_is_one_sentence(request_: RuntimeRequest) -> None:
+def test_a_damaged_variant_that_can_be_made_again_is_reported_in_one_sentence(
+    request_: RuntimeRequest,
+) -> None:
     write_profile(request_, "torch", "fp32")
     add_openvino_variant(request_, "fp32")
     write_profile(request_, "openvino", "fp32")
