@@ -16,8 +16,11 @@ from catloader.web.check_errors import shown_check_error
 from checker import errors
 from checker.evaluation.provenance import ROOT
 from checker.values import Outcome, Rendition
+from tests.support.databases import ON_SQLITE
 from tests.support.programs import Program, token_of
 from tests.support.site import Person, services_of
+
+pytestmark = ON_SQLITE
 
 _NAMES = {
     name

@@ -13,9 +13,11 @@ from catloader.languages import ngettext_noop
 from catloader.web.formats import shown_date, shown_number
 from catloader.web.languages import translated
 from tests.support.accounts_site import accounts_site
+from tests.support.databases import ON_SQLITE
 from tests.support.site import PASSWORD, Person, services_of
 
 
+@ON_SQLITE
 def test_a_page_is_in_the_language_that_the_browser_asks_for(app: Flask) -> None:
     visitor = Person(app)
     for header, language, text in (
@@ -34,6 +36,7 @@ def test_a_page_is_in_the_language_that_the_browser_asks_for(app: Flask) -> None
         assert {"accept-language", "cookie"} <= {name.lower() for name in answer.vary}
 
 
+@ON_SQLITE
 def test_dates_and_numbers_are_in_the_browsers_variety_of_the_language(app: Flask) -> None:
     day = datetime(2026, 11, 5, tzinfo=UTC)
     for asked, date, number in (
@@ -49,6 +52,7 @@ def test_dates_and_numbers_are_in_the_browsers_variety_of_the_language(app: Flas
             assert (shown_date(day), shown_number(0.5, 1)) == (date, number), asked
 
 
+@ON_SQLITE
 def test_an_error_is_in_the_language_of_the_page_and_in_english_for_programs(app: Flask) -> None:
     visitor, german = Person(app), {"Accept-Language": "de"}
     assert "Seite nicht gefunden" in visitor.get("/nothing", **german).text
@@ -59,6 +63,7 @@ def test_an_error_is_in_the_language_of_the_page_and_in_english_for_programs(app
     assert "needs an API token" in program.json["detail"]  # type: ignore[index]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("language", "sentences"),
     [
@@ -104,6 +109,7 @@ def test_limits_of_one_are_in_the_singular(tmp_path: Path) -> None:
         assert "within 1 second," in anna.get("/admin/models").text
 
 
+@ON_SQLITE
 def test_e_mail_is_not_broken_at_its_hyphen(app: Flask) -> None:
     anna = Person(app, "anna@example.org")
     for language, whole in (("en", "Change e%smail"), ("de", "E%sMail-Adresse"), ("it", "indirizzo e%smail")):
@@ -119,6 +125,7 @@ def test_e_mail_is_not_broken_at_its_hyphen(app: Flask) -> None:
         assert whole % "-" not in texts
 
 
+@ON_SQLITE
 def test_files_that_are_the_same_in_all_languages_do_not_vary(app: Flask) -> None:
     with Person(app).get("/static/site.css") as answer:
         assert "Accept-Language" not in answer.headers.get("Vary", "")

@@ -7,7 +7,10 @@ import io
 from flask import Flask
 from PIL import Image
 
+from tests.support.databases import ON_SQLITE
 from tests.support.site import Person, jpeg
+
+pytestmark = ON_SQLITE
 
 
 def test_manifest_names_what_the_site_serves(app: Flask) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
+from tests.support.databases import ON_SQLITE
 from tests.support.programs import Program, token_of
 from tests.support.site import Person, jpeg
+
+pytestmark = ON_SQLITE
 
 
 @pytest.mark.parametrize("number", ["0", "2147483648", "99999999999", "-1", "٣"])

@@ -15,6 +15,7 @@ from jinja2 import Environment, nodes
 import catloader.web
 from catloader.languages import catalogue
 from checker.values import Verdict
+from tests.support.databases import ON_SQLITE
 from tests.support.site import Person, check, services_of
 
 TEMPLATES = sorted((Path(catloader.web.__file__).parent / "templates").glob("*.html"))
@@ -85,6 +86,7 @@ def test_the_page_of_the_api_says_that_it_is_in_english() -> None:
     assert '<article class="reference" lang="en">' in page.read_text("utf-8")
 
 
+@ON_SQLITE
 def test_pages_in_another_language_show_no_english_text_of_the_catalogue(app: Flask) -> None:
     anna = Person(app, "anna@example.org")
     services_of(app).users.grant(anna.id, "admin")

@@ -12,6 +12,7 @@ from catloader.errors import TooManyAttempts
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from catloader.web.wake_ups import BoundedWakeUps
+from tests.support.databases import ON_SQLITE
 from tests.support.site import Person, running_site, services_of, shown
 
 PATHS = ("/checkcatimages", "/checkcatimages-api")
@@ -38,6 +39,7 @@ class Clock:
         return self.s
 
 
+@ON_SQLITE
 def test_without_the_setting_the_addresses_are_not_found(app: Flask) -> None:
     visitor, anna = Person(app), Person(app, "anna@example.org")
     for person in (visitor, anna):
@@ -49,6 +51,7 @@ def test_without_the_setting_the_addresses_are_not_found(app: Flask) -> None:
             assert person.client.post(path).status_code == 404
 
 
+@ON_SQLITE
 def test_the_page_shows_the_number_of_waiting_photos(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
@@ -64,6 +67,7 @@ def test_the_page_shows_the_number_of_waiting_photos(
         assert "2 Fotos warten darauf." in visitor.get("/checkcatimages", Accept_Language="de").text
 
 
+@ON_SQLITE
 def test_the_api_answers_like_the_first_version_until_the_limit_is_reached(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:

@@ -6,7 +6,10 @@ import re
 
 from flask import Flask
 
+from tests.support.databases import ON_SQLITE
 from tests.support.site import Person, services_of
+
+pytestmark = ON_SQLITE
 
 
 def test_an_account_keeps_its_language_in_every_browser(app: Flask, anna: Person) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from catloader.errors import InvalidInput
 from catloader.store.db.accounts.api_tokens import ApiTokens
 from catloader.store.db.engine import reading, utcnow
+from tests.support.databases import ON_SQLITE
 from tests.support.programs import Program
 from tests.support.rows import some_user
 from tests.support.site import PASSWORD, Person, services_of
@@ -64,6 +65,7 @@ def test_a_revoked_token_is_refused(app: Flask, anna: Person) -> None:
     )
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("changed", "status", "sentence"),
     [
@@ -85,6 +87,7 @@ def test_a_wrong_form_is_refused_in_one_sentence(
     assert services_of(app).api_tokens.of_user(anna.id) == []
 
 
+@ON_SQLITE
 def test_an_account_has_a_limited_number_of_tokens(app: Flask, anna: Person) -> None:
     for _ in range(2):
         assert anna.post(PAGE, FORM).status_code == 201
@@ -92,6 +95,7 @@ def test_an_account_has_a_limited_number_of_tokens(app: Flask, anna: Person) -> 
     assert (refused.status_code, "up to 2 tokens" in refused.text) == (400, True)
 
 
+@ON_SQLITE
 def test_a_token_needs_a_form_of_this_site(app: Flask, anna: Person) -> None:
     assert anna.client.post(PAGE, data=FORM).status_code == 400
     assert services_of(app).api_tokens.of_user(anna.id) == []
@@ -106,6 +110,7 @@ def test_expired_tokens_do_not_count_at_the_limit(engine: Engine) -> None:
     store.add("second", user.id, "camera", ["check"], now=now + day, expires_at=None)
 
 
+@ON_SQLITE
 def test_a_form_that_is_refused_keeps_the_choices(app: Flask, anna: Person) -> None:
     refused = anna.post(PAGE, {**FORM, "days": "365", "password": "wrong"}).text
     assert '<option value="365" selected>' in refused

@@ -6,7 +6,10 @@ import re
 
 from flask import Flask
 
+from tests.support.databases import ON_SQLITE
 from tests.support.site import Person
+
+pytestmark = ON_SQLITE
 
 
 def test_the_document_describes_every_address_of_the_api(app: Flask) -> None:

@@ -9,7 +9,10 @@ import pytest
 from flask import Flask, g
 
 from catloader.web.http import cookies, forms
+from tests.support.databases import ON_SQLITE
 from tests.support.site import PASSWORD, Person, jpeg, services_of
+
+pytestmark = ON_SQLITE
 
 CREDENTIALS = {"email": "anna@example.org", "password": PASSWORD}
 

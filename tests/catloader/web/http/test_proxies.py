@@ -12,7 +12,10 @@ from sqlalchemy import Engine
 
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from tests.support.databases import ON_SQLITE
 from tests.support.site import PASSWORD, Person, running_site
+
+pytestmark = ON_SQLITE
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from tests.support.databases import ON_SQLITE
 from tests.support.site import Person
+
+pytestmark = ON_SQLITE
 
 
 def test_pages_name_files_with_versions_that_browsers_keep(app: Flask) -> None:

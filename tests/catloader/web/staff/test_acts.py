@@ -9,6 +9,7 @@ from flask import Flask
 
 from catloader.web.staff.acts import ACTS, shown_act, shown_actor, shown_target
 from checker.evaluation.provenance import ROOT
+from tests.support.databases import ON_SQLITE
 from tests.support.site import Person
 
 _PLACES = {"record": 2, "_change": 3, "choose": 1, "audit_log.add": 1}
@@ -50,6 +51,7 @@ def test_each_act_that_the_code_records_has_a_text() -> None:
     assert recorded - _WITH_VALUES - ACTS.keys() == set()
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("act", "german"),
     [
@@ -69,6 +71,7 @@ def test_acts_are_shown_in_the_language_of_the_page(app: Flask, act: str, german
         assert shown_act(act).replace("\N{NO-BREAK SPACE}", " ") == german
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("target", "german"),
     [
@@ -89,6 +92,7 @@ def test_targets_are_shown_in_the_language_of_the_page(app: Flask, target: str, 
         assert shown_actor("command line") == "Befehlszeile"
 
 
+@ON_SQLITE
 def test_the_audit_log_of_a_german_administrator_is_german(app: Flask, administrator: Person) -> None:
     page = administrator.get("/admin/audit", **{"Accept-Language": "de"}).text
     assert '<td data-label="Wer">Befehlszeile</td>' in page

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
+from tests.support.databases import ON_SQLITE
 from tests.support.site import Person, jpeg
+
+pytestmark = ON_SQLITE
 
 
 def _body(name: bytes, end: bytes = b"--frontier--\r\n") -> bytes:
