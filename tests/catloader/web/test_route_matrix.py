@@ -20,6 +20,7 @@ from catloader.web.http import cookies
 from catloader.web.http.request_log import HEADER
 from checker.values import Verdict
 from tests.catloader.web.route_rows import API_ROWS, LOGIN, ROWS, Answer, ApiRow, Row
+from tests.support.databases import ON_SQLITE
 from tests.support.programs import Program, token_of
 from tests.support.site import Person, check, jpeg, services_of
 
@@ -65,10 +66,12 @@ def site_settings() -> dict[str, Any]:
     }
 
 
+@ON_SQLITE
 def test_every_address_has_a_row(app: Flask) -> None:
     assert set(_addresses(app)) == set(ROWS) | set(API_ROWS)
 
 
+@ON_SQLITE
 def test_every_role_gets_the_response_of_the_table(app: Flask) -> None:
     faults = []
     people = _people(app, "first")
@@ -88,6 +91,7 @@ def test_every_role_gets_the_response_of_the_table(app: Flask) -> None:
     assert not faults, "\n".join(faults)
 
 
+@ON_SQLITE
 def test_every_program_gets_the_response_of_the_table(app: Flask) -> None:
     faults = []
     people = _people(app, "first")
@@ -129,13 +133,18 @@ def test_reading_changes_no_row(app: Flask, engine: Engine) -> None:
     for role in roles:
         getattr(people, role).get("/photos")
     Program(app, token).get("/api/v1/photos")
-    before = _rows(engine)
+    before, faults = _rows(engine), []
     for address, row in reads.items():
         for role in roles:
-            _ask(getattr(people, role), address, targets[row.photo], row)
+            answer = _ask(getattr(people, role), address, targets[row.photo], row)
+            if _seen(answer) != getattr(row, role):
+                faults.append(f"{address} as {role}: {_seen(answer)} instead of {getattr(row, role)}")
     for address, api_row in API_ROWS.items():
         if address.startswith("GET "):
-            _send(Program(app, token), address, targets["cat"], api_row)
+            answer = _send(Program(app, token), address, targets["cat"], api_row)
+            if answer.status_code != api_row.owner:
+                faults.append(f"{address}: {answer.status_code} instead of {api_row.owner}")
+    assert not faults, "\n".join(faults)
     assert _rows(engine) == before
 
 
