@@ -76,6 +76,11 @@ def _sent(fields: dict[str, bytes]) -> bytes:
     return "&".join(f"{name}={quote_from_bytes(value)}" for name, value in fields.items()).encode()
 
 
+def _token(person: Person) -> str:
+    """Return the form token of a user; without a session there is none. No page takes less time to make."""
+    return str((person.get("/api/form").json or {}).get("token", ""))
+
+
 def _is_fault(answer: TestResponse) -> bool:
     answer.close()
     return answer.status_code >= 500 or "planted" in str(answer.headers.getlist("Set-Cookie"))
@@ -90,8 +95,8 @@ def test_hostile_fields_cause_no_server_error(app: Flask, administrator: Person)
         usual = {name: str(value).encode() for name, value in row.form.items()}
         # A sign-up with a hostile password succeeds. It must not log out the administrator.
         is_visitor = address in _BEGIN_A_SESSION
-        person, page = (Person(app), "/login") if is_visitor else (administrator, "/account")
-        headers = {"X-CSRFToken": person.token(page)}
+        person = Person(app) if is_visitor else administrator
+        headers = {"X-CSRFToken": person.token("/login") if is_visitor else _token(person)}
         for name in sorted({*_fields(app, endpoint), *usual}):
             for value in _VALUES:
                 sent = _sent({**usual, name: value})
@@ -102,19 +107,16 @@ def test_hostile_fields_cause_no_server_error(app: Flask, administrator: Person)
                 )
                 if _is_fault(answer):
                     faults.append(f"{address} {name}={value!r}: {answer.status}")
-        assert administrator.get("/account").status_code == 200, (
-            f"{address} ended the administrator's session"
-        )
+        assert _token(administrator), f"{address} ended the administrator's session"
     assert not faults, "\n".join(faults)
 
 
 def test_fields_of_a_megabyte_are_refused(app: Flask, administrator: Person) -> None:
-    photo = administrator.photos[0].id
+    photo, headers = administrator.photos[0].id, {"X-CSRFToken": _token(administrator)}
     for address, row in ROWS.items():
         method, path = address.partition(" ")[0], _path(address, photo)
         if method != "POST" or address in _END_THE_SESSION:
             continue
-        headers = {"X-CSRFToken": administrator.token("/account")}
         name = next(iter(row.form), "note")
         part = f'--B\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode()
         for kind, data in (
