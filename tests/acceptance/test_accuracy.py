@@ -126,6 +126,7 @@ def test_wild_felines_are_reported_as_such_and_none_is_called_a_house_cat(
     decided: Decided, photo_set: PhotoSet
 ) -> None:
     wild = [decision for photo, decision in decided if photo.label == WILD_FELINE]
+    assert wild, "the set of photos shows no wild felines"
     assert sum(decision.wild_feline for decision in wild) >= 0.5 * len(wild)
     assert Verdict.CAT not in {decision.verdict for decision in wild}
     house = [decision for photo, decision in decided if photo.label == CAT]

@@ -273,7 +273,7 @@ def test_host_names_that_s3_libraries_reject_are_refused(host: str) -> None:
 def test_host_names_that_s3_libraries_accept_are_accepted(host: str) -> None:
     keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
     settings = Settings.from_environment({"AWS_ENDPOINT_URL_S3": f"http://{host}", **keys})
-    build_object_store(settings)
+    assert build_object_store(settings).address == f"http://{host}"
 
 
 def test_embedded_store_is_used_when_no_other_is_named() -> None:

@@ -15,7 +15,7 @@ import requests
 from flask import Flask, redirect
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from catloader.checks.dispatch import HttpPost, InBackground, choose_dispatcher, post_wake_up
+from catloader.checks.dispatch import HttpPost, InBackground, Off, choose_dispatcher, post_wake_up
 from catloader.checks.signatures import Signer, new_secret
 from catloader.settings import Settings
 from checker.http import MAX_BODY_BYTES, create_checker_app
@@ -224,6 +224,7 @@ def test_a_command_without_a_checker_wakes_none() -> None:
     dispatcher = choose_dispatcher(
         Settings(dispatch="thread"), Signer(new_secret(), lambda *_: True), None, None, None
     )
+    assert isinstance(dispatcher, Off)
     dispatcher.wake()
     dispatcher.close()
 

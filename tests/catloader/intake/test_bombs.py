@@ -113,7 +113,8 @@ def test_exif_of_two_megabytes_is_accepted() -> None:
     data = encoded("JPEG")
     part = b"Exif\0\0" + bytes(65_000)
     segment = b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part
-    prepare(data[:2] + segment * 32 + data[2:], limits=LIMITS)
+    prepared = prepare(data[:2] + segment * 32 + data[2:], limits=LIMITS)
+    assert (prepared.width_px, prepared.height_px) == (320, 240)
 
 
 def test_bigtiff_with_an_offset_far_beyond_its_end_is_refused() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.programs import assert_problem
-from tests.support.site import PASSWORD, Person, jpeg, running_site, services_of, shown
+from tests.support.site import PASSWORD, Person, running_site, services_of
 
 
 def test_a_new_account_is_logged_in(app: Flask) -> None:
@@ -125,15 +124,6 @@ def test_every_form_without_its_token_is_refused(app: Flask) -> None:
             answer = anna.client.post(path, data=fields | token)
             assert answer.status_code == 400, path
     assert anna.get(f"/photos/{photo}").status_code == 200
-
-
-def test_photos_shared_without_a_service_worker_are_not_stored(app: Flask) -> None:
-    anna = Person.sign_up(app, "anna@example.org")
-    files = {"photos": (io.BytesIO(jpeg()), "cat.jpg")}
-    answer = anna.client.post("/upload/shared", data=files)
-    assert answer.location == "/upload"
-    assert "Your photos did not arrive." in shown(anna.get("/upload"))
-    assert 'href="/photos/' not in shown(anna.get("/photos"))
 
 
 def test_the_token_of_another_session_is_refused(app: Flask) -> None:
