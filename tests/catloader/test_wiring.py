@@ -67,21 +67,23 @@ def test_only_the_settings_read_the_environment() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("modules", "unused"),
+    "stages",
     [
-        ("catloader.server.commands, catloader.server.gunicorn, catloader.web",
-         {"alembic", "authlib", "cryptography", "joserfc", "requests", "torch", "openvino", "webauthn",
-          "zxcvbn"}),
-        ("catloader.server.commands", {"flask", "gunicorn", "waitress"}),
-        ("catloader.server.database, catloader.accounts.accounts", {"botocore", "flask", "numpy", "PIL"}),
+        {"catloader.server.commands": {"flask", "gunicorn", "waitress"},
+         "catloader.server.gunicorn, catloader.web":
+             {"alembic", "authlib", "cryptography", "joserfc", "requests", "torch", "openvino", "webauthn",
+              "zxcvbn"}},
+        {"catloader.server.database, catloader.accounts.accounts": {"botocore", "flask", "numpy", "PIL"},
+         "catloader.server.checking": {"flask", "gunicorn"}},
     ],
-    ids=["a site", "a site before its object store", "a command on the database"],
+    ids=["a site before its object store, and with its pages", "a command on the database, and a worker"],
 )  # fmt: skip
-def test_a_process_imports_only_what_it_uses(modules: str, unused: set[str]) -> None:
+def test_a_process_imports_only_what_it_uses(stages: dict[str, set[str]]) -> None:
     """Each library costs every start 20 to 200 ms of processor time, and the site at rest up to 12 MB."""
-    code = f"import {modules}, sys; print(*sys.modules)"
+    code = "import sys\n" + "".join(f"import {modules}; print(*sys.modules)\n" for modules in stages)
     run = subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=True)
-    assert unused & set(run.stdout.split()) == set()
+    for (modules, unused), imported in zip(stages.items(), run.stdout.splitlines(), strict=True):
+        assert unused & set(imported.split()) == set(), f"after {modules}"
 
 
 def test_the_client_of_the_object_store_has_connections_for_all_threads_that_check() -> None:

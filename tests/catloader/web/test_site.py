@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -204,12 +202,6 @@ def test_wake_up_endpoint_exists_only_for_internal_dispatch(
         signed = services.signer.sign(body)
         assert internal.test_client().post(WAKE_UP_PATH, data=body, headers=signed).status_code == 202
         assert internal.test_client().post(WAKE_UP_PATH, data=body, headers=signed).status_code == 401
-
-
-@pytest.mark.slow
-def test_site_responds_before_torch_is_loaded() -> None:
-    code = "import sys, catloader, catloader.web; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_heading_of_a_404_names_what_is_missing(app: Flask) -> None:
