@@ -25,6 +25,7 @@ from catloader.store.kinds import ObjectKind, StoredObject
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from tests.support.commands import Run
+from tests.support.databases import ON_SQLITE
 from tests.support.object_stores import delete_object, store_of
 from tests.support.rows import add_photos, new_photo, some_user
 
@@ -97,14 +98,21 @@ def many_objects(s3_server: EmbeddedS3) -> ObjectStore:
     return store
 
 
+@ON_SQLITE  # 2 s; the next test executes the statements with a thousand keys on PostgreSQL too
 def test_more_than_a_page_of_objects_is_compared(engine: Engine, many_objects: ObjectStore) -> None:
-    names = ObjectNames(engine)
     now = datetime.now(UTC) + timedelta(minutes=1)
-    result = compare(names, many_objects, now, timedelta(0))
+    result = compare(ObjectNames(engine), many_objects, now, timedelta(0))
     assert (result.objects, len(result.orphans), result.missing) == (1005, 1005, [])
+
+
+def test_more_orphans_than_one_statement_enters_are_removed(engine: Engine) -> None:
+    orphans = [StoredObject(ObjectKind.PHOTO, _key()) for _ in range(1005)]
+    names, result = ObjectNames(engine), Comparison(1005, orphans=orphans)
+    assert names.of_photos([orphan.key for orphan in orphans]) == set()
     with pytest.raises(CatLoaderError, match="1005 of 1005 objects are unknown to this database"):
         remove(names, result)
     assert remove(names, result, force=True) == 1005
+    assert Deletions(engine).count() == 1005
 
 
 def test_explanations_are_looked_up_only_for_objects_that_are_neither_photo_nor_thumbnail(
