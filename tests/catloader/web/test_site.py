@@ -18,6 +18,7 @@ from catloader.store.s3.objects import ObjectStore
 from checker.ports import WAKE_UP_PATH
 from checker.values import Verdict
 from tests.catloader.web.route_rows import ROWS
+from tests.support.databases import ON_SQLITE
 from tests.support.rows import add_photos
 from tests.support.site import Person, check, jpeg, running_site, services_of
 
@@ -29,6 +30,7 @@ def site_settings() -> dict[str, Any]:
     return {"max_file_bytes": 100_000, "max_files": 4}
 
 
+@ON_SQLITE
 def test_static_files_are_cached_and_photos_run_no_scripts(app: Flask, anna: Person) -> None:
     """``test_route_matrix`` tests the headers of all other addresses."""
     photo = anna.upload_one()
@@ -43,6 +45,7 @@ def test_static_files_are_cached_and_photos_run_no_scripts(app: Flask, anna: Per
         assert "Set-Cookie" not in answer.headers
 
 
+@ON_SQLITE
 def test_pages_comply_with_the_content_policy(app: Flask, anna: Person) -> None:
     photo = anna.upload_one()
     check(app, Verdict.CAT)
@@ -75,6 +78,7 @@ def test_pages_comply_with_the_content_policy(app: Flask, anna: Person) -> None:
             assert answer.status_code == 200
 
 
+@ON_SQLITE
 def test_pages_load_less_than_150_kb(app: Flask, engine: Engine, anna: Person) -> None:
     """Counted are all uncompressed files that a page loads, without photos."""
     services_of(app).users.grant(anna.id, "admin")
@@ -109,6 +113,7 @@ def _loaded(person: Person, page: str) -> dict[str, int]:
     return found
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/nix", 404), ("DELETE", "/login", 405), ("POST", "/login", 400), ("GET", "/broken", 500)],
@@ -204,6 +209,7 @@ def test_wake_up_endpoint_exists_only_for_internal_dispatch(
         assert internal.test_client().post(WAKE_UP_PATH, data=body, headers=signed).status_code == 401
 
 
+@ON_SQLITE
 def test_the_heading_of_a_404_names_what_is_missing(app: Flask) -> None:
     visitor, anna = Person(app), Person(app, "heading@example.org")
     for answer, heading in (

@@ -14,6 +14,7 @@ from catloader.settings import Settings
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from tests.support.databases import ON_SQLITE
 from tests.support.programs import assert_problem
 from tests.support.site import PASSWORD, Person, running_site, services_of
 
@@ -68,6 +69,7 @@ def test_pages_need_a_log_in_after_the_log_out(app: Flask) -> None:
     assert anna.get("/photos").status_code == 200
 
 
+@ON_SQLITE
 def test_log_in_returns_to_the_requested_page(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     anna.log_out()
@@ -77,6 +79,7 @@ def test_log_in_returns_to_the_requested_page(app: Flask) -> None:
     assert anna.post("/login", fields).location == "/photos?show=cat"
 
 
+@ON_SQLITE
 def test_log_in_never_redirects_to_another_site(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     for target in (
@@ -96,11 +99,13 @@ def test_log_in_never_redirects_to_another_site(app: Flask) -> None:
         assert answer.location == "/photos", target
 
 
+@ON_SQLITE
 def test_a_script_without_a_log_in_gets_a_json_problem(app: Flask) -> None:
     answer = Person(app).get("/api/photos/status?ids=1")
     assert assert_problem(answer, 401) == "You are not logged in, or your session has ended."
 
 
+@ON_SQLITE
 def test_every_form_without_its_token_is_refused(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     photo = anna.upload_one()
@@ -109,7 +114,7 @@ def test_every_form_without_its_token_is_refused(app: Flask) -> None:
         rule
         for rule in posts
         if not rule.rule.startswith("/api/v1/")  # cookies give no access there
-        and rule.rule != "/upload/shared"  # it stores nothing; see the next test
+        and rule.rule != "/upload/shared"  # it stores nothing, see test_phone_app
     ]
     assert len(forms) >= 7
     for rule in forms:
@@ -126,6 +131,7 @@ def test_every_form_without_its_token_is_refused(app: Flask) -> None:
     assert anna.get(f"/photos/{photo}").status_code == 200
 
 
+@ON_SQLITE
 def test_the_token_of_another_session_is_refused(app: Flask) -> None:
     anna, eve = Person.sign_up(app, "anna@example.org"), Person.sign_up(app, "eve@example.org")
     fields = {"csrf_token": eve.token("/account"), "password": PASSWORD}
@@ -210,6 +216,7 @@ def test_receipt_of_an_account_without_photos_is_done(app: Flask) -> None:
     assert "Look again" not in answer.text
 
 
+@ON_SQLITE
 def test_password_typed_on_another_system_still_matches(app: Flask) -> None:
     anna = Person(app)
     anna.post("/register", {"email": "anna@example.org", "password": "Zauberkünstler"})
@@ -246,6 +253,7 @@ def test_guesses_are_counted_across_a_restart(
     assert statuses == [401] * 10 + [429] * 6
 
 
+@ON_SQLITE
 def test_account_page_says_how_long_to_wait_after_too_many_wrong_passwords(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     guess = {"password": "a guess", "old_password": "a guess", "new_password": PASSWORD}
@@ -278,6 +286,7 @@ def test_a_rate_that_is_not_a_number_per_time_is_refused(setting: str) -> None:
         Settings.from_environment({name: "often"})
 
 
+@ON_SQLITE
 def test_the_session_cookie_has_secure_flags(app: Flask) -> None:
     cookie = Person(app).get("/login").headers["Set-Cookie"]
     assert "HttpOnly" in cookie
@@ -286,6 +295,7 @@ def test_the_session_cookie_has_secure_flags(app: Flask) -> None:
     assert "Secure" in app.test_client().get("/login", base_url="https://localhost").headers["Set-Cookie"]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("hops", [0, 1])
 def test_proxy_headers_count_only_behind_a_configured_proxy(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, hops: int
@@ -295,6 +305,7 @@ def test_proxy_headers_count_only_behind_a_configured_proxy(
         assert ("Secure" in cookie) is bool(hops)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("sender", "to"),
     [
