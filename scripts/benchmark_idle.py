@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     total = f"{results['mb']:.0f} MB, {results['core']:.2%} of a core"
     print(f"at rest, with {results['checks_with']}: {total} (promised: 450 MB, 1 %)")
     if results["also_running"]:
-        print(f"the memory is too low: other processes also run {', '.join(results['also_running'])}")
+        print(f"the figure is too low: other processes also run {', '.join(results['also_running'])}")
     write_result(arguments.json, results)
     return 0 if results["holds"] else 1
 
