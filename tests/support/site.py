@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest import mock
 
 from argon2 import PasswordHasher
 from flask import Flask
@@ -19,7 +21,7 @@ from PIL import Image
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
-from catloader import create_app
+from catloader import create_app, decoders
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.gallery import Selection
@@ -30,6 +32,7 @@ from catloader.store.s3.objects import ObjectStore
 from catloader.web.http import cookies
 from catloader.web.http.browsers import browser_name
 from catloader.wiring import Services, build
+from checker.isolation.fork_server import ForkServer
 from checker.values import Decision, Label, ModelInfo, Outcome, Reason, Rendition, Verdict
 
 PASSWORD = "correct horse battery"
@@ -56,6 +59,25 @@ class _Compiled(BytecodeCache):
 
 
 COMPILED = _Compiled()
+
+
+class _SharedForkServer(ForkServer):
+    """Stays when its site is closed, for the next site: the imports of the decoders take 0.3 s of a core.
+
+    A site ends its children itself.
+    """
+
+    def __init__(self, works: Sequence[str], memory_bytes: int) -> None:
+        super().__init__(works, memory_bytes)
+        atexit.register(super().close)
+
+    def close(self) -> None:
+        pass
+
+
+@cache
+def _fork_server(works: Sequence[str], memory_bytes: int) -> ForkServer:
+    return _SharedForkServer(works, memory_bytes)
 
 
 def shown(response: TestResponse) -> str:
@@ -85,7 +107,8 @@ def running_site(
         "login_rate": "1000 per minute",
         "register_rate": "1000 per minute",
     }
-    services = build(Settings(**{**values, **settings}))
+    with mock.patch.object(decoders, "ForkServer", _fork_server):
+        services = build(Settings(**{**values, **settings}))
     try:
         app = create_app(services.settings, services)
         app.jinja_env.bytecode_cache = COMPILED
