@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import processor
+from tests.support import forked, processor
+from tests.support.environ import environ_without_settings
 from tests.support.packet_loss import lossy_listener, repeated_segments
 from tests.support.slow import longest_first
 
@@ -188,3 +190,35 @@ def test_files_that_share_a_browser_or_a_site_with_photos_are_in_one_process() -
     others = [f"faults/test_{letter}.py" for letter in "efgh"]
     ordered = _parts([browser[0], engines[0], *others, browser[1], engines[1], "checker/test_i.py"], 3)
     assert ordered == [*browser, others[2], *engines, others[3], *others[:2], "checker/test_i.py"]
+
+
+@pytest.mark.parametrize("others", [{}, {"TZ": "Asia/Tokyo"}], ids=["forked", "in a new interpreter"])
+def test_a_command_gets_its_environment_and_folder_and_returns_its_exit_code(
+    others: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = environ_without_settings(CATLOADER_DATA_DIR="here", CATLOADER_WEB_THREADS=3, **others)
+    output = tmp_path / "output"
+    output.write_text("before\n")
+    monkeypatch.chdir(tmp_path)
+    commands = [
+        forked.start("catloader", words, environ, output)
+        for words in (["settings"], ["nonsense"], ["db", "migrate"], ["--version"])
+    ]
+    assert [command.wait(60) for command in commands] == [0, 2, 0, 0]
+    assert {isinstance(command, forked.Forked) for command in commands} == {not others}
+    text = output.read_text()
+    assert text.startswith("before\n")
+    assert "* CATLOADER_WEB_THREADS=3\n" in text
+    assert "No such command 'nonsense'" in text
+    assert (tmp_path / "here/catloader.sqlite3").is_file()
+
+
+def test_a_forked_command_can_be_killed_and_waited_for(tmp_path: Path) -> None:
+    environ = environ_without_settings(CATLOADER_DATA_DIR=tmp_path, CATCHECK_DISPATCH="off")
+    site = forked.start("catloader", ["worker"], environ, tmp_path / "output")
+    assert isinstance(site, forked.Forked)
+    with pytest.raises(subprocess.TimeoutExpired):
+        site.wait(0.1)
+    assert site.poll() is None
+    site.kill()
+    assert (site.wait(60), site.poll(), site.returncode) == (-signal.SIGKILL,) * 3

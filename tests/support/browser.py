@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sqlite3
-import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -18,9 +15,10 @@ from click.testing import CliRunner
 from playwright.sync_api import Locator, Page, expect
 
 from catloader.cli import main
-from catloader.demo.client import free_port
+from catloader.demo.client import Visitor, free_port
+from tests.support import forked
 from tests.support.environ import environ_without_settings
-from tests.support.processes import command_of
+from tests.support.processes import command_of, end
 from tests.support.serving import add_tables
 
 PASSWORD = "correct horse battery"
@@ -52,24 +50,17 @@ class Site:
 
     @contextmanager
     def running(self) -> Iterator[Site]:
-        with self._log.open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "catloader", "serve"],
-                env=self._environ,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                process_group=0,
-            )
-        with process:
-            assert process.stdout
-            self._pid = process.pid
-            try:
-                assert any("Ready for uploads" in line for line in process.stdout), self._log.read_text()
-                yield self
-            finally:
-                os.killpg(process.pid, signal.SIGINT)
-                process.wait(60)
+        process = forked.start("catloader", ["serve"], self._environ, self._log)
+        self._pid = process.pid
+
+        def must_run() -> None:
+            assert process.poll() is None, self._log.read_text()
+
+        try:
+            Visitor(self.url, must_run).wait_until_ready()
+            yield self
+        finally:
+            end(process)
 
     def object_store(self) -> psutil.Process:
         """Return the embedded S3's process."""

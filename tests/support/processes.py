@@ -6,12 +6,13 @@ command line.
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 
 import psutil
+
+from tests.support.forked import Command
 
 
 def command_of(process: psutil.Process) -> list[str]:
@@ -22,7 +23,7 @@ def command_of(process: psutil.Process) -> list[str]:
         return []
 
 
-def end(process: subprocess.Popen[bytes], timeout_s: float = 60) -> None:
+def end(process: Command, timeout_s: float = 60) -> None:
     """End a program by SIGTERM if it is still running.
 
     If it does not end in time, the test fails and the program is killed. Otherwise it would keep working in

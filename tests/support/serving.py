@@ -8,8 +8,6 @@ import re
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +21,7 @@ import requests
 from catloader.demo.client import Visitor, free_port
 from catloader.store.db.engine import make_engine
 from catloader.store.db.migrate import migrate
-from tests.support import run_folder
+from tests.support import forked, run_folder
 from tests.support.environ import environ_without_settings
 from tests.support.processes import alive, command_of, end
 from tests.support.site import PASSWORD
@@ -36,7 +34,7 @@ _DATABASE = "catloader.sqlite3"
 class Serving:
     """A running site; its output is in ``log_file``."""
 
-    process: subprocess.Popen[bytes]
+    process: forked.Command
     folder: Path
     url: str
 
@@ -94,10 +92,8 @@ def serving(folder: Path, **settings: object) -> Iterator[Serving]:
             **settings,
         }
     )
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "catloader", "serve"], env=environment, stdout=log, stderr=log
-        )
+    (folder / "log").write_bytes(b"")
+    process = forked.start("catloader", ["serve"], environment, folder / "log")
     site = Serving(process, folder, f"http://127.0.0.1:{port}")
     try:
         site.visitor().wait_until_ready()

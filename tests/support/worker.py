@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import requests
 
 from catloader.demo.client import free_port, until
+from tests.support import forked
 from tests.support.environ import environ_without_settings
 from tests.support.processes import end
 from tests.support.serving import plain_session
@@ -21,7 +21,7 @@ from tests.support.serving import plain_session
 class Worker:
     """A running worker and the port of its probes."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(self, process: forked.Command, port: int) -> None:
         self.process, self.port = process, port
 
     def get(self, path: str, token: str = "") -> requests.Response:
@@ -56,8 +56,7 @@ def working(folder: Path, **settings: object) -> Iterator[Worker]:
         CATCHECK_WORKERS=1,
         **settings,
     )
-    command = [sys.executable, "-m", "catloader", "worker"]
-    worker = Worker(subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL), port)
+    worker = Worker(forked.start("catloader", ["worker"], environ, Path(os.devnull)), port)
     try:
         for _ in until(60, "The worker does not answer"):
             assert worker.process.poll() is None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from catloader.demo.client import Visitor, free_port
 from catloader.settings import Settings, variables
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import Services, build
+from tests.support import forked
 from tests.support.environ import environ_without_settings
 from tests.support.processes import end
 from tests.support.serving import add_tables
@@ -69,7 +68,7 @@ class Stage:
         )
         self.store_url = store.endpoint_url
         self.point_file, self.log_file = folder / "point", folder / "log"
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[forked.Command] = []
 
     @property
     def url(self) -> str:
@@ -79,19 +78,18 @@ class Stage:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
-    def start(self, *command: str, **variables: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, **variables: str) -> forked.Command:
         """Start ``catloader COMMAND ...`` as a process that can be killed at points.
 
         Args:
             variables: additional environment variables of this process.
         """
-        program = [sys.executable, "-m", "tests.faults.harness.points", str(self.point_file), *command]
-        with self.log_file.open("ab") as log:
-            process = subprocess.Popen(program, env=self.environ | variables, stdout=log, stderr=log)
+        words = [str(self.point_file), *command]
+        process = forked.start("tests.faults.harness.points", words, self.environ | variables, self.log_file)
         self.processes.append(process)
         return process
 
-    def serve(self, **variables: str) -> subprocess.Popen[bytes]:
+    def serve(self, **variables: str) -> forked.Command:
         """Start the site; wait until it responds and, if it has a checker, until the model is loaded."""
         process = self.start("serve", **variables)
 
@@ -106,7 +104,7 @@ class Stage:
         running = [psutil.Process(process.pid) for process in self.processes if process.poll() is None]
         return [process for process in running if process.status() == psutil.STATUS_STOPPED]
 
-    def web_processes(self, site: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    def web_processes(self, site: forked.Command) -> list[psutil.Process]:
         return psutil.Process(site.pid).children() if site.poll() is None else []
 
     def arm(self, point: str) -> None:
@@ -158,7 +156,7 @@ class Stage:
             end(process, _STOP_S)
 
 
-def kill(process: subprocess.Popen[bytes] | psutil.Process) -> None:
+def kill(process: forked.Command | psutil.Process) -> None:
     """Kill a process by SIGKILL; it may have ended already."""
     try:
         process.kill()

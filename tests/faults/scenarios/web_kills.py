@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ from tests.faults.harness.client import Ledger, uploading, wait_for
 from tests.faults.harness.points import UPLOAD_POINTS
 from tests.faults.harness.stage import Stage, kill
 from tests.support.broker import broker_server
+from tests.support.forked import Command
 
 DISPATCHES = ("thread", "internal", "external", "off", "celery")
 _CHECKERS = {"external": ("checker", "serve"), "off": ("worker",), "celery": ("worker",)}
@@ -79,6 +79,6 @@ def kill_web(
         return audit(stage, ledger, figures)
 
 
-def _kill_process(stage: Stage, site: subprocess.Popen[bytes], chance: random.Random) -> None:
+def _kill_process(stage: Stage, site: Command, chance: random.Random) -> None:
     if running := stage.web_processes(site):
         kill(chance.choice(running))
