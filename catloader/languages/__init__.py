@@ -1,7 +1,8 @@
 """The languages of the pages. Their catalogues are the ``.po`` files of this folder.
 
 The message ids are the English texts. The catalogues are compiled in memory when they are first used (0.1 s
-each), so that no compiled file can be older than its source.
+each), so that no compiled file can be older than its source. Until then Babel is not imported: decoding
+processes mark texts for translation, and translate none.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import gettext as standard_gettext
 import io
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from babel.messages.catalog import Catalog
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
+if TYPE_CHECKING:
+    from babel.messages.catalog import Catalog
 
 FOLDER = Path(__file__).parent
 ENGLISH = "en"
@@ -36,6 +37,8 @@ def translations(language: str) -> standard_gettext.NullTranslations:
     """Return the translations into a language of ``LANGUAGES``. Thread-safe."""
     if language == ENGLISH:
         return standard_gettext.NullTranslations()
+    from babel.messages.mofile import write_mo
+
     compiled = io.BytesIO()
     write_mo(compiled, catalogue(language))
     compiled.seek(0)
@@ -57,5 +60,7 @@ def script_texts(language: str) -> dict[str, str | list[str]]:
 
 def catalogue(language: str) -> Catalog:
     """Read the catalogue of a language other than English."""
+    from babel.messages.pofile import read_po
+
     with (FOLDER / f"{language}.po").open("rb") as file:
         return read_po(file, locale=language, charset="utf-8")

@@ -75,8 +75,11 @@ def test_only_the_settings_read_the_environment() -> None:
               "zxcvbn"}},
         {"catloader.server.database, catloader.accounts.accounts": {"botocore", "flask", "numpy", "PIL"},
          "catloader.server.checking": {"flask", "gunicorn"}},
+        {"checker.isolation.child, catloader.intake.isolated, checker.pixels.isolated":
+             {"babel", "flask", "sqlalchemy", "botocore", "torch"}},
     ],
-    ids=["a site before its object store, and with its pages", "a command on the database, and a worker"],
+    ids=["a site before its object store, and with its pages", "a command on the database, and a worker",
+         "the decoders"],
 )  # fmt: skip
 def test_a_process_imports_only_what_it_uses(stages: dict[str, set[str]]) -> None:
     """Each library costs every start 20 to 200 ms of processor time, and the site at rest up to 12 MB."""
