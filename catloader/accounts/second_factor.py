@@ -55,7 +55,7 @@ def set_up(
         raise InvalidInput("The second factor is set up already. To set up another one, remove it first.")
     step = _step_of(secret, code, guard.now)
     if step is None:
-        raise InvalidInput("This code is wrong. Is the clock of your phone right?")
+        raise InvalidInput("This code is wrong. Is your phone's clock right?")
     codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
     factors.set_up(user.id, secret, step, [_digest(recovery_code) for recovery_code in codes], guard.now)
     return codes

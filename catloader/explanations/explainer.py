@@ -156,7 +156,7 @@ class Explainer:
         key_in_force = self._explanations.keep(photo.id, key, digest, lost=lost, photo_key=photo.photo_key)
         self._on_deletion_due()
         if key_in_force is None:
-            raise NotFound("This photo was deleted or replaced meanwhile.")
+            raise NotFound("This photo was deleted or replaced in the meantime.")
         return key_in_force
 
 

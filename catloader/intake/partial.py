@@ -93,7 +93,7 @@ class PartialUploads:
             raise NotFound(NOT_THERE) from None
         with file:
             if not _try_lock(file):
-                raise UploadLocked("Another request works on this upload.")
+                raise UploadLocked("Another request is working on this upload.")
             if not is_at(path, file):  # removed before it was locked, and perhaps created again
                 raise NotFound(NOT_THERE)
             try:

@@ -66,7 +66,7 @@ OF_DECODERS = (
         "This TIFF stores its colours in a way that can't be read here. Save it as JPEG and try again."
     ),
     gettext_noop(
-        "This JPEG has a rare coding that can't be read here. Save it as an ordinary JPEG and try again."
+        "This JPEG has a rare encoding that can't be read here. Save it as an ordinary JPEG and try again."
     ),
 )
 _DECODER_MODULES = re.compile(r"PIL\.|pillow_heif")

@@ -32,7 +32,7 @@ _TOO_MANY = ngettext_noop(
     "You can upload %(num)d photo at a time.", "You can upload up to %(num)d photos at a time."
 )
 _STORE_AWAY = gettext_noop(
-    "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
+    "The photo store does not answer, so this photo was not stored. Try again in a moment."
 )
 _DISK_FULL = gettext_noop("The disk of this site is nearly full; it can store nothing more at the moment.")
 

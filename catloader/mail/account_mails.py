@@ -23,7 +23,7 @@ _RESET = gettext_noop(
 Somebody, probably you, asked for a new password for your account at
 {site}
 
-Set it here, once, within {time}:
+Set it here within {time}; the link works once:
 {site}/new-password/{token}
 
 If it was not you, ignore this mail: your password stays as it is.
@@ -35,7 +35,7 @@ _CONFIRM = gettext_noop(
 This address was given for an account at
 {site}
 
-If it was you, confirm it here, in a browser that is logged in, within {time}:
+If it was you, confirm it here within {time}, in a browser in which you are logged in:
 {site}/confirm-email/{token}
 
 If it was not you, ignore this mail.
@@ -62,7 +62,7 @@ A reviewer has decided about a photo of yours at
 The result, and what the reviewer wrote:
 {site}/photos/{token}
 
-You get this mail because you chose it. To get no more of them:
+You get this mail because you turned on notifications. To turn them off:
 {site}/account#notices
 """
 )
@@ -75,7 +75,7 @@ A reviewer has decided about several photos of yours at
 The results, and what the reviewer wrote:
 {token}
 
-You get this mail because you chose it. To get no more of them:
+You get this mail because you turned on notifications. To turn them off:
 {site}/account#notices
 """
 )

@@ -85,11 +85,11 @@ def test_a_reviewer_decides_by_keyboard(visitor: Firefox, site: Site, photos: Pa
     visitor.type("//textarea[@id='note']", "A cup of coffee")
     visitor.press("\ue00c")  # Escape leaves the note
     visitor.press("n")
-    visitor.find("//*[. = 'Nothing waits for a review.']")
+    visitor.find("//*[. = 'Nothing is waiting for a review.']")
     visitor.press("u")
     visitor.find("//*[. = 'Your last decision was undone.']")
     visitor.press("n")
-    visitor.find("//*[. = 'Nothing waits for a review.']")
+    visitor.find("//*[. = 'Nothing is waiting for a review.']")
     visitor.open(appealed)
     visitor.find("//h1[. = 'A reviewer decided: this photo shows no cat.']")
 

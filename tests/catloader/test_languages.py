@@ -58,7 +58,7 @@ def test_a_number_before_a_noun_has_a_singular_and_a_plural() -> None:
         "A token is valid for 1 to %(number)d days.",
         "An Idempotency-Key has up to %(number)d characters.",
         "An account may have %(most)d passkeys. Remove one first.",
-        "At least %(waiting)s photos wait for it.",
+        "At least %(waiting)s photos are waiting for it.",
         "Checks of the last %(hours)s hours; at most %(most)s in an hour, %(last)s in this one",
         "Draw 1 to %(number)d photos at a time.",
         "Give the token a name of up to %(number)d characters.",

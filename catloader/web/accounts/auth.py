@@ -177,7 +177,7 @@ def needed_invitation(invitation: str) -> str | None:
     if mode == "open":
         return None
     if mode == "closed":
-        raise RegistrationClosed("This site takes no new accounts.")
+        raise RegistrationClosed("This site does not accept new accounts.")
     if not services().one_time_links.is_invitation(invitation, utcnow()):
         raise RegistrationClosed("You need a valid invitation. Ask the administrator of this site.")
     return invitation

@@ -78,10 +78,12 @@ def callback() -> Response:
     cookies.delete_cookie(cookies.PROVIDER)
     state = request.args.get("state", "").encode("utf-8", "surrogatepass")
     if values is None or not hmac.compare_digest(state, values[0].encode()) or not _is_new(values[0]):
-        raise InvalidInput("This log-in had expired, or it began in another browser. Please begin again.")
+        raise InvalidInput(
+            "This log-in had expired, or it was started in another browser. Please start again."
+        )
     _, nonce, verifier, next_path, invitation, owner_id = values
     if owner_id != (g.user and g.user.id):
-        raise InvalidInput("You have logged in or out meanwhile. Please begin again.")
+        raise InvalidInput("You have logged in or out in the meantime. Please start again.")
     if "code" not in request.args:
         flash(gettext("You were not logged in through %(name)s.", name=provider.name))
         return redirect(url_for("auth.account" if g.user else "auth.login"), 303)

@@ -70,7 +70,7 @@ def rename(id: int) -> Response:
     if not name:
         raise InvalidInput("A passkey needs a name.")
     if not services().passkeys.rename(id, current_user().id, name):
-        raise NotFound("There is no such passkey. It may be removed already.")
+        raise NotFound("There is no such passkey. It may already have been removed.")
     flash(gettext("The passkey has a new name."))
     return redirect(url_for(".page"), 303)
 
@@ -78,7 +78,7 @@ def rename(id: int) -> Response:
 @blueprint.post(f"/account/passkeys/<int(max={MAX_ID}):id>/remove")
 def remove(id: int) -> Response:
     if not services().passkeys.remove(id, current_user().id):
-        raise NotFound("There is no such passkey. It may be removed already.")
+        raise NotFound("There is no such passkey. It may already have been removed.")
     logger.info("user %d removed a passkey", current_user().id)
     notify_of(PASSKEY_REMOVED, current_user())
     flash(gettext("The passkey is removed. Delete it on your device, too."))

@@ -120,7 +120,7 @@ def _require_user() -> Response | None:
     if g.session is not None:  # a sign-up with an e-mail that is registered already
         sign_out()
         flash(
-            gettext("Log in with your password. If you had an account before, it is the password from then.")
+            gettext("Log in with your password. If you already had an account, its password has not changed.")
         )
     elif request.method == "GET":
         flash(gettext("Please log in first."))

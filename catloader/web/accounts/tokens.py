@@ -60,7 +60,7 @@ def create() -> Response:
 def revoke(id: int) -> Response:
     user = current_user()
     if not services().api_tokens.revoke(id, user.id):
-        raise NotFound("There is no such token. It may be revoked already.")
+        raise NotFound("There is no such token. It may already have been revoked.")
     logger.info("user %d revoked API token %d", user.id, id)
     flash(gettext("Token revoked. Programs that used it are locked out from now on."))
     return redirect(url_for(".page"), 303)

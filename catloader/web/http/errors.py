@@ -55,7 +55,7 @@ _SENTENCES = {
     ),
     405: (
         gettext_noop("Page not found"),
-        gettext_noop("This address can't be opened in a browser. Use the buttons of the site."),
+        gettext_noop("This address can't be opened in a browser. Use the site's buttons."),
     ),
     409: (gettext_noop("Not possible now"), gettext_noop("This can't be done in the current state.")),
     412: (
@@ -186,7 +186,7 @@ def _too_large() -> str:
         return gettext("Your photos did not arrive. Please share them again.")
     if request.endpoint == "editing.replace":
         return gettext(
-            "A photo can have up to %(limit)s. Nothing was changed.",
+            "A photo can be up to %(limit)s in size. Nothing was changed.",
             limit=shown_limit(settings.max_file_bytes),
         )
     if request.endpoint != "uploads.upload":

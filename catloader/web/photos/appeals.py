@@ -6,9 +6,9 @@ from catloader.languages import gettext_noop
 from catloader.store.db.staff.decisions import HumanVerdict
 from catloader.web.http.context import own_photo, services
 
-_OPEN = gettext_noop("This photo already waits for a reviewer.")
+_OPEN = gettext_noop("This photo is already waiting for a reviewer.")
 _DECIDED = gettext_noop("A person has already decided about this photo.")
-_UNCHECKED = gettext_noop("This photo still waits for a check, so a reviewer can't decide about it yet.")
+_UNCHECKED = gettext_noop("This photo is still waiting for a check, so a reviewer can't decide about it yet.")
 _AGREED = gettext_noop("This photo has this verdict already.")
 _CHANGED = gettext_noop("This photo changed just now. Please try again.")
 

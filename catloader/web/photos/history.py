@@ -58,7 +58,7 @@ def _attempt(record: CheckRecord, noun: Noun) -> Event:
         return Event(record.finished_at, gettext("The check failed."), error)
     names = {
         "cat": noun.one,
-        "not_cat": noun.no,
+        "not_cat": noun.no_label,
         "unsure": gettext("not sure"),
         "unreadable": gettext("unreadable"),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from catloader.languages import gettext_noop
@@ -20,6 +20,8 @@ class Noun:
     """As in "This photo shows a cat."; in German the accusative."""
     no: str
     """As in "This photo shows no cat."; in German the accusative."""
+    no_title: str
+    """As in the badge "No cat"; in German the nominative."""
     many: str
     """As in "photos of cats"."""
 
@@ -32,18 +34,33 @@ class Noun:
         return capitalised(self.one)
 
     @property
-    def no_title(self) -> str:
-        return capitalised(self.no)
+    def no_label(self) -> str:
+        """The text of the badge within a sentence, as in "below 0.2: no cat"."""
+        return self.no_title[:1].lower() + self.no_title[1:]
 
 
 _NOUNS = {
     "house_cat": Noun(
-        gettext_noop("cat"), gettext_noop("a cat"), gettext_noop("no cat"), gettext_noop("cats")
+        gettext_noop("cat"),
+        gettext_noop("a cat"),
+        gettext_noop("no cat"),
+        gettext_noop("No cat"),
+        gettext_noop("cats"),
     ),
     "feline": Noun(
-        gettext_noop("feline"), gettext_noop("a feline"), gettext_noop("no feline"), gettext_noop("felines")
+        gettext_noop("feline"),
+        gettext_noop("a feline"),
+        gettext_noop("no feline"),
+        gettext_noop("No feline"),
+        gettext_noop("felines"),
     ),
-    "dog": Noun(gettext_noop("dog"), gettext_noop("a dog"), gettext_noop("no dog"), gettext_noop("dogs")),
+    "dog": Noun(
+        gettext_noop("dog"),
+        gettext_noop("a dog"),
+        gettext_noop("no dog"),
+        gettext_noop("No dog"),
+        gettext_noop("dogs"),
+    ),
 }
 
 
@@ -55,12 +72,13 @@ def noun(settings: Settings) -> Noun:
 def noun_of(subject: str) -> Noun:
     """Return the everyday word for a subject by its name in the check log."""
     if english := _NOUNS.get(subject):
-        return Noun(gettext(english.one), gettext(english.a), gettext(english.no), gettext(english.many))
+        return Noun(*(gettext(form) for form in astuple(english)))
     word = subject.replace("_", " ")
     return Noun(
         word,
         gettext("a %(noun)s", noun=word),
         gettext("no %(noun)s", noun=word),
+        gettext("No %(noun)s", noun=word),
         gettext("%(noun)ss", noun=word),
     )
 

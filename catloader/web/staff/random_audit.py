@@ -54,7 +54,7 @@ def answer(id: int) -> Response:
         if verdict is not None:
             notify_owner(id)
     else:
-        flash(gettext("This photo no longer waits for an answer. Nothing was changed."))
+        flash(gettext("This photo is no longer waiting for an answer. Nothing was changed."))
     return redirect(url_for(".page"), 303)
 
 

@@ -44,7 +44,7 @@ def photo(id: int) -> str:
     """Show a photo whose decision was just undone; the queue continues ``?after=`` a position."""
     item = services().reviews.item(id)
     if item is None:
-        raise NotFound("This photo does not wait for a reviewer.")
+        raise NotFound("This photo is not waiting for a reviewer.")
     return _page(item, request.args.get("after", ""))
 
 

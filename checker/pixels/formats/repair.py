@@ -28,7 +28,7 @@ _SOS, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _UNREAD_FRAMES = frozenset({0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
 """Hierarchical frames, arithmetically coded lossless frames, and JPEG-LS."""
-_CANNOT = "This JPEG has a rare coding that can't be read here. Save it as an ordinary JPEG and try again."
+_CANNOT = "This JPEG has a rare encoding that can't be read here. Save it as an ordinary JPEG and try again."
 _ALL_COEFFICIENTS = 2**64 - 1
 _BYTES_BEHIND_PIXELS = re.compile("extraneous bytes before marker 0xd9")
 """libjpeg's warning about bytes after complete pixels, such as line ends added by a transfer."""

@@ -263,7 +263,7 @@ def test_unavailable_store_refuses_every_file_after_one_attempt(
 ) -> None:
     with caplog.at_level(logging.WARNING, "catloader.intake.upload"):
         outcomes = away.upload(("a.png", photo()), ("b.png", photo()))
-    sentence = "The photo store does not answer; nothing of this photo was kept. Try again in a moment."
+    sentence = "The photo store does not answer, so this photo was not stored. Try again in a moment."
     assert outcomes == [Refused("a.png", sentence, 503, 5), Refused("b.png", sentence, 503, 5)]
     lines = [record for record in caplog.records if record.name == "catloader.intake.upload"]
     assert len(lines) == 1

@@ -12,6 +12,7 @@ from catloader.errors import CatLoaderError, TooManyAttempts, TooManyFiles
 from catloader.languages import ngettext_noop
 from catloader.web.formats import shown_date, shown_number
 from catloader.web.languages import translated
+from catloader.web.photos.nouns import noun_of
 from tests.support.accounts_site import accounts_site
 from tests.support.databases import ON_SQLITE
 from tests.support.site import PASSWORD, Person, services_of
@@ -123,6 +124,15 @@ def test_e_mail_is_not_broken_at_its_hyphen(app: Flask) -> None:
         ).text
         assert whole % "\N{NON-BREAKING HYPHEN}" in texts
         assert whole % "-" not in texts
+
+
+@ON_SQLITE
+def test_german_nouns_have_two_cases(app: Flask) -> None:
+    with app.test_request_context(headers={"Accept-Language": "de"}):
+        dog = noun_of("dog")
+        assert (dog.no, dog.no_title, dog.no_label) == ("keinen Hund", "Kein Hund", "kein Hund")
+        other = noun_of("red_panda")
+        assert (other.no_title, other.no_label) == ("Kein „red panda“", "kein „red panda“")
 
 
 @ON_SQLITE

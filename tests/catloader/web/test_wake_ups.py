@@ -57,13 +57,13 @@ def test_the_page_shows_the_number_of_waiting_photos(
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, get_wake_ups="on") as app:
         visitor, anna = Person(app), Person(app, "anna@example.org")
-        assert "No photo waits for it." in visitor.get("/checkcatimages").text
+        assert "No photo is waiting for it." in visitor.get("/checkcatimages").text
         anna.upload_one()
         page = visitor.get("/checkcatimages").text
         assert "A check was started" in page
-        assert "1 photo waits for it." in page
+        assert "1 photo is waiting for it." in page
         anna.upload_one()
-        assert "2 photos wait for it." in visitor.get("/checkcatimages?photo=1&force=1").text
+        assert "2 photos are waiting for it." in visitor.get("/checkcatimages?photo=1&force=1").text
         assert "2 Fotos warten darauf." in visitor.get("/checkcatimages", Accept_Language="de").text
 
 

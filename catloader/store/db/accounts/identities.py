@@ -104,7 +104,7 @@ class Identities:
                 user = connection.execute(insert(users).values(values).returning(*users.c)).one()
                 _link(connection, user.id, issuer, subject, now)
         except IntegrityError:
-            raise EmailTaken("This account was made a moment ago. Please log in again.") from None
+            raise EmailTaken("This account was created a moment ago. Please log in again.") from None
         return User(**user._mapping)
 
 

@@ -107,7 +107,7 @@ class PhotoFiles:
         with writing(self._engine) as connection:
             old = _locked(connection, id, owner_id)
             if old.photo_key != photo_key:
-                raise NotFound("This photo was replaced meanwhile.")
+                raise NotFound("This photo was replaced in the meantime.")
             by_model = old.human_verdict is None
             recheck = _NEVER_CHECKED | {"next_attempt_at": now_or(now)} if by_model else {}
             if cancel(connection, _objects(new), now):

@@ -213,7 +213,7 @@ def test_receipt_of_an_account_without_photos_is_done(app: Flask) -> None:
     anna = Person.sign_up(app, "anna@example.org")
     answer = anna.post("/account/delete", {"password": PASSWORD}, page="/account")
     assert "<dt>Files in the photo store</dt><dd>0</dd>" in answer.text
-    assert "Look again" not in answer.text
+    assert "Reload" not in answer.text
 
 
 @ON_SQLITE

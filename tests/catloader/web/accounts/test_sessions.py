@@ -261,7 +261,7 @@ def test_sign_up_responds_to_registered_and_new_e_mails_alike(app: Flask) -> Non
     to_login = known.get(answers[0].location)
     assert to_login.location.startswith("/login?next=/upload")
     page = known.get(to_login.location).text
-    assert "If you had an account before, it is the password from then." in page
+    assert "If you already had an account, its password has not changed." in page
     known.email = "anna@example.org"
     assert known.log_in("another horse battery").status_code == 401
     assert known.log_in().status_code == 303

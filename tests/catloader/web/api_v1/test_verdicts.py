@@ -33,7 +33,7 @@ def test_a_verdict_names_score_labels_and_model(app: Flask, program: Program) ->
 def test_an_appeal_is_opened_once_and_can_be_withdrawn(app: Flask, program: Program) -> None:
     location = program.upload().headers["Location"]
     path, wish = f"{location}/appeal", {"wish": "cat", "reason": "It is Tom."}
-    assert "still waits for a check" in assert_problem(program.send("POST", path, json=wish), 409)
+    assert "is still waiting for a check" in assert_problem(program.send("POST", path, json=wish), 409)
     check(app, Verdict.NOT_CAT, score=0.01)
     agreed = assert_problem(program.send("POST", path, json={"wish": "not_cat"}), 409)
     assert agreed == "This photo has this verdict already."

@@ -161,7 +161,7 @@ def test_reviewers_do_not_see_photos_in_the_bin(app: Flask, anna: Person) -> Non
         assert rita.get(f"/photos/{photo}/photo.jpg").status_code == 404
         decision = rita.post(f"/review/{photo}/decide", {"verdict": "cat"}, page="/account")
         assert decision.status_code == 303
-    assert "Nothing waits for a review." in rita.get("/review").text
+    assert "Nothing is waiting for a review." in rita.get("/review").text
     _act(anna, "restore", unsure, appealed)
     assert "1 appeal, 1 not sure." in rita.get("/review").text
 

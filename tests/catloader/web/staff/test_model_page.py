@@ -23,7 +23,7 @@ from tests.support.site import Person, acts_of_staff, check, running_site, servi
 
 def test_the_page_shows_the_rates_of_the_profile_that_decided_last(app: Flask, administrator: Person) -> None:
     page = administrator.get("/admin/models").text
-    assert "No photo was decided yet." in page
+    assert "No photo has been decided yet." in page
     assert "Not measured, so verdicts would be marked as uncalibrated: efficientnet_lite2." in page
     administrator.upload_one()
     check(app, Verdict.CAT)

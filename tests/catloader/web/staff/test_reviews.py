@@ -39,7 +39,7 @@ def test_an_appeal_is_decided_and_its_owner_reads_the_reviewers_note(
     assert rita.get(page).status_code == 404  # only the owner may see the page of the photo
     decide = {"verdict": "cat", "note": f"Indeed. {_XSS}"}
     assert rita.post(f"/review/{photo}/decide", decide, page="/review").location == "/review"
-    assert "Nothing waits for a review." in rita.get("/review").text
+    assert "Nothing is waiting for a review." in rita.get("/review").text
     shown = anna.get(page).text
     assert "A reviewer decided: this photo shows a cat." in shown
     assert '<q dir="auto">Indeed. &lt;script&gt;' in shown

@@ -250,9 +250,9 @@ def test_a_jpeg_in_a_coding_that_nothing_here_reads_is_not_called_damaged(frame:
     rare = (
         data[:start] + bytes([0xFF, frame]) + data[start + 2 : start + 4] + bytes([bits]) + data[start + 5 :]
     )
-    with pytest.raises(UnreadableImage, match=r"^This JPEG has a rare coding .* Save it as"):
+    with pytest.raises(UnreadableImage, match=r"^This JPEG has a rare encoding .* Save it as"):
         photo(rare)
-    with pytest.raises(NotAnImage, match=r"^This JPEG has a rare coding"):
+    with pytest.raises(NotAnImage, match=r"^This JPEG has a rare encoding"):
         prepare(rare, limits=Limits(2**20, 10**6, 2560, 320, 88))
 
 
