@@ -41,7 +41,7 @@ def test_an_appeal_is_opened_once_and_can_be_withdrawn(app: Flask, program: Prog
     assert opened.status_code == 201
     assert opened.json is not None
     assert opened.json["reason"] == "It is Tom."
-    assert "waits for a reviewer" in assert_problem(program.send("POST", path, json=wish), 409)
+    assert "is already waiting for a reviewer" in assert_problem(program.send("POST", path, json=wish), 409)
     assert services_of(app).reviews.counts()[0] == 1
     assert program.send("DELETE", path).status_code == 204
     assert_problem(program.send("DELETE", path), 409)
