@@ -48,7 +48,7 @@ def test_answers_of_an_audit_are_decisions_and_give_an_estimate(
     rita.post("/review/audit/draw", {"number": "3", "verdict": "cat"}, page="/review/audit")
     page = rita.get("/review/audit").text
     assert "No photo is left to draw." in page
-    assert "3 photos wait" in page
+    assert "3 photos are waiting" in page
 
     answered = []
     for answer in ("not_cat", "cat", "cant_tell"):
@@ -70,7 +70,7 @@ def test_answers_of_an_audit_are_decisions_and_give_an_estimate(
 
     rita.post("/review/undo", page="/account")  # undoes the last decision, "cat"
     assert services_of(app).random_audits.tallies("uncalibrated")["cat"] == Tally(1, 1, 1)
-    assert "1 photo waits" in rita.get("/review/audit").text
+    assert "1 photo is waiting" in rita.get("/review/audit").text
 
 
 def test_each_profile_has_its_own_estimate_and_changed_photos_leave_the_audit(engine: Engine) -> None:
