@@ -52,7 +52,7 @@ def set_up(
     """
     accounts.confirm(user, password, guard)
     if factors.of(user.id) is not None:  # the form was sent twice, or from another tab
-        raise InvalidInput("The second factor is set up already. To set up another one, remove it first.")
+        raise InvalidInput("The second factor is already set up. To set up another one, remove it first.")
     step = _step_of(secret, code, guard.now)
     if step is None:
         raise InvalidInput("This code is wrong. Is your phone's clock right?")
@@ -76,7 +76,7 @@ def accept_code(factors: SecondFactors, user: User, code: str, guard: accounts.G
     else:
         is_accepted = factors.accept(user.id, step)
     if not is_accepted:
-        raise WrongCredentials("This code is wrong, or it was used already.")
+        raise WrongCredentials("This code is wrong or has already been used.")
     guard.limits.succeeded(attempt)
 
 

@@ -41,13 +41,13 @@ If it was you, confirm it here within {time}, in a browser in which you are logg
 If it was not you, ignore this mail.
 """
 )
-_KNOWN_SUBJECT = gettext_noop("You have an account already")
+_KNOWN_SUBJECT = gettext_noop("You already have an account")
 _KNOWN = gettext_noop(
     """\
 Somebody, probably you, tried to create an account with this address at
 {site}
 
-You have an account there already. If you have forgotten its password:
+You already have an account there. If you have forgotten its password:
 {site}/forgotten-password
 
 If it was not you, ignore this mail: nothing was changed.

@@ -106,7 +106,7 @@ def form_again(error: FormRefused) -> ViewResult:
         return form_refused(error)
     if error.message == forms.NO_COOKIE:
         return _form_page(template, error)
-    return _form_page(template, InvalidInput("This form had expired. Please send it again."))
+    return _form_page(template, InvalidInput("This form has expired. Please send it again."))
 
 
 @blueprint.post("/logout")

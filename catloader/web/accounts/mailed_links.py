@@ -102,6 +102,6 @@ def _confirmed_already() -> Response:
     """
     user = current_user()
     if user.email_confirmed_at is None:
-        raise LinkExpired("This link has expired, was used already, or belongs to another account.")
-    flash(gettext("%(email)s is confirmed already.", email=user.email))
+        raise LinkExpired("This link has expired, has already been used, or belongs to another account.")
+    flash(gettext("%(email)s is already confirmed.", email=user.email))
     return redirect(url_for("auth.account"), 303)

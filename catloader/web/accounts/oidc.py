@@ -79,7 +79,7 @@ def callback() -> Response:
     state = request.args.get("state", "").encode("utf-8", "surrogatepass")
     if values is None or not hmac.compare_digest(state, values[0].encode()) or not _is_new(values[0]):
         raise InvalidInput(
-            "This log-in had expired, or it was started in another browser. Please start again."
+            "This log-in has expired, or it was started in another browser. Please start again."
         )
     _, nonce, verifier, next_path, invitation, owner_id = values
     if owner_id != (g.user and g.user.id):

@@ -57,5 +57,5 @@ def _email(token: str) -> str:
 
 def _expired() -> LinkExpired:
     if services().mails is not None:  # the error page links to the form for another mail
-        return LinkExpired("This link has expired, or it was used already.")
-    return LinkExpired("This link has expired, or it was used already. Ask the administrator for a new one.")
+        return LinkExpired("This link has expired or has already been used.")
+    return LinkExpired("This link has expired or has already been used. Ask the administrator for a new one.")

@@ -36,7 +36,7 @@ def set_up() -> Response:
     try:
         if secret is None:
             accounts.confirm(user, password, guard())
-            raise InvalidInput("This form had expired. Please scan the new code.")
+            raise InvalidInput("This form has expired. Please scan the new code.")
         code = request.form.get("code", "")
         codes = second_factor.set_up(factors, user, guard(), secret=secret, code=code, password=password)
     except (WrongCredentials, InvalidInput, TooManyAttempts) as error:

@@ -52,7 +52,7 @@ _UPLOADS_FOR_S = 24 * 3600
 
 _EXPIRED = gettext_noop("This form has expired. Go back, reload the page and try again.")
 NO_COOKIE = gettext_noop(
-    "This form had expired, or your browser blocks cookies. Allow the cookies of this site, and "
+    "This form has expired, or your browser blocks cookies. Allow the cookies of this site, and "
     "send the form again."
 )
 

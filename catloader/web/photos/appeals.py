@@ -9,7 +9,7 @@ from catloader.web.http.context import own_photo, services
 _OPEN = gettext_noop("This photo is already waiting for a reviewer.")
 _DECIDED = gettext_noop("A person has already decided about this photo.")
 _UNCHECKED = gettext_noop("This photo is still waiting for a check, so a reviewer can't decide about it yet.")
-_AGREED = gettext_noop("This photo has this verdict already.")
+_AGREED = gettext_noop("This photo already has this verdict.")
 _CHANGED = gettext_noop("This photo changed just now. Please try again.")
 
 

@@ -118,8 +118,8 @@ def _check_again(ids: list[int], back: str) -> Response:
     )
     if left:
         unchanged = ngettext(
-            "%(num)d photo unchanged: decided by a person, or waiting already.",
-            "%(num)d photos unchanged: decided by a person, or waiting already.",
+            "%(num)d photo unchanged: decided by a person, or already waiting.",
+            "%(num)d photos unchanged: decided by a person, or already waiting.",
             left,
         )
         sentence = f"{sentence} {unchanged}"

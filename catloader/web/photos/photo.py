@@ -89,7 +89,7 @@ def check(id: int) -> Response:
         services().dispatcher.wake()
         flash(gettext("The photo will be checked again."))
     else:
-        flash(gettext("The photo is unchanged: a person has decided, or it is waiting already."))
+        flash(gettext("The photo is unchanged: a person has decided, or it is already waiting."))
     return _back_to(id)
 
 

@@ -110,7 +110,7 @@ def shadow() -> Response:
         services().audit_log.add(current_user().id, "compared model", name, now)
         logger.info("administrator %d compares the model %s", current_user().id, name)
     else:
-        flash(gettext("A comparison is running already."))
+        flash(gettext("A comparison is already running."))
     return redirect(url_for(".page"), 303)
 
 

@@ -56,7 +56,7 @@ def measure() -> Response:
     base, store = _base(), services().measured_profiles
     id = store.begin(base.profile_id, current_user().id, utcnow())
     if id is None:
-        flash(gettext("A measurement is running already."))
+        flash(gettext("A measurement is already running."))
     else:
         logger.info("administrator %d measures the thresholds of %s", current_user().id, base.profile_id)
         remeasure.start(store, id, base, services().settings)

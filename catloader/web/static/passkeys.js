@@ -54,7 +54,7 @@ async function logIn(form) {
 // Errors of the browser: cancelled, timed out, no such key, registered already.
 function sentence(error) {
   if (error instanceof TypeError || error instanceof SyntaxError) return gettext("The site does not answer. Please try again in a moment.");
-  if (error.name === "InvalidStateError") return gettext("This device has a passkey for your account already.");
+  if (error.name === "InvalidStateError") return gettext("This device already has a passkey for your account.");
   if (error instanceof DOMException) return gettext("No passkey was used.");
   return error.message;
 }

@@ -99,7 +99,7 @@ class Identities:
         try:
             with writing(self._engine) as connection:
                 if invitation is not None and not use_invitation(connection, invitation, now):
-                    raise RegistrationClosed("This invitation has expired, or it was used already.")
+                    raise RegistrationClosed("This invitation has expired or has already been used.")
                 values = {**row, "email_confirmed_at": now}
                 user = connection.execute(insert(users).values(values).returning(*users.c)).one()
                 _link(connection, user.id, issuer, subject, now)

@@ -61,7 +61,7 @@ class Passkeys:
                 lock_account(connection, user_id)
                 connection.execute(insert(passkeys).values(row))
         except IntegrityError:
-            raise InvalidInput("This passkey is registered already.") from None
+            raise InvalidInput("This passkey is already registered.") from None
 
     def of_user(self, user_id: int) -> list[Passkey]:
         """Return an account's passkeys, oldest first."""

@@ -46,7 +46,7 @@ class SignUps:
         row = {**of_person, "created_at": now, "logged_in_at": now}
         with writing(self._engine) as connection:
             if invitation is not None and not use_invitation(connection, invitation, now):
-                raise RegistrationClosed("This invitation has expired, or it was used already.")
+                raise RegistrationClosed("This invitation has expired or has already been used.")
             user_id: int | None = None
             with contextlib.suppress(IntegrityError), connection.begin_nested():
                 user_id = connection.execute(insert(users).values(row).returning(users.c.id)).scalar_one()

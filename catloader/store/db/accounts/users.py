@@ -88,7 +88,7 @@ class Users:
                 if is_admin:
                     record(connection, None, "made admin", row.email, now)
         except IntegrityError:
-            raise EmailTaken("This e-mail is registered already.") from None
+            raise EmailTaken("This e-mail is already registered.") from None
         return User(**row._mapping)
 
     def by_email(self, email: str) -> User | None:

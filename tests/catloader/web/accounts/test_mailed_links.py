@@ -245,7 +245,7 @@ def test_the_page_of_a_link_that_is_used_up_offers_another_one(
     assert anna.post(confirmation).status_code == 303
     again = anna.get(confirmation)
     assert again.location == "/account", "the link worked, so no other link may be offered"
-    assert "anna@example.org is confirmed already." in anna.get("/account").text
+    assert "anna@example.org is already confirmed." in anna.get("/account").text
     page = stranger.get("/new-password/x")
     assert page.status_code == 404
     assert 'href="/forgotten-password">Ask for a new link</a>' in page.text
@@ -272,7 +272,7 @@ def test_a_sign_up_with_a_registered_e_mail_is_reported_to_its_owner_only(
 ) -> None:
     Person.sign_up(app, anna.email)
     _, (to, text) = server.wait_for(2)
-    assert (to, "You have an account there already" in text) == (anna.email, True)
+    assert (to, "You already have an account there" in text) == (anna.email, True)
     assert "/confirm-email/" not in text
 
 

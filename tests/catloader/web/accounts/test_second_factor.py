@@ -48,7 +48,7 @@ class Phone:
         self.recovery_codes = re.findall(r"<li><code>([a-z2-7-]{19})</code>", shown.text)
         # A second set-up would replace the recovery codes.
         again = person.post(_PAGE, {**wrong, "code": self.code()})
-        assert (again.status_code, "is set up already" in again.text) == (400, True)
+        assert (again.status_code, "is already set up" in again.text) == (400, True)
 
     def code(self, steps: int = 1) -> str:
         """Return the code of ``steps`` times 30 seconds from now; the next one is valid and unused."""

@@ -36,7 +36,7 @@ def test_an_appeal_is_opened_once_and_can_be_withdrawn(app: Flask, program: Prog
     assert "is still waiting for a check" in assert_problem(program.send("POST", path, json=wish), 409)
     check(app, Verdict.NOT_CAT, score=0.01)
     agreed = assert_problem(program.send("POST", path, json={"wish": "not_cat"}), 409)
-    assert agreed == "This photo has this verdict already."
+    assert agreed == "This photo already has this verdict."
     opened = program.send("POST", path, json=wish)
     assert opened.status_code == 201
     assert opened.json is not None

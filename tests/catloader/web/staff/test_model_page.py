@@ -158,7 +158,7 @@ def test_a_model_is_compared_in_the_background(
         )
         assert "efficientnet_lite2 is being compared." in administrator.get(path).text
         again = administrator.post(f"{path}/shadow", {"model": "efficientnet_lite2"}, page="/account")
-        assert "A comparison is running already." in administrator.get(again.location).text
+        assert "A comparison is already running." in administrator.get(again.location).text
         page = _ended(administrator)
         report = services_of(app).model_choices.latest_report()
         assert report, page
