@@ -9,8 +9,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -31,6 +29,7 @@ from catloader.store.db.notifications import Listener
 from catloader.store.db.schema import check_log
 from catloader.store.db.testing import temporary_database
 from catloader.store.s3.embedded import EmbeddedS3
+from tests.support import forked
 from tests.support.broker import broker_server
 from tests.support.environ import environ_without_settings
 from tests.support.processes import end
@@ -62,15 +61,7 @@ WAYS = (
 
 @contextmanager
 def _running(arguments: tuple[str, ...], log: Path, settings: dict[str, object]) -> Iterator[None]:
-    with log.open("ab") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "catloader", *arguments],
-            env=environ_without_settings(**settings),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            process_group=0,
-        )
+    process = forked.start("catloader", arguments, environ_without_settings(**settings), log)
     try:
         yield
     finally:

@@ -83,11 +83,11 @@ def start(module: str, words: Sequence[str], environ: Mapping[str, str], output:
     more than settings: libraries and the interpreter read their variables when they start.
     """
     changed = {name for name in {*environ, *_ENVIRON} if environ.get(name) != _ENVIRON.get(name)}
-    if run_folder.parent() is None or changed - _settings():
-        with output.open("ab") as log:
+    with output.open("ab") as log:  # so that the caller finds the file
+        if run_folder.parent() is None or changed - _settings():
             command = [sys.executable, "-m", module, *words]
             return subprocess.Popen(command, env=environ, stdout=log, stderr=log)
-    return _server().start([module, *words], dict(environ), output)
+        return _server().start([module, *words], dict(environ), output)
 
 
 @cache
