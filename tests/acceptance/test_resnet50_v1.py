@@ -20,8 +20,8 @@ from tests.support import run_folder
 from tests.support.photo_sets import PhotoSet
 from tests.support.weights import ENTRY
 
-MOST, MOST_OF_TORCH = 30, 10
-"""Maximum number of photos of each label; fewer for torch, which takes three times as long."""
+MOST, MOST_OF_FP32 = 30, 10
+"""Maximum number of photos of each label; fewer for fp32, which takes three times as long."""
 VARIANTS = [
     ("torch", "fp32"),
     ("openvino", "fp32"),
@@ -72,7 +72,7 @@ def test_the_site_gives_right_verdicts_with_each_variant(
 ) -> None:
     (tmp_path / "photos").mkdir()
     demo = demo_photos(tmp_path / "photos")
-    most = MOST_OF_TORCH if variant[0] == "torch" else MOST
+    most = MOST_OF_FP32 if variant[1] == "fp32" else MOST
     labelled = {label: _spread(photo_set, label, most) for label in (CAT, NOT_CAT)}
     with temporary_site(tmp_path) as site:
         visitor = Visitor(site.url, site.must_run)
