@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-import torchvision.models as tv
 from PIL import Image
 
 from checker.pixels import simd_jpeg
@@ -47,6 +46,8 @@ def settle(network: torch.nn.Module, images: torch.Tensor) -> None:
 
 def transformed(entry: Entry) -> torch.Tensor:
     """Return the photos as torchvision's own transforms for these weights give them."""
+    import torchvision.models as tv
+
     weights = tv.get_model_weights(entry.architecture)[
         "IMAGENET1K_V2" if entry.name.endswith("_v2") else "IMAGENET1K_V1"
     ]
@@ -62,6 +63,8 @@ def test_logits_equal_torchvisions_within_a_ten_thousandth(
 
     Entries of one architecture differ in their preprocessing, so they share one random model.
     """
+    import torchvision.models as tv
+
     entries = [entry for entry in RESNETS if entry.architecture == architecture]
     torch.manual_seed(3)
     reference = tv.get_model(architecture)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torchvision.models as tv
 from PIL import Image
 
 from checker.decision.subject import Subject
@@ -49,12 +48,16 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
 
 def transformed(entry: Entry) -> torch.Tensor:
     """Preprocess the photos with the transforms that belong to torchvision's weights."""
+    import torchvision.models as tv
+
     transforms = tv.get_model_weights(entry.architecture)["IMAGENET1K_V1"].transforms(antialias=True)
     return torch.stack([transforms(Image.open(io.BytesIO(p.read_bytes())).convert("RGB")) for p in PHOTOS])
 
 
 def random_model(entry: Entry) -> torch.nn.Module:
     """Build a model whose outputs differ between photos; those of a fresh one hardly do."""
+    import torchvision.models as tv
+
     torch.manual_seed(3)
     model: torch.nn.Module = tv.get_model(entry.architecture, weights=None)
     for name, parameter in model.named_parameters():

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torchvision.models as tv
 
 from models.catalogue import (
     CLASSES,
@@ -34,6 +33,8 @@ TORCHVISIONS = [name for name, entry in load_catalogue().items() if entry.source
 
 @pytest.mark.parametrize("name", TORCHVISIONS)
 def test_facts_equal_those_of_torchvisions_enums(name: str) -> None:
+    import torchvision.models as tv
+
     entry = entry_named(name)
     weights = tv.get_model_weights(entry.architecture)[
         "IMAGENET1K_V2" if name.endswith("_v2") else "IMAGENET1K_V1"

@@ -16,8 +16,6 @@ import pillow_heif
 import pytest
 import skimage.data
 from PIL import Image, ImageDraw, ImageOps
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as tv
 
 from checker.errors import UnreadableImage
 from checker.pixels import simd_jpeg
@@ -69,6 +67,9 @@ def in_full(data: bytes) -> Image.Image:
 
 def reference(data: bytes, preprocessing: Preprocessing) -> Signed:
     """Decode completely and rotate, then resize and crop with torchvision."""
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms import functional as tv
+
     photo = in_full(data)
     mode = InterpolationMode(preprocessing.interpolation)
     resized = tv.resize(photo, [preprocessing.resize_px], mode)

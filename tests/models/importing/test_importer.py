@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pytest
 import safetensors.torch
 import torch
-import torchvision
 
 from checker.runtimes.selection.load import load_classifier
 from models.build import architecture, build
@@ -178,6 +177,8 @@ def test_other_weights_of_the_same_shape_are_refused(
 
 @pytest.mark.slow
 def test_own_weights_become_a_model_if_torchvision_gives_the_same_logits(tmp_path: Path) -> None:
+    import torchvision
+
     network = torchvision.models.resnet18(weights=None)
     source = tmp_path / "mine.pth"
     torch.save(network.state_dict(), source)
