@@ -175,7 +175,7 @@ def test_a_model_without_a_variant_is_measured_in_torch() -> None:
 
 
 def test_a_killed_run_leaves_no_measuring_process(few_photos: Path, tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "scripts.benchmark_accuracy", str(few_photos), "--models", LITE0]
+    program = [sys.executable, "-m", "scripts.benchmark_accuracy", str(few_photos), "--models", INT8]
     program += ["--cache", str(tmp_path), "--json", str(tmp_path / "x"), "--html", str(tmp_path / "y")]
     with subprocess.Popen(program, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL) as run:
         end_s, measuring = time.monotonic() + 60, list[psutil.Process]()

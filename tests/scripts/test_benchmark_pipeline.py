@@ -18,6 +18,7 @@ from catloader.store.db.testing import made_up_outcome
 from catloader.store.s3.embedded import EmbeddedS3
 from checker.errors import ModelRefused
 from checker.pipeline import LoadedModel
+from scripts.pipeline import turns
 from scripts.pipeline.plan import Plan
 from scripts.pipeline.report import as_text, shares, targets
 from scripts.pipeline.run import measure
@@ -37,7 +38,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.processor
 def test_the_model_stays_open_until_the_last_site_has_checked(tmp_path: Path) -> None:
     """With torch, because a closed OpenVINO model would compile once more, which would hide the error."""
-    plan = Plan(rounds=1, photos=8, rows=(20, 40), cycles=2)
+    plan = Plan(rounds=1, photos=2, rows=(20, 40), cycles=2)
     settings = settings_for(tmp_path, model="efficientnet_lite0", runtime="torch", precision="fp32")
     results = measure(settings, plan)
     assert results["rows"]["drain_photos_per_s"].keys() == {"20", "40"}
@@ -149,14 +150,18 @@ def test_each_kind_of_photos_has_its_own_database(settings: Settings) -> None:
             assert site.owner_id == 1
 
 
-def test_photos_just_stored_are_checked_without_being_fetched(settings: Settings) -> None:
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_photos_just_stored_are_checked_in_parts_without_being_fetched(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_AT_A_TIME", 8)
     prepared = [prepare(photo(), limits=limits(settings))]
 
     with open_site(
         settings.with_changes(dispatch="thread"), "uploads", lambda: LoadedModel(StubClassifier(), StubRule())
     ) as site:
-        turn = check_uploads(site, prepared, 130)
-        assert site.services.photos.count_by_status()["cat"] == 130
+        turn = check_uploads(site, prepared, 20)
+        assert site.services.photos.count_by_status()["cat"] == 20
         requests = site.services.metrics.s3_s.collect()
     operations = {
         sample.labels["operation"] for metric in requests for sample in metric.samples if sample.value

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.run_folder import made_once
 from tests.support.wheels import PackageIndex, locked, make_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,9 +63,12 @@ class Checkout:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def environment() -> Path:
     """A virtual environment with only pip, as scripts/install creates it."""
-    folder = tmp_path_factory.mktemp("environment")
+    return made_once("environment-with-pip", _make_environment) / ".venv"
+
+
+def _make_environment(folder: Path) -> None:
     for name in ("requirements-torch.txt", "requirements.txt"):
         (folder / name).touch()
     variables = os.environ | {"PYTHON": sys.executable, "TORCH_INDEX": "default"}
@@ -77,7 +81,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
     )
     assert run.stdout.startswith("Making .venv with Python 3.")
-    return folder / ".venv"
 
 
 @pytest.fixture
@@ -102,7 +105,9 @@ def checkout(tmp_path: Path, environment: Path, index: PackageIndex) -> Checkout
     for name in ("scripts", "bin"):
         (folder / name).mkdir(parents=True)
     shutil.copy(ROOT / "scripts/install", folder / "scripts/install")
-    shutil.copytree(environment, folder / ".venv", symlinks=True)
+    shutil.copytree(environment, folder / ".venv", symlinks=True, ignore=shutil.ignore_patterns("pip"))
+    (pip,) = environment.glob("lib/python3*/site-packages/pip")  # a thousand files
+    (folder / ".venv" / pip.relative_to(environment)).symlink_to(pip)
     plain = index.root / "plain"
     lines = {path.name.split("-")[0]: locked(path) for path in plain.iterdir()}
     torch = "".join(lines[name] for name in [*(name for name, _ in PINS), CUDA])

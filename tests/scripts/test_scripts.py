@@ -171,14 +171,24 @@ def labelled(tmp_path: Path) -> Callable[[int], Path]:
     return make
 
 
-@pytest.mark.parametrize("script", [calibrate, benchmark_accuracy, compare_scores])
+@pytest.mark.parametrize(
+    ("script", "photos", "variant"),
+    [
+        (calibrate, 50, ["--model", LITE0]),
+        (benchmark_accuracy, 2, ["--models", f"{LITE0}@openvino-int8"]),
+        (compare_scores, 5, ["--model", LITE0]),
+    ],
+)
 def test_an_unreadable_photo_is_named(
-    script: object, labelled: Callable[[int], Path], capsys: pytest.CaptureFixture[str]
+    script: object,
+    photos: int,
+    variant: list[str],
+    labelled: Callable[[int], Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder = labelled(50)
+    folder = labelled(photos)
     (folder / "cat" / "01.jpg").write_bytes(b"junk")
-    model = "--models" if script is benchmark_accuracy else "--model"
-    assert script.main([str(folder), model, LITE0]) == 2  # type: ignore[attr-defined]
+    assert script.main([str(folder), *variant]) == 2  # type: ignore[attr-defined]
     last = capsys.readouterr().err.splitlines()[-1]
     assert f"{folder / 'cat' / '01.jpg'}: This is not a photo" in last
 
