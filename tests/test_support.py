@@ -192,6 +192,7 @@ def test_files_that_share_a_browser_or_a_site_with_photos_are_in_one_process() -
     assert ordered == [*browser, others[2], *engines, others[3], *others[:2], "checker/test_i.py"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [{}, {"TZ": "Asia/Tokyo"}], ids=["forked", "in a new interpreter"])
 def test_a_command_gets_its_environment_and_folder_and_returns_its_exit_code(
     others: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -213,6 +214,7 @@ def test_a_command_gets_its_environment_and_folder_and_returns_its_exit_code(
     assert (tmp_path / "here/catloader.sqlite3").is_file()
 
 
+@pytest.mark.slow
 def test_a_forked_command_can_be_killed_and_waited_for(tmp_path: Path) -> None:
     environ = environ_without_settings(CATLOADER_DATA_DIR=tmp_path, CATCHECK_DISPATCH="off")
     site = forked.start("catloader", ["worker"], environ, tmp_path / "output")

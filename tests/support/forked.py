@@ -93,7 +93,12 @@ def start(module: str, words: Sequence[str], environ: Mapping[str, str], output:
 @cache
 def _settings() -> set[str]:
     """Return the variables that nothing reads at its start."""
-    others = {"PYTHONPATH", "PYTEST_CURRENT_TEST", run_folder.VARIABLE}
+    others = {
+        "PYTHONPATH",
+        "PYTEST_CURRENT_TEST",
+        "TORCHINDUCTOR_CACHE_DIR",  # set by an import of parts of torch
+        run_folder.VARIABLE,
+    }
     return others | {name for variable in variables() for name in variable.names}
 
 
