@@ -1,8 +1,8 @@
 """Mark tests as ``slow`` for `make test-fast`, and run the longest tests first.
 
-Tests are slow if they start servers, browsers or sites, make models, or measure. This module finds most of
-them by their fixtures, folders and files. The others have the marker themselves: single tests in files whose
-other tests start nothing, and tests that take a second of a core or more.
+Tests are slow if they start servers, browsers or sites, make models or the wheel, or measure. This module
+finds most of them by their fixtures, folders and files. The others have the marker themselves: single tests
+in files whose other tests start nothing, and tests that take a second of a core or more.
 
 Each process of a run begins with some of the longest tests. The short tests come last: the processes take
 them from each other (``worksteal``), so that all processes finish at the same time.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-FIXTURES = frozenset({"s3_server", "postgres_url"})
+FIXTURES = frozenset({"s3_server", "postgres_url", "wheel"})
 FOLDERS = frozenset({"acceptance", "browser", "faults", "scripts"})
 LONGEST = frozenset({"acceptance", "browser", "bulk", "faults", "scripts"})
 TOGETHER = ("browser", "engines")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
+import pytest
+
 from catloader.demo.client import until
 from checker.decision.operating_point import ThresholdRule
 from checker.folder.commands import _making
@@ -13,6 +15,7 @@ from checker.runtimes.selection.variants import Variant
 from tests.support import openvino_variants
 
 
+@pytest.mark.slow
 def test_a_variant_that_was_made_during_the_run_is_not_called_missing() -> None:
     entry, _ = openvino_variants.made("fp32")  # the child finds it
     serving, missing = (Variant(runtime, "fp32", None, None) for runtime in ("torch", "openvino"))

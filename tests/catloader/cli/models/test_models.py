@@ -116,6 +116,7 @@ def test_statements_about_weights_are_one_line(typed: Run, option: str, text: st
     assert (shown.exit_code, "it must be one line without control characters." in shown.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_an_empty_path_is_refused_and_errors_name_the_folder_of_a_dot(
     typed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
