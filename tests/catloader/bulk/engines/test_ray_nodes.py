@@ -21,7 +21,7 @@ from tests.catloader.bulk.conftest import MANY, BulkSite, results, wait_for_resu
 from tests.support.environ import environ_without_settings
 from tests.support.processes import command_of
 
-UNIT = 5
+UNIT = 2
 # Set for all nodes. Otherwise a token in the home folder would make the head, and only the head, require it.
 _LOG_IN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}
 _ROOT = Path(__file__).parents[4]
@@ -35,6 +35,8 @@ def _node(log: Path, *words: str) -> Iterator[psutil.Process]:
     # Workers get any free ports, because their default range contains the ports that this test chooses.
     command += ["--object-store-memory=100000000", "--min-worker-port=0", "--max-worker-port=0"]
     command += [f"--dashboard-agent-listen-port={free_port()}"]
+    # No autoscaler and no forwarded logs: each would be one more interpreter per node, and no run needs them.
+    command += ["--no-monitor", "--include-log-monitor=false"]
     variables = environ_without_settings(
         PYTHONPATH=str(_ROOT),
         PYTHONUNBUFFERED="1",

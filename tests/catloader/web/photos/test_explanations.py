@@ -334,6 +334,7 @@ def test_a_photo_that_the_store_has_altered_is_not_explained(
     assert _children() == []
 
 
+@_ON_SQLITE
 def test_an_explanation_that_the_store_has_altered_is_made_again_and_never_shown(
     own_app: Flask, owner: Person, chelsea: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -354,6 +355,7 @@ def test_an_explanation_that_the_store_has_altered_is_made_again_and_never_shown
     services_of(own_app).deletion.work_off()
 
 
+@_ON_SQLITE
 def test_explanations_of_older_versions_are_shown(own_app: Flask, engine: Engine, owner: Person) -> None:
     """Their keys contain no digest."""
     photo = owner.upload_one()
