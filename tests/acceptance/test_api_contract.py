@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from catloader.cli import main
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
-from tests.support.environ import environ_without_settings
 from tests.support.object_stores import settings_of
 from tests.support.serving import serving
 from tests.support.site import PASSWORD
@@ -45,13 +47,12 @@ def test_every_response_is_described_and_none_is_5xx(
 
 
 def _token(folder: Path) -> str:
-    environ = environ_without_settings(CATLOADER_DATA_DIR=folder, CATLOADER_MIN_FREE_BYTES=0)
+    environ = {"CATLOADER_DATA_DIR": str(folder), "CATLOADER_MIN_FREE_BYTES": "0"}
 
     def catloader(*words: str, text: str = "") -> str:
-        command = [sys.executable, "-m", "catloader", *words]
-        return subprocess.run(
-            command, env=environ, input=text, capture_output=True, text=True, timeout=60, check=True
-        ).stdout.strip()
+        done = CliRunner().invoke(main, words, input=text, env=environ, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout.strip()
 
     catloader("user", "create", "a@example.org", "--password-stdin", text=PASSWORD + "\n")
     return catloader("tokens", "create", "a@example.org", "test", *_SCOPES)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from html import unescape
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -16,43 +11,27 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from catloader.demo.client import Visitor, free_port
 from catloader.server.object_store import shared_or_own_object_store
 from catloader.settings import Settings
 from catloader.store.db.engine import reading
 from catloader.store.db.schema import deletions, photos
 from catloader.wiring import build_engine
-from tests.support.environ import environ_without_settings
 from tests.support.hostile import HostileCorpus, HostileFile
 from tests.support.hostile.drawing import MARK
-from tests.support.processes import end
+from tests.support.serving import Serving, form_token, registered, serving
 
 MARKS = (MARK, b"CATMARK")
 """Planted in file names."""
-_STOP_S = 20
 
 
 class Site:
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path, url: str) -> None:
-        self.process, self.folder, self.url = process, folder, url
-        self.settings = Settings(data_dir=folder)
-        self.browser = requests.Session()
-        self.browser.trust_env = False
-        self.browser.headers["Accept"] = "application/json"
+    def __init__(self, running: Serving) -> None:
+        self.process, self.folder, self.url = running.process, running.folder, running.url
+        self.settings = Settings(data_dir=running.folder)
+        self.browser = registered(running.url)
 
-    def token(self, page: str) -> str:
-        html = self.browser.get(self.url + page, headers={"Accept": "text/html"}, timeout=30).text
-        token = re.search(r'name="csrf_token" value="([^"]+)"', html)
-        assert token
-        return unescape(token[1])
-
-    def register(self) -> None:
-        data = {
-            "csrf_token": self.token("/register"),
-            "email": "eve@example.org",
-            "password": "correct horse",
-        }
-        assert self.browser.post(self.url + "/register", data=data, timeout=30).ok
+    def token(self) -> str:
+        return form_token(self.browser, self.url + "/upload")
 
     def post(self, files: list[tuple[str, tuple[str, bytes, str]]], token: str) -> requests.Response:
         return self.browser.post(self.url + "/upload", data={"csrf_token": token}, files=files, timeout=60)
@@ -85,28 +64,10 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder, port = tmp_path_factory.mktemp("hostile"), free_port()
-    environment = environ_without_settings() | {
-        "CATLOADER_DATA_DIR": str(folder),
-        "CATLOADER_PORT": str(port),
-        "CATCHECK_DISPATCH": "off",
-    }
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "catloader", "serve"], env=environment, stdout=log, stderr=log
-        )
-    try:
-        site = Site(process, folder, f"http://127.0.0.1:{port}")
-        Visitor(site.url, lambda: _must_run(site)).wait_until_ready()
-        site.register()
+    with serving(tmp_path_factory.mktemp("hostile")) as running:
+        site = Site(running)
         yield site
         site.browser.close()
-    finally:
-        end(process, _STOP_S)
-
-
-def _must_run(site: Site) -> None:
-    assert site.process.poll() is None, (site.folder / "log").read_text()
 
 
 def as_form_file(file: HostileFile) -> tuple[str, bytes, str]:
@@ -114,7 +75,7 @@ def as_form_file(file: HostileFile) -> tuple[str, bytes, str]:
 
 
 def test_each_file_is_stored_or_refused_as_expected(site: Site, hostile_corpus: HostileCorpus) -> None:
-    token, workers, wrong = site.token("/upload"), site.processes(), []
+    token, workers, wrong = site.token(), site.processes(), []
     for file in hostile_corpus.files:
         answer = site.post([("photos", as_form_file(file))], token)
         assert answer.status_code == 201 or 400 <= answer.status_code < 500, (file.name, answer.text)
@@ -144,7 +105,7 @@ def test_each_file_is_stored_or_refused_as_expected(site: Site, hostile_corpus: 
 def test_forty_files_in_one_request_are_judged_one_by_one(site: Site, hostile_corpus: HostileCorpus) -> None:
     files = hostile_corpus.files[:: len(hostile_corpus.files) // 40][:40]
     assert len({file.is_accepted for file in files}) == 2
-    answer = site.post([("photos", as_form_file(file)) for file in files], site.token("/upload"))
+    answer = site.post([("photos", as_form_file(file)) for file in files], site.token())
     assert 400 <= answer.status_code < 500
     outcomes = answer.json()["files"]
     assert [outcome["name"] for outcome in outcomes] == [file.name for file in files]
@@ -166,7 +127,7 @@ def assert_nearly_all_right(wrong: list[str], corpus: HostileCorpus, number: int
 def test_hostile_file_names_reach_neither_markup_nor_headers_nor_the_log(
     site: Site, hostile_corpus: HostileCorpus, escaped: bool
 ) -> None:
-    token = site.token("/upload")
+    token = site.token()
     photo = next(file.data for file in hostile_corpus.files if file.is_accepted)
     by_a_browser = {name: _escaped(name) for name in hostile_corpus.names}
     raw = {name: name for name in hostile_corpus.names if by_a_browser[name] != name}

@@ -36,6 +36,7 @@ from catloader.wiring import build_engine
 from tests.support.environ import environ_without_settings
 from tests.support.machine import busy_factor
 from tests.support.processes import until_gone
+from tests.support.serving import form_token, registered, serving
 
 _PASSWORD = "correct horse battery"
 _BACKLOG = 60
@@ -194,12 +195,11 @@ def test_stop_during_the_start_leaves_no_process(tmp_path: Path, sig: signal.Sig
 
 
 def test_backlog_survives_a_kill_in_the_middle(tmp_path: Path) -> None:
-    with _serving(tmp_path, CATCHECK_DISPATCH="off") as site:
-        site.first_response_s()
-        account = {"email": "ann@example.org", "password": _PASSWORD}
-        assert site.post("/register", "/register", data=account).ok
-        assert site.post("/upload", "/upload", files=_jpegs(_BACKLOG)).ok
-        site.stop()
+    with serving(tmp_path) as unchecked:
+        browser, page = registered(unchecked.url), unchecked.url + "/upload"
+        token = {"csrf_token": form_token(browser, page)}
+        assert browser.post(page, token, files=_jpegs(_BACKLOG), timeout=60).ok
+        browser.close()
 
     engine = build_engine(Settings(data_dir=tmp_path))
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
@@ -19,6 +18,7 @@ from sqlalchemy import Engine, select
 from catloader.demo.client import free_port
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.schema import check_log, photos
+from tests.support import forked
 from tests.support.environ import environ_without_settings
 from tests.support.serving import Serving, form_token, registered, serving
 from tests.support.site import jpeg
@@ -58,20 +58,26 @@ def _uploading(site: Serving, session: requests.Session, token: str) -> Iterator
     assert not thread.is_alive()
 
 
-def _command(*words: object, **settings: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "catloader", *map(str, words)],
-        env=environ_without_settings(CATLOADER_MIN_FREE_BYTES=0, CATLOADER_PORT=free_port(), **settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+@dataclass(frozen=True)
+class _Running:
+    """A command that writes its output to ``log``."""
+
+    process: forked.Command
+    log: Path
+
+    def ended(self) -> tuple[int, str]:
+        """Wait for the end; return the exit code and the output."""
+        return self.process.wait(120), self.log.read_text()
+
+    def output(self) -> str:
+        code, output = self.ended()
+        assert code == 0, output
+        return output
 
 
-def _output(process: subprocess.Popen[str]) -> str:
-    output = process.communicate(timeout=120)[0]
-    assert process.returncode == 0, output
-    return output
+def _start(log: Path, *words: object, **settings: object) -> _Running:
+    environ = environ_without_settings(CATLOADER_MIN_FREE_BYTES=0, CATLOADER_PORT=free_port(), **settings)
+    return _Running(forked.start("catloader", [str(word) for word in words], environ, log), log)
 
 
 def _photo(site: str, session: requests.Session, id: int) -> tuple[bytes, bytes]:
@@ -94,15 +100,16 @@ def test_site_is_restored_from_a_backup_made_under_load(
         token = form_token(session, site.url + "/upload")
         early = [_upload(site.url, session, number, token) for number in range(_BEFORE)]
         with _uploading(site, session, token) as during:
-            killed = _command("backup", backup, CATLOADER_DATA_DIR=old, **database)
+            killed = _start(tmp_path / "1", "backup", backup, CATLOADER_DATA_DIR=old, **database)
             _wait_for_objects(backup, _KILLED_AFTER, killed)
-            killed.send_signal(signal.SIGKILL)
-            killed.communicate(timeout=60)
-            refused = _command("restore", backup, CATLOADER_DATA_DIR=new)
-            assert "never finished: run `catloader backup` again" in refused.communicate(timeout=60)[0]
+            killed.process.kill()
+            assert killed.ended()[0] == -signal.SIGKILL
+            code, refusal = _start(tmp_path / "2", "restore", backup, CATLOADER_DATA_DIR=new).ended()
+            assert code != 0
+            assert "never finished: run `catloader backup` again" in refusal
             while len(during) < 10:
                 time.sleep(0.05)
-            output = _output(_command("backup", backup, CATLOADER_DATA_DIR=old, **database))
+            output = _start(tmp_path / "3", "backup", backup, CATLOADER_DATA_DIR=old, **database).output()
         summary = re.search(
             r"(\d+) photos of 1 account are in .*: \d+ objects copied, (\d+) already there", output
         )
@@ -113,7 +120,8 @@ def test_site_is_restored_from_a_backup_made_under_load(
         site.process.kill()
     shutil.rmtree(old)
 
-    assert "objects), as of 20" in _output(_command("restore", backup, CATLOADER_DATA_DIR=new))
+    restored_from = _start(tmp_path / "4", "restore", backup, CATLOADER_DATA_DIR=new).output()
+    assert "objects), as of 20" in restored_from
     (state,) = backup.glob("state-*")
     assert not list(state.glob("*-wal"))
     saved, restored = (
@@ -131,9 +139,9 @@ def test_site_is_restored_from_a_backup_made_under_load(
         assert _upload(again.url, session, 1, token) > max(saved)
 
 
-def _wait_for_objects(backup: Path, number: int, process: subprocess.Popen[str]) -> None:
+def _wait_for_objects(backup: Path, number: int, command: _Running) -> None:
     while len(list(backup.glob("objects/*/*/*.jpg"))) < number:
-        assert process.poll() is None, process.communicate()[0]
+        assert command.process.poll() is None, command.log.read_text()
         time.sleep(0.002)
 
 

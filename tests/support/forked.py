@@ -1,7 +1,7 @@
 """Commands of the site in forks of a process that has imported it.
 
 The imports take more than a second of a core, and the tests start about 150 sites and workers.
-``tests/acceptance`` starts new interpreters, as users do.
+``tests/acceptance/test_make_run.py`` starts new interpreters, as users do.
 
 As a program, this module is the process that forks. For each line of JSON that it reads, it prints the
 process id of the child, and at the child's end the id and the exit code.
