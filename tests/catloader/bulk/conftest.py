@@ -31,7 +31,7 @@ from tests.support.environ import environ_without_settings
 from tests.support.fakes import photo
 from tests.support.rows import new_photo, some_user
 
-MANY = 80
+MANY = 200
 _KILL_S = 120
 
 

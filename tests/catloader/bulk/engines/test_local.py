@@ -1,4 +1,4 @@
-"""Bulk work with the engine ``local``, on 80 photos in a real S3."""
+"""Bulk work with the engine ``local``, on 200 photos in a real S3."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from catloader.store.db.schema import check_log, photos
 from catloader.wiring import build
 from tests.catloader.bulk.conftest import MANY, BulkSite, results
 
-UNIT = 2
+UNIT = 5
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_sizes_and_durations_have_fitting_units() -> None:
 
 def test_verdicts_equal_those_of_check_run_bit_for_bit_without_a_listing(site: BulkSite) -> None:
     output = site.type("bulk", "plan", "same", "--unit-rows", str(UNIT)).output
-    assert re.match(r"80 photos, [4-7]\.\d MB, in 40 units\.\nAt the speed of the last checks with ", output)
+    assert re.match(r"200 photos, 1\d\.\d MB, in 40 units\.\nAt the speed of the last checks with ", output)
     plan = Plan(site.folder / "bulk/same")
     services = build(site.settings, checker=False)
     seen = [(progress.photos, progress.left) for progress in run(services, plan)]
@@ -68,7 +68,7 @@ def test_verdicts_equal_those_of_check_run_bit_for_bit_without_a_listing(site: B
         in_bulk.append((row["photo_id"], row["verdict"], row["score"], log["labels"], log["subject_scores"]))
     assert in_bulk == live
     assert len({score for _, _, score, _, _ in in_bulk}) > MANY / 2
-    assert "80 photos checked: " in site.type("bulk", "flips", "same").output
+    assert "200 photos checked: " in site.type("bulk", "flips", "same").output
     assert "->" not in site.type("bulk", "flips", "same").output
 
 
@@ -81,7 +81,7 @@ def test_a_killed_run_resumes(site: BulkSite) -> None:
     done = {path: path.stat().st_mtime_ns for path in results(folder)}
     assert 8 <= len(done) < MANY / UNIT
     output = site.type("bulk", "resume", "killed").output
-    assert output.endswith("40 of 40 units done, 80 photos, efficientnet_lite0: done.\n")
+    assert output.endswith("40 of 40 units done, 200 photos, efficientnet_lite0: done.\n")
     assert {path: path.stat().st_mtime_ns for path in done} == done, "a finished unit was done again"
     ids = [row["photo_id"] for row in _all(Plan(folder))]
     assert len(ids) == len(set(ids)) == MANY
@@ -111,9 +111,7 @@ def test_a_cancelled_run_stops_and_resumes_later_and_its_progress_is_printed(
 
 
 def test_a_plan_that_is_not_running_cannot_be_cancelled(site: BulkSite) -> None:
-    output = site.type(
-        "bulk", "plan", "idle", "--model", "efficientnet_lite2", "--unit-rows", str(MANY // 2)
-    ).output
+    output = site.type("bulk", "plan", "idle", "--model", "efficientnet_lite2").output
     sentence = "efficientnet_lite2 has not checked photos here yet: `bulk run` will show its speed.\n"
     assert output.endswith(f", in 2 units.\n{sentence}")
     refused = CliRunner().invoke(main, ["bulk", "cancel", "idle"], env=site.environ)

@@ -1,4 +1,4 @@
-"""Bulk work with the engine ``ray``, in its own processes, on 80 photos in a real S3 and two cores."""
+"""Bulk work with the engine ``ray``, in its own processes, on 200 photos in a real S3 and two cores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.catloader.bulk.conftest import MANY, BulkSite, results, wait_for_resu
 from tests.support.environ import environ_without_settings
 from tests.support.processes import command_of, kill, until_gone
 
-UNIT = 4
+UNIT = 10
 ON_RAY = ("--engine", "ray")
 
 

@@ -21,7 +21,7 @@ from tests.catloader.bulk.conftest import MANY, BulkSite, results, wait_for_resu
 from tests.support.environ import environ_without_settings
 from tests.support.processes import command_of
 
-UNIT = 2
+UNIT = 5
 # Set for all nodes. Otherwise a token in the home folder would make the head, and only the head, require it.
 _LOG_IN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}
 _ROOT = Path(__file__).parents[4]
