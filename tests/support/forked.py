@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import runpy
 import select
 import signal
@@ -23,12 +24,12 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from catloader.settings import variables
 from checker.process.garbage import postpone_full_collections
 from tests.support import run_folder
 
 _ROOT = Path(__file__).parents[2]
 _ENVIRON = dict(os.environ)
+_READ_AT_START = re.compile(r"(LD_|GLIBC_|MALLOC_|LANG|LC_|COV|OMP_|OPENBLAS_).*|TZ|TMPDIR|PYTHON(?!PATH$).*")
 _IMPORTED = ("catloader.cli", "catloader.web", "catloader.server.checking", "catloader.server.commands")
 
 
@@ -79,27 +80,19 @@ Command = Forked | subprocess.Popen[bytes]
 def start(module: str, words: Sequence[str], environ: Mapping[str, str], output: Path) -> Command:
     """Start ``python -m MODULE WORDS`` and append its output to a file.
 
-    A new interpreter runs it outside of a test run, where figures are published, and if ``environ`` changes
-    more than settings: libraries and the interpreter read their variables when they start.
+    A new interpreter runs it outside of a test run, where figures are published, and if ``environ`` has other
+    variables for the start of a program than this process had.
     """
-    changed = {name for name in {*environ, *_ENVIRON} if environ.get(name) != _ENVIRON.get(name)}
     with output.open("ab") as log:  # so that the caller finds the file
-        if run_folder.parent() is None or changed - _settings():
+        if run_folder.parent() is None or _for_the_start(environ) != _for_the_start(_ENVIRON):
             command = [sys.executable, "-m", module, *words]
             return subprocess.Popen(command, env=environ, stdout=log, stderr=log)
         return _server().start([module, *words], dict(environ), output)
 
 
-@cache
-def _settings() -> set[str]:
-    """Return the variables that nothing reads at its start."""
-    others = {
-        "PYTHONPATH",
-        "PYTEST_CURRENT_TEST",
-        "TORCHINDUCTOR_CACHE_DIR",  # set by an import of parts of torch
-        run_folder.VARIABLE,
-    }
-    return others | {name for variable in variables() for name in variable.names}
+def _for_the_start(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that the linker, the interpreter and libraries read when they start."""
+    return {name: value for name, value in environ.items() if _READ_AT_START.fullmatch(name)}
 
 
 class _Server:
