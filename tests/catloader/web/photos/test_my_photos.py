@@ -92,7 +92,7 @@ def test_photos_with_an_open_appeal_are_marked_and_have_a_filter(app: Flask, ann
     assert '<span class="badge mark">In review</span>' in card
     assert page.count('class="badge mark"') == 1
     german = anna.get("/photos", **{"Accept-Language": "de"}).text
-    assert '<span class="badge mark">Nachprüfung</span>' in german
+    assert '<span class="badge mark">Strittig</span>' in german
     filtered = anna.get(_link(page, r'In review <span class="number">1</span>')).text
     assert _shown(filtered) == [appealed]
     assert 'aria-current="true">In review' in filtered
