@@ -19,17 +19,56 @@ from tests.faults.harness.points import DELETION_POINTS
 from tests.faults.harness.stage import Stage, kill
 
 _NEIGHBOURS = 10
+_BUCKETS = (ObjectKind.PHOTO, ObjectKind.THUMBNAIL)
 _AWAY_S = 1.5
 """Time without S3: three sweeps."""
 _GONE_S = 60.0
 _SWEEP_S = 0.5
 
 
-def delete_account(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) -> Figures:
+def delete_one_account(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) -> Figures:
+    """Delete one account; kill the process that deletes its objects, until all kills are done.
+
+    The store is unavailable until the first kill. One request deletes up to 1 000 objects of a bucket, so the
+    process is killed before the ledger records progress, except twice: once for each bucket. The site has one
+    web process, because another one would delete the objects before the next kill.
+    """
+    figures, ledger, deleted = Figures(counts={"photos": photos, "kills": kills}), Ledger(), Ledger()
+    proxy = FaultyStore(store.endpoint_url)
+    settings = {"CATCHECK_SWEEP_S": _SWEEP_S, "CATLOADER_WEB_PROCESSES": 1}
+    with (
+        Stage(folder, store, endpoint_url=proxy.url, **settings) as stage,
+        stage.services() as services,
+    ):
+        stage.serve()
+        Person(stage.url, ledger).upload_all(_NEIGHBOURS)
+        person = Person(stage.url, deleted)
+        person.upload_all(photos)
+        repeated, last = DELETION_POINTS[:-1], DELETION_POINTS[-1]
+        proxy.mode = "refused"
+        stage.arm(repeated[0])
+        _delete(person, figures)
+        points = [repeated[number % len(repeated)] for number in range(1, kills - len(_BUCKETS))]
+        for point in [*points, *[last] * len(_BUCKETS)]:
+            if not stage.reached():
+                figures.broken.append(f"the point before {point} was not reached")
+            stage.arm(point)
+            proxy.mode = "pass"
+        if not stage.reached():
+            figures.broken.append(f"the last point, {last}, was not reached")
+        stage.start("worker")
+        _look_for_remains(services, deleted, figures)
+        _compare_receipts(services, figures, accounts=1, photos=photos)
+        audit(stage, ledger, figures)
+    proxy.close()
+    return figures
+
+
+def delete_accounts(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) -> Figures:
     """Delete accounts with ``photos`` photos in total; S3 is unavailable at first, then processes are killed.
 
-    One request deletes up to 1 000 objects, so the photos are divided among several accounts. One account is
-    deleted while the store is unavailable, and one for each kill.
+    One account is deleted while the store is unavailable, and one for each kill. Web processes and a checker
+    delete the objects, so either may be killed.
     """
     figures, ledger = Figures(counts={"photos": photos, "kills": kills}), Ledger()
     proxy = FaultyStore(store.endpoint_url)
@@ -58,12 +97,7 @@ def delete_account(folder: Path, store: EmbeddedS3, *, photos: int, kills: int) 
                 figures.broken.append(f"the point {point} was not reached")
             if checker.poll() is not None:  # a checker deletes objects too, so it may have been killed
                 checker = stage.start("worker")
-        _wait_until_gone(services)
-        if left := _objects(services) - 2 * _NEIGHBOURS:
-            figures.broken.append(f"{left} objects of deleted accounts are left")
-        for id in deleted.photos:
-            if services.photos.by_id(id) is not None:
-                figures.broken.append(f"photo {id} of a deleted account is still there")
+        _look_for_remains(services, deleted, figures)
         _compare_receipts(services, figures, accounts=len(leavers), photos=photos)
         audit(stage, ledger, figures)
     proxy.close()
@@ -77,6 +111,18 @@ def _delete(person: Person, figures: Figures) -> None:
             return
         time.sleep(0.25)
     figures.broken.append("an account could not be deleted")
+
+
+def _look_for_remains(services: Services, deleted: Ledger, figures: Figures) -> None:
+    """Wait until the ledger is empty, then look for objects and rows of the deleted accounts."""
+    end_s = time.monotonic() + _GONE_S
+    while services.ledger.count() and time.monotonic() < end_s:
+        time.sleep(0.1)
+    if left := _objects(services) - len(_BUCKETS) * _NEIGHBOURS:
+        figures.broken.append(f"{left} objects of deleted accounts are left")
+    for id in deleted.photos:
+        if services.photos.by_id(id) is not None:
+            figures.broken.append(f"photo {id} of a deleted account is still there")
 
 
 def _objects(services: Services) -> int:
@@ -94,11 +140,5 @@ def _compare_receipts(services: Services, figures: Figures, *, accounts: int, ph
     )
     with reading(services.engine) as connection:
         totals = tuple(connection.execute(select(*counts)).one())
-    if totals != (accounts, photos, 2 * photos, accounts):
+    if totals != (accounts, photos, len(_BUCKETS) * photos, accounts):
         figures.broken.append(f"receipts, their photos, their objects, and finished receipts: {totals}")
-
-
-def _wait_until_gone(services: Services) -> None:
-    end_s = time.monotonic() + _GONE_S
-    while services.ledger.count() and time.monotonic() < end_s:
-        time.sleep(0.1)

@@ -14,7 +14,7 @@ from tests.faults.harness.points import UPLOAD_POINTS
 from tests.faults.scenarios.checker_kills import kill_checker, kill_decoders
 from tests.faults.scenarios.clocks import set_clock_of_running_site, set_clocks_wrong
 from tests.faults.scenarios.databases import lock_sqlite, restart_postgres
-from tests.faults.scenarios.deletions import delete_account
+from tests.faults.scenarios.deletions import delete_accounts, delete_one_account
 from tests.faults.scenarios.full_disks import fill_disks
 from tests.faults.scenarios.stopped_checkers import stop_checkers
 from tests.faults.scenarios.store_outages import MODES, outage
@@ -99,11 +99,12 @@ SCENARIOS = (
     Scenario("one of two sites killed", kill_sites, {"times": 20}, {"times": 1}, True),
     Scenario("disks full", fill_disks, {"times": 5, "seconds": 10.0}, {"times": 1, "seconds": 1.0}),
     Scenario(
-        "accounts deleted",
-        delete_account,
+        "one account deleted",
+        delete_one_account,
         {"photos": 500, "kills": 50},
-        {"photos": 15, "kills": 4},
+        {"photos": 15, "kills": 5},
     ),
+    Scenario("accounts deleted", delete_accounts, {"photos": 500, "kills": 50}, None),
     Scenario("clocks wrong", set_clocks_wrong, {"photos": 20}, None, True),
     Scenario("clock of a running site set", set_clock_of_running_site, {"photos": 20}, {"photos": 2}, True),
     Scenario("SIGTERM under load", terminate, {"times": 50}, {"times": 1}),
