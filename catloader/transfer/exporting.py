@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -21,7 +23,7 @@ _COLUMNS = ["file", *(column.name for column in fields(ExportedPhoto) if column.
 
 
 class ExportRefused(CatLoaderError):
-    """The folder can't be written to."""
+    """The folder can't be written to, or another export writes to it."""
 
 
 @dataclass(slots=True)
@@ -51,11 +53,13 @@ def export(
         progress: called with the number of newly finished photos.
 
     Raises:
-        ExportRefused: the disk is full, or the folder can't be written to.
+        ExportRefused: the disk is full, the folder can't be written to, or another export writes to it.
         StoreUnavailable: the database or the object store does not answer.
     """
     try:
-        return _export(folder, exports, store, owner_id, progress)
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            return _export(folder, exports, store, owner_id, progress)
     except OSError as error:
         raise ExportRefused(
             f"{error.filename or folder} can't be written: {error.strerror}. "
@@ -71,7 +75,7 @@ def _export(
     progress: Callable[[int], object],
 ) -> Exported:
     result = Exported()
-    (folder / "photos").mkdir(parents=True, exist_ok=True)
+    (folder / "photos").mkdir(exist_ok=True)
     for part in (folder / "photos").glob(".[0-9]*.jpg.part"):
         part.unlink()  # left by a killed run; its photo may have been deleted since
     with (
@@ -109,6 +113,23 @@ def _write_photo(folder: Path, photo: ExportedPhoto, store: ObjectStore, result:
     with _draft_of(path) as draft:
         draft.write_bytes(data)
     return name
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock the folder itself, so that no lock file remains among the photos."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            advice = "Wait until it ends, or use another folder."
+            raise ExportRefused(f"Another export writes to {folder}. {advice}") from None
+        except OSError:  # some network file systems cannot lock a folder: export without the lock
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -137,6 +137,8 @@ def load_profile(path: Path) -> Profile:
     Raises:
         ModelRefused: the file is not a valid profile; the caller must not treat it as missing.
     """
+    if path.exists() and not path.is_file():  # reading a pipe may never end
+        raise ModelRefused(f"profile {path} cannot be read: it is not a regular file")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:

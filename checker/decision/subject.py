@@ -70,6 +70,8 @@ def load_subject(name_or_path: str, class_names: Sequence[str] | None = None) ->
         raise ModelRefused(
             f"There is no subject {name_or_path!r}: use one of {', '.join(SUBJECTS)}, or a .toml file."
         )
+    if path.exists() and not path.is_file():  # reading a pipe may never end
+        raise ModelRefused(f"subject file {path}: it is not a regular file")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -24,6 +24,7 @@ from catloader.store.db.schema import check_log, photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from catloader.transfer.exporting import ExportRefused, export
 from catloader.transfer.importing import Importer, Result
 from catloader.transfer.journal import Journal
 from catloader.transfer.sources import FolderSource, SourceError
@@ -33,6 +34,7 @@ from tests.support.rows import add_photos
 from tests.support.site import jpeg
 
 _EMAIL = "anna@example.org"
+_ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -264,6 +266,24 @@ def test_export_writes_photos_and_verdicts_to_both_tables(
     with (target / "photos.csv").open(encoding="utf-8", newline="") as file:
         assert {row["owner"] for row in csv.DictReader(file)} == {_EMAIL, "'+ben@example.org"}
     assert not list(target.rglob("*.part"))
+
+
+@_ON_SQLITE
+def test_two_exports_never_write_to_one_folder_at_once(
+    engine: Engine, objects: ObjectStore, tmp_path: Path
+) -> None:
+    add_photos(engine, 1)
+    target, refusals = tmp_path / "export", []
+
+    def export_again(_photos: int) -> None:
+        with pytest.raises(ExportRefused) as refused:
+            export(target, Exports(engine), objects, None)
+        refusals.append(str(refused.value))
+
+    export(target, Exports(engine), objects, None, export_again)
+    advice = "Wait until it ends, or use another folder."
+    assert refusals == [f"Another export writes to {target}. {advice}"]
+    assert export(target, Exports(engine), objects, None).photos == 1
 
 
 def test_export_reports_photos_without_objects_and_a_full_disk(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,4 +31,11 @@ def test_a_profile_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.json"
     path.write_text(100_000 * "[")
     with pytest.raises(ModelRefused, match=r"own\.json cannot be read: it is damaged; delete it"):
+        load_profile(path)
+
+
+def test_a_pipe_is_refused_as_a_profile(tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    os.mkfifo(path)
+    with pytest.raises(ModelRefused, match=r"own\.json cannot be read: it is not a regular file$"):
         load_profile(path)

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,10 @@ def test_invalid_subject_file_is_refused_with_the_reason(tmp_path: Path, text: s
 def test_unknown_subject_is_refused(name: str) -> None:
     with pytest.raises(ModelRefused, match=name.replace(".", r"\.")):
         load_subject(name)
+
+
+def test_a_pipe_is_refused_as_a_subject_file(tmp_path: Path) -> None:
+    path = tmp_path / "subject.toml"
+    os.mkfifo(path)
+    with pytest.raises(ModelRefused, match=r"subject\.toml: it is not a regular file$"):
+        load_subject(str(path))
