@@ -14,7 +14,7 @@ from catloader.settings import Settings
 from catloader.wiring import build
 from tests.support.rows import empty_tables
 from tests.support.serving import add_tables
-from tests.support.site import COMPILED, services_of
+from tests.support.site import COMPILED, quick_hashes, services_of
 
 
 @contextmanager
@@ -39,7 +39,8 @@ def accounts_site(folder: Path, **settings: Any) -> Iterator[Flask]:
     try:
         app = create_app(services.settings, services)
         app.jinja_env.bytecode_cache = COMPILED
-        yield app
+        with quick_hashes():
+            yield app
     finally:
         services.close()
 

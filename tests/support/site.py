@@ -6,7 +6,7 @@ import atexit
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from catloader import create_app, decoders
+from catloader.accounts import passwords
 from catloader.settings import Settings
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.gallery import Selection
@@ -36,12 +37,24 @@ from checker.isolation.fork_server import ForkServer
 from checker.values import Decision, Label, ModelInfo, Outcome, Reason, Rendition, Verdict
 
 PASSWORD = "correct horse battery"
+_HASHER, _DUMMY_HASH = passwords._hasher, passwords.DUMMY_HASH
+_QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @cache
-def _password_hash() -> str:
-    """Return a hash of ``PASSWORD`` that is fast to verify; the site's own hashes take 60 ms by design."""
-    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+def _quick_hash(password: str) -> str:
+    """Return a hash that is fast to verify; the site's own hashes take 60 ms by design."""
+    return _QUICK.hash(password)
+
+
+def quick_hashes() -> AbstractContextManager[object]:
+    """Let the site make such hashes too, until the end of the block."""
+    return mock.patch.multiple(passwords, _hasher=_QUICK, DUMMY_HASH=_quick_hash("of no account"))
+
+
+def shipped_hashes() -> AbstractContextManager[object]:
+    """Let a site of this module make the hashes of a real site, for tests of their cost."""
+    return mock.patch.multiple(passwords, _hasher=_HASHER, DUMMY_HASH=_DUMMY_HASH)
 
 
 class _Compiled(BytecodeCache):
@@ -112,7 +125,8 @@ def running_site(
     try:
         app = create_app(services.settings, services)
         app.jinja_env.bytecode_cache = COMPILED
-        yield app
+        with quick_hashes():
+            yield app
     finally:
         services.close()
 
@@ -142,7 +156,7 @@ class Person:
         """Make an account like ``sign_up``, but without form, rate limits, mail and slow password hash."""
         services = services_of(self.app)
         browser = browser_name(self._environ.get("HTTP_USER_AGENT", ""))
-        token, id = services.sign_ups.create(self.email, _password_hash(), utcnow(), browser)
+        token, id = services.sign_ups.create(self.email, _quick_hash(PASSWORD), utcnow(), browser)
         assert id is not None, f"{self.email} has an account already"
         self.client.set_cookie(cookies.SESSION, cookies.signed(token, services.secret_key))
 

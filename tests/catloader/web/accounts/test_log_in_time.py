@@ -19,7 +19,7 @@ from catloader.store.db.engine import utcnow
 from catloader.web.http import cookies
 from tests.support.accounts_site import accounts_site
 from tests.support.mail_server import mail_server, settings_of
-from tests.support.site import PASSWORD, Person, services_of
+from tests.support.site import PASSWORD, Person, services_of, shipped_hashes
 from tests.support.work_time import assert_same_work
 
 _MUCH = "100000 per minute"
@@ -28,7 +28,7 @@ _WITHIN_MS = 5
 
 @pytest.mark.slow
 def test_wrong_passwords_cost_the_same_work_for_every_kind_of_account(tmp_path: Path) -> None:
-    with accounts_site(tmp_path, password_rate=_MUCH, login_rate=_MUCH) as app:
+    with accounts_site(tmp_path, password_rate=_MUCH, login_rate=_MUCH) as app, shipped_hashes():
         services, now = services_of(app), utcnow()
         kinds = ["known", "disabled", "two-steps"]
         made = {
@@ -56,7 +56,7 @@ def test_wrong_passwords_cost_the_same_work_for_every_kind_of_account(tmp_path: 
 
 @pytest.mark.slow
 def test_sign_ups_cost_the_same_work_for_registered_e_mails_and_new_ones(tmp_path: Path) -> None:
-    with accounts_site(tmp_path, register_rate=_MUCH) as app:
+    with accounts_site(tmp_path, register_rate=_MUCH) as app, shipped_hashes():
         Person.sign_up(app, "known@example.org")
         visitor = Person(app)
         numbers = itertools.count()
