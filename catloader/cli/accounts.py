@@ -146,7 +146,8 @@ def ls(settings: Settings) -> None:
         since = f"{account.created_at:%Y-%m-%d}"
         last = f"{account.logged_in_at:%Y-%m-%d}" if account.logged_in_at else "-"
         stored = photos.get(account.id, 0)
-        click.echo(f"{account.id:>6}  {account.role:<8}  {since}  {last:<11}  {stored:>7}  {account.email}")
+        email = f"{account.email} (disabled)" if account.disabled_at else account.email
+        click.echo(f"{account.id:>6}  {account.role:<8}  {since}  {last:<11}  {stored:>7}  {email}")
 
 
 def _show_link(settings: Settings, purpose: str, expires_at: datetime, path: str) -> None:

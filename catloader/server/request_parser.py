@@ -28,6 +28,8 @@ _CHUNK_LINE_BYTES = 1024
 _TLS_HELLO = b"\x16\x03"
 """First bytes of a browser that uses https here; it would wait for a response that never comes."""
 _VERSIONS = ("1.0", "1.1")
+_LATER_MINOR = re.compile(rb"\A([^\r\n]* HTTP/1\.)[2-9](?=\r\n|\Z)")
+"""A request of a later HTTP/1 is handled as the latest that is known, HTTP/1.1 (RFC 9110, section 2.5)."""
 _HOST = re.compile(r"([\w.-]+|\[[\w:.%-]+\])(:\d{1,5})?", re.ASCII)
 """One name or address with an optional port; several ``Host`` headers arrive joined by commas."""
 _LINGER_S = 30.0
@@ -128,7 +130,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no type
 
     def parse_header(self, header_plus: bytes) -> None:
         try:
-            super().parse_header(header_plus)
+            super().parse_header(_LATER_MINOR.sub(rb"\g<1>1", header_plus))
         except ValueError:  # brackets in the address, thousands of digits in a length
             raise ParsingError("The address or the Content-Length is invalid.") from None
         if self.version not in _VERSIONS:  # waitress would treat it as HTTP/1.0

@@ -100,8 +100,8 @@ def _confirmed_already() -> Response:
     Raises:
         LinkExpired: the address is not confirmed yet, so another link is needed.
     """
-    user = current_user()
-    if user.email_confirmed_at is None:
+    user = services().users.by_id(current_user().id)  # a double click may have confirmed it meanwhile
+    if user is None or user.email_confirmed_at is None:
         raise LinkExpired("This link has expired, has already been used, or belongs to another account.")
     flash(gettext("%(email)s is already confirmed.", email=user.email))
     return redirect(url_for("auth.account"), 303)

@@ -20,7 +20,7 @@ import time
 from flask import Flask, current_app, g, request
 from werkzeug.exceptions import BadHost
 
-from catloader.errors import FormRefused
+from catloader.errors import FormRefused, InvalidInput
 from catloader.languages import gettext_noop
 from catloader.logs import logged_path
 from catloader.web.http import bearer, cookies
@@ -76,6 +76,18 @@ def upload_token() -> str:
     """
     begun_s = int(time.time())
     return f"{token()}.{begun_s}.{_mac_of_account(begun_s)}"
+
+
+def chosen(field: str, first: str, second: str, *, if_missing: str = "") -> str:
+    """Return the value of a field that has one of two values.
+
+    Raises:
+        InvalidInput: the field has another value. A typing error never means one of the two.
+    """
+    value = request.form.get(field, if_missing)
+    if value not in (first, second):
+        raise InvalidInput("Choose one of the two answers.")
+    return value
 
 
 def without_token(view: object) -> None:

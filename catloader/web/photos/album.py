@@ -11,6 +11,7 @@ from catloader.store.db.photos.gallery import Position
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.web.accounts.sessions import current_user, without_login
 from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.http.forms import chosen
 from catloader.web.photos.photo_list import PAGE_PHOTOS, position_of, position_of_text, text_of_position
 
 blueprint = Blueprint("album", __name__, url_prefix="/album")
@@ -63,7 +64,7 @@ def photo(id: int) -> str:
 def like(id: int) -> Response:
     """Add the user's like, or remove it with ``like=no``."""
     user = current_user()
-    if request.form.get("like") == "no":
+    if chosen("like", "yes", "no", if_missing="yes") == "no":
         _public_photo(id)
         services().album.unlike(id, user.id)
     elif not services().album.like(id, user.id, utcnow()):

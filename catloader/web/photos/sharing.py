@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from catloader.errors import NotFound
@@ -13,6 +13,7 @@ from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.accounts.sessions import current_user, without_login
 from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, own_photo, page_of_photo, services
+from catloader.web.http.forms import chosen
 from catloader.web.languages import gettext
 from catloader.web.photos.jpegs import jpeg_response
 from catloader.web.uploads.admission import uses_object_store
@@ -24,7 +25,7 @@ blueprint = Blueprint("sharing", __name__)
 @blueprint.post(f"/photos/<int(max={MAX_ID}):id>/publish")
 def publish(id: int) -> Response:
     """Put the user's own photo into the album, or take it out with ``public=no``."""
-    public = request.form.get("public") != "no"
+    public = chosen("public", "yes", "no", if_missing="yes") == "yes"
     own_photo(id)
     if public and services().takedowns.of_photo(id):
         flash(gettext("This photo was taken out of the public album, so it stays private."))

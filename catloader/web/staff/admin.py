@@ -16,6 +16,7 @@ from catloader.store.db.staff.administration import Account, AnyRole
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import MAX_ID, services, whole_number
+from catloader.web.http.forms import chosen
 from catloader.web.languages import gettext
 from catloader.web.photos.labels import shown_role
 from catloader.web.staff.acts import shown_act, shown_actor, shown_target
@@ -78,7 +79,7 @@ def set_role(id: int) -> Response:
 def set_access(id: int) -> Response:
     """Disable the account, which ends its sessions, or enable it."""
     account, admin = _other_account(id), current_user()
-    if request.form.get("access") == "enable":
+    if chosen("access", "enable", "disable") == "enable":
         services().administration.enable(id, admin.id, utcnow())
         return _changed(account, gettext("%(email)s can log in again.", email=account.user.email))
     services().administration.disable(id, admin.id, utcnow())

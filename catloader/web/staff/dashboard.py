@@ -13,6 +13,7 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.schema import Status
 from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import services
+from catloader.web.http.forms import chosen
 from catloader.web.languages import gettext, ngettext
 from catloader.web.staff.admin import administrators_only
 from catloader.web.staff.failed import failed_status
@@ -47,7 +48,7 @@ def page() -> str:
 def switch() -> Response:
     """Pause checking in every process, or resume it."""
     admin = current_user()
-    if request.form.get("checking") == "resume":
+    if chosen("checking", "resume", "pause") == "resume":
         services().switches.resume(admin.id, utcnow())
         services().dispatcher.wake()
         logger.info("administrator %d resumed checking", admin.id)

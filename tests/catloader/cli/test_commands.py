@@ -29,6 +29,7 @@ from catloader.store.db.accounts.users import Users
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import webhook_deliveries
+from catloader.store.db.staff.administration import Administration
 from catloader.store.db.staff.audit_log import AuditLog
 from catloader.wiring import build_engine
 from checker import __version__
@@ -206,6 +207,10 @@ def test_accounts_are_created_listed_and_changed(typed: Run, tmp_path: Path) -> 
     assert re.fullmatch(r" +1  admin +\d{4}-\d\d-\d\d  - +0  ann@example\.org", ann)
     assert re.fullmatch(r" +2  reviewer  \d{4}-\d\d-\d\d  - +1  bo@example\.org", bo)
     assert heading.index("E-MAIL") == ann.index("ann@") == bo.index("bo@")
+    engine = build_engine(Settings(data_dir=tmp_path))
+    Administration(engine).disable(2, 1, utcnow())
+    engine.dispose()
+    assert typed("user", "ls").output.splitlines()[2] == f"{bo} (disabled)"
     missing = typed("user", "promote", "di@example.org")
     database = f"sqlite:///{tmp_path}/catloader.sqlite3"
     assert missing.exit_code == 1

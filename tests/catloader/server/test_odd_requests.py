@@ -52,6 +52,9 @@ def _received(head: bytes, body: bytes = b"") -> Parser:
         (b"GET / HTTP/1.0\nHost: a, b", _HOST),
         (b"GET /", _VERSION),
         (b"GET / HTTP/9.9\nHost: a", _VERSION),
+        (b"GET / HTTP/0.9\nHost: a", _VERSION),
+        (b"GET / HTTP/1.2", _HOST),
+        (b"POST / HTTP/1.2\nHost: a\nContent-Length: 4\nTransfer-Encoding: chunked", _TWICE),
         (b"PRI * HTTP/2.0", _VERSION),
     ],
 )
@@ -67,6 +70,8 @@ def test_an_invalid_or_ambiguous_head_is_refused(head: bytes, sentence: str) -> 
         b"GET / HTTP/1.1\nHost: cat_site:8000",
         b"GET / HTTP/1.1\nHost: [fe80::1%25eth0]:8000",
         b"GET / HTTP/1.0",
+        b"GET / HTTP/1.2\nHost: cats.example.org",
+        b"POST / HTTP/1.9\nHost: a\nTransfer-Encoding: chunked",
         b"POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked",
     ],
 )

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, event, select, update
 
 from catloader.demo.client import free_port
 from catloader.store.db.engine import reading, utcnow, writing
@@ -249,6 +250,26 @@ def test_the_page_of_a_link_that_is_used_up_offers_another_one(
     page = stranger.get("/new-password/x")
     assert page.status_code == 404
     assert 'href="/forgotten-password">Ask for a new link</a>' in page.text
+
+
+def test_a_double_click_on_the_button_that_confirms_shows_no_error(
+    app: Flask, server: MailServer, anna: Person
+) -> None:
+    confirmation, links, clicks = server.link(), services_of(app).one_time_links, [0]
+    form = {"csrf_token": anna.token(confirmation)}
+
+    def click(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if "FROM sessions" in statement and not clicks[0]:  # the second request has just read the account
+            clicks[0] += 1
+            assert links.confirm_email(confirmation.rpartition("/")[2], anna.id, utcnow())
+
+    event.listen(services_of(app).engine, "after_cursor_execute", click)
+    try:
+        second = anna.client.post(confirmation, data=form)
+    finally:
+        event.remove(services_of(app).engine, "after_cursor_execute", click)
+    assert (clicks, second.status_code, second.location) == ([1], 303, "/account")
+    assert "anna@example.org is already confirmed." in anna.get("/account").text
 
 
 def test_a_validity_of_one_minute_is_in_the_singular(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from flask import Flask
 from sqlalchemy import Engine, update
 
@@ -20,6 +21,21 @@ _XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 def _publish(owner: Person, photo: int, public: str = "yes") -> None:
     page = f"/photos/{photo}"
     assert owner.post(f"{page}/publish", {"public": public}, page=page).status_code == 303
+
+
+@pytest.mark.parametrize("public", ["", "false", "0", "off", "NO", "no "])
+def test_an_unknown_value_neither_publishes_a_photo_nor_likes_it(
+    app: Flask, anna: Person, public: str
+) -> None:
+    mine, album = anna.upload_one(), anna.upload_one()
+    for _ in range(2):
+        check(app, Verdict.CAT)
+    refused = anna.post(f"/photos/{mine}/publish", {"public": public}, page="/account")
+    assert (refused.status_code, "Choose one of the two answers." in refused.text) == (400, True)
+    assert Person(app).get(f"/album/{mine}").status_code == 404
+    _publish(anna, album)
+    assert anna.post(f"/album/{album}/like", {"like": public}, page="/account").status_code == 400
+    assert services_of(app).album.likes([album]) == {}
 
 
 def test_the_album_shows_published_cats_and_nothing_else(app: Flask, anna: Person) -> None:

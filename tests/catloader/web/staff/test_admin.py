@@ -139,6 +139,17 @@ def test_administrators_cannot_make_a_password_link_for_their_own_account(admini
     assert (refused.status_code, "on the account page" in refused.text) == (400, True)
 
 
+@pytest.mark.parametrize("value", ["", "on", "Pause", "resume pause"])
+def test_an_unknown_value_neither_pauses_checking_nor_disables_an_account(
+    app: Flask, administrator: Person, anna: Person, value: str
+) -> None:
+    for path, field in (("/admin/checking", "checking"), (f"/admin/users/{anna.id}/access", "access")):
+        for fields in ({field: value}, {}):
+            assert administrator.post(path, fields, page="/admin/users").status_code == 400, path
+    assert services_of(app).switches.paused_at() is None
+    assert anna.get("/photos").status_code == 200
+
+
 def test_administrators_cannot_change_their_own_role_access_or_second_factor(
     app: Flask, administrator: Person, anna: Person
 ) -> None:
@@ -191,7 +202,8 @@ def test_an_account_that_is_deleted_meanwhile_is_not_found(
     event.listen(services_of(app).engine, "after_cursor_execute", delete)
     try:
         path = f"/admin/users/{anna.id}/{act}"
-        answer = administrator.post(path, {"role": "reviewer"}, page="/account")
+        fields = {"role": "reviewer", "access": "disable"}
+        answer = administrator.post(path, fields, page="/account")
     finally:
         event.remove(services_of(app).engine, "after_cursor_execute", delete)
     assert (answer.status_code, "does not exist any more" in answer.text) == (404, True)
