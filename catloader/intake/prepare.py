@@ -229,8 +229,8 @@ def _opened(data: bytes, source_format: str, limits: Limits) -> ImageFile.ImageF
 
 
 def _check_size(image: Image.Image, limits: Limits) -> None:
-    if image.width * image.height > limits.max_pixels:
-        photo, most = megapixels(image, limits.max_pixels)
+    if (pixels := image.width * image.height) > limits.max_pixels:
+        photo, most = megapixels(pixels, limits.max_pixels)
         raise errors.TooManyPixels(
             "This photo has %(photo)s megapixels; the limit is %(most)s.", photo=photo, most=most
         )

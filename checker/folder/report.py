@@ -148,7 +148,8 @@ def summary(verdicts: Counter[str], seconds: float, rule: ThresholdRule, *, know
     )
     mark = " (uncalibrated)" if rule.profile_id == UNCALIBRATED else ""
     rate = files / max(seconds, 1e-3)
-    return f"{counted(files, 'file')}: {counts}{mark}; {seconds:.1f} s, {rate:.0f} a second\n"
+    per_second = f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"  # never "0 a second"
+    return f"{counted(files, 'file')}: {counts}{mark}; {seconds:.1f} s, {per_second} a second\n"
 
 
 def slower_line(why_not_faster: str) -> str:

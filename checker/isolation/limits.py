@@ -73,15 +73,16 @@ class OwnMemory:
     """The memory of the current process. ``/proc`` stays open, because a confined process can't open it."""
 
     def __init__(self) -> None:
-        linux = sys.platform == "linux"
-        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC) if linux else None
+        self._statm: int | None = None
+        with contextlib.suppress(FileNotFoundError):  # not Linux, or a chroot without /proc
+            self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
 
     def total_bytes(self) -> int:
-        """Return the size of the address space; 0 except on Linux."""
+        """Return the size of the address space; 0 without Linux's ``/proc``."""
         return self._bytes(0)
 
     def resident_bytes(self) -> int:
-        """Return the resident memory of the process; 0 except on Linux."""
+        """Return the resident memory of the process; 0 without Linux's ``/proc``."""
         return self._bytes(1)
 
     def _bytes(self, column: int) -> int:

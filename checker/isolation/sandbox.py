@@ -84,9 +84,11 @@ _MACHINES = {
 def code_folders() -> list[Path]:
     """Return the folders and files from which modules and libraries are loaded.
 
-    Of a checkout only its packages are returned, because it may also contain the site's data.
+    Of a checkout only its packages are returned, because it may also contain the site's data. Relative
+    entries of ``sys.path`` are names of import hooks, and resolving them would fail if the current folder
+    was deleted.
     """
-    modules = [Path(entry).resolve() for entry in sys.path if entry]
+    modules = [Path(entry).resolve() for entry in sys.path if Path(entry).is_absolute()]
     root = Path(__file__).resolve().parents[2]
     if (root / "pyproject.toml").exists():
         packages = [path.parent for path in root.glob("*/__init__.py")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ from checker.pixels.formats.repair import repaired
 
 MAX_PIXELS = 89_478_485
 """Pillow's warning limit: 358 MB of pixels. The size is read from the header before anything is decoded."""
+
+_PIXELS = re.compile(r"\d+(?= pixels)")
+_TOO_MANY_PIXELS = "This photo has more pixels than the limit allows."
 
 # Only registered names: Pillow raises KeyError for an unknown name, even if the file has another format.
 _FORMATS = ("WEBP", "GIF", "TIFF", "BMP")
@@ -64,11 +68,15 @@ def open_image(data: bytes, *, is_stored: bool = True) -> Iterator[Image.Image]:
                 image.verify()  # verifies the checksums of all chunks; loading stops after the pixels
         with _opened(whole, formats, is_stored=is_stored) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImage(too_many_pixels(image, MAX_PIXELS))
+                raise UnreadableImage(too_many_pixels(image.width * image.height, MAX_PIXELS))
             add_omitted(image, whole)
             yield image
     except UnidentifiedImageError as error:  # its text contains a memory address
         raise UnreadableImage("This is not a photo, or not in a format that can be decoded.") from error
+    except Image.DecompressionBombError as error:  # above Pillow's own limit, before the size is known here
+        pixels = _PIXELS.search(str(error))
+        sentence = too_many_pixels(int(pixels[0]), MAX_PIXELS) if pixels else _TOO_MANY_PIXELS
+        raise UnreadableImage(sentence) from error
     except DECODER_ERRORS as error:
         # libheif's texts contain line breaks, and assertions of decoders have no text.
         reason = " ".join(str(error).split()) or "its parts contradict each other"
@@ -90,20 +98,20 @@ def _opened(data: bytes, formats: tuple[str, ...], *, is_stored: bool) -> Image.
     return Image.open(io.BytesIO(data), formats=formats)
 
 
-def too_many_pixels(image: Image.Image, limit: int) -> str:
+def too_many_pixels(pixels: int, limit: int) -> str:
     """Return the sentence for a photo above the limit."""
-    photo, most = megapixels(image, limit)
+    photo, most = megapixels(pixels, limit)
     return f"This photo has {photo} megapixels; the limit is {most}."
 
 
-def megapixels(image: Image.Image, limit: int) -> tuple[str, str]:
-    """Format the pixels of a photo above the limit, and the limit, in millions, with three digits.
+def megapixels(pixels: int, limit: int) -> tuple[str, str]:
+    """Format the number of pixels of a photo above the limit, and the limit, in millions, with three digits.
 
     The photo's figure is rounded up and the limit down, so that the two never look equal.
     """
     photo, most = (
-        Context(prec=3, rounding=rounding).divide(Decimal(pixels), Decimal(10**6)).normalize()
-        for pixels, rounding in ((image.width * image.height, ROUND_CEILING), (limit, ROUND_FLOOR))
+        Context(prec=3, rounding=rounding).divide(Decimal(number), Decimal(10**6)).normalize()
+        for number, rounding in ((pixels, ROUND_CEILING), (limit, ROUND_FLOOR))
     )
     return f"{photo:f}", f"{most:f}"
 

@@ -141,6 +141,8 @@ def test_the_summary_contains_the_counts(rule: ThresholdRule) -> None:
         report.summary(counts, 1.5, rule)
         == "3 files: 2 cat, 1 unreadable (uncalibrated); 1.5 s, 2 a second\n"
     )
+    assert report.summary(counts, 9.0, rule).endswith("; 9.0 s, 0.33 a second\n")
+    assert report.summary(counts, 0.02, rule).endswith("; 0.0 s, 150 a second\n")
     assert report.summary(Counter(), 1.5, rule) == "No photos found.\n"
     assert report.summary(Counter(), 1.5, rule, known=5) == "No new photos found.\n"
 

@@ -30,7 +30,7 @@ from checker.errors import (
 from checker.isolation.fork_server import ForkServer
 from checker.isolation.limits import Limits
 from checker.isolation.pool import _ITEMS_OF_A_CHILD, ChildPool, Reply
-from checker.isolation.sandbox import missing_parts
+from checker.isolation.sandbox import code_folders, missing_parts
 from tests.support.machine import busy_factor
 from tests.support.processes import until_gone
 
@@ -198,6 +198,18 @@ def test_child_reads_only_code(pool: ChildPool, tmp_path: Path) -> None:
 @pytest.mark.skipif(
     "Landlock" in missing_parts() or _LINUX < [6, 12], reason="before Linux 6.12 signals are not limited"
 )
+def test_a_decoder_starts_although_the_current_folder_was_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted = tmp_path / "deleted"
+    deleted.mkdir()
+    with monkeypatch.context() as patched:
+        patched.chdir(deleted)
+        patched.setattr(sys, "path", [*sys.path, "__editable__.site.finder.__path_hook__", ""])
+        deleted.rmdir()
+        assert Path(__file__).parents[3] / "checker" in code_folders()
+
+
 def test_child_sends_no_signal_to_another_process(pool: ChildPool) -> None:
     assert [type(reply) for reply in done(pool, "signal the parent")] == [Unexpected]
 

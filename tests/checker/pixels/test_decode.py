@@ -298,6 +298,20 @@ def test_a_bomb_is_refused_by_its_header() -> None:
             decode(bomb, LITE0)
 
 
+@pytest.mark.parametrize("format", ["GIF", "BMP", "TIFF"])
+def test_far_too_many_pixels_are_refused_in_megapixels_too(format: str) -> None:
+    size_at, code = {"GIF": (6, "<HH"), "BMP": (18, "<ii"), "TIFF": (0, "")}[format]
+    data = bytearray(encoded(drawing(30, 20), format))
+    if format == "TIFF":
+        for tag in (256, 257):  # width and height
+            place = data.index(struct.pack("<HHI", tag, 4, 1)) + 8
+            struct.pack_into("<I", data, place, 20_000)
+    else:
+        struct.pack_into(code, data, size_at, 20_000, 20_000)
+    with pytest.raises(UnreadableImage, match=r"^This photo has 400 megapixels; the limit is 89\.4\.$"):
+        decode(bytes(data), LITE0)
+
+
 def test_broken_exif_is_ignored() -> None:
     data = encoded(drawing(300, 200), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     with warnings.catch_warnings():
