@@ -23,7 +23,17 @@ from catloader.web.accounts import (
     sessions,
     tokens,
 )
-from catloader.web.http import bearer, cookies, errors, forms, proxies, request_log, security, static_files
+from catloader.web.http import (
+    bearer,
+    cookies,
+    errors,
+    forms,
+    proxies,
+    request_log,
+    security,
+    slashes,
+    static_files,
+)
 from catloader.web.photos import album, bin, editing, gallery, jpegs, labels, photo, sharing
 from catloader.web.staff import (
     admin,
@@ -67,6 +77,7 @@ def make_app(services: Services) -> Flask:
     security.init_app(app)
     static_files.init_app(app)
     proxies.init_app(app, settings)
+    slashes.init_app(app)
     # Users are identified before forms are parsed, so that uploads without a log-in are not written to disk.
     sessions.init_app(app)
     bearer.init_app(app)

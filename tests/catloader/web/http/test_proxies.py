@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from flask import Flask, request
@@ -160,3 +161,31 @@ def test_host_that_cannot_be_a_name_is_refused_in_one_sentence(
             answer = app.test_client().get(path, headers={"Host": host, "Accept": accept})
             assert answer.status_code == 400
             assert "is not a valid host name" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        ("/login/", "/cats/login"),
+        ("/photos/", "/cats/photos"),
+        ("/photos/7/", "/cats/photos/7"),
+        ("/album//?older=1-1&x=%C3%A4", "/cats/album?older=1-1&x=%C3%A4"),
+        ("/api/v1/photos/", "/cats/api/v1/photos"),
+        ("/photos/7/nothing/", None),
+        ("/nothing/", None),
+        ("/upload/resumable/x/", None),  # not an address for GET
+    ],
+)
+def test_a_slash_at_the_end_leads_to_the_address_without_it(
+    app: Flask, path: str, leads_to: str | None
+) -> None:
+    visitor, headers = Person(app), {"X-Forwarded-Prefix": "/cats"}
+    answer = visitor.get(path, **headers)
+    assert (answer.status_code, answer.location) == ((308, leads_to) if leads_to else (404, None))
+    assert visitor.client.post(path, headers=headers).status_code in (404, 405)
+
+
+@pytest.mark.parametrize("path", ["//evil.example/", "//evil.example/login/", "/%5Cevil.example/login/"])
+def test_no_slash_at_the_end_leads_to_another_site(app: Flask, path: str) -> None:
+    answer = Person(app).client.get(f"http://cats.example.org{path}")
+    assert urlsplit(urljoin("http://cats.example.org/", answer.location or "")).netloc == "cats.example.org"
