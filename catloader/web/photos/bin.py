@@ -16,7 +16,13 @@ from catloader.web.accounts.sessions import current_user
 from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, local_path, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.photos.jpegs import jpeg_response, sharp_response
-from catloader.web.photos.photo_list import PAGE_PHOTOS, position_of_text, selected_ids, text_of_position
+from catloader.web.photos.photo_list import (
+    PAGE_PHOTOS,
+    position_of_text,
+    say_gone,
+    selected_ids,
+    text_of_position,
+)
 from catloader.web.uploads.admission import uses_object_store
 from checker.plurals import counted
 
@@ -51,6 +57,10 @@ def act() -> Response | str:
     if not ids:
         flash(gettext("Select at least one photo first."))
         return redirect(url_for(".photos"), 303)
+    photos = [photo for id in ids if (photo := bin.photo(id, user.id))]
+    if not photos:
+        say_gone()
+        return redirect(local_path(request.form.get("next") or url_for(".photos")), 303)
     match action:
         case "restore":
             number = bin.restore(ids, user.id)
@@ -58,7 +68,6 @@ def act() -> Response | str:
             flash(ngettext("%(num)d photo restored.", "%(num)d photos restored.", number))
             return redirect(local_path(request.form.get("next") or url_for(".photos")), 303)
         case "delete":
-            photos = [photo for id in ids if (photo := bin.photo(id, user.id))]
             return render_template(
                 "delete_selected.html", photos=photos, next=None, back=url_for(".photos"), at=url_for(".act")
             )

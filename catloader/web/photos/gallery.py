@@ -15,7 +15,7 @@ from catloader.web.checking import waiting_note
 from catloader.web.http.context import local_path, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.photos.nouns import noun
-from catloader.web.photos.photo_list import PhotoList, restorable, selected_ids
+from catloader.web.photos.photo_list import PhotoList, restorable, say_gone, selected_ids
 from catloader.web.zones import zone
 from checker.plurals import counted
 
@@ -58,9 +58,13 @@ def selected() -> Any:
     if not ids:
         flash(gettext("Select at least one photo first."))
         return redirect(back, 303)
+    photos = services().photos.statuses(current_user().id, ids)
+    if not photos:
+        say_gone()
+        return redirect(back, 303)
+    ids = sorted(photo.id for photo in photos)
     match request.form.get("action"):
         case "delete":
-            photos = services().photos.statuses(current_user().id, ids)
             return render_template(
                 "delete_selected.html",
                 photos=photos,

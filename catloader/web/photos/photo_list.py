@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import groupby
 from typing import Any, NamedTuple, cast
 
-from flask import url_for
+from flask import flash, url_for
 from werkzeug.datastructures import MultiDict
 
 from catloader.store.db.photos.gallery import Gallery, Position, Selection, Shown
@@ -17,6 +17,7 @@ from catloader.store.db.photos.months import month_of, next_month
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.texts import search_words
 from catloader.web.http.context import MAX_ID, whole_number
+from catloader.web.languages import gettext
 
 PAGE_PHOTOS = 60
 MAX_QUERY_CHARS = 100
@@ -135,6 +136,11 @@ def selected_ids(form: MultiDict[str, str]) -> list[int]:
     texts = form.getlist("photo")[:PAGE_PHOTOS]
     ids = {whole_number(text) for text in texts}
     return sorted(id for id in ids if id is not None and id <= MAX_ID)
+
+
+def say_gone() -> None:
+    """Flash that no selected photo is in the list, for example because another tab has deleted them."""
+    flash(gettext("The selected photos are no longer here. You may have moved or deleted them already."))
 
 
 def restorable(ids: Sequence[int]) -> str:

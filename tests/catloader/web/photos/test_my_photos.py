@@ -257,3 +257,25 @@ def test_a_deleted_photo_leads_back_to_its_list(app: Flask, anna: Person) -> Non
     assert found
     answer = anna.post(f"/photos/{photo}/delete", {"next": unescape(found[1])}, page="/account")
     assert answer.location.partition("#")[0] == "/photos?show=waiting&sort=oldest"
+
+
+@pytest.mark.parametrize(
+    ("path", "actions"),
+    [
+        ("/photos/selected", ("delete", "confirm-delete", "check", "publish", "unpublish")),
+        ("/bin", ("delete", "confirm-delete", "restore")),
+    ],
+)
+def test_photos_that_another_tab_has_deleted_are_not_counted_as_no_photos(
+    anna: Person, path: str, actions: tuple[str, ...]
+) -> None:
+    photo, back = anna.upload_one(), "/photos" if path == "/photos/selected" else "/bin"
+    anna.post(f"/photos/{photo}/delete", page="/account")
+    anna.post("/bin", {"photo": str(photo), "action": "confirm-delete"}, page="/account")
+    for action in actions:
+        answer = anna.post(path, {"photo": str(photo), "action": action}, page="/account")
+        assert (answer.status_code, answer.location) == (303, back), action
+        page = anna.get(back).text
+        assert ("The selected photos are no longer here." in page, "0 photos" in page) == (True, False), (
+            action
+        )
