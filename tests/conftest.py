@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine
 
 from catloader.store.db.engine import make_engine
 from catloader.store.db.migrate import migrate
@@ -20,6 +20,7 @@ from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.evaluation.photos import UnusablePhotos
 from tests.support import hostile, postgres, processor, run_folder, weights
+from tests.support.databases import empty_database
 from tests.support.hostile import HostileCorpus
 from tests.support.object_stores import empty_buckets, store_of
 from tests.support.photo_sets import VARIABLE, PhotoSet, chosen_photos
@@ -153,16 +154,8 @@ def engine(_migrated: Engine) -> Engine:
 @pytest.fixture
 def empty_url(engine: Engine, tmp_path: Path) -> Iterator[str]:
     """URL of an empty database of the same kind (SQLite, PostgreSQL) as ``engine``."""
-    if engine.dialect.name == "sqlite":
-        yield f"sqlite:///{tmp_path / 'new.sqlite3'}"
-        return
-    name = f"t_{secrets.token_hex(6)}"
-    server = create_engine(engine.url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-        yield engine.url.set(database=name).render_as_string(hide_password=False)
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
+    with empty_database(engine, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ SCENARIOS = (
     ),
     Scenario("SQLite locked", lock_sqlite, {"seconds": 10.0}, {"seconds": 4.0}),
     Scenario("PostgreSQL restarted", restart_postgres, {"times": 20}, {"times": 1}, True),
-    Scenario("one of two sites killed", kill_sites, {"times": 20}, {"times": 1}, True),
+    Scenario("one of two sites killed", kill_sites, {"times": 20}, {"times": 1, "pause_s": 0.2}, True),
     Scenario("disks full", fill_disks, {"times": 5, "seconds": 10.0}, {"times": 1, "seconds": 1.0}),
     Scenario(
         "one account deleted",

@@ -28,8 +28,12 @@ _GUESSES = 10
 _EXPLAIN_S = 120.0
 
 
-def kill_sites(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
-    """Kill the sites in turn, each with all its processes, and restart them."""
+def kill_sites(folder: Path, store: EmbeddedS3, *, times: int, pause_s: float = 0.0) -> Figures:
+    """Kill the sites in turn, each with all its processes, and restart them.
+
+    Args:
+        pause_s: pause of each user after an acknowledged upload.
+    """
     figures, ledger = Figures(counts={"sites killed": times}), Ledger()
     homes = [folder / name for name in ("first", "second", "proxy")]
     for home in homes:
@@ -48,7 +52,7 @@ def kill_sites(folder: Path, store: EmbeddedS3, *, times: int) -> Figures:
             sites = [stage.serve() for stage in stages]
             first.start("worker")
             with running_balancer([stage.url for stage in stages], homes[2]) as url:
-                with uploading(url, ledger) as people:
+                with uploading(url, ledger, pause_s=pause_s) as people:
                     for number in range(times):
                         if number:
                             time.sleep(_FORGETS_S)

@@ -36,6 +36,7 @@ from catloader.store.db.schema import (
     webhook_deliveries,
 )
 from catloader.store.kinds import ObjectKind
+from tests.support.databases import empty_database
 from tests.support.rows import add_photos, new_photo
 
 _ROOT = Path(catloader.store.__file__).parents[2]
@@ -49,15 +50,19 @@ engine.dispose()
 """
 
 
-@pytest.fixture
-def migrated(empty_url: str) -> Iterator[Engine]:
-    """A database that began with the first version and has gone through every migration."""
-    engine = make_engine(empty_url)
-    with _alembic(engine) as config:
-        command.upgrade(config, "0001")
-    migrate(engine)
-    yield engine
-    engine.dispose()
+@pytest.fixture(scope="module")
+def migrated(_migrated: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A database that began with the first version and has gone through every migration.
+
+    The tests share it, because the migrations take a second or two; rows of other tests change none of them.
+    """
+    with empty_database(_migrated, tmp_path_factory.mktemp("migrated")) as url:
+        engine = make_engine(url)
+        with _alembic(engine) as config:
+            command.upgrade(config, "0001")
+        migrate(engine)
+        yield engine
+        engine.dispose()
 
 
 def test_migrations_produce_the_tables_of_the_schema(migrated: Engine) -> None:
