@@ -293,6 +293,7 @@ def test_a_truncated_variant_without_a_profile_is_replaced_too(request_: Runtime
         selected(replace(request_, runtime="openvino", precision="fp32"))
 
 
+@pytest.mark.slow
 def test_a_truncated_variant_gives_way(request_: RuntimeRequest) -> None:
     write_profile(request_, "torch", "fp32")
     add_openvino_variant(request_, "fp32")
