@@ -47,9 +47,20 @@ def _quick_hash(password: str) -> str:
     return _QUICK.hash(password)
 
 
-def quick_hashes() -> AbstractContextManager[object]:
-    """Let the site make such hashes too, until the end of the block."""
-    return mock.patch.multiple(passwords, _hasher=_QUICK, DUMMY_HASH=_quick_hash("of no account"))
+_sites_with_quick_hashes = list[object]()
+
+
+@contextmanager
+def quick_hashes() -> Iterator[None]:
+    """Let the site make such hashes too, until the end of the block. Blocks may end in any order."""
+    passwords._hasher, passwords.DUMMY_HASH = _QUICK, _quick_hash("of no account")
+    _sites_with_quick_hashes.append(None)
+    try:
+        yield
+    finally:
+        _sites_with_quick_hashes.pop()
+        if not _sites_with_quick_hashes:
+            passwords._hasher, passwords.DUMMY_HASH = _HASHER, _DUMMY_HASH
 
 
 def shipped_hashes() -> AbstractContextManager[object]:
