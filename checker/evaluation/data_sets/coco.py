@@ -27,7 +27,7 @@ def from_coco(path: Path, cat_classes: frozenset[str]) -> list[LabelledPhoto]:
         UnusablePhotos: the file is not a COCO file, or its photos or one of ``cat_classes`` are not found.
     """
     try:
-        names, shown, categories = _parsed(json.loads(path.read_text("utf-8-sig")))
+        names, shown, categories = _parsed(json.loads(path.read_bytes()))
     except OSError as error:
         raise UnusablePhotos(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -56,6 +56,8 @@ def _parsed(content: Any) -> tuple[dict[str, str], Mapping[str, list[Any]], list
     categories = {_id(entry["id"]): entry for entry in content["categories"]}
     names: dict[str, str] = {}
     for entry in content["images"]:
+        if entry["file_name"] is None:
+            raise LookupError(f"the image {entry['id']!r} has no file_name")
         name = str(entry["file_name"])
         if names.setdefault(_id(entry["id"]), name) != name:
             raise LookupError(f"two images have the id {entry['id']!r}")

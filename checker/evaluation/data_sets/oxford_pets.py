@@ -1,6 +1,7 @@
 """Oxford-IIIT Pet (Parkhi et al. 2012): ``annotations/list.txt`` next to the folder ``images``.
 
 A line is ``Abyssinian_100 1 1 1``: name, class, species (1 cat, 2 dog), breed; comments begin with ``#``.
+Copies of the list may have been edited: with ``.jpg`` after the names, or in UTF-16, as PowerShell writes.
 ``trainval.txt`` and ``test.txt`` together contain the same lines without the comments.
 """
 
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from checker.evaluation.data_sets.file_names import FileNames
 from checker.evaluation.data_sets.kinds import DOG
+from checker.evaluation.data_sets.tables import decoded
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos, photo_file
 
 _LIST, _SPLITS = "annotations/list.txt", ("annotations/trainval.txt", "annotations/test.txt")
@@ -45,21 +47,22 @@ def from_pet_lists(paths: Iterable[Path]) -> list[LabelledPhoto]:
 def _rows(path: Path) -> Iterator[tuple[int, LabelledPhoto]]:
     """Yield the line number and the photo of each row of a list."""
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = decoded(path.read_bytes()).splitlines()
     except UnicodeDecodeError as error:
         raise UnusablePhotos(f"{path} cannot be read as a list of pets: it is not text") from error
     except OSError as error:
         raise UnusablePhotos(f"{path} cannot be read: {error.strerror}") from error
     files = _photos_folder(path)
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
+        content = line.partition("#")[0].split()
+        if not content:
             continue
-        name, *numbers = line.split()
+        name, *numbers = content
         if len(numbers) != 3 or numbers[1] not in _SPECIES:
             raise UnusablePhotos(
                 f"{path}, line {number}: not a name, a class, a species (1 or 2) and a breed: {line!r}"
             )
-        photo = f"{name}.jpg"
+        photo = f"{name.removesuffix('.jpg')}.jpg"
         file = files.find(photo)
         if file is None:
             raise UnusablePhotos(f"{path}, line {number}: there is no photo {photo} in the folder images")

@@ -27,7 +27,13 @@ _SHOWN = 60
 """Number of characters of a wrong first line that the error message shows."""
 _START_BYTES = 8192
 """Bytes read to recognise a table, which may be large: enough for the header and lines above it."""
-_ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_ENCODINGS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # its mark begins with that of UTF-16
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 def tables_in(folder: Path) -> list[Path]:
@@ -68,7 +74,7 @@ def from_tables(tables: Iterable[Path]) -> list[LabelledPhoto]:
 
 def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
     """Yield each photo and its path."""
-    rows, above, lines = _reader(_decoded(table.read_bytes()))
+    rows, above, lines = _reader(decoded(table.read_bytes()))
     files = FileNames(table.parent)
     columns = rows.fieldnames or ()
     if not set(columns) >= _COLUMNS:
@@ -95,11 +101,13 @@ def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
         yield path, photo_file(path, name, known, normalised(kind) or None)
 
 
-def _decoded(table: bytes, *, is_whole: bool = True) -> str:
-    """Decode a table with the encoding that its first bytes state, else as UTF-8 or Windows-1252.
+def decoded(table: bytes, *, is_whole: bool = True) -> str:
+    """Decode a table or list with the encoding that its first bytes state, else as UTF-8 or Windows-1252.
 
     Args:
         is_whole: False: the last character may be cut off.
+    Raises:
+        UnicodeDecodeError: it is not text.
     """
     encoding = next((name for mark, name in _ENCODINGS.items() if table.startswith(mark)), None)
     if encoding is None and b"\0" in table[:2]:  # UTF-16 without a mark: half of a Latin letter is zero
@@ -156,7 +164,7 @@ def _reader(text: str) -> tuple[csv.DictReader[str], int, _Lines]:
 def _has_columns(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            start = _decoded(file.read(_START_BYTES), is_whole=False)
+            start = decoded(file.read(_START_BYTES), is_whole=False)
         return set(_reader(start)[0].fieldnames or ()) >= _COLUMNS
     except (OSError, UnicodeDecodeError, csv.Error):
         return False

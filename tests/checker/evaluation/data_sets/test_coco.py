@@ -114,6 +114,22 @@ def test_the_same_id_may_be_written_as_a_number_and_as_text(coco: Path, form: An
     assert [photo.label for photo in labelled_photos(coco)][:2] == ["cat", "not_cat"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_annotations_are_read_in_the_encodings_of_windows(coco: Path, encoding: str) -> None:
+    path = coco / "annotations" / "instances_val2017.json"
+    before = labelled_photos(coco)
+    path.write_bytes(path.read_text().encode(encoding))
+    assert [(photo.name, photo.label) for photo in labelled_photos(coco)] == [
+        (photo.name, photo.label) for photo in before
+    ]
+
+
+def test_an_image_without_a_name_is_refused(coco: Path) -> None:
+    write(coco, {"images": [{"id": 0, "file_name": None}]})
+    with pytest.raises(UnusablePhotos, match="the image 0 has no file_name"):
+        labelled_photos(coco)
+
+
 def test_a_category_that_is_missing_is_named(coco: Path) -> None:
     assert {photo.label for photo in labelled_photos(coco, ["horse"])} == {"cat", "not_cat"}
     with pytest.raises(UnusablePhotos, match=r"has no category lynx"):

@@ -50,6 +50,16 @@ def test_names_may_be_written_as_another_system_has_them(pets: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_an_edited_list_is_read(pets: Path, encoding: str) -> None:
+    edited = "Abyssinian_100.jpg 1 1 1  # the first\r\namerican_bulldog_100 2 2 1#\r\n"
+    (pets / "annotations" / "list.txt").write_bytes(edited.encode(encoding))
+    assert [(photo.name, photo.label) for photo in labelled_photos(pets)] == [
+        ("Abyssinian_100.jpg", "cat"),
+        ("american_bulldog_100.jpg", "not_cat"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
