@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import tarfile
@@ -20,7 +19,6 @@ no_routes() { "$PYTHON" -c '
 names, values = [line.split() for line in open("/proc/net/snmp") if line.startswith("Ip:")]
 print(dict(zip(names, values))["OutNoRoutes"])'; }
 "$1"/install "$2"
-echo "modules with bytecode: $(find "$2"/venv/lib -path '*/catloader/web/*' -name '*.pyc' | wc -l)"
 "$2"/catloader demo
 echo "connections tried: $(no_routes)"
 "$PYTHON" -c 'import socket; socket.socket().connect_ex(("192.0.2.1", 80))'
@@ -60,9 +58,6 @@ def test_bundle_installs_and_checks_photos_without_a_network(tmp_path: Path) -> 
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    compiled = re.search(r"^modules with bytecode: (\d+)$", done.stdout, re.MULTILINE)
-    assert compiled
-    assert int(compiled[1]) > 50
     assert "7 of 7 verdicts are right." in done.stdout
     assert "connections tried: 0\n" in done.stdout
     assert "counted when one is tried: 1\n" in done.stdout
