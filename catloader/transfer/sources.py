@@ -55,6 +55,8 @@ class FolderSource:
         self._folder = folder
 
     def files(self, on_skip: Callable[[str], object]) -> Iterator[SourceFile]:
+        if self._folder.is_file():
+            raise SourceError(f"{self._folder} is a file; name the folder that contains it.")
         if not self._folder.is_dir():
             raise SourceError(f"There is no folder {self._folder}.")
         for file in walk([str(self._folder)], on_skip):

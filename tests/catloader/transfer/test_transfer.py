@@ -208,9 +208,11 @@ def test_import_refuses_in_one_sentence(
     at, empty = objects.address, tmp_path / "empty"
     nobody = f"There is no account nobody@example.org in the database {database_name(engine)}."
     empty.mkdir()
+    (file := tmp_path / "a.jpg").touch()
     for source, owner, sentence in (
         (tmp_path, "nobody@example.org", nobody),
         (tmp_path / "missing", _EMAIL, f"There is no folder {tmp_path}/missing."),
+        (file, _EMAIL, f"{file} is a file; name the folder that contains it."),
         (
             "s3://no-such-bucket/x",
             _EMAIL,
