@@ -1,4 +1,7 @@
-"""Explanations are made on request by a real child process with real weights."""
+"""Explanations are made on request by a real child process with real weights.
+
+The start of such a process takes 2.4 s of a core, so one process serves the tests of all else.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -91,6 +95,61 @@ def _judge(app: Flask, *, profile_id: str = "uncalibrated", **network: str) -> N
 
 
 _made: list[Explainer] = []
+_shared: list[psutil.Process] = []
+
+
+class _SharedChild(WarmChild):
+    """The process that explains for all tests whose subject is not the process."""
+
+    def __init__(self) -> None:
+        super().__init__(keep_s=3600)
+        self._asked = threading.Event()
+        self.ask(*_request(edge_px=8), LIMIT_S)
+        (self.process,) = _children()
+        _shared.append(self.process)
+
+    def ask(self, basis: str, photo: ExplainedPhoto, limit_s: float) -> bytes:
+        self._asked.set()
+        return super().ask(basis, photo, limit_s)
+
+    @contextmanager
+    def stopped(self) -> Iterator[Callable[[], object]]:
+        """Stop the process meanwhile; yield a function that waits until an explanation is requested."""
+        self._asked.clear()
+        self.process.suspend()
+        try:
+            yield lambda: self._asked.wait(60) or pytest.fail("nothing is being explained")
+        finally:
+            self.process.resume()
+
+
+def _request(*, edge_px: int) -> tuple[str, ExplainedPhoto]:
+    """Return a model and a black photo."""
+    entry, weights = resolve("efficientnet_lite0", Path("models/weights"))
+    basis = DecisionBasis(entry, weights, load_subject("house_cat"), Head()).to_json()
+    side = entry.preprocessing.input_px
+    squares = np.zeros((2, side, side, 3), np.uint8)
+    return basis, ExplainedPhoto(np.zeros((edge_px, edge_px, 3), np.uint8), squares)
+
+
+@pytest.fixture(scope="module")
+def shared_child() -> Iterator[_SharedChild]:
+    child = _SharedChild()
+    yield child
+    child.close()
+
+
+@pytest.fixture
+def explained_by_shared_child(
+    app: Flask, shared_child: _SharedChild, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Let the shared site use the shared process."""
+    monkeypatch.setattr(services_of(app).explainer, "_child", shared_child)
+    yield
+    monkeypatch.undo()
+
+
+_SHARED = pytest.mark.usefixtures("explained_by_shared_child")
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +176,7 @@ def _explainer(
     keep_s: float = KEEP_S,
     min_free_bytes: int = 0,
 ) -> Explainer:
-    """Return an explainer like the site's, with the given limits."""
+    """Return an explainer like the site's, with the given limits and a process of its own."""
     services = services_of(app)
     explainer = Explainer(
         services.check_log,
@@ -140,10 +199,11 @@ def _explainer(
 
 
 def _children() -> list[psutil.Process]:
+    """Return the running explaining processes, without the shared one."""
     return [
         child
         for child in psutil.Process().children()
-        if any("catloader.explanations.child" in word for word in command_of(child))
+        if child not in _shared and any("catloader.explanations.child" in word for word in command_of(child))
     ]
 
 
@@ -156,59 +216,64 @@ def _wait_for_a_child() -> psutil.Process:
     raise AssertionError("nothing is being explained")
 
 
+@_SHARED
 def test_explanation_is_made_once_and_deleted_with_the_photo(
-    own_app: Flask, engine: Engine, owner: Person, chelsea: bytes, stored: Any
+    app: Flask, engine: Engine, anna: Person, chelsea: bytes, stored: Any
 ) -> None:
-    photo = owner.upload_one(chelsea)
-    assert "explanation.jpg" not in owner.get(f"/photos/{photo}").text
-    assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 404
-    _judge(own_app, **_MEASURED)
-    assert f'href="/photos/{photo}/explanation.jpg"' in owner.get(f"/photos/{photo}").text
+    photo = anna.upload_one(chelsea)
+    assert "explanation.jpg" not in anna.get(f"/photos/{photo}").text
+    assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 404
+    _judge(app, **_MEASURED)
+    assert f'href="/photos/{photo}/explanation.jpg"' in anna.get(f"/photos/{photo}").text
 
-    answer = owner.get(f"/photos/{photo}/explanation.jpg")
+    answer = anna.get(f"/photos/{photo}/explanation.jpg")
     assert (answer.status_code, answer.content_type) == (200, "image/jpeg")
     assert answer.headers["Cache-Control"] == "private, no-cache"
     with Image.open(io.BytesIO(answer.data)) as shown, Image.open(io.BytesIO(chelsea)) as plain:
         assert (shown.format, shown.size) == ("JPEG", (451, 300))
         warmth = [np.asarray(image).astype(int) @ (1, 0, -1) for image in (shown, plain)]
     assert (warmth[0] - warmth[1]).max() > 60, "the explanation shows no heat on the cat"
-    key = _row(own_app, photo).explanation_key
-    assert stored() == {_row(own_app, photo).photo_key, key}
-    assert services_of(own_app).ledger.count() == 0
+    key = _row(app, photo).explanation_key
+    assert stored() == {_row(app, photo).photo_key, key}
+    assert services_of(app).ledger.count() == 0
 
     # The object may be missing after a backup was restored.
-    objects = services_of(own_app).objects
+    objects = services_of(app).objects
     delete_object(objects, ObjectKind.EXPLANATION, str(key))
-    answer = owner.get(f"/photos/{photo}/explanation.jpg")
+    answer = anna.get(f"/photos/{photo}/explanation.jpg")
     assert answer.status_code == 200
-    services_of(own_app).deletion.work_off()
-    assert stored() == {_row(own_app, photo).photo_key, _row(own_app, photo).explanation_key}
+    services_of(app).deletion.work_off()
+    assert stored() == {_row(app, photo).photo_key, _row(app, photo).explanation_key}
 
-    # The explainer can't start a child from here on.
-    services_of(own_app).explainer.close()
-    again = owner.get(f"/photos/{photo}/explanation.jpg")
+    # The explainer can't make another one from here on.
+    closed = WarmChild(keep_s=60)
+    closed.close()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(services_of(app).explainer, "_child", closed)
+        again = anna.get(f"/photos/{photo}/explanation.jpg")
     assert again.data == answer.data
-    unchanged = owner.get(f"/photos/{photo}/explanation.jpg", **{"If-None-Match": again.headers["ETag"]})
+    unchanged = anna.get(f"/photos/{photo}/explanation.jpg", **{"If-None-Match": again.headers["ETag"]})
     assert (unchanged.status_code, unchanged.data) == (304, b"")
 
     with engine.begin() as connection:
         connection.execute(update(photos).values(on_air=True))
-    eve = Person(own_app, "eve@example.org")
+    eve = Person(app, "eve@example.org")
     assert eve.get(f"/photos/{photo}/photo.jpg").status_code == 200
     assert eve.get(f"/photos/{photo}/explanation.jpg").status_code == 404
-    assert Person(own_app).get(f"/photos/{photo}/explanation.jpg").status_code == 404
+    assert Person(app).get(f"/photos/{photo}/explanation.jpg").status_code == 404
 
-    owner.post(f"/photos/{photo}/delete", page=f"/photos/{photo}")
-    assert services_of(own_app).deletion.work_off() == 3
+    anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}")
+    assert services_of(app).deletion.work_off() == 3
     assert stored() == set()
 
 
+@_SHARED
 def test_check_by_another_model_replaces_the_explanation_and_account_deletion_removes_it(
-    own_app: Flask, engine: Engine, owner: Person, chelsea: bytes, stored: Any
+    app: Flask, engine: Engine, anna: Person, chelsea: bytes, stored: Any
 ) -> None:
-    photo = owner.upload_one(chelsea)
-    _judge(own_app, **_MEASURED)
-    first = owner.get(f"/photos/{photo}/explanation.jpg")
+    photo = anna.upload_one(chelsea)
+    _judge(app, **_MEASURED)
+    first = anna.get(f"/photos/{photo}/explanation.jpg")
     int8 = {"weights_sha256": "5" * 64, "precision": "int8", "runtime": "openvino"}
     # Decisions by the same model, by other weights, and by the first model with another profile.
     for model_info, stale, is_same in (
@@ -216,45 +281,47 @@ def test_check_by_another_model_replaces_the_explanation_and_account_deletion_re
         (_MEASURED | int8, True, True),
         (int8, True, False),
     ):
-        before = _row(own_app, photo).explanation_key
+        before = _row(app, photo).explanation_key
         with engine.begin() as connection:
             connection.execute(update(photos).values(status="pending"))
-        _judge(own_app, **model_info)
-        assert ("same model before rounding" in owner.get(f"/photos/{photo}").text) is stale
-        answer = owner.get(f"/photos/{photo}/explanation.jpg")
+        _judge(app, **model_info)
+        assert ("same model before rounding" in anna.get(f"/photos/{photo}").text) is stale
+        answer = anna.get(f"/photos/{photo}/explanation.jpg")
         assert answer.status_code == 200
         assert (answer.data == first.data) is is_same
-        assert (_row(own_app, photo).explanation_key != before) is stale
-    after = _row(own_app, photo).explanation_key
-    assert services_of(own_app).deletion.work_off() == 2
-    assert stored() == {_row(own_app, photo).photo_key, after}
-    owner.post("/account/delete", {"password": PASSWORD}, page="/account")
-    assert services_of(own_app).deletion.work_off() == 3
+        assert (_row(app, photo).explanation_key != before) is stale
+    after = _row(app, photo).explanation_key
+    assert services_of(app).deletion.work_off() == 2
+    assert stored() == {_row(app, photo).photo_key, after}
+    anna.post("/account/delete", {"password": PASSWORD}, page="/account")
+    assert services_of(app).deletion.work_off() == 3
     assert stored() == set()
 
 
+@_SHARED
 def test_explanations_are_made_one_at_a_time_and_a_deleted_photo_leaves_none(
-    own_app: Flask, owner: Person, chelsea: bytes, stored: Any
+    app: Flask, anna: Person, chelsea: bytes, stored: Any, shared_child: _SharedChild
 ) -> None:
-    photo, other = owner.upload_one(chelsea), owner.upload_one(chelsea)
+    photo, other = anna.upload_one(chelsea), anna.upload_one(chelsea)
     for _ in range(2):
-        _judge(own_app, weights_sha256=_LITE0)
-    second_device = Person(own_app)
-    second_device.email = owner.email
+        _judge(app, weights_sha256=_LITE0)
+    second_device = Person(app)
+    second_device.email = anna.email
     second_device.log_in()
     with ThreadPoolExecutor(1) as pool:
-        request = pool.submit(second_device.get, f"/photos/{photo}/explanation.jpg")
-        _wait_for_a_child()
-        busy = owner.get(f"/photos/{other}/explanation.jpg", Accept="application/json")
-        assert (busy.status_code, busy.headers["Retry-After"]) == (503, "3")
-        assert "Another photo is being explained" in (busy.json or {})["error"]
-        assert owner.post(f"/photos/{photo}/delete", page=f"/photos/{photo}").status_code == 303
-        assert not request.done(), "the explanation was finished before the test could use it"
+        with shared_child.stopped() as wait_for_a_request:
+            request = pool.submit(second_device.get, f"/photos/{photo}/explanation.jpg")
+            wait_for_a_request()
+            busy = anna.get(f"/photos/{other}/explanation.jpg", Accept="application/json")
+            assert (busy.status_code, busy.headers["Retry-After"]) == (503, "3")
+            assert "Another photo is being explained" in (busy.json or {})["error"]
+            assert anna.post(f"/photos/{photo}/delete", page=f"/photos/{photo}").status_code == 303
         assert request.result(60).status_code == 404
-    services_of(own_app).deletion.work_off()
-    assert services_of(own_app).ledger.count() == 0
-    assert stored() == {_row(own_app, other).photo_key}
-    assert not services_of(own_app).explainer.busy
+    services_of(app).deletion.work_off()
+    assert services_of(app).ledger.count() == 0
+    assert stored() == {_row(app, other).photo_key}
+    assert not services_of(app).explainer.busy
+    assert anna.get(f"/photos/{other}/explanation.jpg").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -309,16 +376,17 @@ def test_explanation_over_its_time_limit_is_abandoned(app: Flask, anna: Person, 
     assert services.ledger.count() == 0
 
 
+@_SHARED
 @_ON_SQLITE
-def test_full_disk_refuses_new_explanations_only(own_app: Flask, owner: Person, chelsea: bytes) -> None:
-    photo, services = owner.upload_one(chelsea), services_of(own_app)
-    _judge(own_app, weights_sha256=_LITE0)
-    full = _explainer(own_app, min_free_bytes=2**60)
+def test_full_disk_refuses_new_explanations_only(app: Flask, anna: Person, chelsea: bytes) -> None:
+    photo, services = anna.upload_one(chelsea), services_of(app)
+    _judge(app, weights_sha256=_LITE0)
+    full = _explainer(app, min_free_bytes=2**60)
     with pytest.raises(StoreFull, match="nearly full"):
-        full.explain(_row(own_app, photo))
+        full.explain(_row(app, photo))
     assert services.ledger.count() == 0
-    made = services.explainer.explain(_row(own_app, photo))
-    assert full.explain(_row(own_app, photo)) == made
+    made = services.explainer.explain(_row(app, photo))
+    assert full.explain(_row(app, photo)) == made
 
 
 @_ON_SQLITE
@@ -334,38 +402,40 @@ def test_a_photo_that_the_store_has_altered_is_not_explained(
     assert _children() == []
 
 
+@_SHARED
 @_ON_SQLITE
 def test_an_explanation_that_the_store_has_altered_is_made_again_and_never_shown(
-    own_app: Flask, owner: Person, chelsea: bytes, caplog: pytest.LogCaptureFixture
+    app: Flask, anna: Person, chelsea: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    photo, path = owner.upload_one(chelsea), "/photos/{}/explanation.jpg"
-    _judge(own_app, **_MEASURED)
-    made = owner.get(path.format(photo))
+    photo, path = anna.upload_one(chelsea), "/photos/{}/explanation.jpg"
+    _judge(app, **_MEASURED)
+    made = anna.get(path.format(photo))
     assert made.status_code == 200
-    key, objects = str(_row(own_app, photo).explanation_key), services_of(own_app).objects
+    key, objects = str(_row(app, photo).explanation_key), services_of(app).objects
     objects.put(ObjectKind.EXPLANATION, key, chelsea)
-    again = owner.get(path.format(photo))
+    again = anna.get(path.format(photo))
     assert (again.status_code, again.data) == (200, made.data)
     assert f"other bytes under the key {key}" in caplog.text
     # The object is altered after it was verified, or only in the response.
-    key = str(_row(own_app, photo).explanation_key)
+    key = str(_row(app, photo).explanation_key)
     objects.put(ObjectKind.EXPLANATION, key, chelsea)
-    with own_app.test_request_context(), pytest.raises(ObjectAltered):
+    with app.test_request_context(), pytest.raises(ObjectAltered):
         jpeg_response(ObjectKind.EXPLANATION, key, None)
-    services_of(own_app).deletion.work_off()
+    services_of(app).deletion.work_off()
 
 
+@_SHARED
 @_ON_SQLITE
-def test_explanations_of_older_versions_are_shown(own_app: Flask, engine: Engine, owner: Person) -> None:
+def test_explanations_of_older_versions_are_shown(app: Flask, engine: Engine, anna: Person) -> None:
     """Their keys contain no digest."""
-    photo = owner.upload_one()
-    _judge(own_app, **_MEASURED)
-    assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 200
-    old, objects = "0" * 32 + ".jpg", services_of(own_app).objects
+    photo = anna.upload_one()
+    _judge(app, **_MEASURED)
+    assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 200
+    old, objects = "0" * 32 + ".jpg", services_of(app).objects
     objects.put(ObjectKind.EXPLANATION, old, b"an explanation")
     with engine.begin() as connection:
         connection.execute(update(photos).values(explanation_key=old))
-    assert owner.get(f"/photos/{photo}/explanation.jpg").data == b"an explanation"
+    assert anna.get(f"/photos/{photo}/explanation.jpg").data == b"an explanation"
 
 
 @_ON_SQLITE
@@ -386,44 +456,37 @@ def test_explaining_process_decodes_nothing(
 
 @pytest.mark.slow
 def test_explanation_beyond_the_memory_limit_is_abandoned() -> None:
-    entry, weights = resolve("efficientnet_lite0", Path("models/weights"))
-    basis = DecisionBasis(entry, weights, load_subject("house_cat"), Head()).to_json()
-    side = entry.preprocessing.input_px
-    photo, squares = np.zeros((8, 8, 3), np.uint8), np.zeros((900, side, side, 3), np.uint8)
     child = WarmChild(keep_s=60)
     try:
         with pytest.raises(ExplanationFailed, match="could not be made"):
-            child.ask(basis, ExplainedPhoto(photo, squares), 10 * LIMIT_S)
+            child.ask(*_request(edge_px=12_000), 10 * LIMIT_S)
         assert _children() == []
     finally:
         child.close()
 
 
 @_ON_SQLITE
-def test_child_imports_nothing_from_the_working_directory(
-    own_app: Flask, owner: Person, chelsea: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_user_with_many_requests_does_not_lock_out_others(
+    app: Flask,
+    anna: Person,
+    chelsea: bytes,
+    shared_child: _SharedChild,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    photo = owner.upload_one(chelsea)
-    _judge(own_app, weights_sha256=_LITE0)
-    (tmp_path / "json.py").write_text("raise SystemExit(3)")
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    monkeypatch.chdir(tmp_path)
-    assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 200
-
-
-@_ON_SQLITE
-def test_user_with_many_requests_does_not_lock_out_others(app: Flask, anna: Person, chelsea: bytes) -> None:
     ben = Person(app, "ben@example.org")
     ids = [anna.upload_one(chelsea), anna.upload_one(chelsea), ben.upload_one(chelsea)]
     for _ in ids:
         _judge(app, weights_sha256=_LITE0)
     annas_first, annas_second, bens = (_row(app, id) for id in ids)
     explainer = _explainer(app, patience_s=3600)  # long, because the machine may be slow
+    monkeypatch.setattr(explainer, "_child", shared_child)
+    _made.remove(explainer)  # it must not end the shared process
     with ThreadPoolExecutor(1) as pool:
-        request = pool.submit(explainer.explain, annas_first)
-        _wait_for_a_child()
-        with pytest.raises(ExplainerBusy):
-            explainer.explain(bens)
+        with shared_child.stopped() as wait_for_a_request:
+            request = pool.submit(explainer.explain, annas_first)
+            wait_for_a_request()
+            with pytest.raises(ExplainerBusy):
+                explainer.explain(bens)
         assert request.result(60)
     with pytest.raises(ExplainerBusy):
         explainer.explain(annas_second)
@@ -432,54 +495,51 @@ def test_user_with_many_requests_does_not_lock_out_others(app: Flask, anna: Pers
 
 
 @_ON_SQLITE
-def test_killed_child_is_an_error_and_the_next_request_works(
-    own_app: Flask, owner: Person, chelsea: bytes, caplog: pytest.LogCaptureFixture
+def test_killed_child_is_an_error_and_the_next_ends_after_a_time_without_work(
+    app: Flask,
+    anna: Person,
+    chelsea: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    photo = owner.upload_one(chelsea)
-    _judge(own_app, weights_sha256=_LITE0)
+    photo, explainer = anna.upload_one(chelsea), _explainer(app, keep_s=0.2)
+    monkeypatch.setattr(services_of(app).explainer, "explain", explainer.explain)
+    _judge(app, weights_sha256=_LITE0)
     with ThreadPoolExecutor(1) as pool:
-        request = pool.submit(owner.get, f"/photos/{photo}/explanation.jpg")
+        request = pool.submit(anna.get, f"/photos/{photo}/explanation.jpg")
         child = _wait_for_a_child()
         assert child.environ()["OMP_NUM_THREADS"] == "1"
         child.kill()
         assert request.result(60).status_code == 503
     assert all(record.exc_info is None for record in caplog.records)
-    assert owner.get(f"/photos/{photo}/explanation.jpg").status_code == 200
-
-
-@_ON_SQLITE
-def test_the_second_photo_uses_the_process_of_the_first_and_takes_at_most_two_seconds(
-    app: Flask, anna: Person, chelsea: bytes
-) -> None:
-    ids = [anna.upload_one(chelsea), anna.upload_one(chelsea)]
-    for _ in ids:
-        _judge(app, weights_sha256=_LITE0)
-    explainer = _explainer(app)
-    try:
-        explainer.explain(_row(app, ids[0]))
-        (first,) = _children()
-        before_s = time.process_time() + sum(first.cpu_times()[:2])
-        explainer.explain(_row(app, ids[1]))
-        # Processor time, because wall time depends on what else runs on this machine.
-        took_s = time.process_time() + sum(first.cpu_times()[:2]) - before_s
-        assert _children() == [first]
-    finally:
-        explainer.close()
-    assert 0 < took_s <= 2
-    assert alive([first]) == []
-
-
-@_ON_SQLITE
-def test_the_process_ends_after_a_time_without_work(app: Flask, anna: Person, chelsea: bytes) -> None:
-    photo = anna.upload_one(chelsea)
-    _judge(app, weights_sha256=_LITE0)
-    explainer = _explainer(app, keep_s=0.2)
-    explainer.explain(_row(app, photo))
+    assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 200
     waiting, deadline_s = threading.Event(), time.monotonic() + 60
     while _children() and time.monotonic() < deadline_s:
         waiting.wait(0.05)
     assert _children() == []
+
+
+@_ON_SQLITE
+def test_child_imports_nothing_from_the_working_directory_and_explains_a_second_photo_in_two_seconds(
+    app: Flask, anna: Person, chelsea: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [anna.upload_one(chelsea), anna.upload_one(chelsea)]
+    for _ in ids:
+        _judge(app, weights_sha256=_LITE0)
+    (tmp_path / "json.py").write_text("raise SystemExit(3)")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    explainer = _explainer(app)
+    explainer.explain(_row(app, ids[0]))
+    (first,) = _children()
+    before_s = time.process_time() + sum(first.cpu_times()[:2])
+    explainer.explain(_row(app, ids[1]))
+    # Processor time, because wall time depends on what else runs on this machine.
+    took_s = time.process_time() + sum(first.cpu_times()[:2]) - before_s
+    assert _children() == [first]
     explainer.close()
+    assert 0 < took_s <= 2
+    assert alive([first]) == []
 
 
 _PARENT = """
