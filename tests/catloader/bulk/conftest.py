@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import shutil
 import subprocess
@@ -17,13 +18,15 @@ from typing import Any
 import psutil
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine, Row, Select
+from sqlalchemy import Engine, Row, Select, select
 
+from catloader.bulk.plan import Plan
 from catloader.cli import main
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.migrate import migrate
 from catloader.store.db.photos.photos import Photos
+from catloader.store.db.schema import check_log, photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import build_object_store
@@ -108,6 +111,22 @@ def results(plan: Path) -> list[Path]:
     return sorted((plan / "results").glob("*/*.parquet"))
 
 
+def decisions(plan: Plan) -> list[tuple[Any, ...]]:
+    """Return the complete decision on each photo, by its id."""
+    rows = [(row, json.loads(row["log"])) for rows in plan.results() for row in rows]
+    return sorted(
+        (row["photo_id"], row["verdict"], row["score"], log["labels"], log["subject_scores"])
+        for row, log in rows
+    )
+
+
+def decisions_of_check_run(site: BulkSite) -> list[tuple[Any, ...]]:
+    """Return what ``check run`` has decided, in the form of ``decisions``."""
+    columns = (photos.c.id, photos.c.status, photos.c.score, check_log.c.labels, check_log.c.subject_scores)
+    query = select(*columns).join(check_log, check_log.c.photo_id == photos.c.id)
+    return [tuple(row) for row in site.rows(query.order_by(photos.c.id))]
+
+
 @pytest.fixture(scope="session")
 def make_site(s3_server: EmbeddedS3, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Any]:
     """Return a function that makes a site with the given number of checked photos."""
@@ -125,6 +144,7 @@ def make_site(s3_server: EmbeddedS3, tmp_path_factory: pytest.TempPathFactory) -
             "CATLOADER_THUMBNAILS_BUCKET": f"thumbnails-{suffix}",
             "CATLOADER_MIN_FREE_BYTES": "0",
             "CATCHECK_MODEL": "efficientnet_lite0",
+            "CATCHECK_DEVICE": "cpu",
         }
         with pytest.MonkeyPatch.context() as patch:
             for name, value in environ.items():

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select
 
 from catloader.bulk.plan import BulkError, Plan
 from catloader.bulk.run import run
 from catloader.cli import main
 from catloader.cli.bulk.run import duration, run_and_tell, size
-from catloader.store.db.schema import check_log, photos
 from catloader.wiring import build
-from tests.catloader.bulk.conftest import MANY, BulkSite, results
+from tests.catloader.bulk.conftest import MANY, BulkSite, decisions, decisions_of_check_run, results
 
 UNIT = 5
 
@@ -58,15 +55,8 @@ def test_verdicts_equal_those_of_check_run_bit_for_bit_without_a_listing(site: B
     }
     assert requests == {"get"}
 
-    query = select(
-        photos.c.id, photos.c.status, photos.c.score, check_log.c.labels, check_log.c.subject_scores
-    ).join(check_log, check_log.c.photo_id == photos.c.id)
-    live = [tuple(row) for row in site.rows(query.order_by(photos.c.id))]
-    in_bulk = []
-    for row in _all(plan):
-        log = json.loads(row["log"])
-        in_bulk.append((row["photo_id"], row["verdict"], row["score"], log["labels"], log["subject_scores"]))
-    assert in_bulk == live
+    in_bulk = decisions(plan)
+    assert in_bulk == decisions_of_check_run(site)
     assert len({score for _, _, score, _, _ in in_bulk}) > MANY / 2
     assert "200 photos checked: " in site.type("bulk", "flips", "same").output
     assert "->" not in site.type("bulk", "flips", "same").output

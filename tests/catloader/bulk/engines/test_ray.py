@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
-import sys
 from contextlib import suppress
 from typing import Any
 
@@ -18,29 +16,30 @@ from catloader.bulk.plan import BulkError, Plan
 from catloader.demo.client import free_port
 from catloader.settings import Settings
 from scripts.bulk.requests import CountedRequests
-from tests.catloader.bulk.conftest import MANY, BulkSite, results, wait_for_results
-from tests.support.environ import environ_without_settings
+from tests.catloader.bulk.conftest import (
+    MANY,
+    BulkSite,
+    decisions,
+    decisions_of_check_run,
+    results,
+    wait_for_results,
+)
 from tests.support.processes import command_of, kill, until_gone
 
 UNIT = 10
 ON_RAY = ("--engine", "ray")
+_CLUSTER = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_MISLEADING = {
+    # Ray must not write a token to the home folder: clusters that start here later would require it.
+    "HOME": "/proc/none",
+    "RAY_ADDRESS": "127.0.0.1:1",
+}
+"""A home folder that does not exist, and the address of a cluster that does not run."""
 
 
 @pytest.fixture
 def site(many: BulkSite) -> BulkSite:
     return many
-
-
-def _decisions(plan: Plan) -> list[tuple[Any, ...]]:
-    """Return the complete decision on each photo, by its id."""
-    rows = (row for rows in plan.results() for row in rows)
-    decisions = []
-    for row in rows:
-        log = json.loads(row["log"])
-        decisions.append(
-            (row["photo_id"], row["verdict"], row["score"], log["labels"], log["subject_scores"])
-        )
-    return sorted(decisions)
 
 
 def _process(driver: subprocess.Popen[bytes], name: str) -> psutil.Process:
@@ -53,9 +52,9 @@ def _process(driver: subprocess.Popen[bytes], name: str) -> psutil.Process:
 
 @pytest.mark.timeout(600)
 def test_a_killed_run_resumes_on_ray_and_decides_like_local_bit_for_bit(site: BulkSite) -> None:
-    for name in ("here", "ray"):
-        site.type("bulk", "plan", name, "--unit-rows", str(UNIT))
-    here, on_ray = (Plan(site.folder / "bulk" / name) for name in ("here", "ray"))
+    """The decisions of ``local`` are those of ``check run``: ``test_local.py`` compares them."""
+    site.type("bulk", "plan", "ray", "--unit-rows", str(UNIT))
+    on_ray = Plan(site.folder / "bulk/ray")
     site.kill_amid(on_ray.folder, "bulk", "run", "ray", *ON_RAY, CATCHECK_WORKERS="2", units=2)
     done = {path: path.stat().st_mtime_ns for path in results(on_ray.folder)}
     assert 2 <= len(done) < MANY / UNIT
@@ -68,11 +67,10 @@ def test_a_killed_run_resumes_on_ray_and_decides_like_local_bit_for_bit(site: Bu
     assert requests.counts["GET"] >= 2 * (MANY - UNIT * len(done))
     assert requests.counts.keys() <= {"GET", "HEAD"}, "the bucket was listed"
     assert {path: path.stat().st_mtime_ns for path in done} == done, "a finished unit was done again"
-    site.type("bulk", "run", "here")
     assert len(results(on_ray.folder)) == on_ray.units
-    decided = _decisions(on_ray)
+    decided = decisions(on_ray)
     assert len({id for id, *_ in decided}) == len(decided) == MANY
-    assert decided == _decisions(here)
+    assert decided == decisions_of_check_run(site)
 
 
 @pytest.mark.timeout(600)
@@ -92,10 +90,13 @@ def test_run_ends_after_its_raylet_was_killed(site: BulkSite) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_cancelled_run_leaves_no_process(site: BulkSite) -> None:
+def test_cancelled_run_leaves_no_process(site: BulkSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Ray of the run starts without a home folder, and not at RAY_ADDRESS."""
+    for name in _CLUSTER:
+        monkeypatch.delenv(name, raising=False)
     site.type("bulk", "plan", "cancelled", "--unit-rows", str(UNIT))
     plan = Plan(site.folder / "bulk/cancelled")
-    process = site.start("bulk", "run", "cancelled", *ON_RAY, CATCHECK_WORKERS="2")
+    process = site.start("bulk", "run", "cancelled", *ON_RAY, CATCHECK_WORKERS="2", **_MISLEADING)
     wait_for_results(plan.folder, 1, process)
     actor = _process(process, "ray::UnitChecker")  # its threads hold the next unit
     plan.cancel()
@@ -105,44 +106,6 @@ def test_cancelled_run_leaves_no_process(site: BulkSite) -> None:
         until_gone([actor])
     finally:
         kill(actor)
-
-
-_RUN = """
-import sys
-from catloader.bulk.manifest import PlannedPhoto
-from catloader.bulk.plan import BulkError
-from catloader.bulk.engines.ray_engine import run_ray
-from catloader.settings import Settings
-photo = PlannedPhoto(1, "a.jpg", "b.jpg", None, None, 1, "cat", 0.5, None)
-try:
-    list(run_ray([(0, [photo])], Settings.from_environment(), "table", ""))
-except BulkError as error:
-    sys.exit(str(error))
-"""
-
-
-_CLUSTER = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-_MISLEADING = {
-    # Ray must not write a token to the home folder: clusters that start here later would require it.
-    "HOME": "/proc/none",
-    "RAY_ADDRESS": "127.0.0.1:1",
-}
-"""A home folder that does not exist, and the address of a cluster that does not run."""
-
-
-@pytest.mark.timeout(600)
-def test_failure_of_a_worker_process_is_reported_in_one_sentence_in_the_driver(site: BulkSite) -> None:
-    """The worker runs on a Ray that is started for the run: without a home folder, and not at RAY_ADDRESS."""
-    nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "CATCHECK_WORKERS": "1"}
-    variables = environ_without_settings(**{**site.environ, **nowhere})
-    variables = {name: value for name, value in variables.items() if name not in _CLUSTER} | _MISLEADING
-    run = [sys.executable, "-c", _RUN]
-    done = subprocess.run(run, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    sentence = done.stderr.splitlines()[-1]
-    assert sentence.startswith("The object store at http://127.0.0.1:")
-    assert "did not answer" in sentence
-    assert "Traceback" not in done.stderr
 
 
 class _SlowRay:

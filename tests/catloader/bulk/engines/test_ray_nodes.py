@@ -17,14 +17,34 @@ from catloader.bulk.engines.ray_engine import import_ray
 from catloader.bulk.plan import Plan
 from catloader.demo.client import free_port
 from scripts.bulk.requests import CountedRequests
-from tests.catloader.bulk.conftest import MANY, BulkSite, results, wait_for_results
+from tests.catloader.bulk.conftest import (
+    MANY,
+    BulkSite,
+    decisions,
+    decisions_of_check_run,
+    results,
+    wait_for_results,
+)
 from tests.support.environ import environ_without_settings
 from tests.support.processes import command_of
 
 UNIT = 5
 # Set for all nodes. Otherwise a token in the home folder would make the head, and only the head, require it.
 _LOG_IN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}
+_HERE = "--node-ip-address=127.0.0.1"
 _ROOT = Path(__file__).parents[4]
+_RUN = """
+import sys
+from catloader.bulk.manifest import PlannedPhoto
+from catloader.bulk.plan import BulkError
+from catloader.bulk.engines.ray_engine import run_ray
+from catloader.settings import Settings
+photo = PlannedPhoto(1, "a.jpg", "b.jpg", None, None, 1, "cat", 0.5, None)
+try:
+    list(run_ray([(0, [photo])], Settings.from_environment(), "table", sys.argv[1]))
+except BulkError as error:
+    sys.exit(str(error))
+"""
 
 
 @contextmanager
@@ -73,26 +93,72 @@ def _actor_of(raylet: psutil.Process) -> psutil.Process | None:
     return next(actors, None)
 
 
-@pytest.mark.timeout(600)
-def test_run_on_three_nodes_goes_on_when_one_is_killed(many: BulkSite, tmp_path: Path) -> None:
-    many.type("bulk", "plan", "nodes", "--unit-rows", str(UNIT))
-    many.type("bulk", "plan", "nodes-local")
-    plan, local = (Plan(many.folder / "bulk" / name) for name in ("nodes", "nodes-local"))
-    address, here = f"127.0.0.1:{free_port()}", "--node-ip-address=127.0.0.1"
-    port = address.rpartition(":")[2]
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[psutil.Process, str]]:
+    """The first node, which says that it has a GPU, and the address of its cluster."""
+    address, log = f"127.0.0.1:{free_port()}", tmp_path_factory.mktemp("head") / "log"
     with (
-        CountedRequests(many.settings.s3_endpoint_url).running() as requests,
         tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
         _node(
-            tmp_path / "head", "--head", f"--port={port}", f"--temp-dir={folder}", here,
-            "--include-dashboard=false",
-        ) as head,
-        _node(tmp_path / "second", f"--address={address}", here) as second,
-        _node(tmp_path / "third", f"--address={address}", here) as third,
+            log, "--head", f"--port={address.rpartition(':')[2]}", f"--temp-dir={folder}", _HERE,
+            "--include-dashboard=false", "--num-gpus=1",
+        ) as raylet,
     ):  # fmt: skip
-        counted = {"AWS_ENDPOINT_URL_S3": requests.url, **_LOG_IN}
+        yield raylet, address
+
+
+@pytest.mark.timeout(600)
+def test_a_model_that_cannot_run_on_the_clusters_gpu_is_refused_in_one_sentence(
+    many: BulkSite, head: tuple[psutil.Process, str]
+) -> None:
+    """Otherwise one actor per GPU would compute on a CPU, and nodes without a GPU would do nothing.
+
+    The next test but one has CATCHECK_DEVICE=cpu, as the sentence advises.
+    """
+    many.type("bulk", "plan", "gpu")
+    auto = {"CATCHECK_DEVICE": "auto", "CATCHECK_RUNTIME": "openvino"}
+    command = ["-m", "catloader", "bulk", "run", "gpu", "--engine", "ray", "--address", head[1]]
+    refused = _python(*command, **{**many.environ, **auto})
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith("Error: The model does not run on the GPU")
+    assert "CATCHECK_DEVICE=cpu" in refused.stderr
+
+
+@pytest.mark.timeout(600)
+def test_failure_of_a_worker_process_is_reported_in_one_sentence_in_the_driver(
+    many: BulkSite, head: tuple[psutil.Process, str]
+) -> None:
+    nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "CATCHECK_DEVICE": "cpu"}
+    failed = _python("-c", _RUN, head[1], **{**many.environ, **nowhere})
+    assert failed.returncode == 1
+    sentence = failed.stderr.splitlines()[-1]
+    assert sentence.startswith("The object store at http://127.0.0.1:")
+    assert "did not answer" in sentence
+    assert "Traceback" not in failed.stderr
+
+
+def _python(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    variables = environ_without_settings(**environ, **_LOG_IN)
+    return subprocess.run(
+        [sys.executable, *words], env=variables, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.timeout(600)
+def test_run_on_three_nodes_goes_on_when_one_is_killed(
+    many: BulkSite, head: tuple[psutil.Process, str], tmp_path: Path
+) -> None:
+    many.type("bulk", "plan", "nodes", "--unit-rows", str(UNIT))
+    plan = Plan(many.folder / "bulk/nodes")
+    first, address = head
+    with (
+        CountedRequests(many.settings.s3_endpoint_url).running() as requests,
+        _node(tmp_path / "second", f"--address={address}", _HERE) as second,
+        _node(tmp_path / "third", f"--address={address}", _HERE) as third,
+    ):
+        counted = {"AWS_ENDPOINT_URL_S3": requests.url, "CATCHECK_DEVICE": "cpu", **_LOG_IN}
         process = many.start("bulk", "run", "nodes", "--engine", "ray", "--address", address, **counted)
-        actors = _suspended_actors([head, second, third], process)
+        actors = _suspended_actors([first, second, third], process)
         for actor in actors:  # only one actor runs at a time
             actor.resume()
             # Two results, because the first may still be the previous actor's.
@@ -107,43 +173,9 @@ def test_run_on_three_nodes_goes_on_when_one_is_killed(many: BulkSite, tmp_path:
     assert len(done) < len(results(plan.folder)) == plan.units
     # Two GETs per photo; the killed node was classifying one unit and had fetched the next.
     assert 2 * MANY <= requests.counts["GET"] <= 2 * (MANY + 2 * UNIT)
-    many.type("bulk", "run", "nodes-local")
-    decided, expected = (
-        sorted((row["photo_id"], row["verdict"], row["score"]) for rows in finished.results() for row in rows)
-        for finished in (plan, local)
-    )
+    decided = decisions(plan)
     assert len(decided) == MANY
-    assert decided == expected
-
-
-@pytest.mark.timeout(600)
-def test_a_model_that_cannot_run_on_the_clusters_gpu_is_refused_in_one_sentence(
-    many: BulkSite, tmp_path: Path
-) -> None:
-    """Otherwise one actor per GPU would compute on a CPU, and nodes without a GPU would do nothing."""
-    many.type("bulk", "plan", "gpu")
-    address = f"127.0.0.1:{free_port()}"
-    with (
-        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
-        _node(
-            tmp_path / "head", "--head", f"--port={address.rpartition(':')[2]}", f"--temp-dir={folder}",
-            "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--num-gpus=1",
-        ),
-    ):  # fmt: skip
-        ended = {}
-        for device in ("auto", "cpu"):
-            variables = environ_without_settings(
-                **many.environ, **_LOG_IN, CATCHECK_DEVICE=device, CATCHECK_RUNTIME="openvino"
-            )
-            words = ("bulk", "run", "gpu", "--engine", "ray", "--address", address)
-            command = [sys.executable, "-m", "catloader", *words]
-            ended[device] = subprocess.run(
-                command, env=variables, capture_output=True, text=True, check=False
-            )
-    assert ended["auto"].returncode == 1
-    assert ended["auto"].stderr.splitlines()[-1].startswith("Error: The model does not run on the GPU")
-    assert "CATCHECK_DEVICE=cpu" in ended["auto"].stderr
-    assert ended["cpu"].returncode == 0
+    assert decided == decisions_of_check_run(many)
 
 
 def _suspended_actors(
