@@ -22,6 +22,7 @@ from checker.errors import CheckerError, ObjectMissing, StoreUnavailable
 from checker.pipeline import check_batch
 from checker.values import Claim, Rendition
 from tests.catloader.checks.conftest import PHOTOS, CheckedSite, jpeg
+from tests.support.databases import ON_SQLITE
 from tests.support.object_stores import delete_object
 from tests.support.rows import delete_photo
 
@@ -41,6 +42,7 @@ def test_no_decision_differs_on_a_cpu(
     assert site.tables() == before
 
 
+@ON_SQLITE
 def test_a_replay_in_a_batch_of_one_gives_the_same_bits_as_the_batch(site: CheckedSite) -> None:
     for result in site.replay():
         record = result.logged.record
@@ -93,6 +95,7 @@ def test_each_decision_is_replayed_with_the_thresholds_of_its_time(site: Checked
     assert set(site.differences()) == {site.ids[0]}
 
 
+@ON_SQLITE
 def test_a_soft_photo_is_replayed_with_the_threshold_for_soft_photos(site: CheckedSite) -> None:
     row = site.row(site.ids[0])
     with Image.open(io.BytesIO(site.objects.get(ObjectKind.THUMBNAIL, row.thumbnail_key))) as thumbnail:
@@ -111,6 +114,7 @@ def test_a_soft_photo_is_replayed_with_the_threshold_for_soft_photos(site: Check
     assert replayed.difference is None
 
 
+@ON_SQLITE
 def test_an_unreadable_photo_stays_unreadable(site: CheckedSite) -> None:
     row = site.row(site.ids[0])
     good = site.objects.get(ObjectKind.PHOTO, row.photo_key)
@@ -130,6 +134,7 @@ def test_an_unreadable_photo_stays_unreadable(site: CheckedSite) -> None:
     assert site.differences(since=now) == {site.ids[0]: "unreadable was logged, now it is cat"}
 
 
+@ON_SQLITE
 def test_a_missing_object_is_a_difference_and_a_deleted_photo_is_not(site: CheckedSite) -> None:
     missing, deleted = site.ids[:2]
     delete_object(site.objects, ObjectKind.PHOTO, site.row(missing).photo_key)
@@ -145,6 +150,7 @@ def test_a_missing_object_is_a_difference_and_a_deleted_photo_is_not(site: Check
     assert differences == {missing: "no verdict now: The photo is not in the store."}
 
 
+@ON_SQLITE
 def test_an_unavailable_store_ends_the_replay(site: CheckedSite) -> None:
     class Away:
         def get(self, claim: Claim, rendition: Rendition) -> bytes:
@@ -154,6 +160,7 @@ def test_an_unavailable_store_ends_the_replay(site: CheckedSite) -> None:
         site.replay(source=Away())
 
 
+@ON_SQLITE
 def test_scores_of_a_gpu_may_differ_within_the_tolerance(site: CheckedSite) -> None:
     near, far, over = site.ids[1:4]
     scores = {result.logged.record.photo_id: result.logged.record.score or 0.0 for result in site.replay()}

@@ -15,6 +15,7 @@ from checker.errors import CheckerError, StoreUnavailable
 from checker.pipeline import LoadedModel, check_batch
 from checker.values import Claim, Rendition
 from tests.catloader.checks.conftest import LITE0, CheckedSite
+from tests.support.databases import ON_SQLITE
 
 
 def test_shadow_finds_flips_in_both_directions_and_writes_nothing(site: CheckedSite) -> None:
@@ -33,6 +34,7 @@ def test_shadow_finds_flips_in_both_directions_and_writes_nothing(site: CheckedS
     assert site.tables() == before
 
 
+@ON_SQLITE
 def test_shadow_runs_another_model_on_the_same_bytes(site: CheckedSite) -> None:
     classifier, rule = load_classifier_and_rule(LITE0.with_changes(model="efficientnet_lite2"))
     current, candidate = LoadedModel(site.classifier, site.rule), LoadedModel(classifier, rule)
@@ -46,11 +48,13 @@ def test_shadow_runs_another_model_on_the_same_bytes(site: CheckedSite) -> None:
     classifier.close()
 
 
+@ON_SQLITE
 def test_shadow_leaves_out_unreadable_photos(site: CheckedSite) -> None:
     site.store_instead(site.ids[0], b"not a photo", known=True)
     assert [result.photo.photo_id for result in site.shadow(site.rule)] == site.ids[1:]
 
 
+@ON_SQLITE
 def test_shadow_leaves_out_altered_photos_and_logs_them(
     site: CheckedSite, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -69,6 +73,7 @@ def test_shadow_leaves_out_photos_in_the_bin(site: CheckedSite, engine: Engine) 
     assert [row[0] for row in BulkTable(engine).decided()] == site.ids[1:]
 
 
+@ON_SQLITE
 def test_an_unavailable_store_ends_the_shadow_run(site: CheckedSite) -> None:
     class Away:
         def get(self, claim: Claim, rendition: Rendition) -> bytes:

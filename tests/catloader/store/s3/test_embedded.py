@@ -411,8 +411,8 @@ def test_small_disk_is_used_completely_and_a_full_disk_is_refused(small_disk: Pa
 
 
 @pytest.mark.usefixtures("second_start")
-@pytest.mark.parametrize("name", ["a,b", "My%20Photos?", "-x #1; $HOME"])
-def test_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+def test_data_folder_may_have_any_name(tmp_path: Path) -> None:
+    name = "-x #1; $HOME, My%20Photos?"
     server = EmbeddedS3(tmp_path / name)
     server.start()
     try:
