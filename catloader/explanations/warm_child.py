@@ -23,6 +23,9 @@ from checker.process.child_python import python_path
 
 logger = logging.getLogger(__name__)
 
+_LAST_WORDS_S = 2.0
+"""Time for a process that fails: it closes its connection before it prints the reason."""
+
 
 class WarmChild:
     """A process of ``catloader.explanations.child``. Only one caller at a time may call ``ask``."""
@@ -74,7 +77,7 @@ class WarmChild:
             self._end_process()
             raise ExplanationFailed(f"Explaining a photo took more than {limit_s:g} s.") from None
         except OSError as error:  # includes frames.Closed
-            logger.error("The explaining process ended: %s", self._end_process() or error)
+            logger.error("The explaining process ended: %s", self._end_process(_LAST_WORDS_S) or error)
             raise ExplanationFailed("The explanation could not be made.") from None
         self._retire_later()
         if len(parts) != 1:
@@ -104,20 +107,25 @@ class WarmChild:
                 keep_open=[for_child.fileno()],
             )
 
-    def _end_process(self) -> str:
-        """End the process, if there is one; return the end of its error output."""
+    def _end_process(self, patience_s: float = 0.0) -> str:
+        """End the process, if there is one; return the end of its error output.
+
+        Args:
+            patience_s: time in which the process may end by itself.
+        """
         with self._guard:
             process, self._process = self._process, None
             end, self._end = self._end, None
-        stderr = ""
+        output = b""
         if process is not None:
-            process.kill()
-            with process:
-                assert process.stderr is not None
-                stderr = process.stderr.read().decode(errors="replace")[-2000:].strip()
+            try:
+                _, output = process.communicate(timeout=patience_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                _, output = process.communicate()
         if end is not None:
             end.close()
-        return stderr
+        return output.decode(errors="replace")[-2000:].strip()
 
     def _retire_later(self) -> None:
         with self._guard:

@@ -455,12 +455,13 @@ def test_explaining_process_decodes_nothing(
 
 
 @pytest.mark.slow
-def test_explanation_beyond_the_memory_limit_is_abandoned() -> None:
+def test_explanation_beyond_the_memory_limit_is_abandoned(caplog: pytest.LogCaptureFixture) -> None:
     child = WarmChild(keep_s=60)
     try:
         with pytest.raises(ExplanationFailed, match="could not be made"):
             child.ask(*_request(edge_px=12_000), 10 * LIMIT_S)
         assert _children() == []
+        assert "allocate" in caplog.text  # numpy's or torch's sentence
     finally:
         child.close()
 
