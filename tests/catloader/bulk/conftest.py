@@ -6,8 +6,6 @@ import hashlib
 import json
 import secrets
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +28,7 @@ from catloader.store.db.schema import check_log, photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.wiring import build_object_store
+from tests.support import forked
 from tests.support.environ import environ_without_settings
 from tests.support.fakes import photo
 from tests.support.rows import new_photo, some_user
@@ -53,11 +52,10 @@ class BulkSite:
         assert done.exit_code == 0, done.output
         return done
 
-    def start(self, *words: str, **environ: str) -> subprocess.Popen[bytes]:
-        """Start a command in a new process and process group."""
+    def start(self, *words: str, **environ: str) -> forked.Command:
+        """Start a command in a new process."""
         variables = environ_without_settings(**{**self.environ, **environ})
-        command = [sys.executable, "-m", "catloader", *words]
-        return subprocess.Popen(command, env=variables, process_group=0, stdout=subprocess.DEVNULL)
+        return forked.start("catloader", words, variables, self.folder / "output")
 
     def add(self, *contents: bytes) -> list[int]:
         """Store photos as an upload does, with the photo as its own thumbnail; return their ids."""
@@ -97,7 +95,7 @@ def _is_agent(process: psutil.Process) -> bool:
     return False
 
 
-def wait_for_results(plan: Path, units: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for_results(plan: Path, units: int, process: forked.Command) -> None:
     """Wait until the running command has done ``units`` units in total."""
     deadline_s = time.monotonic() + _KILL_S
     while len(results(plan)) < units:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +23,7 @@ from tests.catloader.bulk.conftest import (
     results,
     wait_for_results,
 )
+from tests.support import forked
 from tests.support.processes import command_of, kill, until_gone
 
 UNIT = 10
@@ -42,7 +42,7 @@ def site(many: BulkSite) -> BulkSite:
     return many
 
 
-def _process(driver: subprocess.Popen[bytes], name: str) -> psutil.Process:
+def _process(driver: forked.Command, name: str) -> psutil.Process:
     """Return the first process of a run with ``name`` in its command line."""
     for child in psutil.Process(driver.pid).children(recursive=True):
         if name in "".join(command_of(child)[:1]):

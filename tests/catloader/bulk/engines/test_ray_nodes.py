@@ -25,6 +25,7 @@ from tests.catloader.bulk.conftest import (
     results,
     wait_for_results,
 )
+from tests.support import forked
 from tests.support.environ import environ_without_settings
 from tests.support.processes import command_of
 
@@ -178,9 +179,7 @@ def test_run_on_three_nodes_goes_on_when_one_is_killed(
     assert decided == decisions_of_check_run(many)
 
 
-def _suspended_actors(
-    raylets: Sequence[psutil.Process], driver: subprocess.Popen[bytes]
-) -> list[psutil.Process]:
+def _suspended_actors(raylets: Sequence[psutil.Process], driver: forked.Command) -> list[psutil.Process]:
     """Suspend the actor of each node as soon as it exists, before the first actors could finish the plan."""
     actors: dict[int, psutil.Process] = {}
     while len(actors) < len(raylets):
