@@ -17,8 +17,6 @@ BESIDE = _ROOT.parent / "shared"
 VARIABLE = "CATCHECK_TEST_PHOTOS"
 _ENOUGH = 200
 """Number of photos of one label that can show a rate of 1 in 100. Fewer can't distinguish it from 0."""
-_FEW = 100
-"""Number of photos of one label at which the lowest limit of the accuracy tests, 1 in 100, is one photo."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +40,10 @@ class PhotoSet:
         """Return whether the set is large enough to measure rates."""
         return min(self.counts[CAT], self.counts[NOT_CAT]) >= _ENOUGH
 
-    def few(self) -> list[LabelledPhoto]:
-        """Return evenly spread photos: of each label the fewest with which each limit can be measured."""
+    def enough(self) -> list[LabelledPhoto]:
+        """Return evenly spread photos: of each label as many as a large set needs."""
         of_label = [[photo for photo in self.photos if photo.label == label] for label in self.counts]
-        return [photo for all_ in of_label for photo in all_[:: max(1, len(all_) // _FEW)][:_FEW]]
+        return [photo for all_ in of_label for photo in all_[:: max(1, len(all_) // _ENOUGH)][:_ENOUGH]]
 
     def files(self, label: str) -> list[Path]:
         return [self.folder / photo.name for photo in self.photos if photo.label == label]
