@@ -9,6 +9,7 @@ from typing import IO, Any
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.overrides import TorchFunctionMode
 
 from models import tensor_file
 from models.architectures.efficientnet_lite import EfficientNetLite
@@ -17,6 +18,19 @@ from models.architectures.torchvision_models import CONVOLUTIONAL, TRANSFORMERS,
 from models.catalogue import Entry
 from models.digest import open_weights, verify_open
 from models.errors import WeightsRefused
+
+# Not Tensor.normal_: trunc_normal_ repeats it until all values are within its limits.
+_RANDOM = (nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_)
+
+
+class _WithoutRandomValues(TorchFunctionMode):
+    """Leaves most values of a new model undefined: random ones take longer than reading those of a file."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _RANDOM:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def architecture(name: str) -> nn.Module:
@@ -52,7 +66,8 @@ def build(entry: Entry, path: Path) -> nn.Module:
     Raises:
         WeightsMissing, WeightsRefused, PackageMissing: one plain sentence names the reason.
     """
-    model = architecture(entry.architecture)
+    with _WithoutRandomValues():
+        model = architecture(entry.architecture)
     # Verified and loaded through one open file, so that nobody can replace the file in between.
     with open_weights(path) as file:
         verify_open(entry, path.name, file)

@@ -77,7 +77,7 @@ def import_weights(
     source_sha256 = sha256_of(source)
     entry = _entry_of(source_sha256, entries) if source_sha256 else None
     if entry is None:
-        return _convert(source, file_format, weights_dir, entries, others)
+        return _convert(source, file_format, weights_dir, entries, others, source_sha256=source_sha256)
     if entry.package is not None:
         package = entry.package.replace("_", "-")
         raise WeightsRefused(
@@ -95,7 +95,13 @@ def import_weights(
 
 
 def _convert(
-    source: Path, file_format: Format, weights_dir: Path, entries: Sequence[Entry], others: Origin | None
+    source: Path,
+    file_format: Format,
+    weights_dir: Path,
+    entries: Sequence[Entry],
+    others: Origin | None,
+    *,
+    source_sha256: str,
 ) -> Imported:
     """Import the first candidate that is proven to be right; models with equal layers differ in logits."""
     architectures = list(dict.fromkeys(entry.architecture for entry in entries))
@@ -104,6 +110,7 @@ def _convert(
     refusal = WeightsRefused(
         f"{source.name} does not hold the parameters of {wanted}: {file_format.recognised}."
     )
+    imported_from = {"name": source.name, "format": file_format.name, "sha256": source_sha256 or None}
     for candidate in candidates:
         sha256 = canonical_sha256(candidate.tensors)
         entry = _entry_of(sha256, entries)
@@ -114,14 +121,14 @@ def _convert(
             entry = _new(candidate, sha256, entries, source, others)
             entry = _with_earlier_statements(entry, others, weights_dir)
         try:
-            return _take(source, file_format, weights_dir, candidate, entry, is_proven=is_proven)
+            return _take(imported_from, file_format, weights_dir, candidate, entry, is_proven=is_proven)
         except WeightsRefused as error:
             refusal = error
     raise refusal
 
 
 def _take(
-    source: Path,
+    imported_from: dict[str, Any],
     file_format: Format,
     weights_dir: Path,
     candidate: Candidate,
@@ -130,7 +137,6 @@ def _take(
     is_proven: bool,
 ) -> Imported:
     logit_difference = None
-    imported_from = {"name": source.name, "format": file_format.name, "sha256": sha256_of(source) or None}
     versions = {name: importlib.metadata.version(name) for name in file_format.packages}
     with _placed(entry, weights_dir) as part:
         with part.open("wb") as file:

@@ -136,3 +136,13 @@ def test_load_classifier_keeps_the_reason_of_a_refusal(tmp_path: Path) -> None:
     path.write_bytes(b"nothing")
     with pytest.raises(ModelRefused, match=r"bad\.pth \(7 bytes\) is not the resnet18 of the catalogue"):
         load_classifier(entry_named("resnet18"), path, runtime="torch", device="cpu")
+
+
+def test_no_random_values_are_made_for_parameters_that_come_from_a_file(tmp_path: Path) -> None:
+    """They would take longer than reading the file."""
+    expected = architecture("resnet18").state_dict()
+    entry = entry_for(saved(expected), tmp_path / "weights.pth")
+    state = torch.random.get_rng_state()
+    model = build(entry, tmp_path / "weights.pth")
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(values, expected[name]) for name, values in model.state_dict().items())
