@@ -98,10 +98,16 @@ def _upload_and_check(site: Serving) -> None:
             break
 
 
-@pytest.mark.slow
-def test_an_upload_and_its_check_are_counted(site: Serving) -> None:
+@pytest.fixture(scope="module")
+def used_site(site: Serving) -> Serving:
+    """A site that has checked one photo."""
     _upload_and_check(site)
-    numbers = _numbers(site)
+    return site
+
+
+@pytest.mark.slow
+def test_an_upload_and_its_check_are_counted(used_site: Serving) -> None:
+    numbers = _numbers(used_site)
     assert _sum(numbers, r'catcheck_images_total\{model="efficientnet_lite0",outcome="\w+"\}') == 1
     assert numbers["catcheck_inference_seconds_count"] == numbers["catcheck_queue_seconds_count"] == 1
     assert 0 < numbers["catcheck_inference_seconds_sum"] < 30
@@ -125,9 +131,8 @@ def test_the_dashboard_counts_figures_of_the_database_once() -> None:
 
 
 @pytest.mark.slow
-def test_dashboard_and_documentation_name_exactly_the_existing_metrics(site: Serving) -> None:
-    _upload_and_check(site)
-    families = list(text_string_to_metric_families(_get(site, "/metrics", _TOKEN).text))
+def test_dashboard_and_documentation_name_exactly_the_existing_metrics(used_site: Serving) -> None:
+    families = list(text_string_to_metric_families(_get(used_site, "/metrics", _TOKEN).text))
     labels = {sample.name: set(sample.labels) for family in families for sample in family.samples}
     # Families without a sample here have one on PostgreSQL only.
     known = set(labels) | {family.name for family in families if not family.samples}
@@ -150,11 +155,11 @@ def test_dashboard_and_documentation_name_exactly_the_existing_metrics(site: Ser
 
 
 @pytest.mark.slow
-def test_readiness_reports_the_oldest_waiting_photo(site: Serving) -> None:
+def test_readiness_reports_the_oldest_waiting_photo(used_site: Serving) -> None:
     for _ in until(60, "The site was not ready"):
-        if _get(site, "/readyz").ok:
+        if _get(used_site, "/readyz").ok:
             break
-    state = _get(site, "/readyz").json()
+    state = _get(used_site, "/readyz").json()
     assert state["oldest_waiting_s"] == 0
     assert state["last_checks"] == "ok"
     assert state["checker"]["precision"]
