@@ -12,6 +12,7 @@ from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import photos, share_links
 from catloader.web.photos.photo_list import PAGE_PHOTOS
 from checker.values import Verdict
+from tests.support.databases import ON_SQLITE
 from tests.support.rows import add_photos
 from tests.support.site import Person, check, jpeg, services_of, shown
 
@@ -60,6 +61,18 @@ def test_the_album_shows_published_cats_and_nothing_else(app: Flask, anna: Perso
     assert "Nobody has published a photo yet." in stranger.get("/album").text
     assert stranger.get(f"/photos/{cat}/photo.jpg").status_code == 404
     assert anna.get(f"/photos/{cat}/photo.jpg").status_code == 200
+
+
+@ON_SQLITE
+def test_captions_are_shown_as_text_and_not_repeated_by_the_photos(app: Flask, anna: Person) -> None:
+    photo = anna.upload_one(caption="On the old sofa")
+    check(app, Verdict.CAT)
+    _publish(anna, photo)
+    for path in ("/album", "/photos"):
+        page = anna.get(path).text
+        assert page.count(">On the old sofa<") == 1
+        (alternative,) = re.findall(r'<img src="/photos/\d+/thumbnail[^>]* alt="([^"]*)"', page)
+        assert alternative.startswith("Photo of "), path
 
 
 def test_a_verdict_that_changes_takes_the_photo_out_of_the_album(app: Flask, anna: Person) -> None:
