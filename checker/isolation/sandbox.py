@@ -8,6 +8,7 @@ kernel has it.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -84,11 +85,12 @@ _MACHINES = {
 def code_folders() -> list[Path]:
     """Return the folders and files from which modules and libraries are loaded.
 
-    Of a checkout only its packages are returned, because it may also contain the site's data. Relative
-    entries of ``sys.path`` are names of import hooks, and resolving them would fail if the current folder
-    was deleted.
+    Of a checkout only its packages are returned, because it may also contain the site's data.
     """
-    modules = [Path(entry).resolve() for entry in sys.path if Path(entry).is_absolute()]
+    modules = []
+    for entry in filter(None, sys.path):
+        with contextlib.suppress(FileNotFoundError):  # a relative entry, and the current folder was deleted
+            modules.append(Path(entry).resolve())
     root = Path(__file__).resolve().parents[2]
     if (root / "pyproject.toml").exists():
         packages = [path.parent for path in root.glob("*/__init__.py")]
