@@ -13,7 +13,7 @@ from tests.support.browser import PASSWORD, Site
 from tests.support.firefox import Firefox, firefox
 
 _NAMES = ("firefox-esr", "firefox")
-_ALBUM_CAT = "//main//a[.//img[@alt = 'Fritz']]"
+_ALBUM_CAT = "//main//a[.//*[contains(@class, 'caption')] = 'Fritz']"
 
 
 @pytest.fixture(scope="module")
