@@ -33,8 +33,9 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
     CATLOADER_DATA_DIR=/data CATLOADER_HOST=0.0.0.0 CATCHECK_WEIGHTS_DIR=/app/models/weights
 VOLUME /data
 EXPOSE 8000
+# Not with urllib, which would ask the proxy that Docker's client may set for every container.
 HEALTHCHECK --start-period=20s --interval=15s --timeout=5s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+    CMD ["python", "-c", "import os, http.client as h; s = h.HTTPConnection(os.environ.get('CATLOADER_HOST') or '127.0.0.1', os.environ.get('CATLOADER_PORT') or 8000, timeout=4); s.request('GET', '/healthz'); exit(s.getresponse().status != 200)"]
 ENTRYPOINT ["python", "-m", "catloader"]
 CMD ["serve"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import time
 import uuid
@@ -91,6 +92,22 @@ class Client:
     def close(self) -> None:
         self._session.close()
 
+    @functools.cached_property
+    def max_file_bytes(self) -> int | None:
+        """Size of the largest file that the site accepts; None if the site does not state it.
+
+        A larger file would be sent for nothing, and on a slow connection the site closes it before the
+        response is read.
+        """
+        try:
+            response = self._send("OPTIONS", "/upload/resumable", base="")
+        except RequestFailed as error:
+            if error.status in (0, *_RETRYABLE):
+                raise
+            return None
+        size = response.headers.get("Tus-Max-Size", "")
+        return int(size) if size.isdecimal() and len(size) < 20 else None
+
     def upload(self, data: bytes, *, caption: str = "", key: str = "") -> Photo:
         """Upload a photo; its status is ``pending``.
 
@@ -138,14 +155,16 @@ class Client:
         except ValidationError:
             raise RequestFailed(f"{self._url} is not a CatLoader site, or runs another version.") from None
 
-    def _send(self, method: str, path: str, *, data: bytes = b"", **options: Any) -> requests.Response:
+    def _send(
+        self, method: str, path: str, *, base: str = "/api/v1", data: bytes = b"", **options: Any
+    ) -> requests.Response:
         for attempt in range(self._tries):
             # A file object is sent in blocks, each with its own timeout. A bytes object would be sent in one
             # call, which must end within the connect timeout: too short on a slow connection.
             body = io.BytesIO(data) if data else None
             try:
                 response = self._session.request(
-                    method, f"{self._url}/api/v1{path}", data=body, timeout=self._timeout_s, **options
+                    method, f"{self._url}{base}{path}", data=body, timeout=self._timeout_s, **options
                 )
                 response.content  # noqa: B018 - reads the body here, where a lost connection is caught
             except _INVALID_ADDRESS as error:

@@ -20,10 +20,13 @@ from pathlib import Path
 
 from scripts.accuracy import imagenet_command
 from scripts.accuracy.options import add_variant_options, named_variants
-from scripts.command_line import existing_folder, new_file, number, report_errors, require
+from scripts.command_line import existing_folder, number, report_errors, require, result_file
 
 SAMPLE = 100
 """Default number of photos of each label to corrupt: 32 versions of each take 5 minutes on one core."""
+
+TABLE = "file,label,kind,model,"
+"""Start of the table of ``--csv``."""
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -55,19 +58,21 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     results = Path(__file__).resolve().parent / "results"
     parser.add_argument(
         "--json",
-        type=new_file,
+        type=result_file("{"),
         metavar="FILE",
         default=str(results / "accuracy.json"),
         help="every figure (default: %(default)s)",
     )
     parser.add_argument(
         "--html",
-        type=new_file,
+        type=result_file("<!doctype html>"),
         metavar="FILE",
         default=str(results / "tmp" / "accuracy.html"),
         help="the report; it shows photos, so do not commit it (default: %(default)s)",
     )
-    parser.add_argument("--csv", type=new_file, metavar="FILE", help="one line for each photo and model")
+    parser.add_argument(
+        "--csv", type=result_file(TABLE), metavar="FILE", help="one line for each photo and model"
+    )
     for option, change in (
         ("--corruptions", "blurred, small, compressed, dark and noisy in five strengths, drawn, and edited"),
         ("--positions", "at the edges of larger frames"),
@@ -101,6 +106,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         parser.error("give either DATA or --from-run")
     if arguments.from_run and (arguments.corruptions or arguments.positions):
         parser.error("a run has no corrupted or moved photos: give DATA for them")
+    written = [file.resolve() for file in (arguments.json, arguments.html, arguments.csv) if file]
+    if len(set(written)) < len(written):
+        parser.error("--json, --html and --csv must be different files")
     for option in ("models", "runtime", "precision", "device", "cat_classes"):
         if arguments.from_run and getattr(arguments, option) != parser.get_default(option):
             parser.error(

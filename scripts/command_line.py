@@ -143,3 +143,22 @@ def new_file(name: str) -> Path:
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{name} cannot be written: {error.strerror}") from error
     return path
+
+
+def result_file(start: str) -> Callable[[str], Path]:
+    """Return a parser like ``new_file`` that refuses to replace a file of another kind.
+
+    Args:
+        start: start of every file that the script writes, in lower case.
+    """
+
+    def parse(name: str) -> Path:
+        path = new_file(name)
+        if path.is_file():
+            with path.open("rb") as file:
+                present = file.read(len(start)).lower()
+            if present and present != start.encode():
+                raise argparse.ArgumentTypeError(f"{name} is another file, and would be replaced")
+        return path
+
+    return parse

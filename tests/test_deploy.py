@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from configparser import ConfigParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +96,45 @@ def test_compose_services_name_existing_settings_commands_and_services(paths: tu
         for volume in service.get("volumes", ()):
             source = volume.partition(":")[0]
             assert source in file["volumes"] or (paths[0].parent / source).is_file()
+
+
+class _Site(BaseHTTPRequestHandler):
+    """Answers the probes of containers; ``status`` is that of the response."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        assert self.path in ("/healthz", "/livez")
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def _health_checks() -> dict[str, list[str]]:
+    (line,) = re.findall(r'    CMD (\["python", "-c".*\])\n', (_ROOT / "Dockerfile").read_text("utf-8"))
+    checks: dict[str, list[str]] = {"Dockerfile": json.loads(line)}
+    for paths, name in zip(_COMPOSE, _COMPOSE_IDS, strict=True):
+        checks[name] = _compose(paths)["services"]["worker"]["healthcheck"]["test"][1:]
+    return checks
+
+
+@pytest.mark.parametrize("name", _health_checks())
+def test_health_checks_use_the_set_port_and_no_proxy(name: str) -> None:
+    """Docker's client can set ``HTTP_PROXY`` in every container; the site would be "unhealthy" for ever."""
+    _, *arguments = _health_checks()[name]
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Site) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        arguments = [argument.replace("8001", str(server.server_port)) for argument in arguments]
+        proxy = dict.fromkeys(("HTTP_PROXY", "http_proxy"), f"http://127.0.0.1:{free_port()}")
+        own = {"CATLOADER_PORT": str(server.server_port), "CATLOADER_HOST": "0.0.0.0"}
+        codes = []
+        for _Site.status in (200, 503):
+            done = subprocess.run([sys.executable, *arguments], env=os.environ | proxy | own, check=False)
+            codes.append(done.returncode)
+        server.shutdown()
+    assert codes == [0, 1]
 
 
 def _assert_values(environment: dict[str, Any]) -> None:

@@ -48,6 +48,10 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
     counted: Counter[Result] = Counter()
     with services_of(settings) as services, contextlib.ExitStack() as stack:
         account = account_of(services.users, owner)
+        journal = None
+        if not dry_run:
+            journal = Journal(settings.data_dir / "imports", source, account.id, resume=resume)
+            stack.callback(journal.close)
         importer = Importer(
             settings,
             account.id,
@@ -55,13 +59,9 @@ def import_(settings: Settings, source: str, owner: str, dry_run: bool, resume: 
             photos=services.photos,
             objects=services.objects,
             dispatcher=services.dispatcher,
-            known=Exports(services.engine).digests(account.id),
+            known=Exports(services.engine).digests(account.id),  # under the journal's lock
             dry_run=dry_run,
         )
-        journal = None
-        if not dry_run:
-            journal = Journal(settings.data_dir / "imports", source, account.id, resume=resume)
-            stack.callback(journal.close)
         bar = stack.enter_context(tqdm(desc="Importing", unit=" files", dynamic_ncols=True, disable=None))
         files = _source(services.settings, source)
         for file in importer.run(files, journal, at_once=settings.decode_slots):

@@ -83,6 +83,9 @@ def _upload(client: Client, path: Path, caption: str) -> str:
             return "it is a folder; name its files."
         if path.exists() and not path.is_file():  # a pipe may never end, and some devices never do
             return "it is not a regular file."
+        size_bytes, limit_bytes = path.stat().st_size, client.max_file_bytes
+        if limit_bytes is not None and size_bytes > limit_bytes:  # such as a video: it is not read or sent
+            return _too_large(limit_bytes)
         data = path.read_bytes()
     except OSError as error:
         return f"it can't be read ({error.strerror})."
@@ -93,3 +96,9 @@ def _upload(client: Client, path: Path, caption: str) -> str:
             raise
         return str(error)
     return ""
+
+
+def _too_large(limit_bytes: int) -> str:
+    from catloader.intake.prepare import shown_limit
+
+    return f"it is larger than {shown_limit(limit_bytes)}, the limit of the site."

@@ -30,6 +30,7 @@ _SERVICE_NAME = re.compile(
 _MAX_SECRET = 64 * 1024
 _MISSPELT_PREFIX = re.compile("CAT", re.IGNORECASE)
 _SERVICE_ADDRESS = re.compile("(tcp|udp|sctp)://")
+_QUOTED = re.compile("\"[^\"]*\"|'[^']*'")
 _OF_AWS = {"AWS_ENDPOINT_URL": "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION": "AWS_REGION"}
 """Variables of Amazon's programs that have no effect here -> the settings to use instead."""
 
@@ -78,6 +79,8 @@ class _Environment(PydanticBaseSettingsSource):
         raw = raw.strip("\r\n") if field.annotation is Path and not raw.isspace() else raw.strip()
         if not _is_text(raw):
             raise SettingError(f"{variable.name} is not UTF-8 text.")
+        if _QUOTED.fullmatch(raw):
+            _report_quotation_marks(variable, raw)
         if variable.name.endswith("_PORT") and _SERVICE_ADDRESS.match(raw):
             logger.warning(
                 "%s is %r, which Kubernetes sets for a service of that name; the default %s is used.",
@@ -114,6 +117,17 @@ class _Environment(PydanticBaseSettingsSource):
         fields = (name for name in Settings.model_fields if name not in self._overrides)
         values = {name: self.get_field_value(Settings.model_fields[name], name)[0] for name in fields}
         return {name: value for name, value in values.items() if value}
+
+
+def _report_quotation_marks(variable: Variable, raw: str) -> None:
+    """Refuse a value in quotation marks: a folder would get a name with them, in the current folder.
+
+    A secret may have them, and a site that has started with one must start again, so it is only a warning.
+    """
+    reason = "they belong to the value, as in files for `docker run --env-file`, which need none"
+    if not variable.secret:
+        raise SettingError(f"{variable.name} is {raw!r}; it must not have quotation marks: {reason}.")
+    logger.warning("%s is in quotation marks; %s.", variable.name, reason)
 
 
 def _is_text(value: str) -> bool:

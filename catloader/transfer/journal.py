@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
+from catloader.errors import CatLoaderError
 from catloader.transfer.sources import SourceFile
+
+
+class ImportRunning(CatLoaderError):
+    """The same import runs already."""
 
 
 class Journal:
     """A file with a line for each file that is done. An incomplete line of a killed import is ignored.
 
+    It is locked while it is open: two runs of one import would store each photo twice.
     Memory: about 100 bytes for each file, the digest and its entry in a set.
     """
 
@@ -20,14 +30,18 @@ class Journal:
 
         Args:
             folder: of all journals; made if it is missing.
+        Raises:
+            ImportRunning: another process has opened the journal.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = hashlib.sha256(f"{owner_id} {source}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
         self._path = folder / f"{name}.jsonl"
+        self._file = _locked(self._path, source)
         self._done = set(_lines(self._path)) if resume else set()
-        self._file = self._path.open("a" if resume else "w", encoding="ascii")
         if resume:
             self._file.write("\n")  # ends an incomplete line
+        else:
+            self._file.truncate(0)
 
     def has(self, file: SourceFile) -> bool:
         return _mark(file) in self._done
@@ -42,6 +56,24 @@ class Journal:
     def remove(self) -> None:
         """Remove the journal of a finished import."""
         self._path.unlink(missing_ok=True)
+
+
+def _locked(path: Path, source: str) -> TextIO:
+    while True:
+        file = path.open("a", encoding="ascii")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise ImportRunning(
+                f"An import of {source} for this account is running; wait until it ends."
+            ) from None
+        except OSError:  # the file system has no locks
+            pass
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()  # another run finished, and removed the journal before it was locked
 
 
 def _mark(file: SourceFile) -> str:

@@ -73,7 +73,7 @@ def load_subject(name_or_path: str, class_names: Sequence[str] | None = None) ->
     if path.exists() and not path.is_file():  # reading a pipe may never end
         raise ModelRefused(f"subject file {path}: it is not a regular file")
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows write a mark
     except OSError as error:
         raise ModelRefused(f"subject file {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

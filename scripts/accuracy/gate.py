@@ -35,7 +35,7 @@ def load_gate(path: Path) -> dict[str, dict[str, float]]:
         BadGate: the file cannot be read, has an unknown limit, or has no limit.
     """
     try:
-        models = json.loads(path.read_text(encoding="utf-8"))["models"]
+        models = json.loads(path.read_bytes())["models"]
         gate = {str(name): {str(k): float(v) for k, v in limits.items()} for name, limits in models.items()}
     except OSError as error:
         raise BadGate(f"gate {path} cannot be read: {error.strerror}") from error

@@ -197,6 +197,22 @@ def test_refusals_name_the_setting_and_hide_the_secret(environment: dict[str, st
     assert "secret" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("value", ['"/srv/data"', "'/srv/data'", '""'])
+def test_quotation_marks_around_a_value_are_refused(value: str) -> None:
+    """A file for ``docker run --env-file`` is not read by a shell: the folder would be made below `"`."""
+    with pytest.raises(SettingError, match=r"^CATLOADER_DATA_DIR is .*; it must not have quotation marks: "):
+        Settings.from_environment({"CATLOADER_DATA_DIR": value})
+    assert Settings.from_environment({"CATLOADER_OIDC_NAME": '"Cats" or "dogs"'}).oidc_name[0] == '"'
+
+
+def test_quotation_marks_around_a_secret_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings.from_environment({"CATLOADER_SECRET_KEY": '"0123456789abcdef"'})
+    assert settings.secret_key.get_secret_value() == '"0123456789abcdef"'
+    (sentence,) = caplog.messages
+    assert sentence.startswith("CATLOADER_SECRET_KEY is in quotation marks; ")
+    assert "0123" not in sentence
+
+
 @pytest.mark.parametrize("prefix", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_postgresql_url_gets_its_driver(prefix: str) -> None:
     settings = Settings.from_environment({"DATABASE_URL": f"{prefix}://u:p@h/d"})

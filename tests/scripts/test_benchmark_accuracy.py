@@ -91,6 +91,12 @@ def test_a_gate_without_a_known_limit_is_refused(tmp_path: Path, text: str) -> N
         load_gate(path)
 
 
+def test_a_gate_may_begin_with_the_mark_of_an_editor_on_windows(tmp_path: Path) -> None:
+    path = tmp_path / "gate.json"
+    path.write_text('{"models": {"a": {"min_recall": 0.9}}}', encoding="utf-8-sig")
+    assert load_gate(path) == {"a": {"min_recall": 0.9}}
+
+
 def test_a_confusion_table_has_three_columns_and_the_summary_counts_the_unsure() -> None:
     verdicts = np.array(["cat"] * 98 + ["unsure", "not_cat"] + ["not_cat"] * 97 + ["unsure", "unsure", "cat"])
     positive = np.arange(200) < 100

@@ -14,7 +14,8 @@ import pytest
 
 from checker.evaluation.provenance import ROOT
 from scripts import benchmark_accuracy
-from scripts.command_line import existing_folder, new_file, number, report_errors
+from scripts.accuracy.report.photo_table import COLUMNS
+from scripts.command_line import existing_folder, new_file, number, report_errors, result_file
 
 SCRIPT = """
 import sys
@@ -124,11 +125,37 @@ def test_a_number_and_a_folder_are_checked(tmp_path: Path) -> None:
         (["--corruptions", "x"], "argument --corruptions: x is not a whole number between 1 and 10000000"),
         (["--profiles", "/gone"], "argument --profiles: there is no folder /gone"),
         (["--json", "/proc/a.json"], "argument --json: /proc/a.json cannot be written"),
+        (["--csv", "a", "--html", "../{}/a"], "--json, --html and --csv must be different files"),
     ],
 )
 def test_wrong_arguments_of_the_accuracy_benchmark_are_refused_before_it_measures(
-    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    sentence: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):
-        benchmark_accuracy.main([str(tmp_path), *arguments])
+        benchmark_accuracy.main([str(tmp_path), *(text.format(tmp_path.name) for text in arguments)])
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--json", "--html", "--csv"])
+def test_a_result_never_replaces_another_file(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--csv labels.csv`` would destroy the labels of the photos."""
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,label\ncat.jpg,cat\n")
+    with pytest.raises(SystemExit):
+        benchmark_accuracy.main([str(tmp_path), option, str(labels)])
+    assert f"argument {option}: {labels} is another file, and would be replaced" in capsys.readouterr().err
+
+
+def test_a_result_replaces_that_of_an_earlier_run(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    for content in ("<!DOCTYPE html><html>", ""):
+        path.write_text(content)
+        assert result_file("<!doctype html>")(str(path)).read_text() == content
+    assert ",".join(COLUMNS).startswith(benchmark_accuracy.TABLE)

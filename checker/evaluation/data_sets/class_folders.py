@@ -9,7 +9,11 @@ from pathlib import Path
 from checker.evaluation.data_sets.kinds import kind_from_name, label_of_class, normalised
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos, in_utf8, photo_file
 from checker.folder.walk import is_hidden, walk
+from checker.values import Verdict
 
+_UNLABELLED = frozenset({Verdict.UNSURE.value, Verdict.UNREADABLE.value})
+"""Verdicts that are not labels, by which people sort photos; without them a cat in `unsure` would be another
+class."""
 _SHOWN = 8
 """Number of folder names that an error message lists."""
 
@@ -21,7 +25,8 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
 
     Raises:
         UnusablePhotos: no folder is named after cats, there is no folder for one of ``cat_classes``, a folder
-            of another class contains a folder named after cats, or a folder can't be read.
+            of another class contains a folder named after cats, a folder is named `unsure` or `unreadable`,
+            or a folder can't be read.
     """
     classes = sorted(
         (entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name)),
@@ -41,6 +46,11 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
         for file in walk([str(entry)]):
             if file.error:
                 raise UnusablePhotos(f"{in_utf8(file.path)}: {file.error}")
+            if kind in _UNLABELLED:
+                raise UnusablePhotos(
+                    f"{in_utf8(str(entry))} has a verdict as its name, which is not a label: sort its "
+                    "photos into the other folders, or move it away"
+                )
             parts = Path(os.path.relpath(file.path, entry)).parts
             photo_kind = kind
             if photo_kind is None and label == NOT_CAT:

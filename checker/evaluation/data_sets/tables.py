@@ -20,6 +20,8 @@ from checker.evaluation.photos import LABELS, NOT_CAT, LabelledPhoto, UnusablePh
 MAIN_TABLE = "labels.csv"
 _ENDINGS = frozenset({".csv", ".tsv"})
 _COLUMNS = frozenset({"file", "label"})
+_OF_RESULTS = frozenset({"model", "profile", "score", "verdict"})
+"""Columns of the benchmark's own table of an earlier run, which has the labels of that time."""
 _SEPARATORS = ",;\t|"
 _STATED_SEPARATOR = "sep="
 """Start of the line that Excel needs above the header if the separator is not its language's default."""
@@ -37,13 +39,13 @@ _ENCODINGS = {
 
 
 def tables_in(folder: Path) -> list[Path]:
-    """Return ``labels.csv`` and every other table of the folder that has the same columns."""
+    """Return ``labels.csv`` and every other table of the folder that has the same columns, except results."""
     paths = sorted(
         path
         for path in folder.iterdir()
         if path.suffix.lower() in _ENDINGS and not path.name.startswith(".") and path.is_file()
     )
-    return [path for path in paths if path.name.lower() == MAIN_TABLE or _has_columns(path)]
+    return [path for path in paths if path.name.lower() == MAIN_TABLE or _has_labels(path)]
 
 
 def from_tables(tables: Iterable[Path]) -> list[LabelledPhoto]:
@@ -161,10 +163,11 @@ def _reader(text: str) -> tuple[csv.DictReader[str], int, _Lines]:
     return csv.DictReader(lines, columns, delimiter=separator, skipinitialspace=True), above, lines
 
 
-def _has_columns(path: Path) -> bool:
+def _has_labels(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             start = decoded(file.read(_START_BYTES), is_whole=False)
-        return set(_reader(start)[0].fieldnames or ()) >= _COLUMNS
+        columns = set(_reader(start)[0].fieldnames or ())
+        return columns >= _COLUMNS and not columns >= _OF_RESULTS
     except (OSError, UnicodeDecodeError, csv.Error):
         return False

@@ -17,6 +17,12 @@ from catloader.demo.client import free_port
 class _Refusing(BaseHTTPRequestHandler):
     """Responds with the status at the beginning of the path."""
 
+    def do_OPTIONS(self) -> None:
+        states_limit = self.path == "/413/upload/resumable"
+        self.send_response(204 if states_limit else 501)
+        self.send_header("Tus-Max-Size", "2048")
+        self.end_headers()
+
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(int(self.path.split("/")[1]))
@@ -65,3 +71,10 @@ def test_a_file_that_is_refused_is_reported_in_a_sentence(site: str, tmp_path: P
         assert f"HTTP {status}" in _sent(f"{site}/{status}", tmp_path / "a.jpg")
     assert _sent(site, tmp_path) == "it is a folder; name its files."
     assert _sent(site, tmp_path / "b.jpg") == "it can't be read (No such file or directory)."
+
+
+def test_a_file_above_the_limit_of_the_site_is_neither_read_nor_sent(site: str, tmp_path: Path) -> None:
+    """On a slow connection the site would cut a long video off, which would end the command."""
+    with (tmp_path / "video.mp4").open("wb") as file:
+        file.truncate(2**43)
+    assert _sent(f"{site}/413", tmp_path / "video.mp4") == "it is larger than 2 kB, the limit of the site."

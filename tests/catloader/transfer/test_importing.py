@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -20,7 +21,7 @@ from catloader.store.kinds import ObjectKind
 from catloader.store.s3.listing import Listed
 from catloader.store.s3.objects import ObjectStore
 from catloader.transfer.importing import Importer, Result
-from catloader.transfer.journal import Journal
+from catloader.transfer.journal import ImportRunning, Journal
 from catloader.transfer.sources import BucketSource, SourceError, SourceFile
 from checker.pixels.renditions import Crop
 from tests.support.object_stores import store_at
@@ -136,19 +137,56 @@ def test_the_journal_of_a_killed_import_is_read_up_to_the_line_that_was_cut(tmp_
     killed = Journal(tmp_path, "photos", 1, resume=False)
     killed.add(first)
     (path,) = tmp_path.iterdir()
+    killed.close()
     with path.open("ab") as file:
         file.write(b'"12\xff')
     resumed = Journal(tmp_path, "photos", 1, resume=True)
     resumed.add(second)
+    resumed.close()
     again = Journal(tmp_path, "photos", 1, resume=True)
     assert (again.has(first), again.has(second), again.has(_file("c.jpg"))) == (True, True, False)
     others = [Journal(tmp_path, *others, resume=True) for others in (("photos", 2), ("other", 1))]
     assert not any(other.has(first) for other in others)
+    again.close()
     anew = Journal(tmp_path, "photos", 1, resume=False)
+    assert not anew.has(first)
+    anew.close()
     last = Journal(tmp_path, "photos", 1, resume=True)
-    assert not anew.has(first) and not last.has(first)
-    for journal in (killed, resumed, again, anew, last, *others):
+    assert not last.has(first)
+    for journal in (last, *others):
         journal.close()
+
+
+def test_an_import_that_runs_already_is_refused(tmp_path: Path) -> None:
+    """Two runs, as of a cron job that takes longer than its interval, would store each photo twice."""
+    running = Journal(tmp_path, "photos", 1, resume=False)
+    running.add(_file("a.jpg"))
+    for resume in (False, True):
+        with pytest.raises(ImportRunning, match=r"^An import of photos for this account is running; wait "):
+            Journal(tmp_path, "photos", 1, resume=resume)
+    Journal(tmp_path, "other photos", 1, resume=False).close()
+    running.close()
+    resumed = Journal(tmp_path, "photos", 1, resume=True)
+    assert resumed.has(_file("a.jpg")), "the refused run emptied the journal"
+    resumed.close()
+
+
+def test_a_journal_that_was_removed_while_it_was_opened_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finishing, lock = Journal(tmp_path, "photos", 1, resume=False), fcntl.flock
+    (path,) = tmp_path.iterdir()
+
+    def lock_late(file: int, operation: int) -> None:
+        monkeypatch.undo()
+        finishing.remove()
+        finishing.close()
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    journal = Journal(tmp_path, "photos", 1, resume=False)
+    assert path.exists()
+    journal.close()
 
 
 class _Bucket(ObjectStore):

@@ -39,6 +39,12 @@ def test_subject_file_accepts_names_and_indices(tmp_path: Path) -> None:
     assert load_subject(str(path), class_names()) == Subject("big_cat", (283, 291, 292), (281,))
 
 
+def test_a_subject_file_may_begin_with_the_mark_of_an_editor_on_windows(tmp_path: Path) -> None:
+    path = tmp_path / "big_cats.toml"
+    path.write_text('classes = ["lion", "tiger"]\r\n', encoding="utf-8-sig")
+    assert load_subject(str(path), class_names()).classes == (291, 292)
+
+
 def test_two_classes_whose_names_differ_only_in_case_are_distinguished(tmp_path: Path) -> None:
     """``Cardigan`` is a dog, and ``cardigan`` a garment."""
     path = tmp_path / "cardigans.toml"

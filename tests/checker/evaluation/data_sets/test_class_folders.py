@@ -50,6 +50,19 @@ def test_folders_made_by_operating_systems_are_not_classes(folder: Path) -> None
     assert names(folder) == [("cat/a.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
 
 
+@pytest.mark.parametrize("name", ["unsure", "Unreadable"])
+def test_photos_sorted_by_a_verdict_that_is_not_a_label_are_refused(folder: Path, name: str) -> None:
+    """Many of the photos that a person left in ``unsure`` are cats; they would count as another class."""
+    (folder / name).mkdir()
+    assert len(names(folder)) == 2
+    (folder / name / "b.jpg").touch()
+    with pytest.raises(UnusablePhotos, match=f"{name} has a verdict as its name, which is not a label: "):
+        labelled_photos(folder)
+    assert (f"{name}/b.jpg", CAT) in [
+        (photo.name, photo.label) for photo in labelled_photos(folder, [name.upper()])
+    ]
+
+
 def test_a_class_whose_name_is_not_utf_8_is_a_kind_that_can_be_printed(folder: Path) -> None:
     place = os.fsencode(folder) + b"/f\xfcchse"
     os.mkdir(place)  # noqa: PTH102 - the name is bytes
