@@ -41,7 +41,7 @@ class Comparison:
 
 
 def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: timedelta) -> Comparison:
-    """List both buckets, and look up the objects of each row.
+    """List the buckets, and look up the objects of each row.
 
     Memory: 8 bytes for each object in the store, and the reported objects.
 
@@ -50,12 +50,12 @@ def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: time
     """
     result, digests = Comparison(), array("Q")
     candidates: list[StoredObject] = []
-    for kind in _KINDS:
-        for page in store.pages(store.bucket_of(kind)):
+    for bucket, kind in {store.bucket_of(kind): kind for kind in _KINDS}.items():  # may be the same bucket
+        for page in store.pages(bucket):
             keys: list[str] = []
             for key, modified_at, _ in page:
                 result.objects += 1
-                digests.append(_digest(StoredObject(kind, key)))
+                digests.append(_digest(bucket, key))
                 if not _OUR_KEY.fullmatch(key):
                     result.foreign += 1
                 elif now - modified_at >= min_age:
@@ -103,18 +103,17 @@ def _missing(names: ObjectNames, store: ObjectStore, listed: array[int]) -> Iter
             for stored in objects:
                 # An upload may have stored the object after the listing, and the owner may have deleted or
                 # replaced the photo.
-                if _is_listed(listed, stored) or store.exists(*stored):
+                is_listed = _contains(listed, _digest(store.bucket_of(stored.kind), stored.key))
+                if is_listed or store.exists(*stored):
                     continue
                 if names.still_named(photo_id, [key for _, key in objects]):
                     yield photo_id, stored.kind
 
 
-def _digest(stored: StoredObject) -> int:
-    name = f"{stored.kind}/{stored.key}".encode()
-    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest())
+def _digest(bucket: str, key: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{bucket}/{key}".encode(), digest_size=8).digest())
 
 
-def _is_listed(listed: array[int], stored: StoredObject) -> bool:
-    digest = _digest(stored)
-    index = bisect_left(listed, digest)
-    return index < len(listed) and listed[index] == digest
+def _contains(ordered: array[int], digest: int) -> bool:
+    index = bisect_left(ordered, digest)
+    return index < len(ordered) and ordered[index] == digest

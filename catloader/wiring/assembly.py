@@ -59,6 +59,7 @@ from catloader.store.db.staff.audit_log import AuditLog
 from catloader.store.db.staff.random_audits import RandomAudits
 from catloader.store.db.staff.reviews import Reviews
 from catloader.store.db.staff.takedowns import Takedowns
+from catloader.store.db.steady_clock import SteadyClock
 from catloader.store.db.upkeep import Upkeep
 from catloader.store.db.webhooks.ids import WebhookIds
 from catloader.store.s3.recent import RecentRenditions
@@ -136,7 +137,7 @@ def build(
         ledger,
         objects,
         sweep_s=settings.sweep_s,
-        expire=bin.expire,
+        expire=partial(SteadyClock.of(engine).after_steady_time, bin.expire),
         expire_partial=partial(partial_uploads.expire, sessions.with_access),
         end_impossible_waits=partial(end_impossible_waits, engine),
     )

@@ -142,6 +142,19 @@ def test_explanations_are_looked_up_only_for_objects_that_are_neither_photo_nor_
     event.remove(engine, "before_cursor_execute", note)
 
 
+def test_objects_of_a_single_bucket_are_counted_once(engine: Engine, s3_server: EmbeddedS3) -> None:
+    objects = store_of(s3_server, (f"both-{secrets.token_hex(4)}",) * 2)
+    _stored(engine, objects)
+    broken, lost = _stored(engine, objects)
+    delete_object(objects, ObjectKind.THUMBNAIL, lost[ObjectKind.THUMBNAIL])
+    orphan = _key()
+    objects.put(ObjectKind.THUMBNAIL, orphan, b"x")
+    comparison = compare(ObjectNames(engine), objects, datetime.now(UTC), timedelta(0))
+    assert (comparison.objects, comparison.foreign) == (6, 0)
+    assert [key for _, key in comparison.orphans] == [orphan]
+    assert comparison.missing == [(broken, ObjectKind.THUMBNAIL)]
+
+
 def test_explanations_without_a_photo_are_orphans(engine: Engine, objects: ObjectStore) -> None:
     keys = {key_for(b"x"), _key()}  # a key of this version, and one of older versions
     for key in keys:

@@ -12,6 +12,8 @@ from flask import Flask
 from PIL import Image
 from sqlalchemy import Engine, event, select, update
 
+from catloader.demo.client import until
+from catloader.store.db import steady_clock
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos.bin import Bin
 from catloader.store.db.photos.photos import Photos
@@ -119,6 +121,28 @@ def test_photos_are_deleted_after_their_days_and_not_before(app: Flask, engine: 
     assert not services_of(app).objects.exists(ObjectKind.PHOTO, key)
     assert services_of(app).bin.count(anna.id) == 1
     assert [photo.id for photo in anna.photos] == [kept]
+
+
+def test_a_site_with_a_wrong_clock_does_not_empty_the_bin_at_its_start(
+    own_app: Flask, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell yet whether 31 days have passed or the clock is wrong."""
+    anna, services = Person(own_app, "anna@example.org"), services_of(own_app)
+    photo, other = anna.upload_one(), anna.upload_one()
+    for id in (photo, other):
+        _delete(anna, id)
+    assert services.bin.delete([other], anna.id) == 1
+    _deleted_before(engine, photo, timedelta(days=31))
+    services.deletion.start()
+    for _ in until(60, "the first pass did not end"):
+        if services.ledger.count() == 0:
+            break
+    assert services.bin.count(anna.id) == 1
+    monkeypatch.setattr(steady_clock, "STEADY_S", 0.0)
+    services.deletion.wake()
+    for _ in until(60, "the bin was not emptied"):
+        if services.bin.count(anna.id) == 0:
+            break
 
 
 def test_photos_are_deleted_immediately_after_a_confirmation(app: Flask, anna: Person) -> None:
