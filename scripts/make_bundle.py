@@ -52,13 +52,14 @@ def make_bundle(output: Path, torch: str) -> Path:
     """Collect the files and write the archive; return its path."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     name = f"catloader-{__version__}-{sysconfig.get_platform()}-python{python}"
+    tracked = tracked_files(ROOT)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output) as temporary:
         folder = Path(temporary) / name
         wheels = folder / "wheels"
         wheels.mkdir(parents=True)
         with ThreadPoolExecutor(1) as thread:  # the download waits for the network most of the time
-            project = thread.submit(_project_wheel, wheels)
+            project = thread.submit(_project_wheel, wheels, tracked)
             _download(wheels, torch)
             project.result()
         _copy_weights(folder / "weights")
@@ -95,15 +96,26 @@ def _download(wheels: Path, torch: str) -> None:
         _pip("download", "--dest", wheels, "--index-url", CPU_INDEX, *pins)
 
 
-def _project_wheel(wheels: Path) -> None:
+def tracked_files(checkout: Path) -> list[str]:
+    """Return the files that git tracks: photos and data in the checkout are not among them."""
+    command = ["git", "ls-files", "-z", "--cached"]
+    try:
+        done = subprocess.run(command, cwd=checkout, check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        reason = "git is not installed"
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.strip().partition("\n")[0]
+    else:
+        if files := done.stdout.split("\0")[:-1]:
+            return files
+        reason = "git tracks no file here"
+    sys.exit(f"The bundle can be made only in a clone, because git lists the files to include: {reason}")
+
+
+def _project_wheel(wheels: Path, tracked: list[str]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        # Copy only tracked files, so that photos and data of this checkout are not included, and no build
-        # folder is left behind.
-        source = Path(temporary)
-        files = subprocess.run(
-            ["git", "ls-files", "-z", "--cached"], cwd=ROOT, check=True, capture_output=True, text=True
-        ).stdout
-        for file in filter(None, files.split("\0")):
+        source = Path(temporary)  # so that no build folder is left behind
+        for file in tracked:
             if (ROOT / file).is_file():
                 (source / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / file, source / file)

@@ -26,8 +26,9 @@ _QUALITY = 88
 
 
 def main(descriptor: int) -> None:
-    from checker.isolation.limits import confine
+    from checker.isolation.limits import confine, end_first_without_memory
 
+    end_first_without_memory()
     with socket.socket(fileno=descriptor) as end:
         postpone_full_collections()
         import_module("torch")  # before `confine`, because torch makes temporary files

@@ -22,7 +22,14 @@ from select import select
 from typing import Any
 
 from checker.isolation import frames
-from checker.isolation.limits import OwnMemory, confine, die_with, give_memory_back, start_clock
+from checker.isolation.limits import (
+    OwnMemory,
+    confine,
+    die_with,
+    end_first_without_memory,
+    give_memory_back,
+    start_clock,
+)
 from checker.isolation.sandbox import code_folders
 from checker.process.exits import open_standard_descriptors
 
@@ -82,6 +89,7 @@ def _fork(
             control.close()
             null = os.open(os.devnull, os.O_WRONLY)
             memory, end = OwnMemory(), socket.socket(fileno=descriptor)
+            end_first_without_memory()
             confine(memory_bytes, readable)
             os.dup2(null, 2)  # decoders print complaints about damaged files to stderr
             status = 1

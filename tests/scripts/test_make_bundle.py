@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.make_bundle import INSTALL, write_digests
+from checker.evaluation.provenance import ROOT
+from scripts.make_bundle import INSTALL, tracked_files, write_digests
 
 
 @pytest.fixture
@@ -55,3 +56,20 @@ def test_other_python_is_refused(bundle: Path, tmp_path: Path) -> None:
         f"This bundle needs Python 3.99; {sys.executable} is another version or missing. "
         "Name it: PYTHON=python3.99 ./install\n",
     )
+
+
+def test_a_checkout_that_is_not_a_clone_is_refused_with_the_reason_of_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as an unpacked archive of the repository, or the clone of another user."""
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(SystemExit, match=r"only in a clone, .*: fatal: not a git repository"):
+        tracked_files(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match=r": git is not installed$"):
+        tracked_files(ROOT)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is not a clone")
+def test_the_files_of_a_clone_are_found() -> None:
+    assert {"pyproject.toml", "scripts/bundle/install"} <= set(tracked_files(ROOT))

@@ -176,6 +176,13 @@ def test_idle_child_that_was_killed_affects_no_photo(pool: ChildPool) -> None:
     assert pid_of(pool) != pid
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills processes if memory runs out")
+def test_child_is_killed_first_if_memory_runs_out(pool: ChildPool) -> None:
+    """By default the kernel kills the largest process: in a container of 400 MB that was the site."""
+    own, of_child = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in ("self", pid_of(pool)))
+    assert of_child == min(own + 500, 1000)
+
+
 def test_child_cannot_change_files_nor_run_programs(pool: ChildPool, tmp_path: Path) -> None:
     existing = tmp_path / "existing"
     existing.write_bytes(b"untouched")
