@@ -175,6 +175,8 @@ class Client:
             except requests.RequestException as error:
                 failure = RequestFailed(f"{self._url} does not answer: {reason_of(error)}.")
             else:
+                if response.request.method != method:
+                    raise RequestFailed(_moved(self._url, response.url))
                 if response.ok:
                     return response
                 failure = _failure(response.status_code, response.headers, response.content)
@@ -194,6 +196,12 @@ def _address(url: str) -> str:
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
             return url.rstrip("/")
     raise RequestFailed(f"{url!r} is not the address of a site, such as https://photos.example.org.")
+
+
+def _moved(url: str, target: str) -> str:
+    """Return the sentence for a redirect that turned a request into a GET, as 301 and 302 do with a POST."""
+    target = target.partition("?")[0].partition("/api/v1")[0]
+    return f"{url} redirects to {target}. If that is the site, use that address."
 
 
 def _failure(status: int, headers: Mapping[str, str], body: bytes) -> RequestFailed:

@@ -109,12 +109,14 @@ def change_email(users: Users, user: User, email: str, password: str, guard: Gua
 
     Raises:
         WrongCredentials: the password is wrong.
-        InvalidInput: this is not an e-mail address, or another account has it.
+        InvalidInput: this is not an e-mail address, or an account has it, perhaps this one.
         TooManyAttempts: too many passwords for this account, or too many sign-ups from this network.
     """
     confirm(user, password, guard)
     if not _is_new_email(email):
         raise InvalidEmail("That does not look like an e-mail address.")
+    if normal_email(email) == user.email:  # else the address would become unconfirmed
+        raise InvalidEmail("This is already the e-mail of your account.")
     guard.limits.begin_sign_up(guard.address, guard.now)
     users.set_email(user.id, email, compared=user.password_hash)
 

@@ -22,7 +22,7 @@ from catloader.texts import visible
 MAX_NAME_CHARS = 60
 MAX_DAYS = 3650
 
-_PREFIX = "catloader_"
+PREFIX = "catloader_"
 """Scanners for leaked secrets recognise tokens by this prefix."""
 _MAC_CHARS = 32
 
@@ -68,7 +68,7 @@ def create(
         raise InvalidInput("Choose at least one thing that the token may do.")
     if days is not None and not 1 <= days <= MAX_DAYS:
         raise InvalidInput("A token is valid for 1 to %(number)d days.", number=MAX_DAYS)
-    random = _PREFIX + secrets.token_urlsafe(32)
+    random = PREFIX + secrets.token_urlsafe(32)
     token = f"{random}.{_mac(random, secret)}"
     expires_at = now + timedelta(days=days) if days else None
     tokens.add(token, user_id, name, set(scopes), now=now, expires_at=expires_at)

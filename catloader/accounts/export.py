@@ -42,18 +42,17 @@ def zip_of(
     """Yield the zip file piece by piece.
 
     A photo whose object is missing or altered is left out, and ``verdicts.json`` says so: an altered object
-    may be a photo of another account.
+    may be a photo of another account. Photos that are uploaded meanwhile are listed without a file.
 
     Raises:
         StoreUnavailable: the store stopped answering. The file ends early, so zip programs call it damaged.
     """
-    out, missing, altered = _Pieces(), set[int](), set[int]()
+    out, altered = _Pieces(), set[int]()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # JPEGs can't be compressed further
         for photo in _photos_of(pages):
             try:
                 data = read(photo)
             except NotFound:
-                missing.add(photo.id)
                 continue
             except ObjectAltered as error:
                 altered.add(photo.id)
@@ -65,7 +64,8 @@ def zip_of(
             head = {"email": account.email, "member_since": account.created_at}
             file.write(json.dumps(head, ensure_ascii=False)[:-1].encode() + b', "photos": [')
             for index, photo in enumerate(_photos_of(pages)):
-                row = _row(photo, records(photo.id), is_missing=photo.id in missing | altered)
+                is_missing = _name(photo) not in archive.NameToInfo
+                row = _row(photo, records(photo.id), is_missing=is_missing)
                 row["file_is_damaged"] = photo.id in altered
                 file.write((b"," if index else b"") + b"\n" + json.dumps(row, ensure_ascii=False).encode())
                 yield from out.take()

@@ -32,6 +32,7 @@ from catloader.errors.checks import (
     NoCheckerHere,
 )
 from catloader.errors.requests import (
+    CompressedBody,
     ExportBusy,
     FormRefused,
     UnknownHost,
@@ -69,6 +70,7 @@ __all__ = [
     "CannotExplain",
     "CatLoaderError",
     "CheckerNotReady",
+    "CompressedBody",
     "DatabaseUnusable",
     "DecodersAway",
     "EmailTaken",

@@ -31,6 +31,12 @@ class WrongContentType(CatLoaderError):
         super().__init__(f"The header Content-Type must be {' or '.join(accepted)}.")
 
 
+class CompressedBody(CatLoaderError):
+    """The body of a program's request is compressed."""
+
+    status = 415
+
+
 class ExportBusy(CatLoaderError):
     """Another export is being sent; one at a time, so that request threads stay free."""
 

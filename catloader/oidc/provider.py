@@ -36,6 +36,7 @@ _TIMEOUT_S = 5.0
 _FAILED_FOR_S = 10.0
 """Delay before the next request to a provider that did not respond. Each request occupies a thread."""
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+_BASIC, _POST = "client_secret_basic", "client_secret_post"
 _USERINFO = "userinfo_endpoint"
 """Optional: some providers have none."""
 _EMAIL_CLAIMS = ("email", "email_verified")
@@ -56,7 +57,7 @@ class Provider:
     def __init__(self, issuer: str, client_id: str, client_secret: str, redirect_uri: str, name: str) -> None:
         self.issuer, self.name = issuer, name
         self._client_id, self._client_secret, self._redirect_uri = client_id, client_secret, redirect_uri
-        self._endpoints: dict[str, str] = {}
+        self._endpoints, self._secret_by = dict[str, str](), _BASIC
         self._failed_at_s = -_FAILED_FOR_S
         self._lock, self._log_limits = threading.Lock(), LogLimits()
 
@@ -81,8 +82,8 @@ class Provider:
             ProviderRefused: the provider refuses the code, or its token is not valid.
         """
         try:
+            endpoint = self._endpoint("token_endpoint")
             with self._session() as session:
-                endpoint = self._endpoint("token_endpoint")
                 token = session.fetch_token(
                     endpoint, grant_type="authorization_code", code=code, code_verifier=verifier
                 )
@@ -162,6 +163,7 @@ class Provider:
             redirect_uri=self._redirect_uri,
             code_challenge_method="S256",
             default_timeout=_TIMEOUT_S,
+            token_endpoint_auth_method=self._secret_by,
         )
         limit_session(session, _TIMEOUT_S)
         return session
@@ -178,6 +180,7 @@ class Provider:
                     endpoints = {name: _address(metadata[name]) for name in _ENDPOINTS}
                     with suppress(*_MALFORMED):
                         endpoints[_USERINFO] = _address(metadata[_USERINFO])
+                    self._secret_by = _secret_by(metadata.get("token_endpoint_auth_methods_supported"))
                     self._endpoints = endpoints
                 except (requests.RequestException, *_MALFORMED) as error:
                     self._failed_at_s = time.monotonic()
@@ -212,6 +215,12 @@ def _key_set(document: Any) -> KeySet:
     if not keys:
         raise ValueError("none of its keys can be read")
     return KeySet(keys)
+
+
+def _secret_by(methods: object) -> str:
+    """Return how to send the client's secret: by the standard's default, if the provider accepts it."""
+    is_by_post = isinstance(methods, list) and _BASIC not in methods and _POST in methods
+    return _POST if is_by_post else _BASIC
 
 
 def _address(claim: object) -> str:

@@ -9,6 +9,7 @@ from babel.numbers import format_decimal
 from flask import Flask
 
 from catloader.web.languages import gettext, locale, ngettext
+from catloader.web.zones import zone
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -30,7 +31,11 @@ def init_app(app: Flask) -> None:
 
 
 def shown_date(moment: datetime) -> str:
-    """Format as "5 Nov 2026". The script ``times.js`` formats dates in the same way."""
+    """Format as "5 Nov 2026", in the time zone of the browser. ``times.js`` formats dates in the same way."""
+    return _date(moment.astimezone(zone()))
+
+
+def _date(moment: datetime) -> str:
     return format_date(moment, "medium", locale())
 
 
@@ -46,13 +51,13 @@ def short_month(month: datetime) -> str:
 
 def shown_time(moment: datetime) -> str:
     """Format as "5 Nov 2026, 14:07 UTC". The script ``times.js`` replaces it with local time."""
-    return f"{shown_date(moment)}, {moment:%H:%M} UTC"
+    return f"{_date(moment)}, {moment:%H:%M} UTC"
 
 
 def shown_clock(text: str) -> str:
     """Format "2024-05-01T14:07:00", whose time zone is unknown, as "1 May 2024, 14:07"."""
     moment = datetime.fromisoformat(text)
-    return f"{shown_date(moment)}, {moment:%H:%M}"
+    return f"{_date(moment)}, {moment:%H:%M}"
 
 
 def shown_number(number: float, decimals: int = 0) -> str:
@@ -62,9 +67,9 @@ def shown_number(number: float, decimals: int = 0) -> str:
 
 
 def shown_bytes(size_bytes: int) -> str:
-    """Format a size as "1.2 GB", "1.2 MB" or "195 kB", with a no-break space."""
+    """Format a size as "1.2 GB", "1.2 MB", "195 kB" or "0 kB", with a no-break space."""
     if size_bytes < 2**20:
-        return f"{max(1, size_bytes // 1024)}{_NO_BREAK}kB"
+        return f"{size_bytes and max(1, size_bytes // 1024)}{_NO_BREAK}kB"
     if size_bytes >= 2**30:
         return f"{shown_number(size_bytes / 2**30, 1)}{_NO_BREAK}GB"
     return f"{shown_number(size_bytes / 2**20, 1)}{_NO_BREAK}MB"

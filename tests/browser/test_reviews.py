@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from PIL.ExifTags import IFD, Base
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from sqlalchemy import insert
 
 from catloader.store.db.accounts.users import Users
@@ -44,10 +44,19 @@ def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, 
 
     site.promote_reviewer("jana@example.org")
     page.goto("/photos")
-    page.get_by_role("link", name="Review", exact=True).click()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/review.js", hold)
+    with page.expect_request("**/review.js"):
+        page.get_by_role("link", name="Review", exact=True).click()
     expect(page.get_by_text("2 appeals")).to_be_visible()
     expect(page.get_by_text("A fox.")).to_be_visible()
-    page.get_by_label("Keyboard shortcuts").uncheck()  # WCAG 2.1.4
+    page.get_by_label("Keyboard shortcuts").uncheck()  # WCAG 2.1.4; before the script runs
+    held[0].continue_()
+    page.unroute("**/review.js")
     press(page, "n")
     page.reload()
     expect(page.get_by_label("Keyboard shortcuts")).not_to_be_checked()
@@ -57,6 +66,7 @@ def test_owner_appeals_and_reviewer_decides_by_keyboard(page: Page, site: Site, 
     before = page.locator("#decide-cat").bounding_box()
     press(page, "n")
     expect(page.get_by_text("I know my cup.")).to_be_visible()
+    page.wait_for_load_state()  # before the style sheets are there, the text is elsewhere
     assert page.locator("#decide-cat").bounding_box() == before  # a long reason must not move the buttons
     press(page, "u")
     expect(page.get_by_text("A fox.")).to_be_visible()

@@ -199,6 +199,30 @@ def test_my_photos_accepts_dropped_photos_and_their_square_can_be_chosen(
     expect(page.get_by_label("From the left (px)")).to_have_value("351")
 
 
+_DRAG_OWN = """() => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File(["bytes"], "thumbnail.jpg", { type: "image/jpeg" }));
+  const sign = document.querySelector(".drop-sign"), img = document.querySelector(".grid img");
+  const send = (kind, target) => target.dispatchEvent(
+    new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
+  send("dragstart", img);
+  const left = ["dragenter", "dragover", "drop"].map((kind) => send(kind, document.body) && sign.hidden);
+  send("dragend", img);
+  send("dragenter", document.body);
+  return [...left, sign.hidden];
+}"""
+
+
+def test_a_photo_that_is_dragged_within_its_page_is_not_uploaded_again(page: Page, photos: Path) -> None:
+    """Chrome with a window offers an image of the page as a file when it is dragged, perhaps by accident."""
+    register(page, "rosa@example.org")
+    page.set_input_files("#photos", photos / "chelsea.jpg")
+    page.get_by_role("button", name="Upload 1 photo").click()
+    page.wait_for_url("**/photos")
+    page.wait_for_load_state()
+    assert page.evaluate(_DRAG_OWN) == [True, True, True, False]  # the last drag comes from outside
+
+
 def test_a_dropped_folder_without_photos_is_reported_by_name(page: Page, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     register(page, "kim@example.org")
@@ -409,6 +433,25 @@ def test_a_site_that_loses_pieces_gets_each_file_in_one_request(page: Page, tmp_
     expect(page.locator(".grid .badge")).to_have_count(2)
 
 
+def test_pieces_are_sent_by_post_if_a_firewall_refuses_patch(page: Page, tmp_path: Path) -> None:
+    sent: list[str] = []
+
+    def refuse_patch(route: Route) -> None:
+        sent.append(route.request.headers.get("x-http-method-override", route.request.method.lower()))
+        if route.request.method == "PATCH":
+            route.fulfill(status=403, body="<h1>Forbidden</h1>")
+        else:
+            route.continue_()
+
+    register(page, "otto@example.org")
+    page.set_input_files("#photos", many_photos(tmp_path, 3))
+    page.route("**/upload/resumable/*", refuse_patch)
+    page.get_by_role("button", name="Upload 3 photos").click()
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+    expect(page.locator(".grid .badge")).to_have_count(3)
+    assert (sent.count("patch"), sent.count("PATCH")) == (1, 2), sent
+
+
 def test_an_upload_can_be_paused_continued_and_cancelled_and_leaving_asks_once(
     page: Page, tmp_path: Path, dialogs: list[str]
 ) -> None:
@@ -418,7 +461,11 @@ def test_an_upload_can_be_paused_continued_and_cancelled_and_leaving_asks_once(
     box = page.locator("#drop").bounding_box()
     assert box
     assert box["height"] < 200  # of 844 px: most of the window must show the chosen photos
-    page.get_by_label("Caption of 00.jpg").press("Enter")
+    first = page.get_by_label("Caption of 00.jpg")
+    first.focus()
+    first.dispatch_event("keydown", {"key": "Enter", "isComposing": True})  # accepts a Japanese word
+    expect(first).to_be_focused()
+    first.press("Enter")
     expect(page.get_by_label("Caption of 01.jpg")).to_be_focused()
     page.get_by_label("Caption of 02.jpg").fill("The last one")
     page.get_by_role("navigation").get_by_role("link", name="My photos").click()
@@ -444,6 +491,17 @@ def test_an_upload_can_be_paused_continued_and_cancelled_and_leaving_asks_once(
     expect(page.locator(".grid .badge")).to_have_count(2)
     expect(page.get_by_text("The last one", exact=True)).to_be_visible()
     assert len(dialogs) == 1
+
+
+def test_a_language_that_the_browser_reports_but_refuses_stops_no_script(page: Page, photos: Path) -> None:
+    languages = "Object.defineProperty(navigator, 'languages', { get: () => ['en-US@posix', 'en-x-'] })"
+    page.add_init_script(languages)
+    register(page, "ines@example.org")
+    page.set_input_files("#photos", photos / "chelsea.jpg")
+    expect(page.get_by_role("button", name="Upload 1 photo")).to_be_visible()
+    page.goto("/account")
+    american = re.compile(r"^[A-Z][a-z]+ \d+, \d{4}, .+[AP]M$")
+    expect(page.locator("#sessions time").first).to_have_text(american)
 
 
 def test_dates_of_the_server_and_of_the_scripts_have_one_form(browser: Browser, site: Site) -> None:

@@ -223,6 +223,25 @@ def test_odd_heads_of_responses_are_reported_in_one_sentence(head: bytes, senten
     close_left_open()
 
 
+@pytest.mark.parametrize("method", ["upload", "delete"])
+def test_a_redirect_that_turns_a_request_into_a_get_is_not_taken_for_success(method: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        client = Client(url, "token")
+        request = pool.submit(lambda: client.upload(b"photo") if method == "upload" else client.delete(1))
+        moved = f"302 Found\r\nLocation: {url}/cats/api/v1/photos?page=1"
+        for head in (moved, "200 OK"):
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(f"HTTP/1.1 {head}\r\nConnection: close\r\n\r\n".encode())
+        with pytest.raises(RequestFailed) as refused:
+            request.result(60)
+        client.close()
+    assert str(refused.value) == f"{url} redirects to {url}/cats. If that is the site, use that address."
+    del request
+    close_left_open()
+
+
 def _slow_line(seconds: float) -> tuple[socket.socket, bytes]:
     """Return a server that takes ``seconds`` to receive the photo, and a photo larger than the buffers."""
     listener, photo = socket.socket(), bytes(6_000_000)

@@ -59,11 +59,14 @@ class TestProvider:
     def token(self) -> Response:
         query = self.codes.pop(request.form.get("code", ""), None)
         challenge = hashlib.sha256(request.form.get("code_verifier", "").encode()).digest()
-        login = request.authorization
+        if self.changed_metadata.get("token_endpoint_auth_methods_supported") == ["client_secret_post"]:
+            client = request.form.get("client_id"), request.form.get("client_secret")
+        else:
+            login = request.authorization
+            client = (login.username, login.password) if login else (None, None)
         if (
             query is None
-            or login is None
-            or (login.username, login.password) != (CLIENT_ID, CLIENT_SECRET)
+            or client != (CLIENT_ID, CLIENT_SECRET)
             or query["code_challenge"] != base64.urlsafe_b64encode(challenge).decode().rstrip("=")
             or query["redirect_uri"] != request.form.get("redirect_uri")
         ):

@@ -117,16 +117,17 @@ def _require_user() -> Response | None:
         return None
     if wants_json():
         raise Unauthorized("Please log in.")
+    reads = request.method in ("GET", "HEAD")
     if g.session is not None:  # a sign-up with an e-mail that is registered already
         sign_out()
         flash(
             gettext("Log in with your password. If you already had an account, its password has not changed.")
         )
-    elif request.method == "GET":
+    elif reads:
         flash(gettext("Please log in first."))
     else:
         flash(gettext("You are logged out, so nothing was changed. Log in, and send the form again."))
-    next_path = request.full_path.rstrip("?") if request.method == "GET" else page_of_form()
+    next_path = request.full_path.rstrip("?") if reads else page_of_form()
     return redirect(url_for("auth.login", next=next_path), 303)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from flask import Flask, request
 from werkzeug.wrappers import Response
 
+from catloader.errors import CompressedBody
 from catloader.web.api_v1 import checks, docs, jpegs, photos, verdicts
-from catloader.web.http.context import make_conditional
+from catloader.web.http import problems
+from catloader.web.http.context import for_log, make_conditional
 
 _WITH_ETAG = ("api_photos", "api_verdicts")
 
@@ -22,6 +24,12 @@ def init_app(app: Flask, photo_bytes: int) -> None:
     def allow_more() -> None:
         if getattr(app.view_functions.get(request.endpoint or ""), "takes_photo", False):
             request.max_content_length = photo_bytes
+
+    @app.before_request
+    def refuse_compressed() -> None:
+        encoding = request.headers.get("Content-Encoding", "identity")
+        if encoding.lower() != "identity" and problems.is_wanted():
+            raise CompressedBody(f"Content-Encoding: {for_log(encoding)} is not accepted; send plain bytes.")
 
     for module in (photos, verdicts, jpegs, checks, docs):
         app.register_blueprint(module.blueprint)

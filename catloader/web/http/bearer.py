@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 from flask import Flask, current_app, g, request
 from werkzeug.wrappers import Response
 
-from catloader.accounts.api_tokens import Scope, is_signed
+from catloader.accounts.api_tokens import PREFIX, Scope, is_signed
 from catloader.errors import ScopeMissing, StoreUnavailable, TokenRefused
 from catloader.store.db.accounts.api_tokens import ApiToken
 from catloader.store.db.accounts.users import User
 from catloader.store.db.engine import utcnow
+from catloader.web.http import cookies
 from catloader.web.http.context import services
 
 logger = logging.getLogger(__name__)
@@ -56,9 +57,18 @@ def scope_of_request() -> Scope | None:
     """Return the scope that the request's API token needs; None if the request comes from a browser."""
     view = current_app.view_functions.get(request.endpoint or "")
     optional_scope: Scope | None = getattr(view, "scope_of_token", None)
-    if optional_scope is not None and sent_token(request.headers.get("Authorization", "")):
+    if optional_scope is not None and _is_of_program():
         return optional_scope
     return getattr(view, "scope", None)
+
+
+def _is_of_program() -> bool:
+    """Return True if the request has an API token.
+
+    Proxies that log people in, such as oauth2-proxy, can add their own token to the requests of browsers.
+    """
+    token = sent_token(request.headers.get("Authorization", ""))
+    return token.startswith(PREFIX) or (token != "" and cookies.read(cookies.SESSION) is None)
 
 
 def sent_token(authorization: str) -> str:

@@ -83,13 +83,21 @@ def page_of_form() -> str | None:
     referrer = request.referrer or ""
     if not referrer or host_name(referrer) != host_name(f"//{request.host}"):
         return None
-    url, adapter = urlsplit(referrer), current_app.create_url_adapter(request)
-    try:
-        if adapter is not None:
-            adapter.match(url.path.removeprefix(request.script_root), method="GET")
-    except HTTPException:  # also a redirect
+    url = urlsplit(referrer)
+    if not _is_page(url.path.removeprefix(request.script_root)):
         return None
     return f"{url.path}?{url.query}" if url.query else url.path
+
+
+def _is_page(path: str) -> bool:
+    """Return True if a path without the prefix of a proxy can be opened with GET."""
+    adapter = current_app.create_url_adapter(request)
+    try:
+        if adapter is not None:
+            adapter.match(path, method="GET")
+    except HTTPException:  # also a redirect
+        return False
+    return True
 
 
 def page_of_photo(id: int) -> str:
@@ -117,5 +125,8 @@ def local_path(target: str | None) -> str:
     is_path = target and target.startswith("/") and not target.startswith("//")
     if target and is_path and len(target) <= _MOST_PATH_CHARS and target.isprintable() and "\\" not in target:
         prefix = request.script_root
-        return target if prefix and target.startswith(f"{prefix}/") else prefix + target
+        # The prefix may look like a page: below "/photos", "/photos/5" is the page "/photos/photos/5".
+        rest = urlsplit(target).path.removeprefix(f"{prefix}/").rstrip("/")
+        has_prefix = target.startswith(f"{prefix}/") and _is_page(f"/{rest}")
+        return target if has_prefix else prefix + target
     return url_for("gallery.photos")

@@ -12,18 +12,22 @@ function isText({ target, clipboardData: { types } }) {
 
 // `take` is called with the { files, sentence } of filesOf().
 export function receiveFiles(take) {
+  let isOwn = false; // a part of this page is dragged: browsers offer its thumbnails as files, too
+  const bringsFiles = ({ dataTransfer }) => !isOwn && hasFiles(dataTransfer);
   const sign = document.createElement("div");
   sign.className = "drop-sign";
   sign.textContent = gettext("Drop your photos to upload them");
   sign.hidden = true;
   document.body.append(sign);
 
-  window.addEventListener("dragenter", (event) => (sign.hidden = !hasFiles(event.dataTransfer)));
+  window.addEventListener("dragstart", () => (isOwn = true));
+  window.addEventListener("dragend", () => (isOwn = false));
+  window.addEventListener("dragenter", (event) => (sign.hidden = !bringsFiles(event)));
   // The browser handles text that is dropped into a field.
-  window.addEventListener("dragover", (event) => hasFiles(event.dataTransfer) && event.preventDefault()); // otherwise a drop would open the file
+  window.addEventListener("dragover", (event) => bringsFiles(event) && event.preventDefault()); // otherwise a drop would open the file
   window.addEventListener("dragleave", (event) => (sign.hidden ||= event.relatedTarget === null));
   window.addEventListener("drop", (event) => {
-    if (!hasFiles(event.dataTransfer)) return;
+    if (!bringsFiles(event)) return;
     event.preventDefault();
     sign.hidden = true;
     filesOf(event.dataTransfer).then(take);

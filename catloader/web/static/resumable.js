@@ -10,6 +10,9 @@ const SLOW_MS = 15000; // after a slower piece, the size is not increased, becau
 const STALLED_S = 60; // without progress or response, for example after a phone has changed its network
 const TRIES = 15; // while the site is busy: about a minute, with a Retry-After of 2 to 5 seconds
 const BUSY = [429, 502, 503, 504];
+const NO_PATCH = [403, 405, 501]; // of a proxy or firewall that does not allow PATCH; the site itself never responds so
+
+let byPost = false; // whether pieces are sent by POST, because PATCH was refused
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 
@@ -99,9 +102,11 @@ export async function send(row, form, token, run) {
     const sentToken = token.current();
     const headers = { Accept: "application/json", "Tus-Resumable": "1.0.0", "X-CSRFToken": sentToken };
     const body = known ? file.slice(offset, offset + size) : null;
-    const method = !row.url ? "POST" : known ? "PATCH" : "HEAD";
-    if (method === "POST") Object.assign(headers, { "Upload-Length": file.size, "Idempotency-Key": row.key });
-    if (method === "PATCH") headers["Upload-Offset"] = offset;
+    const goesOn = row.url && known;
+    const method = row.url && !known ? "HEAD" : goesOn && !byPost ? "PATCH" : "POST";
+    if (!row.url) Object.assign(headers, { "Upload-Length": file.size, "Idempotency-Key": row.key });
+    if (goesOn) headers["Upload-Offset"] = offset;
+    if (goesOn && byPost) headers["X-HTTP-Method-Override"] = "PATCH";
     if (method !== "HEAD") headers["Upload-Metadata"] = facts(row, form);
     if (body) headers["Content-Type"] = "application/offset+octet-stream";
     row.begun = true;
@@ -143,6 +148,9 @@ export async function send(row, form, token, run) {
       row.note(gettext("The site is busy. Trying again in a moment …"));
       const seconds = Number(request.getResponseHeader("Retry-After")) || 5;
       await run.wait(seconds * (1 + Math.random())); // random, so that clients do not retry together
+    } else if (method === "PATCH" && NO_PATCH.includes(status)) {
+      byPost = true;
+      known = false;
     } else if (status === 401) {
       run.stop(LOGGED_OUT);
     } else if (content.expired && !refreshed) {

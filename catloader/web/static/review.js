@@ -8,7 +8,8 @@ let sent = false;
 
 // People who dictate, or press keys by accident, can switch the keys off (WCAG 2.1.4). This browser stores the choice.
 try {
-  box.checked = localStorage.getItem(OFF) === null;
+  if (!box.checked) localStorage.setItem(OFF, "yes"); // unticked before this script ran
+  else box.checked = localStorage.getItem(OFF) === null;
 } catch {
   // the browser stores nothing
 }
@@ -22,7 +23,7 @@ box.addEventListener("change", () => {
 });
 
 note?.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") note.blur();
+  if (event.key === "Escape" && !event.isComposing) note.blur(); // while a word is composed, Escape discards the word
 });
 
 document.addEventListener("keydown", (event) => {

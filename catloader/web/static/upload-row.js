@@ -50,7 +50,8 @@ export function makeRow(file, captionOfAll) {
   row.bar = element("progress", { max: 1, value: 0, hidden: true });
   row.bar.setAttribute("aria-label", gettext("Upload of %(name)s", { name }));
   row.caption.onkeydown = (event) => {
-    if (event.key !== "Enter") return;
+    // While a Japanese, Chinese or Korean word is composed, Enter accepts the word. Safari reports only the code 229.
+    if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return;
     event.preventDefault(); // go to the next caption instead of sending the form
     row.item.nextElementSibling?.querySelector(".caption-field")?.focus();
   };

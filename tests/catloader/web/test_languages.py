@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zoneinfo
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from flask import Flask
 
 from catloader.errors import CatLoaderError, TooManyAttempts, TooManyFiles
 from catloader.languages import ngettext_noop
-from catloader.web.formats import shown_date, shown_number
+from catloader.web.formats import shown_date, shown_number, shown_time
 from catloader.web.languages import translated
 from catloader.web.photos.nouns import noun_of
 from tests.support.accounts_site import accounts_site
@@ -51,6 +53,29 @@ def test_dates_and_numbers_are_in_the_browsers_variety_of_the_language(app: Flas
     ):
         with app.test_request_context(headers={"Accept-Language": asked}):
             assert (shown_date(day), shown_number(0.5, 1)) == (date, number), asked
+
+
+@ON_SQLITE
+def test_days_are_those_of_the_browsers_time_zone(app: Flask, tmp_path: Path) -> None:
+    """The zone has its former name in the browser, and only its present name here, as on Debian 13."""
+    counts, india = struct.pack(">6l", 0, 0, 0, 0, 1, 4), struct.pack(">lbB", 19_800, 0, 0)
+    (tmp_path / "Asia").mkdir()
+    (tmp_path / "Asia/Kolkata").write_bytes(b"TZif".ljust(20, b"\0") + counts + india + b"IST\0")
+    evening = datetime(2026, 12, 30, 19, tzinfo=UTC)
+    zoneinfo.reset_tzpath([str(tmp_path)])
+    try:
+        for name, day in (
+            ("Asia/Kolkata", "31 Dec 2026"),
+            ("Asia/Calcutta", "31 Dec 2026"),
+            ("Asia", "30 Dec 2026"),
+            ("", "30 Dec 2026"),
+        ):
+            headers = {"Cookie": f"catloader_zone={name}", "Accept-Language": "en-GB"}
+            with app.test_request_context(headers=headers):
+                assert (shown_date(evening), shown_time(evening)) == (day, "30 Dec 2026, 19:00 UTC"), name
+    finally:
+        zoneinfo.reset_tzpath()
+        zoneinfo.ZoneInfo.clear_cache()
 
 
 @ON_SQLITE

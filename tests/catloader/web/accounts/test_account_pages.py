@@ -82,6 +82,11 @@ def test_a_change_of_e_mail_needs_the_password_and_an_unused_address(app: Flask,
             409,
             "This e\N{NON-BREAKING HYPHEN}mail can&#39;t be used.",
         ),
+        (
+            {"email": "Anna@Example.org", "password": PASSWORD},
+            400,
+            "This is already the e\N{NON-BREAKING HYPHEN}mail of your account.",
+        ),
     ):
         answer = anna.post("/account/email", fields, page="/account")
         assert (answer.status_code, sentence in answer.text) == (status, True), fields
@@ -121,8 +126,8 @@ def test_attempts_to_find_registered_e_mails_are_limited_like_sign_ups(
 ) -> None:
     with running_site(engine, s3_server, objects, tmp_path, register_rate="3 per hour") as app:
         anna = Person.sign_up(app, "anna@example.org")
-        fields = {"email": anna.email, "password": PASSWORD}
-        codes = [anna.post("/account/email", fields, page="/account").status_code for _ in range(3)]
+        wishes = [{"email": f"new-{number}@example.org", "password": PASSWORD} for number in range(3)]
+        codes = [anna.post("/account/email", wish, page="/account").status_code for wish in wishes]
         assert codes == [303, 303, 429]  # the sign-up was the first of three allowed attempts
 
 

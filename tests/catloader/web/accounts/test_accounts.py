@@ -323,3 +323,10 @@ def test_a_form_of_an_ended_session_leads_back_to_its_page(app: Flask, sender: s
     answer = visitor.client.post("/photos/7/caption", data={"caption": "x"}, headers={"Referer": sender})
     assert (answer.status_code, answer.location) == (303, to)
     assert "You are logged out, so nothing was changed." in visitor.get("/login").text
+
+
+@ON_SQLITE
+def test_a_head_request_without_a_log_in_is_not_taken_for_a_form(app: Flask) -> None:
+    visitor = Person(app)
+    assert visitor.client.head("/photos?show=cat").location == "/login?next=/photos?show%3Dcat"
+    assert "so nothing was changed" not in visitor.get("/login").text

@@ -169,6 +169,14 @@ def test_a_userinfo_endpoint_that_is_not_an_address_is_ignored(
         assert _through(Person(app)).status_code == 303
 
 
+def test_a_provider_that_takes_the_secret_only_in_the_body_logs_in(
+    provider: TestProvider, tmp_path: Path
+) -> None:
+    provider.changed_metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
+    with accounts_site(tmp_path, **settings_of(int(provider.issuer.rpartition(":")[2]))) as app:
+        assert _through(Person(app)).status_code == 303
+
+
 def test_a_provider_without_a_userinfo_endpoint_logs_in(provider: TestProvider, tmp_path: Path) -> None:
     provider.missing_metadata = {"userinfo_endpoint"}
     with accounts_site(tmp_path, **settings_of(int(provider.issuer.rpartition(":")[2]))) as app:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import re
 import threading
@@ -224,6 +225,15 @@ def test_the_refusal_of_a_content_type_names_the_accepted_ones(program: Program,
     assert assert_problem(program.upload(jpeg(), kind=kind), 415) == (
         "The header Content-Type must be image/* or application/octet-stream or multipart/form-data."
     )
+
+
+@pytest.mark.parametrize("path", ["/api/v1/photos", "/api/v1/check", "/api/v1/photos/1/appeal"])
+def test_a_compressed_body_is_refused_as_such(program: Program, path: str) -> None:
+    headers = {"Content-Type": "image/jpeg", "Content-Encoding": "gzip"}
+    answer = program.send("POST", path, headers, data=gzip.compress(jpeg()))
+    sentence = "Content-Encoding: gzip is not accepted; send plain bytes."
+    assert assert_problem(answer, 415) == sentence
+    assert program.upload(jpeg(), kind="image/jpeg").status_code == 202
 
 
 def _refusals(app: Flask) -> Counter[str]:

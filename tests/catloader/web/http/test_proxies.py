@@ -44,6 +44,23 @@ def test_below_a_prefix_every_address_and_redirect_has_it(app: Flask, prefix: st
         anna.log_out()
 
 
+@pytest.mark.parametrize("prefix", ["/photos", "/account"])
+def test_a_prefix_may_look_like_a_page(app: Flask, prefix: str) -> None:
+    visitor, headers = Person(app), {"X-Forwarded-Prefix": prefix}
+    visitor.email = Person(app, "anna@example.org").email
+    for page in ("/photos/5", "/photos?show=cat", "/account/tokens", "/account"):
+        to_login = visitor.get(page, **headers).location
+        wish = re.findall(r'name="next" value="([^"]+)"', visitor.get(to_login.removeprefix(prefix)).text)
+        fields = {"email": visitor.email, "password": PASSWORD, "next": wish[0]}
+        assert visitor.post("/login", fields, **headers).location == prefix + page
+        visitor.log_out()
+    visitor.log_in()
+    visitor.upload_one()
+    (here,) = re.findall(r'name="next" value="([^"]+)"', visitor.get("/photos?sort=oldest", **headers).text)
+    answer = visitor.post("/photos/selected", {"next": here}, page="/photos", **headers)
+    assert answer.location == f"{prefix}/photos?sort=oldest"
+
+
 @pytest.mark.parametrize(("prefix", "server"), [("", "/"), ("/cats", "/cats")])
 def test_programs_find_the_api_below_a_prefix(app: Flask, prefix: str, server: str) -> None:
     person, headers = Person(app), {"X-Forwarded-Prefix": prefix}

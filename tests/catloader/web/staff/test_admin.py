@@ -262,6 +262,8 @@ def test_a_quota_bounds_photos_and_bytes_even_for_concurrent_uploads(
     assert administrator.post(f"{path}/quota", {"photos": "-1"}, page=path).status_code == 400
     too_many = administrator.post(f"{path}/quota", {"photos": str(2**31)}, page=path)
     assert (too_many.status_code, "at most 2147483647" in too_many.text) == (400, True)
+    administrator.post(f"{path}/quota", {"photos": "", "megabytes": "2"}, page=path)
+    assert "You use 0\N{NO-BREAK SPACE}kB of 2.0\N{NO-BREAK SPACE}MB." in anna.get("/upload").text
     administrator.post(f"{path}/quota", {"photos": "3", "megabytes": ""}, page=path)
     anna.upload_one()
     assert "You use 1 of 3 photos." in anna.get("/upload").text

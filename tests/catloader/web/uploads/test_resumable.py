@@ -245,6 +245,15 @@ def test_a_program_uploads_in_pieces_with_its_token(app: Flask, anna: Person) ->
     assert anna.client.post(PATH, headers={**begin, "Authorization": "Basic YTpi"}).status_code == 400
 
 
+def test_a_token_that_a_proxy_adds_to_the_requests_of_a_browser_is_ignored(anna: Person, tus: Tus) -> None:
+    of_proxy = {"Authorization": "Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"}
+    path = tus.send("POST", PATH, None, Upload_Length=str(len(PHOTO)), **of_proxy).headers["Location"]
+    assert tus.patch(path, 0, PHOTO, **of_proxy).headers["Photo-Id"] == str(anna.photos[0].id)
+    without_form_token = {"Tus-Resumable": "1.0.0", "Upload-Length": "5", **of_proxy}
+    assert anna.client.post(PATH, headers=without_form_token).status_code == 400
+    assert_problem(Program(anna.app).send("POST", PATH, without_form_token), 401)
+
+
 def test_a_large_piece_is_buffered_only_for_a_token_of_this_site(app: Flask, anna: Person) -> None:
     rules = app.extensions[RULES]
     for token, is_more in ((token_of(app, anna), True), ("invented", False)):
