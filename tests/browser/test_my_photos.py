@@ -120,6 +120,7 @@ def test_a_new_verdict_does_not_disturb_what_the_owner_is_typing(
         page.locator("form[action$=caption] [name=csrf_token]").evaluate("field => (field.value = 'old')")
         page.get_by_role("button", name="Save caption").click()
         expect(page.get_by_role("heading", name="This form has expired")).to_be_visible()
+        page.wait_for_load_state()  # the script has noticed the refusal
         page.get_by_role("link", name="Back", exact=True).click()
     page.get_by_role("button", name="Save caption").click()
     expect(page.locator("figcaption")).to_have_text("Two cups")

@@ -496,7 +496,7 @@ def test_an_upload_can_be_paused_continued_and_cancelled_and_leaving_asks_once(
 def test_a_language_that_the_browser_reports_but_refuses_stops_no_script(page: Page, photos: Path) -> None:
     languages = "Object.defineProperty(navigator, 'languages', { get: () => ['en-US@posix', 'en-x-'] })"
     page.add_init_script(languages)
-    register(page, "ines@example.org")
+    register(page, "noemi@example.org")
     page.set_input_files("#photos", photos / "chelsea.jpg")
     expect(page.get_by_role("button", name="Upload 1 photo")).to_be_visible()
     page.goto("/account")
