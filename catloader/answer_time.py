@@ -136,12 +136,13 @@ def limit_session(session: requests.Session, total_s: float, max_bytes: int = MA
     The session trusts the system's certificates, also through a proxy, which may replace the certificates of
     servers.
     """
-    from requests.adapters import HTTPAdapter
     from requests.exceptions import ContentDecodingError
+
+    from models.answer_head import AdapterWithAuthorities
 
     pools = pool_classes(response_class(total_s, max_bytes=max_bytes))
 
-    class Adapter(HTTPAdapter):
+    class Adapter(AdapterWithAuthorities):
         def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> Any:
             request.headers["Accept-Encoding"] = "identity"
             response = super().send(request, *arguments, **options)

@@ -34,7 +34,10 @@ def _inner(error: BaseException) -> BaseException | None:
 def _words() -> tuple[tuple[tuple[type[BaseException], ...], str], ...]:
     from requests import exceptions as of_requests  # late, because only a failure needs it
 
+    from models.answer_head import MissingAuthorities
+
     return (
+        ((MissingAuthorities,), "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is missing"),
         # From special to general: in urllib3 the first two are subclasses of the third.
         ((of_urllib3.NameResolutionError,), "the name is unknown"),
         ((of_urllib3.NewConnectionError,), "no connection"),

@@ -48,6 +48,7 @@ def create_checker_app(
         state: ``CheckerService.state``, the body of ``/readyz``.
     """
     app = Flask(__name__, static_folder=None)
+    app.debug = False  # whatever FLASK_DEBUG says
     app.register_blueprint(wake_up_blueprint(wake, refusal))
 
     @app.get("/healthz")

@@ -14,6 +14,20 @@ from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool
 
 
+class MissingAuthorities(requests.RequestException):
+    """The file of trusted authorities that ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE`` names is missing."""
+
+
+class AdapterWithAuthorities(HTTPAdapter):
+    """Raises ``MissingAuthorities`` instead of an OSError, which callers take for a fault of their files."""
+
+    def cert_verify(self, *arguments: Any) -> None:
+        try:
+            super().cert_verify(*arguments)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            raise MissingAuthorities(str(error)) from error
+
+
 def session_with_limited_heads(limit_s: float) -> requests.Session:
     """Return a session that raises ``requests.ReadTimeout`` if the head of a response takes longer."""
 
@@ -37,7 +51,7 @@ def session_with_limited_heads(limit_s: float) -> requests.Session:
                 if self.fp is head:  # not closed by ``begin``
                     self.fp = file
 
-    class Adapter(HTTPAdapter):
+    class Adapter(AdapterWithAuthorities):
         def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
             super().init_poolmanager(*arguments, **options)
             _set_response_class(self.poolmanager, Response)

@@ -15,7 +15,7 @@ from pathlib import Path
 import filelock
 import requests
 
-from models.answer_head import session_with_limited_heads
+from models.answer_head import MissingAuthorities, session_with_limited_heads
 from models.catalogue import Entry, resolve
 from models.digest import is_verified, verify
 from models.errors import FetchFailed, ModelsError, WeightsRefused
@@ -28,6 +28,12 @@ _TIMEOUT_S = (5.0, _SILENCE_S)
 _CHUNK_BYTES, _ATTEMPTS = 1 << 18, 3
 # The size of an entry may be rounded. A file that exceeds it by more than this is a different file.
 _SLACK_BYTES = 1 << 20
+_REASONS = (
+    (MissingAuthorities, "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is missing"),
+    (requests.exceptions.SSLError, "its certificate is not valid"),
+    (requests.exceptions.ProxyError, "the proxy refuses the connection"),
+    (requests.Timeout, "it does not answer"),
+)
 
 
 class _CutOff(Exception):
@@ -197,14 +203,7 @@ class _Download:
         return FetchFailed(f"{self._host} closed the connection after {received}; {advice}.")
 
     def _unreachable(self, error: Exception) -> FetchFailed:
-        if isinstance(error, requests.exceptions.SSLError):
-            reason = "its certificate is not valid"
-        elif isinstance(error, requests.exceptions.ProxyError):
-            reason = "the proxy refuses the connection"
-        elif isinstance(error, requests.Timeout):
-            reason = "it does not answer"
-        else:
-            reason = "it can't be reached"
+        reason = next((words for kind, words in _REASONS if isinstance(error, kind)), "it can't be reached")
         alternative = _alternative(self._target.parent)
         return FetchFailed(f"{self._entry.name} was not fetched from {self._host}: {reason}. {alternative}")
 

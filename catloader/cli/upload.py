@@ -83,12 +83,15 @@ def _upload(client: Client, path: Path, caption: str) -> str:
             return "it is a folder; name its files."
         if path.exists() and not path.is_file():  # a pipe may never end, and some devices never do
             return "it is not a regular file."
-        size_bytes, limit_bytes = path.stat().st_size, client.max_file_bytes
-        if limit_bytes is not None and size_bytes > limit_bytes:  # such as a video: it is not read or sent
-            return _too_large(limit_bytes)
+        size_bytes = path.stat().st_size
+    except OSError as error:
+        return _unreadable(error)
+    if (limit_bytes := client.max_file_bytes) is not None and size_bytes > limit_bytes:
+        return _too_large(limit_bytes)  # such as a video: it is neither read nor sent
+    try:
         data = path.read_bytes()
     except OSError as error:
-        return f"it can't be read ({error.strerror})."
+        return _unreadable(error)
     try:
         client.upload(data, caption=caption, key=f"file-{hashlib.sha256(data).hexdigest()}")
     except RequestFailed as error:
@@ -96,6 +99,10 @@ def _upload(client: Client, path: Path, caption: str) -> str:
             raise
         return str(error)
     return ""
+
+
+def _unreadable(error: OSError) -> str:
+    return f"it can't be read ({error.strerror})."
 
 
 def _too_large(limit_bytes: int) -> str:

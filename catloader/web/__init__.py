@@ -58,6 +58,7 @@ def make_app(services: Services) -> Flask:
     app = Flask(__name__)
     app.extensions["catloader"] = services
     app.config.update(
+        DEBUG=False,  # whatever FLASK_DEBUG says: errors would not get the site's pages
         SECRET_KEY=services.secret_key,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_REFRESH_EACH_REQUEST=False,

@@ -153,3 +153,16 @@ def test_a_provider_with_a_certificate_that_ssl_cert_file_names_is_trusted(
             Provider(url, "client", "", f"{url}/callback", "ID").examine()
         assert (_NOT_TRUSTED in caplog.text) is not trusted
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_missing_file_of_authorities_is_named(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, variable: str
+) -> None:
+    """As in a container that has the variable of its host, but not the file."""
+    monkeypatch.setenv(variable, "/nowhere/own.pem")
+    sentence = "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is missing"
+    assert _api(url) == f"{url} does not answer: {sentence}."
+    with pytest.raises(ProviderUnavailable):
+        Provider(url, "client", "", f"{url}/callback", "ID").examine()
+    assert sentence in caplog.text

@@ -286,6 +286,14 @@ def test_without_internet_one_line_names_the_alternative(tmp_path: Path) -> None
     )
 
 
+def test_a_missing_file_of_authorities_is_not_blamed_on_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    with pytest.raises(FetchFailed, match=r"from 127\.0\.0\.1:1: the file that REQUESTS_CA_BUNDLE or "):
+        fetch(ENTRY, tmp_path, base_url="https://127.0.0.1:1")
+
+
 def test_a_second_fetch_at_the_same_time_is_refused(site: Site, tmp_path: Path) -> None:
     site.gate = threading.Event()
     first = threading.Thread(target=fetch, args=(ENTRY, tmp_path), kwargs={"base_url": site.url})

@@ -18,29 +18,33 @@ from catloader.errors import SettingError
 from catloader.store.s3.errors import add_handlers
 
 _FILES = ("config_file", "credentials_file")
-_KEPT = ("ca_bundle",)
-"""``AWS_CA_BUNDLE`` is still read, because self-hosted servers may have certificates of their own."""
+_AUTHORITIES = {"ca_bundle": "AWS_CA_BUNDLE", "requests_ca_bundle": "REQUESTS_CA_BUNDLE"}
+"""Still read, because self-hosted servers may have certificates of their own; the first that is not empty
+counts. boto3 does the same, but ends the start if one is empty, even without TLS."""
 
 
 def make_session(*, uses_tls: bool = False) -> boto3.session.Session:
-    """Make a session that reads no profile, no file in ``~/.aws`` and no ``AWS_...`` variable.
+    """Make a session that reads no profile, no file in ``~/.aws`` and only the variables in ``_AUTHORITIES``.
 
     The server, its keys and its region come from the site's settings. Otherwise a missing profile, a broken
     file or an invalid number would end the start with boto3's traceback, and an addressing style in a file
     would silently change every request.
 
     Raises:
-        SettingError: the connections use TLS, and ``AWS_CA_BUNDLE`` is not a file of certificates.
+        SettingError: the connections use TLS, and such a variable does not name a file of certificates.
     """
-    isolated = {
+    isolated: dict[str, tuple[Any, Any, Any, Any]] = {
         name: (None, None, os.devnull if name in _FILES else default, convert)
         for name, (_, _, default, convert) in botocore.session.Session.SESSION_VARIABLES.items()
-        if name not in _KEPT
     }
+    isolated |= {name: (None, variable, None, None) for name, variable in _AUTHORITIES.items()}
     session = botocore.session.Session(session_vars=isolated)
     session.register_component("data_loader", _descriptions())
-    if uses_tls and (bundle := session.get_config_variable("ca_bundle")):
-        _refuse_unreadable(bundle)
+    bundles = {variable: session.get_config_variable(name) for name, variable in _AUTHORITIES.items()}
+    named = [(variable, bundle) for variable, bundle in bundles.items() if bundle and bundle.strip()]
+    if uses_tls and named:
+        _refuse_unreadable(*named[0])
+    session.set_config_variable("ca_bundle", named[0][1] if named else True)  # True: the usual authorities
     return boto3.session.Session(botocore_session=session)
 
 
@@ -91,12 +95,12 @@ def make_client(
     return client
 
 
-def _refuse_unreadable(bundle: str) -> None:
+def _refuse_unreadable(variable: str, bundle: str) -> None:
     try:
         ssl.create_default_context(cafile=bundle)
     except OSError as error:
         reason = "it has no certificates" if isinstance(error, ssl.SSLError) else error.strerror
-        raise SettingError(f"AWS_CA_BUNDLE is {bundle!r}, which cannot be used: {reason}.") from error
+        raise SettingError(f"{variable} is {bundle!r}, which cannot be used: {reason}.") from error
 
 
 @cache

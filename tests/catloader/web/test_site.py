@@ -183,12 +183,14 @@ def test_object_store_without_the_bucket_is_not_ready(
 
 
 def test_without_the_database_pages_get_503(
-    s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+    s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from catloader.store.db.engine import make_engine
 
+    monkeypatch.setenv("FLASK_DEBUG", "1")  # of another program: errors get the site's pages all the same
     gone = make_engine(f"sqlite:///{tmp_path / 'no-such-folder' / 'x.sqlite3'}")
     with running_site(gone, s3_server, objects, tmp_path) as app:
+        assert not app.debug
         ready = Person(app).get("/readyz")
         assert (ready.status_code, (ready.json or {})["database"]) == (503, "no answer")
         answer = Person(app).post("/login", {"email": "anna@example.org", "password": "whatever it is"})

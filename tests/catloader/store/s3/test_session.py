@@ -27,6 +27,7 @@ _NO_NUMBERS = {
         {"AWS_DEFAULT_PROFILE": "nobody"},
         {"AWS_SESSION_TOKEN": "of-another-account", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
         _NO_NUMBERS,
+        {"AWS_CA_BUNDLE": "", "REQUESTS_CA_BUNDLE": " "},  # such as ${NAME:-} in a compose file
         {"AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": "nowhere", "AWS_S3_USE_ARN_REGION": "perhaps"},
     ],
     ids=lambda variables: next(iter(variables)),
@@ -57,7 +58,10 @@ def test_own_ca_certificates_are_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/my-ca.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/other.pem")
     assert make_session()._session.get_config_variable("ca_bundle") == "/etc/my-ca.pem"
+    monkeypatch.setenv("AWS_CA_BUNDLE", "")
+    assert make_session()._session.get_config_variable("ca_bundle") == "/etc/other.pem"
 
 
 def _store_and_read(server: EmbeddedS3) -> None:
@@ -66,16 +70,18 @@ def _store_and_read(server: EmbeddedS3) -> None:
     assert store.exists(ObjectKind.PHOTO, "a")
 
 
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
 @pytest.mark.parametrize(
     ("content", "reason"), [(None, "No such file or directory"), ("hello", "it has no certificates")]
 )
 def test_unreadable_ca_certificates_are_reported(
-    content: str | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: str | None, reason: str, variable: str, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = tmp_path / "ca.pem"
     if content is not None:
         bundle.write_text(content)
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
-    with pytest.raises(SettingError, match=f"^AWS_CA_BUNDLE is '{bundle}', which cannot be used: {reason}.$"):
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, str(bundle))
+    with pytest.raises(SettingError, match=f"^{variable} is '{bundle}', which cannot be used: {reason}.$"):
         make_session(uses_tls=True)
     make_session()  # without TLS it has no effect
