@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -18,6 +18,9 @@ from catloader.settings import Settings
 from checker.errors import ModelRefused
 from checker.folder.option_types import NonEmptyPath
 from checker.runtimes.names import DECODERS, DEVICES, PRECISIONS, RUNTIME_PRECISIONS
+
+if TYPE_CHECKING:
+    from checker.decision.profile import Profile
 
 _EXTRA = {"scipy": "scipy", "sklearn": "scikit-learn"}
 """Packages of the extra ``calibrate``: the name to import, and the name to install."""
@@ -113,7 +116,7 @@ def calibrate(
             raise click.UsageError(rule)
     require_extra()
     from catloader.cli.models.labelled_photos import open_photos
-    from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
+    from checker.decision.operating_point import SHIPPED_PROFILES
     from checker.decision.profile import load_profile
     from checker.decision.subject import load_subject
     from checker.evaluation.calibrate import measure_and_calibrate, table, write_profile
@@ -153,12 +156,22 @@ def calibrate(
     profile = load_profile(path)  # with the self-test, which is part of the profile's id
     click.echo(table(profile))
     click.echo(f"written to {path}")
+    warn_if_unusable(profile, settings)
+
+
+def warn_if_unusable(profile: Profile, settings: Settings) -> None:
+    """Print the reason if a site with these settings may not check with the profile's variant."""
+    from checker.decision.operating_point import thresholds_for
+    from checker.runtimes.selection.required_rates import require_rates
+
     try:
         thresholds_for(profile, settings.max_false_positive_rate, settings.max_false_negative_rate)
+        require_rates(profile, settings.max_false_positive_rate)
     except ModelRefused as error:
         click.echo(
             f"{profile.key.runtime} {profile.key.precision} cannot use this profile: {error}. A site checks "
-            "with another variant of the model if its profile meets these rates; otherwise photos wait.",
+            "with another variant of the model if its profile meets these rates; otherwise photos wait. "
+            "Deleting the file undoes this.",
             err=True,
         )
 

@@ -87,7 +87,7 @@ def _fitting_profiles(subject: Subject, request: RuntimeRequest) -> Iterator[Pro
 
 def _keeps_rates(profile: Profile, request: RuntimeRequest) -> bool:
     try:
-        require_rates(profile, request)
+        require_rates(profile, request.max_fpr)
     except ModelRefused:
         return False
     return True

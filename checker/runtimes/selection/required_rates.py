@@ -5,16 +5,15 @@ from __future__ import annotations
 from checker.decision.operating_point import cat_point
 from checker.decision.profile import Profile
 from checker.errors import ModelRefused
-from checker.runtimes.selection.variants import RuntimeRequest
 
 MAX_LOST_RECALL = 0.005
 """int8 serves only if its recall is at most half a percentage point below fp32's at the same false positive
 rate."""
 
 
-def require_rates(profile: Profile, request: RuntimeRequest) -> None:
-    """Raise ModelRefused if the profile's rates exceed the request, or int8 loses too many cats."""
-    point = cat_point(profile, request.max_fpr)
+def require_rates(profile: Profile, max_fpr: float) -> None:
+    """Raise ModelRefused if no rate in the profile is low enough, or int8 loses too many cats."""
+    point = cat_point(profile, max_fpr)
     if profile.key.precision != "int8":
         return
     fp32_recall = profile.fp32_recall.get(point.target)

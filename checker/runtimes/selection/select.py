@@ -155,7 +155,7 @@ def _attempt(
     """
     try:
         if variant.profile is not None:
-            require_rates(variant.profile, request)
+            require_rates(variant.profile, request.max_fpr)
         classifier, rule = _load(entry, path, subject, request, variant)
     except ModelRefused as error:
         if variant.profile is None and isinstance(error, SelfTestFailed):
@@ -180,7 +180,7 @@ def _not_made(
     for variant in not_made(entry, path, subject, request, serving):
         try:
             if variant.profile is not None:
-                require_rates(variant.profile, request)
+                require_rates(variant.profile, request.max_fpr)
         except ModelRefused:
             continue
         return variant if can_optimise(variant.precision) else None

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from sqlalchemy import update
 
 from catloader.checks.dispatch import Off
 from catloader.cli import main
+from catloader.cli.models.calibrate import warn_if_unusable
 from catloader.intake.upload import Uploaded, upload
 from catloader.server.database import migrated_database
 from catloader.server.object_store import shared_or_own_object_store
@@ -24,6 +26,8 @@ from catloader.settings import Settings
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
 from catloader.wiring import Services, build, load_classifier_and_rule
+from checker.decision.operating_point import SHIPPED_PROFILES
+from checker.decision.profile import load_profile
 from checker.evaluation.fit import FEATURE_PENALTY
 from tests.support import openvino_variants
 
@@ -133,6 +137,17 @@ def test_reviewed_photos_make_a_profile_and_the_site_uses_it(tmp_path: Path) -> 
     assert done.stdout.splitlines().count(rule.profile_id) == 1, "the id of the profile is not printed once"
     assert rule.profile_id in done.stderr
     assert rule.profile.made["data"]["counts"] == {"cat": OF_EACH, "not_cat": OF_EACH}
+
+
+def test_int8_that_loses_too_many_cats_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """A site would refuse the profile; with few photos, one cat is already too many."""
+    profile = load_profile(SHIPPED_PROFILES / "efficientnet_lite0-openvino-int8-house_cat.json")
+    warn_if_unusable(profile, Settings())
+    assert capsys.readouterr().err == ""
+    warn_if_unusable(replace(profile, fp32_recall=dict.fromkeys(profile.fp32_recall, 1.0)), Settings())
+    warning = capsys.readouterr().err
+    assert "openvino int8 cannot use this profile: at a false positive rate of 0.01 int8 finds" in warning
+    assert "photos wait" in warning
 
 
 def test_a_site_that_never_started_is_refused_in_one_sentence(tmp_path: Path) -> None:
