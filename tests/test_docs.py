@@ -157,6 +157,16 @@ def test_the_tree_in_the_architecture_lists_the_top_level() -> None:
     assert all((_ROOT / path).exists() for path in _tree())
 
 
+def test_every_name_in_the_architecture_exists_in_the_code() -> None:
+    names = set(re.findall(r"`(\w+)`", _ARCHITECTURE))
+    assert len(names) > 80
+    for package in ("catloader", "checker", "models", "tests"):
+        for path in (_ROOT / package).rglob("*"):
+            if path.suffix in (".py", ".html", ".toml"):
+                names -= set(re.findall(r"\w+", path.read_text("utf-8")))
+    assert names == set()
+
+
 def test_the_diagram_has_every_status() -> None:
     diagram = _ARCHITECTURE.split("```")[3]
     assert [status for status in Status if not re.search(rf"\b{status}\b", diagram)] == []
@@ -248,11 +258,15 @@ def test_figures_of_the_coverage_equal_the_measured_ones() -> None:
         )
 
 
-def test_every_promise_names_a_test_that_exists() -> None:
-    promises = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (_ROOT / "docs/promises.md").read_text("utf-8"))
-    assert len(promises) > 40
-    for file, test in promises:
-        assert f"\ndef {test}(" in (_ROOT / file).read_text("utf-8"), f"{file}::{test}"
+def test_every_test_that_is_named_exists() -> None:
+    names = [
+        name
+        for document in _DOCUMENTS
+        for name in re.findall(r"`(tests/[\w/]+\.py)::(?:\w+::)?(\w+)`", document.read_text("utf-8"))
+    ]
+    assert len(names) > 40
+    for file, test in names:
+        assert re.search(rf"\n *def {test}\(", (_ROOT / file).read_text("utf-8")), f"{file}::{test}"
 
 
 def test_every_item_of_the_security_page_leads_to_its_promises() -> None:
