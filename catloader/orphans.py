@@ -40,6 +40,11 @@ class Comparison:
     """Photos whose object is not in the store."""
 
 
+def is_key_of_a_site(key: str) -> bool:
+    """Return True for the keys that sites make: of this site, or of another one that uses the same bucket."""
+    return _OUR_KEY.fullmatch(key) is not None
+
+
 def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: timedelta) -> Comparison:
     """List the buckets, and look up the objects of each row.
 
@@ -56,7 +61,7 @@ def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: time
             for key, modified_at, _ in page:
                 result.objects += 1
                 digests.append(_digest(bucket, key))
-                if not _OUR_KEY.fullmatch(key):
+                if not is_key_of_a_site(key):
                     result.foreign += 1
                 elif now - modified_at >= min_age:
                     keys.append(key)

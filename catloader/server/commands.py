@@ -30,6 +30,7 @@ from catloader.server.object_store import (
     refuse_missing_rights,
     wait_for_site_object_store,
 )
+from catloader.server.shared_buckets import report_shared_buckets
 from catloader.settings import Settings
 from catloader.wiring import Services, build
 from checker.isolation.limits import share_one_arena
@@ -62,6 +63,7 @@ def serve(settings: Settings) -> int:
         pages = _import_pages()
         with own_object_store(settings) as with_s3, _metrics_folder(settings) as metrics:
             refuse_missing_rights(settings)  # meanwhile the pages are imported, which takes longer
+            report_shared_buckets(settings)
             pages.join()
 
             def make() -> tuple[Flask, Services]:

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     s3_access_key_id: BearerToken = setting("AWS_ACCESS_KEY_ID", _NO_SECRET, "Storage", "Access key of the S3 server; the embedded one creates its own.")
     s3_secret_access_key: SecretStr = setting("AWS_SECRET_ACCESS_KEY", _NO_SECRET, "Storage", "Secret of the access key.")
     s3_region: RegionName = setting("AWS_REGION", "us-east-1", "Storage", "Region of the S3 server.")
-    s3_photos_bucket: BucketName = setting("CATLOADER_PHOTOS_BUCKET", "catloader-photos", "Storage", "Private bucket of the photos; created if missing.")
+    s3_photos_bucket: BucketName = setting("CATLOADER_PHOTOS_BUCKET", "catloader-photos", "Storage", "Private bucket of the photos; created if missing. Two sites with separate databases need separate buckets.")
     s3_thumbnails_bucket: BucketName = setting("CATLOADER_THUMBNAILS_BUCKET", "catloader-thumbnails", "Storage", "Private bucket of the thumbnails; created if missing.")
     delivery: Delivery = setting("CATLOADER_DELIVERY", "app", "Storage", "`app`: the site reads photos from S3 and sends them. `url`: it redirects the browser to a signed, short-lived S3 URL, so the browser must reach the S3 server, and altered objects are not noticed.")
     url_ttl_s: int = setting("CATLOADER_URL_TTL_S", 300, "Storage", "Validity of a signed S3 URL.", ge=10, le=300)

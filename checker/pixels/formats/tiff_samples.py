@@ -121,8 +121,10 @@ def with_plain_samples(data: bytes, max_pixels: int) -> bytes:
 
 
 def _in_eight_bits(data: bytes, max_pixels: int) -> bytes:
-    import tifffile
-
+    try:
+        import tifffile
+    except ModuleNotFoundError as error:  # optional for the folder tool
+        raise UnreadableImage("This TIFF can be read only if the package tifffile is installed.") from error
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs a line for every unusual tag
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:

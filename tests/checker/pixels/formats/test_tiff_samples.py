@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import time
 import zlib
 from typing import Any
@@ -311,3 +312,12 @@ def test_unequal_bits_of_many_samples_are_refused_at_once() -> None:
 def test_the_limit_of_pixels_is_checked_before_decoding() -> None:
     data = tiff(WIDE, planarconfig="separate")
     assert with_plain_samples(data, 60 * 80 - 1) is data
+
+
+def test_without_tifffile_only_tiffs_that_need_it_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder tool needs it only for these."""
+    wide, floats = tiff(WIDE), tiff(COLOUR.astype(np.float32) / 255)
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    assert with_plain_samples(wide, LIMITS.max_pixels) is wide
+    with pytest.raises(UnreadableImage, match="only if the package tifffile is installed"):
+        with_plain_samples(floats, LIMITS.max_pixels)
