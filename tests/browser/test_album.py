@@ -54,6 +54,19 @@ def test_the_focus_stays_in_the_album_that_grows(page: Page, site: Site) -> None
     expect(page.locator("#album > li").nth(PAGE_PHOTOS).locator("a")).to_be_focused()
 
 
+def test_accents_piled_up_in_a_caption_are_not_painted_over_the_page(page: Page, site: Site) -> None:
+    engine = make_engine(site.database)
+    captions = ("cat", "c" + 200 * "\N{COMBINING ACUTE ACCENT}" + "at")
+    ids = [add_photos(engine, 1, status="cat", on_air=True, caption=caption)[0] for caption in captions]
+    engine.dispose()
+    headers = []
+    for id in ids:
+        page.goto(f"/album/{id}")
+        page.wait_for_load_state()
+        headers.append(page.locator("header.bar").screenshot())
+    assert headers[0] == headers[1]
+
+
 def _publish(page: Page, site: Site, photos: Path, email: str) -> list[str]:
     """Publish two photos of a cat; return their addresses in the album, newest first."""
     register(page, email)

@@ -20,6 +20,12 @@ async function send(form, address, fields) {
   return content;
 }
 
+// Extensions that keep passkeys may return nothing instead of an error when the person cancels.
+function given(key) {
+  if (!key) throw new DOMException("no passkey", "NotAllowedError");
+  return key;
+}
+
 async function register(form) {
   const { elements, dataset } = form;
   const { options, challenge } = await send(form, dataset.options, { password: elements.password.value });
@@ -29,7 +35,7 @@ async function register(form) {
     user: { ...options.user, id: bytes(options.user.id) },
     excludeCredentials: options.excludeCredentials.map((key) => ({ ...key, id: bytes(key.id) })),
   };
-  const key = await navigator.credentials.create({ publicKey });
+  const key = given(await navigator.credentials.create({ publicKey }));
   const response = {
     attestationObject: text(key.response.attestationObject),
     clientDataJSON: text(key.response.clientDataJSON),
@@ -41,7 +47,7 @@ async function register(form) {
 async function logIn(form) {
   const { options, challenge } = await send(form, form.dataset.options, {});
   const publicKey = { ...options, challenge: bytes(options.challenge) };
-  const key = await navigator.credentials.get({ publicKey });
+  const key = given(await navigator.credentials.get({ publicKey }));
   const response = {
     authenticatorData: text(key.response.authenticatorData),
     clientDataJSON: text(key.response.clientDataJSON),

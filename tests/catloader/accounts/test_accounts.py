@@ -13,7 +13,7 @@ from catloader.accounts.attempts import AttemptLimits, network
 from catloader.accounts.passwords import hash_password
 from catloader.errors import EmailTaken, InvalidEmail, TooManyAttempts, WrongCredentials
 from catloader.store.db.accounts.attempts import Attempts
-from catloader.store.db.accounts.users import Users
+from catloader.store.db.accounts.users import Users, normal_email
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PASSWORD = "correct horse battery"
@@ -132,6 +132,22 @@ def test_one_network_is_limited_over_all_accounts(engine: Engine) -> None:
         accounts.authenticate(
             Users(engine), "q@e.org", "guess", _guard(engine, "2001:db8:8::1", network_rate=rate)
         )
+
+
+def test_an_international_domain_has_one_account_in_all_spellings(engine: Engine) -> None:
+    users = Users(engine)
+    ann = accounts.register(users, "Zoë@Bücher.example", PASSWORD, NOW)
+    assert ann.email == "zoë@xn--bcher-kva.example"
+    for spelling in ("zoë@bücher.example", "zoë@bu\u0308cher.example", "ZOË@xn--bcher-kva.EXAMPLE"):
+        assert users.by_email(spelling) == ann
+        with pytest.raises(EmailTaken):
+            accounts.register(users, spelling, PASSWORD, NOW)
+    assert normal_email("a@straße.example") != normal_email("a@strasse.example")
+    assert [normal_email(text) for text in ("zoë", "a@\u0301", "a@" + "ü" * 300)] == [
+        "zoë",
+        "a@\u0301",
+        "a@" + "ü" * 300,
+    ]
 
 
 @pytest.mark.parametrize(

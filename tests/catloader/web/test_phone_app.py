@@ -25,7 +25,11 @@ def test_manifest_names_what_the_site_serves(app: Flask) -> None:
     with visitor.get("/upload/share-worker.js") as worker:
         assert worker.mimetype == "text/javascript"
     assert manifest["share_target"]["params"]["files"][0]["name"] == "photos"
-    assert '<link rel="manifest" href="/site.webmanifest">' in visitor.get("/login").text
+    # A proxy that logs people in needs their cookies for the manifest, too.
+    assert (
+        '<link rel="manifest" href="/site.webmanifest" crossorigin="use-credentials">'
+        in visitor.get("/login").text
+    )
 
 
 def test_share_without_a_service_worker_stores_nothing_and_says_so(app: Flask) -> None:

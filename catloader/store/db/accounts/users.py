@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from catloader.store.db.schema import one_time_links, photos, users
 from catloader.store.db.staff.audit_log import record
 
 Role = Literal["admin", "reviewer"]
+_MAX_DOMAIN_CHARS = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,5 +236,17 @@ def end_resets(connection: Connection, id: int) -> None:
 
 
 def normal_email(email: str) -> str:
-    """Return an e-mail as it is stored and compared: NFC, lower case, without surrounding spaces."""
-    return unicodedata.normalize("NFC", email).strip().lower()
+    """Return an e-mail as stored and compared: NFC, lower case, no spaces around it, the domain in ASCII.
+
+    Chrome sends the domain ``bücher.example`` as ``xn--bcher-kva.example``, Firefox as it was typed. Mail
+    servers need the form in ASCII.
+    """
+    email = unicodedata.normalize("NFC", email).strip().lower()
+    local, at, domain = email.rpartition("@")
+    if not at or domain.isascii() or len(domain) > _MAX_DOMAIN_CHARS:
+        return email
+    import idna  # rarely needed
+
+    with contextlib.suppress(UnicodeError):  # no domain name
+        return f"{local}@{idna.encode(domain, uts46=True).decode()}"
+    return email

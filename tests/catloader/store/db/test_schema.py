@@ -207,6 +207,21 @@ def test_photos_of_the_first_version_are_kept(engine: Engine, empty_url: str) ->
     old.dispose()
 
 
+def test_domains_of_earlier_e_mails_are_written_in_ascii(empty_url: str) -> None:
+    engine = make_engine(empty_url)
+    with _alembic(engine) as config:
+        command.upgrade(config, "0039")
+    names = ("a@bücher.example", "zoë@b.example", "two@ä.example", "two@xn--4ca.example", "x@\u0301", "x")
+    row = "INSERT INTO users (email, password_hash, created_at) VALUES (:email, '', '2026-01-01')"
+    with writing(engine) as connection:
+        connection.execute(text(row), [{"email": name} for name in names])
+    migrate(engine)
+    with reading(engine) as connection:
+        emails = connection.execute(text("SELECT email FROM users ORDER BY id")).scalars().all()
+    assert emails == ["a@xn--bcher-kva.example", *names[1:]]
+    engine.dispose()
+
+
 def test_ledger_rows_of_the_second_version_keep_their_bucket_in_both_directions(empty_url: str) -> None:
     engine = make_engine(empty_url)
     with _alembic(engine) as config:
