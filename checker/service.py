@@ -170,7 +170,8 @@ class CheckerService:
         """Sweep until closed (the target of the service's thread)."""
         try:
             self._model_or_refusal()
-        except ModelRefused:
+        except ModelRefused as error:
+            logger.error("no photo is checked until this is fixed: %s", error)
             return
         if self._successors is not None:
             successors = (self._successors,)
@@ -229,10 +230,9 @@ class CheckerService:
             self._model = self._load()
         except (ModelRefused, ModelsError) as error:
             self._refusal = str(error)
-            logger.error("no photo is checked until this is fixed: %s", error)
         except Exception as error:  # any error: the site keeps accepting photos
             self._refusal = f"The model could not be loaded: {error}"
-            logger.exception("no photo is checked until this is fixed")
+            logger.exception("the model could not be loaded")
         else:
             _log_model("checking", self._model, f", loaded in {time.monotonic() - started_s:.1f} s")
             self.ready.set()

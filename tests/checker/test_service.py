@@ -366,6 +366,7 @@ def test_refused_model_claims_no_photo(rig: Rig, error: Exception, caplog: pytes
     assert not service.ready.is_set()
     assert rig.loads == 1
     assert rig.queue.claims == 0
+    service.close()  # waits for the thread that logs
     assert caplog.text.count("no photo is checked until this is fixed: digest differs") == 1
 
 
@@ -378,6 +379,19 @@ def test_any_error_while_loading_is_a_refusal(rig: Rig, caplog: pytest.LogCaptur
         service.drain()
     assert service.state()["state"] == "refused"
     assert "Traceback" in caplog.text
+
+
+def test_refusal_is_logged_only_where_no_caller_reports_it(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`check run` prints the reason itself, and an expected failure is one line."""
+
+    def refuse() -> LoadedModel:
+        raise ModelRefused("digest differs")
+
+    with pytest.raises(ModelRefused, match="digest differs"):
+        rig.service(refuse).drain()
+    assert caplog.text == ""
 
 
 def test_unreadable_photo_affects_no_other_one(rig: Rig) -> None:
