@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import RawIOBase
@@ -17,6 +18,7 @@ from typing import Any
 from catloader.errors import NotFound, ObjectAltered
 from catloader.errors.stores import check_error_for_owners
 from catloader.store.db.checks.check_log import CheckRecord
+from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.photo_rows import Photo
 
 logger = logging.getLogger(__name__)
@@ -58,9 +60,12 @@ def zip_of(
                 altered.add(photo.id)
                 logger.error("an export lacks photo %d: %s", photo.id, error)
                 continue
-            archive.writestr(zipfile.ZipInfo(_name(photo), photo.created_at.timetuple()[:6]), data)
+            _add(archive, zipfile.ZipInfo(_name(photo), photo.created_at.timetuple()[:6]), data)
             yield from out.take()
-        with archive.open("verdicts.json", "w", force_zip64=True) as file:
+        info = zipfile.ZipInfo("verdicts.json", utcnow().timetuple()[:6])
+        info.compress_type = zipfile.ZIP_DEFLATED  # so its end is marked
+        is_large = len(archive.filelist) > zipfile.ZIP_FILECOUNT_LIMIT
+        with archive.open(info, "w", force_zip64=is_large) as file:
             head = {"email": account.email, "member_since": account.created_at}
             file.write(json.dumps(head, ensure_ascii=False)[:-1].encode() + b', "photos": [')
             for index, photo in enumerate(_photos_of(pages)):
@@ -71,6 +76,22 @@ def zip_of(
                 yield from out.take()
             file.write(b"\n]}\n")
     yield from out.take()
+
+
+def _add(archive: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes) -> None:
+    """Add a file with its size before it.
+
+    ``ZipFile`` writes the size behind it, because it can't go back. Then programs that read the zip file
+    while it arrives, such as Java's ``ZipInputStream``, don't know where the photo ends.
+    """
+    assert archive.fp is not None
+    info.header_offset, info.external_attr = archive.fp.tell(), 0o600 << 16
+    info.CRC, info.file_size, info.compress_size = zlib.crc32(data), len(data), len(data)
+    archive.fp.write(info.FileHeader())
+    archive.fp.write(data)
+    archive.start_dir = archive.fp.tell()
+    archive.filelist.append(info)
+    archive.NameToInfo[info.filename] = info
 
 
 def _photos_of(pages: Callable[[], Iterable[Sequence[Photo]]]) -> Iterator[Photo]:

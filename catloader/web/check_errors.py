@@ -21,6 +21,7 @@ SENTENCES = (
     gettext_noop("The process that decoded this photo was killed, twice."),
     gettext_noop("The decoder failed on this photo."),
     gettext_noop("The decoder failed on this photo (%(error)s)."),
+    gettext_noop("This TIFF can be read only if the package tifffile is installed."),
     gettext_noop("There was not enough memory to decode the photo."),
     gettext_noop("No connection to a decoder: %(reason)s."),
     gettext_noop("No process could be started: too many run, or no memory is left."),

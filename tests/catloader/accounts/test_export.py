@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -53,3 +55,28 @@ def test_a_photo_that_is_uploaded_after_the_others_were_sent_is_listed_without_a
         name = f"photos/{ids[0]}.jpg"
         assert archive.namelist() == [name, "verdicts.json"]
     assert [(row["id"], row["file"]) for row in rows] == [(ids[0], name), (ids[1], None)]
+
+
+def test_a_program_can_read_the_file_while_it_arrives(engine: Engine) -> None:
+    owner_id, gallery = some_user(engine).id, Gallery(engine)
+    ids = add_photos(engine, 2, owner_id=owner_id)
+    pieces = zip_of(_ACCOUNT, lambda: gallery.all_of(owner_id), lambda _photo: b"PK\x07\x08", lambda _id: [])
+    file = io.BytesIO(b"".join(pieces))
+    for id in ids:
+        assert _next_file(file) == (f"photos/{id}.jpg", b"PK\x07\x08")
+    name, rows = _next_file(file)
+    assert name == "verdicts.json"
+    assert len(json.loads(rows)["photos"]) == 2
+
+
+def _next_file(stream: io.BytesIO) -> tuple[str, bytes]:
+    """Read the next file of a zip stream as Java does: without the directory at its end."""
+    head = struct.unpack("<4s5H3L2H", stream.read(30))
+    signature, flags, method, size, extra = head[0], head[2], head[3], head[7], head[10]
+    assert (signature, extra) == (b"PK\x03\x04", 0)  # Java before version 22 can't skip sizes of 8 bytes
+    name = stream.read(head[9]).decode()
+    if method == zipfile.ZIP_STORED:
+        assert not flags & 8, "the size is behind the data"
+        return name, stream.read(size)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    return name, inflater.decompress(stream.read()) + inflater.flush()
