@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from catloader.checks.dispatch import Dispatcher
-from catloader.errors import CatLoaderError, StoreFull, StoreUnavailable, UploadsBusy
+from catloader.errors import CatLoaderError, QuotaReached, StoreFull, StoreUnavailable, UploadsBusy
 from catloader.intake.prepare import Prepared
 from catloader.intake.upload import Preparer, Refused, upload
 from catloader.settings import Settings
@@ -20,8 +20,8 @@ from catloader.transfer.journal import Journal
 from catloader.transfer.sources import Source, SourceError, SourceFile
 
 _BUSY_S = 0.5
-_STOPS = {StoreUnavailable.__name__: StoreUnavailable, StoreFull.__name__: StoreFull}
-"""Refusals that every later file would get too."""
+_STOPS = {error.__name__: error for error in (StoreUnavailable, StoreFull, QuotaReached)}
+"""Refusals that every later file would get too, after it was decoded and its objects were stored."""
 
 
 class Result(StrEnum):
@@ -92,7 +92,8 @@ class Importer:
 
         Raises:
             SourceError: the source does not exist.
-            StoreUnavailable, StoreFull: no file can be stored at the moment; resume later with the journal.
+            StoreUnavailable, StoreFull, QuotaReached: no file can be stored at the moment; resume later with
+                the journal.
         """
         skipped: list[str] = []
         pending: list[tuple[SourceFile, Future[Imported]]] = []

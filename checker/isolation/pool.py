@@ -7,7 +7,8 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,14 +61,19 @@ class ChildPool:
     """
 
     def __init__(self, server: ForkServer, *, children: int, limits: Limits) -> None:
-        self._server, self._limits = server, limits
+        self._server, self._limits, self._children = server, limits, children
         self._turns = threading.BoundedSemaphore(children)
+        self._alone = threading.Lock()
+        """Held by the thread that waits for all turns: two that each hold some would wait for each other."""
         self._idle: deque[_Worker] = deque()
         self._closed = False
 
     def close(self) -> None:
         """End the idle children; busy children end after their current request."""
         self._closed = True
+        self._end_idle()
+
+    def _end_idle(self) -> None:
         while self._idle:
             self._server.end(self._idle.pop().child)
 
@@ -77,7 +83,8 @@ class ChildPool:
         """Send the items to one child in one message; yield the result of each, in order.
 
         The item at which a child ends is blamed, and another child gets the items after it. If a child was
-        killed from outside, another child gets the same item, and only a second kill is blamed on the item.
+        killed from outside, another child gets the same item alone, while no other child works, since several
+        large photos may need more memory than there is. Only a second kill is blamed on the item.
         Waits while all children are busy.
 
         Yields:
@@ -85,35 +92,71 @@ class ChildPool:
             DecoderUnavailable: no child could be started, or the child ended before its first item.
             Unexpected: a bug in ``work``; logged.
         """
-        done, killed_before = 0, False
-        with self._turns:
-            while done < len(items):
-                try:
-                    worker = self._take()
-                except DecoderUnavailable as error:
-                    yield from [error] * (len(items) - done)
-                    return
-                worker.is_sound = False  # until every item has its reply
-                fault: OSError | None = None
-                try:
-                    for reply in self._replies(worker, work, arguments, items[done:]):
-                        done, killed_before = done + 1, False
-                        yield reply
-                except OSError as error:
-                    fault = error
-                finally:
-                    death = self._put_back(worker)
-                if fault is None or done == len(items):
-                    continue
-                if death == NEVER_READY:
-                    yield from [DecoderUnavailable(_NEVER_READY)] * (len(items) - done)
-                    return
-                timed_out = isinstance(fault, TimeoutError)
-                if not timed_out and death in _FROM_OUTSIDE and not killed_before:
-                    killed_before = True
-                    continue
-                done, killed_before = done + 1, False
-                yield _blame(timed_out, death)
+        done, was_killed = 0, False
+        while done < len(items):
+            part = items[done : done + 1] if was_killed else items[done:]
+            with self._all_turns() if was_killed else self._turns:
+                finished, was_killed = yield from self._until_killed(
+                    work, arguments, part, killed_before=was_killed
+                )
+            done += finished
+
+    @contextmanager
+    def _all_turns(self) -> Iterator[None]:
+        """Wait until no child works, and end the idle ones, which hold memory."""
+        taken = 0
+        with self._alone:
+            try:
+                for _ in range(self._children):
+                    self._turns.acquire()
+                    taken += 1
+                self._end_idle()
+                yield
+            finally:
+                for _ in range(taken):
+                    self._turns.release()
+
+    def _until_killed(
+        self,
+        work: str,
+        arguments: Mapping[str, Any],
+        items: Sequence[Sequence[bytes]],
+        *,
+        killed_before: bool,
+    ) -> Generator[Reply | CheckerError, None, tuple[int, bool]]:
+        """Yield the results up to the item at which a child was killed from outside for the first time.
+
+        Returns:
+            The number of results, and True if there is such an item after them.
+        """
+        done = 0
+        while done < len(items):
+            try:
+                worker = self._take()
+            except DecoderUnavailable as error:
+                yield from [error] * (len(items) - done)
+                break
+            worker.is_sound = False  # until every item has its reply
+            fault: OSError | None = None
+            try:
+                for reply in self._replies(worker, work, arguments, items[done:]):
+                    done += 1
+                    yield reply
+            except OSError as error:
+                fault = error
+            finally:
+                death = self._put_back(worker)
+            if fault is None or done == len(items):
+                continue
+            if death == NEVER_READY:
+                yield from [DecoderUnavailable(_NEVER_READY)] * (len(items) - done)
+                break
+            timed_out = isinstance(fault, TimeoutError)
+            if not timed_out and death in _FROM_OUTSIDE and not killed_before:
+                return done, True
+            done += 1
+            yield _blame(timed_out, death)
+        return len(items), False
 
     def _replies(
         self, worker: _Worker, work: str, arguments: Mapping[str, Any], items: Sequence[Sequence[bytes]]

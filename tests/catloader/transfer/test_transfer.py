@@ -180,6 +180,19 @@ def test_interrupted_import_resumes_without_reading_finished_files(
     assert list((tmp_path / "data/imports").iterdir()) == []
 
 
+@_ON_SQLITE
+def test_a_full_account_ends_an_import_which_can_be_resumed(
+    engine: Engine, run: Run, anna: User, folder: Path
+) -> None:
+    """Otherwise each of 100 000 further files is decoded, stored and deleted again."""
+    full = run("import", folder, "--owner", _EMAIL, CATLOADER_QUOTA_PHOTOS="1")
+    sentence = "Error: You have 1 of 1 photo. Delete it and empty the bin.\n"
+    assert (full.exit_code, full.output) == (1, sentence)
+    assert _stored(engine, anna) == 1
+    assert "1  imported\n" in run("import", folder, "--owner", _EMAIL, "--resume").output
+    assert _stored(engine, anna) == 2
+
+
 def test_import_reads_from_the_object_store(
     engine: Engine, objects: ObjectStore, run: Run, *, anna: User, s3_server: EmbeddedS3
 ) -> None:

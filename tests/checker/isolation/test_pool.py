@@ -163,6 +163,36 @@ def test_child_killed_from_outside_does_not_affect_its_photo(pool: ChildPool, si
     assert rest[-1].result["pid"] != first.result["pid"]
 
 
+def _killed_once(pool: ChildPool) -> list[Reply]:
+    """Kill a child after the first of six items; return the results of the children after it."""
+    replies = pool.run(DO, {}, [[b"nothing"]] + [[b"work for 0.1 s"]] * 5)
+    first = next(replies)
+    assert isinstance(first, Reply)
+    pid = first.result["pid"]
+    os.kill(pid, signal.SIGKILL)
+    rest = [reply for reply in replies if isinstance(reply, Reply)]
+    assert len(rest) == 5
+    return [reply for reply in rest if reply.result["pid"] != pid]
+
+
+def test_photo_whose_child_was_killed_is_repeated_while_no_other_is_decoded(pool: ChildPool) -> None:
+    """Two large photos at once may need more memory than there is, and each of them less."""
+    others = pool.run(DO, {}, [[b"work for 0.1 s"]] * 12)
+    next(others)
+    with ThreadPoolExecutor(1) as thread:
+        killed = thread.submit(_killed_once, pool)
+        *_, last = others
+        repeated = killed.result(60)[0]
+    assert isinstance(last, Reply)
+    assert repeated.result["began_s"] >= last.result["ended_s"]
+
+
+def test_photos_whose_children_were_killed_at_once_are_repeated_one_after_the_other(pool: ChildPool) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        killed = [threads.submit(_killed_once, pool) for _ in range(3)]
+        assert all(future.result(60) for future in killed)
+
+
 def test_photo_whose_child_is_killed_twice_is_blamed(pool: ChildPool) -> None:
     (error,) = done(pool, "kill")
     assert type(error) is DecodingTooLarge
