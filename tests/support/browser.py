@@ -7,7 +7,8 @@ import re
 import sqlite3
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,10 @@ from playwright.sync_api import Locator, Page, expect
 
 from catloader.cli import main
 from catloader.demo.client import Visitor, free_port
+from catloader.server.object_store import shared_or_own_object_store
+from catloader.settings import Settings, variables
+from catloader.wiring import build
+from checker.service import CheckerService
 from tests.support import forked
 from tests.support.environ import environ_without_settings
 from tests.support.processes import command_of, end
@@ -58,7 +63,8 @@ class Site:
 
         try:
             Visitor(self.url, must_run).wait_until_ready()
-            yield self
+            with ExitStack() as self._opened:
+                yield self
         finally:
             end(process)
 
@@ -94,8 +100,18 @@ class Site:
             yield connection
 
     def check(self) -> None:
-        """Check all waiting photos with the real model."""
-        self._catloader("check", "run")
+        """Check all waiting photos with the real model, in this process. The first call loads the model."""
+        self._checker.drain()
+
+    @cached_property
+    def _checker(self) -> CheckerService:
+        names = {name for variable in variables() for name in variable.names}
+        environ = {name: value for name, value in self._environ.items() if name in names}
+        settings = Settings.from_environment(environ)
+        services = build(self._opened.enter_context(shared_or_own_object_store(settings)), checker=True)
+        self._opened.callback(services.close)
+        assert services.checker is not None
+        return services.checker
 
     def promote_reviewer(self, email: str) -> None:
         self._catloader("user", "promote", email, "--role", "reviewer")
