@@ -12,10 +12,9 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from catloader.cli import main
 from catloader.demo.photos import demo_photos
+from tests.support import openvino_variants
 from tests.support.processor import KIND_NAMES, KINDS, served_variants
 
 
@@ -39,21 +38,15 @@ def _check(runtime: str, photos: Path, weights_dir: Path) -> subprocess.Complete
     return _run(["-m", "checker", "--json", *options, str(photos)], weights_dir)
 
 
-def test_converted_once_the_model_decides_like_torch(tmp_path: Path) -> None:
-    photos, weights_dir = tmp_path / "photos", tmp_path / "weights"
-    photos.mkdir()
-    demo_photos(photos)
-    early = _check("openvino", photos, weights_dir)
+def test_a_converted_model_decides_like_torch(tmp_path: Path) -> None:
+    demo_photos(tmp_path)
+    early = _check("openvino", tmp_path, weights_dir=tmp_path / "weights")
     assert early.returncode == 2
     assert "catloader models optimise efficientnet_lite0" in early.stderr
-    make = ["models", "optimise", "efficientnet_lite0"]
-    # The second run finds the variant. Both run in this process, where torch is already loaded.
-    for _ in range(2):
-        made = CliRunner().invoke(main, make, env={"CATCHECK_WEIGHTS_DIR": str(weights_dir)})
-        assert made.exit_code == 0, made.output
+    openvino_variants.made("fp32")  # tests/models/test_optimise.py compares it with the command's
     labels = {}
     for runtime in ("torch", "openvino"):
-        done = _check(runtime, photos, weights_dir)
+        done = _check(runtime, tmp_path, openvino_variants.folder("fp32"))
         assert done.returncode == 0, done.stderr
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         assert {row["runtime"] for row in rows} == {runtime}

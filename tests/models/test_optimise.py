@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from catloader.cli import main
 from checker.evaluation.photos import CAT, NOT_CAT
 from checker.runtimes.openvino_runtime import OpenVinoClassifier
 from models import openvino_ir
@@ -38,23 +40,30 @@ def test_variants_with_different_outputs_have_different_names() -> None:
     assert openvino_ir.stem(entry, "a" * 64, "int8", "c" * 64) in names
 
 
-def test_a_variant_is_made_once_and_again_when_it_is_damaged(tmp_path: Path) -> None:
+def test_the_command_makes_a_variant_once_and_again_when_it_is_damaged(tmp_path: Path) -> None:
     entry, manifest = openvino_variants.made("fp32")
     for suffix in (".xml", ".bin", ".json"):
-        (tmp_path / manifest.path.with_suffix(suffix).name).write_bytes(
-            manifest.path.with_suffix(suffix).read_bytes()
-        )
+        shutil.copy(manifest.path.with_suffix(suffix), tmp_path)
     weights = tmp_path / manifest.path.with_suffix(".bin").name
     copied_ns, whole = weights.stat().st_mtime_ns, weights.read_bytes()
 
-    assert optimise(entry, openvino_variants.weights(), tmp_path, "fp32").bin_sha256 == manifest.bin_sha256
+    assert _typed("models", "optimise", entry.name, weights_dir=tmp_path).endswith(
+        f" {weights.parent}/{manifest.path.name}.\n"
+    )
     assert weights.stat().st_mtime_ns == copied_ns
 
     weights.write_bytes(whole[:-100])
-    again = optimise(entry, openvino_variants.weights(), tmp_path, "fp32")
-    assert again.bin_sha256 == manifest.bin_sha256
+    _typed("models", "optimise", entry.name, weights_dir=tmp_path)
     assert weights.read_bytes() == whole
+    (again,) = openvino_ir.manifests(entry, tmp_path, "fp32")
+    assert again.bin_sha256 == manifest.bin_sha256
     openvino_ir.verify(again)
+
+
+def _typed(*words: str, weights_dir: Path) -> str:
+    done = CliRunner().invoke(main, words, env={"CATCHECK_WEIGHTS_DIR": str(weights_dir)})
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
 def test_only_the_three_files_remain() -> None:
