@@ -1,6 +1,6 @@
 """Make the recipe of an int8 variant, so that the variant can be shipped without its integers.
 
-    python scripts/make_recipe.py data/models/resnet50_v1-int8-59fe34fe1b43.json
+    python scripts/make_recipe.py models/weights/resnet50_v1-int8-59fe34fe1b43.json
 
 models/recipes.py describes recipes. The weight from which a constant was computed is found by trial, because
 the graph does not name it.
