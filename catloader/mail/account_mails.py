@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from urllib.parse import urlsplit
 
 from catloader.languages import ENGLISH, gettext_noop, translations
 from catloader.mail.outbox import Mail, Outbox
@@ -225,5 +226,21 @@ def build_smtp_server(settings: Settings) -> SmtpServer | None:
     """Make the client of the mail server; None if ``CATLOADER_SMTP_HOST`` is not set."""
     if not settings.smtp_host:
         return None
-    password = settings.smtp_password.get_secret_value()
-    return SmtpServer(settings.smtp_host, settings.smtp_port, settings.smtp_tls, settings.smtp_user, password)
+    return SmtpServer(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.smtp_tls,
+        settings.smtp_user,
+        settings.smtp_password.get_secret_value(),
+        greeting=_greeting(settings.public_url),
+    )
+
+
+def _greeting(public_url: str) -> str | None:
+    """Return the site's host name; None if it has only an address, or a name of a local network.
+
+    Some mail servers refuse a greeting with a name that does not exist outside, such as a container's.
+    """
+    host = (urlsplit(public_url).hostname or "").encode("idna").decode()
+    is_public = "." in host and not host.rpartition(".")[2].isdecimal()
+    return host if is_public else None

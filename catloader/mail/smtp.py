@@ -50,6 +50,8 @@ class SmtpServer:
     user: str = ""
     password: str = ""
     timeout_s: float = _TIMEOUT_S
+    greeting: str | None = None
+    """Host name of this client, for EHLO; None: what this machine calls itself."""
 
     def send(self, message: EmailMessage, recipient: str) -> NotSent | None:
         """Send the mail; return None once the server has accepted it.
@@ -100,8 +102,10 @@ class SmtpServer:
     def _connection(self) -> smtplib.SMTP:
         if self.tls == "tls":
             context = ssl.create_default_context()
-            return _LimitedWithTls(self.host, self.port, timeout=self.timeout_s, context=context)
-        return _Limited(self.host, self.port, timeout=self.timeout_s)
+            return _LimitedWithTls(
+                self.host, self.port, self.greeting, timeout=self.timeout_s, context=context
+            )
+        return _Limited(self.host, self.port, self.greeting, timeout=self.timeout_s)
 
 
 def _refused(code: int) -> NotSent:

@@ -28,11 +28,13 @@ class MailServer:
         self.refused = 0
         self.goodbye = "221 Bye"
         self.mails: list[tuple[str, EmailMessage]] = []
+        self.greeted_by = ""
         self._changed = threading.Condition()
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         if not session.authenticated:
             return "530 log in first"
+        self.greeted_by = session.host_name or ""
         with self._changed:
             if self.script:
                 self.refused += 1

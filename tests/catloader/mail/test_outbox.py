@@ -11,6 +11,7 @@ import pytest
 
 from catloader.demo.client import free_port, until
 from catloader.errors import SettingError, StoreUnavailable
+from catloader.mail.account_mails import build_smtp_server
 from catloader.mail.outbox import Mail, Outbox
 from catloader.mail.smtp import NotSent, SmtpServer
 from catloader.settings import Settings
@@ -153,6 +154,28 @@ def test_a_silent_server_is_given_up_after_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         sender = SmtpServer("127.0.0.1", silent.getsockname()[1], "off", timeout_s=0.2)
         assert sender.send(_mail("x").message, "a@example.org") == NotSent("no answer", retryable=True)
+
+
+@pytest.mark.parametrize(
+    ("public_url", "name"),
+    [
+        ("https://cats.example.org/", "cats.example.org"),
+        ("https://bücher.example:8443/cats", "xn--bcher-kva.example"),
+        ("http://192.0.2.1:8000", "of-machine.test"),
+        ("http://[2001:db8::1]:8000", "of-machine.test"),
+        ("http://cats:8000", "of-machine.test"),
+    ],
+)
+def test_a_mail_server_is_greeted_with_the_name_of_the_site(
+    public_url: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.getfqdn", lambda: "of-machine.test")
+    with mail_server() as server:
+        values = {**settings_of(server.port), "public_url": public_url}
+        sender = build_smtp_server(Settings(data_dir=tmp_path, **values))  # type: ignore[arg-type]
+        assert sender is not None
+        assert sender.send(_mail("x").message, "anna@example.org") is None
+        assert server.greeted_by == name
 
 
 @pytest.mark.parametrize(
