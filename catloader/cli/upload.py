@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from pathlib import Path
@@ -26,7 +27,8 @@ _MOST_TOKEN_BYTES = 1000
 def _token_in(_context: click.Context, _parameter: click.Parameter, path: Path) -> str:
     """Read a file that holds only a token, which is sent in the head of a request."""
     try:
-        text = read_soon(path, _MOST_TOKEN_BYTES + 1).strip()
+        # Notepad writes a byte order mark.
+        text = read_soon(path, _MOST_TOKEN_BYTES + 1).removeprefix(codecs.BOM_UTF8).strip()
     except OSError as error:
         raise click.BadParameter(f"{path} can't be read: {error.strerror}.") from error
     if not re.fullmatch(rb"[ -~]{1,%d}" % _MOST_TOKEN_BYTES, text):

@@ -20,6 +20,7 @@ from catloader.processes import start_child
 from checker.isolation import frames
 from checker.pixels.explained_photo import ExplainedPhoto
 from checker.process.child_python import python_path
+from checker.process.signal_names import signal_name
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class WarmChild:
             )
 
     def _end_process(self, patience_s: float = 0.0) -> str:
-        """End the process, if there is one; return the end of its error output.
+        """End the process, if there is one; return the end of its error output, or the signal that ended it.
 
         Args:
             patience_s: time in which the process may end by itself.
@@ -120,6 +121,8 @@ class WarmChild:
         if process is not None:
             try:
                 _, output = process.communicate(timeout=patience_s)
+                if not output and process.returncode < 0:
+                    output = f"by {signal_name(-process.returncode)}; perhaps memory is short".encode()
             except subprocess.TimeoutExpired:
                 process.kill()
                 _, output = process.communicate()

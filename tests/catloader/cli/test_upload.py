@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import click
 import pytest
 
-from catloader.cli.upload import _upload
+from catloader.cli.upload import _token_in, _upload, upload
 from catloader.client import Client, RequestFailed
 from catloader.demo.client import free_port
 
@@ -78,3 +79,9 @@ def test_a_file_above_the_limit_of_the_site_is_neither_read_nor_sent(site: str, 
     with (tmp_path / "video.mp4").open("wb") as file:
         file.truncate(2**43)
     assert _sent(f"{site}/413", tmp_path / "video.mp4") == "it is larger than 2 kB, the limit of the site."
+
+
+def test_a_file_of_a_token_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "token.txt").write_text("cl_0123\r\n", encoding="utf-8-sig")
+    context = click.Context(upload)
+    assert _token_in(context, upload.params[2], tmp_path / "token.txt") == "cl_0123"

@@ -513,6 +513,7 @@ def test_killed_child_is_an_error_and_the_next_ends_after_a_time_without_work(
         child.kill()
         assert request.result(60).status_code == 503
     assert all(record.exc_info is None for record in caplog.records)
+    assert "The explaining process ended: by SIGKILL; perhaps memory is short" in caplog.messages
     assert anna.get(f"/photos/{photo}/explanation.jpg").status_code == 200
     waiting, deadline_s = threading.Event(), time.monotonic() + 60
     while _children() and time.monotonic() < deadline_s:
