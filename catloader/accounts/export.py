@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import RawIOBase
@@ -25,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 Read = Callable[[Photo], bytes]
 """Reads the large rendition of a photo; raises ``NotFound`` and ``ObjectAltered``."""
+_NOT_COMPRESSED = 0
+"""Level of compression of photos, because JPEGs can't become smaller. They are deflated all the same: it marks
+their end, without which programs that read a zip file while it arrives, such as Java's, refuse it."""
+
 Records = Callable[[int], Sequence[CheckRecord]]
 """Reads the finished attempts of a photo."""
 
@@ -50,7 +53,7 @@ def zip_of(
         StoreUnavailable: the store stopped answering. The file ends early, so zip programs call it damaged.
     """
     out, altered = _Pieces(), set[int]()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # JPEGs can't be compressed further
+    with zipfile.ZipFile(out, "w") as archive:
         for photo in _photos_of(pages):
             try:
                 data = read(photo)
@@ -60,10 +63,11 @@ def zip_of(
                 altered.add(photo.id)
                 logger.error("an export lacks photo %d: %s", photo.id, error)
                 continue
-            _add(archive, zipfile.ZipInfo(_name(photo), photo.created_at.timetuple()[:6]), data)
+            info = zipfile.ZipInfo(_name(photo), photo.created_at.timetuple()[:6])
+            archive.writestr(info, data, zipfile.ZIP_DEFLATED, _NOT_COMPRESSED)
             yield from out.take()
         info = zipfile.ZipInfo("verdicts.json", utcnow().timetuple()[:6])
-        info.compress_type = zipfile.ZIP_DEFLATED  # so its end is marked
+        info.compress_type = zipfile.ZIP_DEFLATED
         is_large = len(archive.filelist) > zipfile.ZIP_FILECOUNT_LIMIT
         with archive.open(info, "w", force_zip64=is_large) as file:
             head = {"email": account.email, "member_since": account.created_at}
@@ -76,22 +80,6 @@ def zip_of(
                 yield from out.take()
             file.write(b"\n]}\n")
     yield from out.take()
-
-
-def _add(archive: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes) -> None:
-    """Add a file with its size before it.
-
-    ``ZipFile`` writes the size behind it, because it can't go back. Then programs that read the zip file
-    while it arrives, such as Java's ``ZipInputStream``, don't know where the photo ends.
-    """
-    assert archive.fp is not None
-    info.header_offset, info.external_attr = archive.fp.tell(), 0o600 << 16
-    info.CRC, info.file_size, info.compress_size = zlib.crc32(data), len(data), len(data)
-    archive.fp.write(info.FileHeader())
-    archive.fp.write(data)
-    archive.start_dir = archive.fp.tell()
-    archive.filelist.append(info)
-    archive.NameToInfo[info.filename] = info
 
 
 def _photos_of(pages: Callable[[], Iterable[Sequence[Photo]]]) -> Iterator[Photo]:

@@ -75,8 +75,12 @@ def _next_file(stream: io.BytesIO) -> tuple[str, bytes]:
     signature, flags, method, size, extra = head[0], head[2], head[3], head[7], head[10]
     assert (signature, extra) == (b"PK\x03\x04", 0)  # Java before version 22 can't skip sizes of 8 bytes
     name = stream.read(head[9]).decode()
-    if method == zipfile.ZIP_STORED:
-        assert not flags & 8, "the size is behind the data"
-        return name, stream.read(size)
+    if not flags & 8:  # the size is before the data
+        data = stream.read(size)
+        return name, data if method == zipfile.ZIP_STORED else zlib.decompress(data, -zlib.MAX_WBITS)
+    assert method == zipfile.ZIP_DEFLATED, "nothing marks the end of the data"
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    return name, inflater.decompress(stream.read()) + inflater.flush()
+    data = inflater.decompress(stream.read())
+    assert inflater.eof
+    stream.seek(-len(inflater.unused_data) + 16, io.SEEK_CUR)  # behind the sizes, which follow the data
+    return name, data
