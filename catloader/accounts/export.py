@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 Read = Callable[[Photo], bytes]
 """Reads the large rendition of a photo; raises ``NotFound`` and ``ObjectAltered``."""
 _NOT_COMPRESSED = 0
-"""Level of compression of photos, because JPEGs can't become smaller. They are deflated all the same: it marks
+"""Level of compression of photos: JPEGs do not become smaller. They are deflated all the same, which marks
 their end, without which programs that read a zip file while it arrives, such as Java's, refuse it."""
 
 Records = Callable[[int], Sequence[CheckRecord]]
