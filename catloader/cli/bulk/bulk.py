@@ -10,7 +10,7 @@ import click
 
 from catloader.cli.bulk.flips import show_and_apply, show_flips
 from catloader.cli.bulk.labelled import UNIT_ROWS as LABELLED_UNIT_ROWS
-from catloader.cli.bulk.labelled import plan_of_labelled, size_of_results
+from catloader.cli.bulk.labelled import examples, plan_of_labelled, size_of_results
 from catloader.cli.bulk.run import UNIT_ROWS, duration, folder_of, plans_of, run_and_tell, size, state_of
 from catloader.cli.context import pass_settings, services_of
 from catloader.cli.options import chosen_digest, chosen_status, not_empty, since_option
@@ -139,7 +139,7 @@ def plan(
     elif each_s is None:
         click.echo(f"{facts.model} has not checked photos here yet: `bulk run` will show its speed.")
     else:
-        needed = duration(facts.photos * each_s / settings.checking_threads)
+        needed = duration(examples(plan) * each_s / settings.checking_threads)
         click.echo(f"At the speed of the last checks with {facts.model}, this machine takes {needed}.")
 
 

@@ -62,3 +62,11 @@ def size_of_results(plan: Plan) -> str:
         f"The run keeps at most {photo_bytes / 1e3:.0f} kB a photo for calibration, "
         f"{size(photo_bytes * plan.facts.photos)} in all."
     )
+
+
+def examples(plan: Plan) -> int:
+    """Return the number of examples that a run of the plan measures: the photos and their augmentations."""
+    from catloader.bulk.kept.keep import keep_of
+
+    keep = keep_of(plan)
+    return plan.facts.photos * (keep.examples if keep else 1)

@@ -24,6 +24,7 @@ from catloader.bulk.plan import BulkError, Plan
 from catloader.bulk.run import run
 from catloader.checks.reviewed_photos import reviewed_photos
 from catloader.cli import main
+from catloader.cli.bulk.labelled import examples
 from catloader.store.db.checks.bulk import BulkTable
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.photos.photos import Photos
@@ -255,10 +256,15 @@ def test_unreadable_photo_is_named(
     assert refused.output.count("\n") == 1
 
 
+def test_expected_time_of_a_plan_includes_the_augmentations(planned: Callable[..., Plan], few: Path) -> None:
+    assert examples(planned("augmented", few)) == 4 * 12
+
+
 def test_a_plan_prints_the_size_of_its_results(site: BulkSite, few: Path) -> None:
     output = site.type("bulk", "plan", "size", "--labelled", str(few), "--no-augmentations").output
     plan = Plan(site.folder / "bulk/size")
     assert output.startswith("12 photos, ")
+    assert examples(plan) == 12
     assert "The run keeps at most 137 kB a photo for calibration, 1.6 MB in all.\n" in output
     site.type("bulk", "run", "size")
     size_bytes = sum(unit.stat().st_size for unit in results(plan.folder))
