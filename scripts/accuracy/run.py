@@ -102,10 +102,8 @@ def run(request: Request) -> tuple[dict[str, Any], list[Compared]]:
     """Return the figures for the JSON file, and the arrays for the report."""
     compared = []
     for name, variant in request.variants.items():
-        # A separate process for each variant, so that peak memory is measured for it alone. die_with ends the
-        # child with this process.
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, spawn, initializer=die_with, initargs=(os.getpid(),)) as child:
+        # A separate process for each variant, so that peak memory is measured for it alone.
+        with _child() as child:
             try:
                 scores, corrupted, moved = child.submit(_score, variant, request).result()
             except BrokenProcessPool:
@@ -129,6 +127,17 @@ def run(request: Request) -> tuple[dict[str, Any], list[Compared]]:
         "mcnemar": pairs,
     }
     return result, compared
+
+
+def _child() -> ProcessPoolExecutor:
+    """Return a pool with one process, which ends with this process (``die_with``)."""
+    spawn = multiprocessing.get_context("spawn")
+    try:
+        return ProcessPoolExecutor(1, spawn, initializer=die_with, initargs=(os.getpid(),))
+    except OSError as error:
+        raise CannotRun(
+            f"no process can be started, because it needs locks in /dev/shm: {error.strerror}"
+        ) from error
 
 
 def _score(variant: NamedVariant, request: Request) -> tuple[Scores, _Varied, _Varied]:

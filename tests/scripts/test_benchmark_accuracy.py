@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -207,6 +209,21 @@ def test_the_refusal_of_an_unknown_variant_names_the_known_ones(
 ) -> None:
     assert benchmark_accuracy.main([str(few_photos), "--models", f"{LITE0}@{variant}"]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.ENOENT])
+def test_a_machine_without_shared_memory_is_named(
+    few_photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: int
+) -> None:
+    """As in a container without /dev/shm; the output was blamed."""
+
+    def without_shared_memory(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr("_multiprocessing.SemLock", without_shared_memory)
+    assert benchmark_accuracy.main([str(few_photos), "--models", LITE0]) == 2
+    reason = f"no process can be started, because it needs locks in /dev/shm: {os.strerror(error)}\n"
+    assert capsys.readouterr().err.endswith(reason)
 
 
 def test_a_run_that_cannot_start_exits_with_2(few_photos: Path, tmp_path: Path) -> None:
