@@ -147,7 +147,7 @@ def _fill(services: Services, data: bytes) -> None:
     with Image.open(io.BytesIO(data)) as image:
         small = io.BytesIO()
         image.convert("RGB").resize((500, 375)).save(small, "JPEG", quality=90)
-    files = [(f"{number}.jpg", small.getvalue()) for number in range(50)]
+    files = [(f"{number}.jpg", small.getvalue()) for number in range(min(50, BACKLOG))]
     for _ in range(BACKLOG // len(files)):
         upload(
             files,
