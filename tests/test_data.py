@@ -87,6 +87,7 @@ def test_hostile_files_are_of_every_category() -> None:
     assert min(accepted, len(corpus.files) - accepted) > 150
 
 
+@pytest.mark.slow
 def test_planted_texts_are_in_the_files() -> None:
     for file in generated_corpus().files:
         if file.category in ("privacy-metadata", "metadata-injection"):

@@ -32,6 +32,7 @@ def _imports_openvino(node: ast.AST) -> bool:
     return any(module.partition(".")[0] in _PACKAGES for module in modules)
 
 
+@pytest.mark.slow
 def test_each_module_that_imports_openvino_sets_its_limits_first() -> None:
     importing, unprepared = [], []
     for folder in ("catloader", "checker", "models", "scripts"):

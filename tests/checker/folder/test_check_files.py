@@ -96,6 +96,7 @@ def test_special_files_never_block(tmp_path: Path, loaded: LoadedModel) -> None:
     assert all(item.outcome and item.outcome.unreadable for item in checked)
 
 
+@pytest.mark.slow
 def test_the_number_of_files_being_checked_is_bounded(tmp_path: Path, loaded: LoadedModel) -> None:
     (tmp_path / "empty.jpg").touch()
     total, taken, checked, most_in_hand = 10_000, 0, 0, 0
@@ -127,6 +128,7 @@ def _grandchildren() -> set[psutil.Process]:
     return {child for server in psutil.Process().children() for child in server.children()}
 
 
+@pytest.mark.slow
 def test_the_limits_reach_the_children(tmp_path: Path, loaded: LoadedModel) -> None:
     photo, large = tmp_path / "photo.jpg", tmp_path / "large.png"
     Image.new("RGB", (90, 60), "red").save(photo)

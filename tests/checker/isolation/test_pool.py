@@ -374,6 +374,7 @@ def test_killed_server_is_restarted(pool: ChildPool, server: ForkServer) -> None
     assert pid_of(pool) != child.pid
 
 
+@pytest.mark.slow
 def test_children_end_with_their_caller() -> None:
     """Even children at work, and even if the caller is killed."""
     code = (

@@ -36,6 +36,7 @@ def test_pixels_equal_those_of_this_process(decode: IsolatedDecoder) -> None:
         assert np.array_equal(expected, pixels)
 
 
+@pytest.mark.slow
 def test_bad_photo_is_a_separate_error(decode: IsolatedDecoder) -> None:
     good, slow = (dict.fromkeys(Rendition, data) for data in (photo(), slow_tiff()))
     results: list[Pixels | CheckerError] = list(
@@ -44,6 +45,7 @@ def test_bad_photo_is_a_separate_error(decode: IsolatedDecoder) -> None:
     assert [type(result) for result in results] == [np.ndarray, UnreadableImage, DecodingTooSlow, np.ndarray]
 
 
+@pytest.mark.slow
 def test_neighbours_of_a_photo_that_loops_get_their_verdicts(decode: IsolatedDecoder) -> None:
     source = FaultySource()
     for number in range(4):

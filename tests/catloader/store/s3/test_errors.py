@@ -240,6 +240,7 @@ def test_an_object_in_an_unreadable_response_is_a_failure_of_the_server(answer: 
     assert "a.jpg" not in cause  # one line a minute for all objects
 
 
+@pytest.mark.slow
 def test_memory_for_an_object_is_not_allocated_before_its_bytes_arrive() -> None:
     chunk = b"200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFF\r\nphoto"
     with _always(b"HTTP/1.1 " + chunk) as store, pytest.raises(StoreUnavailable, match="was cut off"):
