@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _STOPS = (0, 401, 403, 429, 502, 503, 504, 507)
 """Statuses without a response, without the right or without room: the next file would be refused too."""
 _MOST_TOKEN_BYTES = 1000
+_MOST_KEYS = 10
+"""How often a photo can be deleted and uploaded again in the time for which the site knows its keys, a day."""
 
 
 def _token_in(_context: click.Context, _parameter: click.Parameter, path: Path) -> str:
@@ -95,12 +98,30 @@ def _upload(client: Client, path: Path, caption: str) -> str:
     except OSError as error:
         return _unreadable(error)
     try:
-        client.upload(data, caption=caption, key=f"file-{hashlib.sha256(data).hexdigest()}")
+        _send(client, data, caption)
     except RequestFailed as error:
         if error.status in _STOPS:
             raise
         return str(error)
     return ""
+
+
+def _send(client: Client, data: bytes, caption: str) -> None:
+    """Upload a file under a key made of its bytes, so that a repeated command stores it once.
+
+    If the photo of that key was deleted meanwhile, the next key is used.
+    """
+    from catloader.client import RequestFailed
+
+    key = f"file-{hashlib.sha256(data).hexdigest()}"
+    for number in range(_MOST_KEYS):
+        try:
+            client.upload(data, caption=caption, key=f"{key}-{number}" if number else key)
+        except RequestFailed as error:
+            if error.status != HTTPStatus.CONFLICT or number == _MOST_KEYS - 1:
+                raise
+        else:
+            return
 
 
 def _unreadable(error: OSError) -> str:

@@ -18,6 +18,7 @@ import pytest
 import skimage
 from sqlalchemy import Engine, func, select
 
+from catloader.cli.upload import _upload
 from catloader.client import Client, RequestFailed, Show
 from catloader.demo.client import free_port, until
 from catloader.settings import Settings
@@ -88,6 +89,16 @@ def database(site: Serving) -> Iterator[Engine]:
 
 def test_the_client_knows_all_filters_of_the_site() -> None:
     assert set(get_args(Show)) == set(Shown)
+
+
+def test_a_file_whose_photo_was_deleted_is_uploaded_again_once(client: Client, tmp_path: Path) -> None:
+    (file := tmp_path / "again.jpg").write_bytes(jpeg((7, 77, 7)))
+    known = {photo.id for photo in client.photos()}
+    for _ in range(2):
+        for _ in range(2):  # a repeated command stores nothing
+            assert _upload(client, file, "") == ""
+        (stored,) = {photo.id for photo in client.photos()} - known
+        client.delete(stored)
 
 
 def test_a_photo_is_uploaded_checked_read_and_deleted(client: Client) -> None:
