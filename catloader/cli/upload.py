@@ -24,7 +24,7 @@ _STOPS = (0, 401, 403, 429, 502, 503, 504, 507)
 """Statuses without a response, without the right or without room: the next file would be refused too."""
 _MOST_TOKEN_BYTES = 1000
 _MOST_KEYS = 10
-"""How often a photo can be deleted and uploaded again in the time for which the site knows its keys, a day."""
+"""Limit on deleting and uploading one photo again within a day, for which the site knows its keys."""
 
 
 def _token_in(_context: click.Context, _parameter: click.Parameter, path: Path) -> str:
