@@ -23,20 +23,26 @@ TOGETHER = ("browser", "engines")
 """Folders whose files share what each process makes again: a browser and a site, or 200 checked photos."""
 FILES = frozenset(
     {
+        "test_answer_time.py",
+        "test_broker.py",
         "test_calibrate_database.py",
         "test_client.py",
         "test_connections.py",
+        "test_data_dir.py",
         "test_doctor.py",
         "test_embedded.py",
         "test_gunicorn.py",
         "test_loader.py",
         "test_objects.py",
+        "test_oidc.py",
         "test_onnx.py",
         "test_openvino_runtime.py",
         "test_optimise.py",
         "test_probes.py",
+        "test_promotion.py",
         "test_rabbitmq.py",
         "test_real_weights.py",
+        "test_unread_answers.py",
     }
 )
 
