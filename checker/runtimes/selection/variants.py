@@ -28,7 +28,6 @@ _ON_CPU = (
 )
 _ON_GPU = (("torch", "fp16"), ("torch", "bf16"), ("torch", "fp32"))
 _GPU_RUNTIMES = frozenset({"auto", *(runtime for runtime, _ in _ON_GPU)})
-OPENVINO_PRECISIONS = tuple(precision for runtime, precision in _ON_CPU if runtime == "openvino")
 # Importing torch to find a GPU takes seconds and memory, so this is done only if one of these drivers exists.
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
@@ -82,7 +81,7 @@ def variants(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest
     Raises:
         ModelRefused: a profile is broken.
     """
-    on_gpu = request.runtime in _GPU_RUNTIMES and request.device != "cpu" and _has_gpu()
+    on_gpu = _on_gpu(request)
     if request.device == "cuda" and not on_gpu:
         return
     preprocessing = entry.decoded_by(request.decoder).preprocessing
@@ -168,9 +167,18 @@ def _is_on_disk(entry: Entry, weights_dir: Path, precision: str) -> bool:
     return bool(manifests)
 
 
+def by_speed(request: RuntimeRequest) -> Sequence[tuple[str, str]]:
+    """Return runtimes and precisions of the requested device, fastest first."""
+    return _ON_GPU if _on_gpu(request) else _ON_CPU
+
+
 def has_torch() -> bool:
     """Return True if torch is installed; it is not imported."""
     return importlib.util.find_spec("torch") is not None
+
+
+def _on_gpu(request: RuntimeRequest) -> bool:
+    return request.runtime in _GPU_RUNTIMES and request.device != "cpu" and _has_gpu()
 
 
 def _has_gpu() -> bool:

@@ -69,7 +69,7 @@ def test_without_weights_the_message_says_what_to_do(
 
 
 def test_the_missing_model_that_would_come_first_is_worth_fetching(measured: RuntimeRequest) -> None:
-    wanted = Better(RESNET, fetch=True, optimise=None)
+    wanted = Better(RESNET, fetch=True, optimise=None, runs_in_torch=True)
     assert better(HOUSE_CAT, measured) == wanted
     assert better(load_subject("dog"), measured) is None
     assert better(HOUSE_CAT, replace(measured, max_fpr=0.001)) is None
@@ -85,10 +85,21 @@ def test_no_model_is_worth_fetching_if_only_the_one_on_disk_is_measured(request_
 
 def test_int8_is_worth_making_if_a_recipe_gives_the_measured_variant(measured: RuntimeRequest) -> None:
     shipped = replace(measured, profile_folders=(SHIPPED_PROFILES,))
-    assert better(HOUSE_CAT, shipped) == Better(RESNET, fetch=True, optimise=None)  # torch can start at once
-    assert better(HOUSE_CAT, replace(shipped, runtime="openvino")) == Better(
-        RESNET, fetch=True, optimise="int8"
-    )
+    # torch could check at once, but its memory would not be freed when int8 replaces it.
+    wanted = Better(RESNET, fetch=True, optimise="int8", runs_in_torch=True)
+    assert better(HOUSE_CAT, shipped) == wanted
+    only_openvino = replace(wanted, runs_in_torch=False)
+    assert better(HOUSE_CAT, replace(shipped, runtime="openvino")) == only_openvino
+    only_torch = replace(wanted, optimise=None)
+    assert better(HOUSE_CAT, replace(shipped, runtime="torch")) == only_torch
+
+
+def test_nothing_is_made_first_where_torch_is_the_fastest(
+    measured: RuntimeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("checker.runtimes.selection.variants._has_gpu", lambda: True)
+    shipped = replace(measured, device="auto", profile_folders=(SHIPPED_PROFILES,))
+    assert better(HOUSE_CAT, shipped) == Better(RESNET, fetch=True, optimise=None, runs_in_torch=True)
 
 
 def test_a_variant_that_can_be_made_is_worth_making_and_not_yet_a_candidate(
@@ -101,11 +112,13 @@ def test_a_variant_that_can_be_made_is_worth_making_and_not_yet_a_candidate(
         profile["fp32_recall"] = {str(point["target"]): 0.98 for point in profile["cat"]}
         (folder / "resnet.json").write_text(json.dumps(profile))
         suggestion = better(HOUSE_CAT, measured)
-        assert suggestion == (Better(RESNET, fetch=True, optimise=expected) if expected else None)
+        assert suggestion == (
+            Better(RESNET, fetch=True, optimise=expected, runs_in_torch=False) if expected else None
+        )
     profile["key"]["precision"] = "fp32"
     (folder / "resnet.json").write_text(json.dumps(profile))
     (measured.weights_dir / RESNET.file).touch()
-    assert better(HOUSE_CAT, measured) == Better(RESNET, fetch=False, optimise="fp32")
+    assert better(HOUSE_CAT, measured) == Better(RESNET, fetch=False, optimise="fp32", runs_in_torch=False)
     assert model_names(measured) == [ENTRY.name]
     monkeypatch.setitem(sys.modules, "torch", None)  # not installed
     assert better(HOUSE_CAT, measured) is None
@@ -119,7 +132,7 @@ def test_a_model_from_npm_is_not_worth_fetching_without_torch(
     monkeypatch.setitem(sys.modules, "torch", None)  # not installed
     assert better(HOUSE_CAT, shipped) is None
     (measured.weights_dir / RESNET.file).touch()
-    assert better(HOUSE_CAT, shipped) == Better(RESNET, fetch=False, optimise="int8")
+    assert better(HOUSE_CAT, shipped) == Better(RESNET, fetch=False, optimise="int8", runs_in_torch=False)
 
 
 def test_bf16_on_disk_is_not_suggested_without_instructions_for_it(

@@ -189,7 +189,7 @@ def test_a_model_that_cannot_be_fetched_leaves_the_current_one_in_use(
         lambda: [(ENTRY, openvino_variants.weights())],
         lambda: load_subject("house_cat"),
         request_,
-        better=lambda: Better(entry_named("resnet50_v1"), fetch=True, optimise=None),
+        better=lambda: Better(entry_named("resnet50_v1"), fetch=True, optimise=None, runs_in_torch=True),
     )
     loader.load()
     with caplog.at_level(logging.INFO, "checker.runtimes.selection.loader"):
@@ -199,6 +199,27 @@ def test_a_model_that_cannot_be_fetched_leaves_the_current_one_in_use(
     assert fetching == f"fetching resnet50_v1 (102 MB); meanwhile {ENTRY.name} checks"
     assert failure.startswith(f"{ENTRY.name} continues to check: ")
     assert "npm is not installed" in failure
+
+
+def test_torch_checks_with_the_better_model_if_its_faster_variant_cannot_be_made(
+    request_: RuntimeRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_profile(request_, "torch", "fp32")
+    (tmp_path / "file").write_bytes(b"")
+    current = [(replace(ENTRY, name="current"), openvino_variants.weights())]
+    loader = ModelLoader(
+        lambda: current,
+        lambda: load_subject("house_cat"),
+        replace(request_, weights_dir=tmp_path / "file" / "weights"),
+        better=lambda: Better(ENTRY, fetch=False, optimise="fp32", runs_in_torch=True),
+    )
+    assert loader.load().classifier.model_info.model == "current"
+    current[0] = (ENTRY, openvino_variants.weights())
+    model = loader.next()
+    assert model is not None
+    assert (model.classifier.model_info.model, model.classifier.model_info.runtime) == (ENTRY.name, "torch")
+    reason = f"{ENTRY.name} OpenVINO fp32 could not be made: "
+    assert any(line.startswith(reason) for line in warnings(caplog))
 
 
 def test_a_candidate_that_fails_gives_way_to_the_next_one(
