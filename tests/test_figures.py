@@ -218,6 +218,7 @@ def test_processors_with_and_without_vnni_gave_the_same_verdicts() -> None:
         _result("accuracy-lite0", processor)["models"].values() for processor in ("avx512-vnni", "avx2")
     )
     assert with_vnni["profile_id"] == without["profile_id"]
+    assert with_vnni["served_sha256"] == without["served_sha256"]
     for family in ("corruptions", "positions"):
         assert without[family] == with_vnni[family]
     others = with_vnni["rules"].keys() - {"CatLoader"}

@@ -50,6 +50,9 @@ def test_the_cost_of_a_photo_equals_the_measured_one() -> None:
     assert f"| {first['claim_ms']:.1f} + {first['finish_ms']:.1f} ms on PostgreSQL |" in _PAGE
     checks, uploads = (round(1e9 * ms / 3.6e6, -2) for ms in (round(core_ms), upload["median_ms"]))
     assert f"about {_spaced(checks)} core-hours of checks, {_spaced(uploads)} of uploads" in _PAGE
+    together = 2000 / (core_ms + upload["median_ms"])
+    assert f"Two cores receive and check about {together:.0f} photos/s" in _PAGE
+    assert f"{together * 86_400 / 3 / 1e6:.1f} x 10^6 photos a day" in " ".join(_PAGE.split())
     in_all = checks + uploads
     assert (
         _row(
