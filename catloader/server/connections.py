@@ -236,7 +236,8 @@ def _log_access(task: Any) -> None:
         "bytes": task.content_bytes_written,
         "ms": round((time.time() - task.start_time) * 1000),
     }
-    line = access_line(facts | (getattr(task, "environ", None) or {}).get(FACTS, {}))
+    facts |= (getattr(task, "environ", None) or {}).get(FACTS, {})
+    line = access_line(facts | {"address": _shown(facts["address"])})
     with contextlib.suppress(OSError):  # a closed terminal is not an error
         click.echo(line)
 

@@ -1,4 +1,4 @@
-"""The ids of requests and of their photos, for the log."""
+"""The clients, ids and photos of requests, for the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from catloader.logs import request_id
 from catloader.settings import Settings
 
 FACTS = "catloader.access_facts"
-"""Key in the WSGI environment under which the server finds the ids for the access log."""
+"""Key in the WSGI environment under which the server finds these facts for the access log."""
 HEADER = "X-Request-Id"
 _MOST_PHOTOS = 100
 _PLAIN_ID = re.compile(r"[\w-]{8,64}", re.ASCII)
@@ -56,4 +56,6 @@ def _facts() -> dict[str, Any]:
     photos = g.get("photo_ids", [])
     if "id" in (arguments := request.view_args or {}) and "/photos/" in request.path:
         photos = [arguments["id"], *photos]
-    return {"request_id": g.request_id, "photo_ids": photos}
+    # The address that trusted proxies name; that of the connection would be the address of the last proxy.
+    address = {"address": request.remote_addr} if request.remote_addr else {}
+    return {**address, "request_id": g.request_id, "photo_ids": photos}

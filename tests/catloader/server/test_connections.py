@@ -136,7 +136,7 @@ def test_responses_do_not_name_the_server_software(site: Serving) -> None:
         assert b"waitress" not in _answer(connection).lower()
 
 
-def test_access_log_and_response_have_the_request_id_of_a_trusted_proxy(site: Serving) -> None:
+def test_access_log_and_response_have_client_and_request_id_of_a_trusted_proxy(site: Serving) -> None:
     by_a_proxy = {"X-Request-Id": "proxy-0123456789", "X-Forwarded-For": "192.0.2.1"}
     forged = by_a_proxy | {"X-Request-Id": "a\tb" * 3}
     ids = []
@@ -147,7 +147,7 @@ def test_access_log_and_response_have_the_request_id_of_a_trusted_proxy(site: Se
     assert ids[0] == "proxy-0123456789"
     assert re.fullmatch(r"[0-9a-f]{16}", ids[1])
     for id in ids:  # the line is written after the response was sent
-        line = rf'^[-\d]{{10}} [:,\d]{{12}} 127\.0\.0\.1 "GET /login" 200 \d+ bytes \d+ ms request {id}$'
+        line = rf'^[-\d]{{10}} [:,\d]{{12}} 192\.0\.2\.1 "GET /login" 200 \d+ bytes \d+ ms request {id}$'
         _wait_until(lambda: bool(re.search(line, site.log, re.MULTILINE)))  # noqa: B023
 
 
