@@ -138,7 +138,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         die_with(worker.ppid)
 
     def _post_worker_init(self, worker: Worker) -> None:
-        signal.signal(signal.SIGHUP, worker.handle_exit)
         self._has_booted[0] = 1
         if worker.age == 1:
             threading.Thread(target=self._announce_when_ready, name="announce", daemon=True).start()
@@ -178,7 +177,16 @@ class _Log(Logger):  # type: ignore[misc]
 
 
 class _Supervisor(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's supervisor, but a closed terminal stops the server instead of reloading it."""
+    """gunicorn's supervisor, but a closed terminal stops the server instead of reloading it.
+
+    Under ``nohup``, which ignores SIGHUP, a closed terminal has no effect.
+    """
+
+    def init_signals(self) -> None:
+        is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        super().init_signals()
+        if is_ignored:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def handle_hup(self) -> None:
         raise StopIteration

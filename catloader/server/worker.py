@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import signal
 import time
 from dataclasses import dataclass
 from types import FrameType
@@ -59,6 +60,12 @@ class WaitressWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         while self.alive and os.getppid() == self.ppid:
             self._round(_ROUND_S)
         self._finish()  # busy threads end with the process
+
+    def init_signals(self) -> None:
+        """End on SIGHUP as on the other stop signals, unless it is ignored, as under ``nohup``."""
+        is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        super().init_signals()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else self.handle_exit)
 
     def _round(self, timeout_s: float) -> None:
         wasyncore.loop(timeout_s, use_poll=True, map=self._connections._map, count=1)

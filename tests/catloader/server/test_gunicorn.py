@@ -130,3 +130,29 @@ def test_site_whose_first_process_cannot_start_ends(tmp_path: Path) -> None:
         assert ended.returncode == 1
         assert ("Traceback" in ended.stderr) is not bool(reason)
         assert ended.stderr.startswith(f"Error: {reason}\n") is bool(reason)
+
+
+def test_a_closed_terminal_does_not_stop_a_site_under_nohup(tmp_path: Path) -> None:
+    """The shell and the kernel send SIGHUP; a site without ``nohup`` stops, as ``test_make_run.py`` tests."""
+    command = ["nohup", sys.executable, "-c", _SITE, str(tmp_path / "no trouble")]
+    with subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        process_group=0,
+    ) as site:
+        try:
+            assert site.stdout
+            address = f"http://127.0.0.1:{int(site.stdout.readline())}"
+            assert site.stdout.readline() == f"announced {address}\n"
+            pid = _pid(f"{address}/pid")
+            assert pid
+            os.killpg(site.pid, signal.SIGHUP)
+            for _ in range(20):  # time in which the supervisor or the worker could wrongly end
+                assert _pid(f"{address}/pid") == pid
+        finally:
+            site.terminate()
+        assert site.wait(60) == 0
