@@ -28,6 +28,7 @@ from typing import IO
 
 from catloader.errors import BackupRefused
 from catloader.store.kinds import ObjectKind, StoredObject
+from checker.folder.walk import is_hidden
 
 _DATA_FILES = ("secret-key", "webhook-secret", "outgoing-webhook-secret", "model.json", "profiles")
 """Saved files of the data folder; the others are the database, the objects, or files of the running
@@ -37,7 +38,7 @@ _MARK = "backup.json"
 _LOCK = "lock"
 _OBJECTS = "objects"
 _KEY = re.compile(r"\w[\w.-]*")
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class BackupFolder:
                 self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError):
                 raise BackupRefused(f"{self.path} is a file, or is below a file: name a folder.") from None
-            names = {entry.name for entry in self.path.iterdir()}
+            names = {path.name for path in _own(self.path)}
             # A run that was killed while it wrote the first `backup.json` leaves a draft of it.
             if _MARK not in names and names - {_LOCK, _draft(_MARK)}:
                 raise BackupRefused(
@@ -114,7 +115,7 @@ class BackupFolder:
         try:
             yield
         except OSError as error:
-            if error.errno in _DISK_FULL:
+            if error.errno in DISK_FULL:
                 raise BackupRefused(
                     f"The disk of {self.path} is full. An earlier backup in it is still complete; free some "
                     "space and run the command again, which resumes this run."
@@ -142,7 +143,7 @@ class BackupFolder:
     def commit(self, manifest: Manifest) -> None:
         """Replace ``backup.json``, after everything written before has reached the disk."""
         os.sync()  # one call is faster than an fsync after each of a million objects
-        _write(self.path / _MARK, (json.dumps(asdict(manifest), indent=1) + "\n").encode())
+        write_file(self.path / _MARK, (json.dumps(asdict(manifest), indent=1) + "\n").encode())
         os.sync()
 
     def new_state(self, now: datetime) -> Path:
@@ -164,12 +165,12 @@ class BackupFolder:
             )
         return self.path / _OBJECTS / stored.kind / stored.key[:2] / stored.key
 
-    def shards(self) -> Iterator[tuple[ObjectKind, Path]]:
-        """Yield the folders of objects: each has the keys of one kind with the same two first characters."""
+    def shards(self) -> Iterator[tuple[ObjectKind, Path, list[Path]]]:
+        """Yield the folders of objects, each with keys of one kind that begin alike, and their files."""
         for kind in ObjectKind:
             folder = self.path / _OBJECTS / kind
             if folder.is_dir():
-                yield from ((kind, shard) for shard in sorted(folder.iterdir()))
+                yield from ((kind, shard, _own(shard)) for shard in sorted(_own(folder)))
 
     def sums(self, manifest: Manifest) -> dict[str, str]:
         """Return path -> SHA-256 of the state's files and of explanations.
@@ -196,6 +197,11 @@ class BackupFolder:
                 shutil.rmtree(state)
 
 
+def _own(folder: Path) -> list[Path]:
+    """Return a folder's entries without those of systems: ``lost+found`` of a disk, previews of a NAS ..."""
+    return [path for path in folder.iterdir() if not is_hidden(path.name)]
+
+
 def digest_of(path: Path) -> str | None:
     """Return the SHA-256 of a file; None: there is none."""
     try:
@@ -218,17 +224,13 @@ def copy_data_files(source: Path, target: Path) -> None:
                 shutil.copy2(file, copy)
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file that appears under its name only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, data)
-
-
 def _draft(name: str) -> str:
     return f"{name}.part"
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that appears under its name only when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(_draft(path.name))
     try:
         draft.write_bytes(data)

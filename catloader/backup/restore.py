@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from catloader.backup.folder import BackupFolder, Manifest, bytes_of, copy_data_files, digest_of
+from catloader.backup.folder import (
+    DISK_FULL,
+    BackupFolder,
+    Manifest,
+    bytes_of,
+    copy_data_files,
+    digest_of,
+)
 from catloader.errors import BackupRefused, NotFound
 from catloader.store.db.engine import Engine
 from catloader.store.db.snapshot import PhotoObjects, Snapshot, refuse_unknown, refuse_used
@@ -60,7 +68,7 @@ def restore(
     sums, result = folder.sums(manifest), Restored(manifest)
     _compare(folder, manifest, sums)
     state = folder.path / manifest.state
-    with temporary_folder(".restore-", data_dir) as draft:
+    with _naming_a_full_disk(data_dir), temporary_folder(".restore-", data_dir) as draft:
         copy = draft / "catloader.sqlite3"
         shutil.copyfile(state / copy.name, copy)
         snapshot = Snapshot(copy)
@@ -73,6 +81,19 @@ def restore(
         finally:
             snapshot.close()
     return result
+
+
+@contextlib.contextmanager
+def _naming_a_full_disk(data_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # the backup is only read
+        if error.errno not in DISK_FULL:
+            raise
+        raise BackupRefused(
+            f"The disk of the data folder {data_dir} is full, and no row was restored. Free some space and "
+            "run the command again."
+        ) from error
 
 
 def _compare(folder: BackupFolder, manifest: Manifest, sums: Mapping[str, str]) -> None:

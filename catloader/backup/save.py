@@ -193,8 +193,7 @@ def _copied(
 def _unnamed(folder: BackupFolder, snapshot: Snapshot) -> tuple[list[Path], int]:
     """Return the files of objects that the snapshot does not name, and the number of all files."""
     unnamed, present = [], 0
-    for kind, shard in folder.shards():
-        files = list(shard.iterdir())
+    for kind, shard, files in folder.shards():
         keys = snapshot.keys(kind, shard.name)
         present += len(files)
         unnamed += [file for file in files if file.name not in keys]

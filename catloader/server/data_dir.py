@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -37,9 +38,7 @@ def prepare_data_dir(settings: Settings) -> None:
     folder = settings.data_dir
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.write_bytes(b"x")
-        probe.unlink()
+        _write_probe(folder, may_be_full=not settings.min_free_bytes)
         free_bytes = shutil.disk_usage(folder).free
     except (FileExistsError, NotADirectoryError):
         _refuse_broken_link(folder)
@@ -52,6 +51,17 @@ def prepare_data_dir(settings: Settings) -> None:
             f"The disk of the data folder {folder} has {free_bytes // 2**20} MiB free; at least "
             f"{settings.min_free_bytes // 2**20} MiB are needed (CATLOADER_MIN_FREE_BYTES)."
         )
+
+
+def _write_probe(folder: Path, *, may_be_full: bool) -> None:
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        probe.write_bytes(b"x")
+    except OSError as error:
+        if not may_be_full or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _refuse_umask() -> None:
