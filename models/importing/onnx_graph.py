@@ -6,7 +6,7 @@ Operations between the layers are not examined: the logits reveal other models w
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from models.importing.layers import Layer, Norm
 from models.openvino_package import prepare_import
 
 _Floats = npt.NDArray[np.float32]
+_CHANNELS = 3
+_OF_SHAPE = ("Reshape", "Squeeze", "Unsqueeze")
+"""Operations that only arrange values; the softmax of ONNX's early opsets is between two of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,8 @@ class OnnxModel:
 
     name: str
     """Name of the file, for messages."""
-    layers: list[Layer]
+    orders: list[list[Layer]]
+    """The layers in each order that exporters may have meant; see ``_in_order``."""
     _model: Any
     _openvino: Any
 
@@ -38,11 +42,15 @@ class OnnxModel:
         Raises:
             WeightsRefused: the model takes another input, or can't be run.
         """
+        if _has_channels_last(self._model):  # as exports of TensorFlow and Keras have them
+            inputs = np.ascontiguousarray(inputs.transpose(0, 2, 3, 1))
         shape = [1, *inputs.shape[1:]]
         try:
             self._model.reshape(shape)
-            compiled = self._openvino.compile_model(self._model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-            return np.concatenate([np.asarray(compiled([photo[np.newaxis]])[0]) for photo in inputs])
+            model = _in_float32(self._openvino, self._model)
+            compiled = self._openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            outputs = [np.asarray(compiled([photo[np.newaxis]])[0], np.float32) for photo in inputs]
+            return np.concatenate(outputs).reshape(len(inputs), -1)
         except (RuntimeError, ValueError) as error:
             raise WeightsRefused(f"{self.name} does not take a photo as {tuple(shape)} numbers.") from error
 
@@ -97,22 +105,49 @@ def read_onnx(path: Path) -> OnnxModel:
             f"with the {CLASSES} classes of ImageNet."
         )
     model = _without_softmax(openvino, model)
-    return OnnxModel(path.name, _layers(model), model, openvino)
+    return OnnxModel(path.name, _orders(model), model, openvino)
 
 
 def _without_softmax(openvino: Any, model: Any) -> Any:
-    """Return the model without a softmax at its end, so that its outputs are logits."""
+    """Return the model without a softmax or its logarithm at its end, so that its outputs are logits."""
     last = _producer(model.get_results()[0], 0)
-    if last.get_type_name() != "Softmax":
+    while last.get_type_name() in _OF_SHAPE:
+        last = _producer(last, 0)
+    if last.get_type_name() not in ("Softmax", "LogSoftmax"):
         return model
-    return openvino.Model([last.input_value(0)], model.get_parameters())
+    logits = last.input_value(0)
+    while logits.get_node().get_type_name() in _OF_SHAPE:
+        logits = logits.get_node().input_value(0)
+    return openvino.Model([logits], model.get_parameters())
 
 
-def _layers(model: Any) -> list[Layer]:
+def _has_channels_last(model: Any) -> bool:
+    shape = model.input().get_partial_shape()
+    if shape.rank.is_dynamic or len(shape) != 4:
+        return False
+    second, last = (shape[axis].get_length() if shape[axis].is_static else None for axis in (1, 3))
+    return last == _CHANNELS and second != _CHANNELS
+
+
+def _in_float32(openvino: Any, model: Any) -> Any:
+    """Let a model of halves take and return floats: rounding them would change the logits too much."""
+    steps = openvino.preprocess.PrePostProcessor(model)
+    for end in (steps.input(), steps.output()):
+        end.tensor().set_element_type(openvino.Type.f32)
+    return steps.build()
+
+
+def _orders(model: Any) -> list[list[Layer]]:
+    firsts, lasts = (list(_in_order(model, first_operand_first=first)) for first in (True, False))
+    names = [[node.get_name() for node in nodes] for nodes in (firsts, lasts)]
+    return [_layers(nodes) for nodes in ((firsts,) if names[0] == names[1] else (firsts, lasts))]
+
+
+def _layers(nodes: Iterable[Any]) -> list[Layer]:
     layers: list[Layer] = []
     places: dict[str, int] = {}
     """Name of a node -> index of the layer whose result the node computes."""
-    for node in _in_order(model):
+    for node in nodes:
         kind, name = node.get_type_name(), node.get_name()
         constants = [_constant(node, i) for i in range(node.get_input_size())]
         place = next((places[p] for p in _producers(node) if p in places), None)
@@ -144,10 +179,11 @@ def _layers(model: Any) -> list[Layer]:
     return layers
 
 
-def _in_order(model: Any) -> Iterator[Any]:
+def _in_order(model: Any, *, first_operand_first: bool) -> Iterator[Any]:
     """Yield the nodes of the forward pass, each after the nodes that produce its inputs.
 
-    If two branches meet, the branch of the first operand comes first, as in the exported code.
+    If two branches meet, the branch of the first operand comes first, as in code that was written for torch.
+    MXNet and Keras add the longer branch to the shortcut, so that it is the second operand.
     """
     reachable: set[str] = set()
     for node in model.get_ordered_ops():
@@ -163,7 +199,8 @@ def _in_order(model: Any) -> Iterator[Any]:
         elif name in reachable and name not in done:
             done.add(name)
             stack.append((node, True))
-            stack += [(_producer(node, i), False) for i in reversed(range(node.get_input_size()))]
+            inputs = [(_producer(node, i), False) for i in range(node.get_input_size())]
+            stack += reversed(inputs) if first_operand_first else inputs
 
 
 def _producer(node: Any, place: int) -> Any:

@@ -16,7 +16,7 @@ from models.errors import PackageMissing, WeightsRefused
 from models.importing.compare import normalised
 from models.importing.keras_reference import keras_logits
 from models.importing.keras_resnet import Arrays, convert, is_keras_resnet50
-from models.importing.layers import named_as_in
+from models.importing.layers import Layer, named_as_in
 from models.importing.onnx_graph import OnnxModel
 from models.tensor_file import Tensors
 
@@ -49,14 +49,17 @@ def candidates_of_arrays(arrays: Arrays, architectures: Sequence[str]) -> Iterat
 def candidates_of_graph(model: OnnxModel, architectures: Sequence[str]) -> Iterator[Candidate]:
     """Yield the models whose layers are those of an ONNX model."""
     for architecture in architectures:
-        tensors = _named(architecture, model)
-        if tensors is not None:
-            yield Candidate(architecture, tensors, lambda p, steps: model.logits(normalised(p, steps)), True)
+        for layers in model.orders:
+            tensors = _named(architecture, layers)
+            if tensors is not None:
+                yield Candidate(
+                    architecture, tensors, lambda p, steps: model.logits(normalised(p, steps)), True
+                )
 
 
-def _named(architecture: str, model: OnnxModel) -> Tensors | None:
+def _named(architecture: str, layers: Sequence[Layer]) -> Tensors | None:
     try:
-        return named_as_in(architecture, model.layers)
+        return named_as_in(architecture, layers)
     except PackageMissing:  # a model that can't be built can't be recognised
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from models.catalogue import Entry, entry_named, imported, resolve
 from models.errors import UnknownModel, WeightsRefused
 from models.importing.compare import TOLERANCE, example_pixels, normalised
 from models.importing.importer import Origin, import_weights
-from models.tensor_file import canonical_sha256
+from models.tensor_file import canonical_sha256, parse
 from tests.support.onnx_models import ResNetWriter, State, field, node, random_state, tensor, value_info
 
 RESNET18 = [entry_named("resnet18")]
@@ -77,10 +78,37 @@ def test_the_parameters_of_a_catalogue_model_are_recognised_by_their_digest(
 def test_probabilities_and_weights_in_an_external_file_are_accepted(
     state: State, source: Path, tmp_path: Path
 ) -> None:
-    ResNetWriter(state, merged=True, softmax=True).write(source, beside="exported.onnx.data")
+    ResNetWriter(state, merged=True, end="Softmax").write(source, beside="exported.onnx.data")
     assert import_weights(source, tmp_path / "weights", RESNET18, others=Origin()).entry.acc1 is None
     source.with_name("exported.onnx.data").unlink()
     refused(source, "or lacks the external file with its weights")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"end": "Softmax", "opset": 9},
+        {"end": "LogSoftmax"},
+        {"shortcut_first": True},
+        {"channels_last": True},
+    ],
+    ids=["early softmax", "logarithm of softmax", "shortcut first", "channels last"],
+)
+def test_exports_of_other_programs_become_the_same_model(
+    form: dict[str, Any], state: State, source: Path, tmp_path: Path
+) -> None:
+    ResNetWriter(state, merged=False, **form).write(source)
+    result = import_weights(source, tmp_path / "weights", RESNET18, others=Origin())
+    stored = parse(result.path.read_bytes())
+    assert stored.keys() == state.keys()
+    assert all(np.array_equal(stored[name], values.numpy()) for name, values in state.items())
+
+
+def test_a_model_of_halves_is_compared_without_rounding(state: State, source: Path, tmp_path: Path) -> None:
+    ResNetWriter(state, merged=True, dtype=np.float16).write(source)
+    result = import_weights(source, tmp_path / "weights", RESNET18, others=Origin())
+    assert result.logit_difference is not None
+    assert result.logit_difference < TOLERANCE / 10
 
 
 def refused(source: Path, reason: str) -> None:
