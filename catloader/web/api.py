@@ -8,7 +8,7 @@ from catloader.errors import InvalidInput
 from catloader.web.accounts.sessions import current_user
 from catloader.web.checking import waiting_note
 from catloader.web.http import forms
-from catloader.web.http.context import MAX_ID, services, whole_number
+from catloader.web.http.context import MAX_PHOTO_ID, services, whole_number
 from catloader.web.photos.labels import badge
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -51,4 +51,4 @@ def _ids(text: str) -> list[int]:
     ids = [whole_number(item) for item in text.split(",") if item]
     if len(ids) > MAX_IDS or None in ids:
         raise InvalidInput("ids takes up to %(number)d numbers, separated by commas.", number=MAX_IDS)
-    return [id for id in ids if id is not None and id <= MAX_ID]
+    return [id for id in ids if id is not None and id <= MAX_PHOTO_ID]

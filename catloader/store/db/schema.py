@@ -95,7 +95,7 @@ def _index(name: str, columns: str, where: str) -> Index:
 photos = Table(
     "images",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", LARGE_ROW_NUMBER, primary_key=True),
     Column("owner_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("caption", String(MAX_TEXT_CHARS), nullable=False, server_default=text("''")),
     # For the search; see texts.folded.

@@ -17,6 +17,8 @@ from catloader.wiring import Services
 
 MAX_ID = 2**31 - 1
 """The largest value of an integer column. PostgreSQL refuses to compare the column with a larger number."""
+MAX_PHOTO_ID = 2**63 - 1
+"""The largest number of a photo."""
 _MOST_PATH_CHARS = 2000
 """Limit of an address in a ``Location`` header: proxies refuse responses with very long headers."""
 PHOTO_NOT_FOUND = gettext_noop("This photo may have been deleted, or it belongs to someone else.")
@@ -35,7 +37,7 @@ def own_photo(id: int) -> Photo:
         NotFound: there is no such photo, or it belongs to another user, which is not revealed.
     """
     # The API's routes accept any number. If they had a maximum, larger ids would get 405 for some methods.
-    photo = services().photos.by_id(id) if id <= MAX_ID else None
+    photo = services().photos.by_id(id) if id <= MAX_PHOTO_ID else None
     if photo is None or photo.owner_id != g.user.id:
         raise NotFound(PHOTO_NOT_FOUND)
     return photo

@@ -10,7 +10,7 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.gallery import Position
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.web.accounts.sessions import current_user, without_login
-from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.http.context import MAX_PHOTO_ID, PHOTO_NOT_FOUND, services
 from catloader.web.http.forms import chosen
 from catloader.web.photos.photo_list import PAGE_PHOTOS, position_of, position_of_text, text_of_position
 
@@ -40,7 +40,7 @@ def photos() -> str:
     )
 
 
-@blueprint.get(f"/<int(max={MAX_ID}):id>")
+@blueprint.get(f"/<int(max={MAX_PHOTO_ID}):id>")
 @without_login
 def photo(id: int) -> str:
     photo, album = _public_photo(id), services().album
@@ -60,7 +60,7 @@ def photo(id: int) -> str:
     )
 
 
-@blueprint.post(f"/<int(max={MAX_ID}):id>/like")
+@blueprint.post(f"/<int(max={MAX_PHOTO_ID}):id>/like")
 def like(id: int) -> Response:
     """Add the user's like, or remove it with ``like=no``."""
     user = current_user()
@@ -76,7 +76,7 @@ def _page_of(photo: Photo, *, is_first: bool) -> str:
     """Return the address of a page with the photo: the first page, or a page that begins with the photo."""
     if is_first:
         return url_for(".photos", _anchor=f"photo-{photo.id}")
-    before = Position(photo.created_at, min(photo.id + 1, MAX_ID))
+    before = Position(photo.created_at, min(photo.id + 1, MAX_PHOTO_ID))
     return url_for(".photos", older=text_of_position(before))
 
 

@@ -13,7 +13,7 @@ from catloader.store.db.photos.gallery import Position
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.accounts.sessions import current_user
-from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, local_path, services
+from catloader.web.http.context import MAX_PHOTO_ID, PHOTO_NOT_FOUND, local_path, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.photos.jpegs import jpeg_response, sharp_response
 from catloader.web.photos.photo_list import (
@@ -76,14 +76,14 @@ def act() -> Response | str:
     raise InvalidInput("Choose what to do with the selected photos.")
 
 
-@blueprint.get(f"/<int(max={MAX_ID}):id>/thumbnail.jpg")
+@blueprint.get(f"/<int(max={MAX_PHOTO_ID}):id>/thumbnail.jpg")
 @uses_object_store
 def thumbnail(id: int) -> Response:
     photo = _binned(id)
     return jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
 
 
-@blueprint.get(f"/<int(max={MAX_ID}):id>/thumbnail-2x.jpg")
+@blueprint.get(f"/<int(max={MAX_PHOTO_ID}):id>/thumbnail-2x.jpg")
 @uses_object_store
 def thumbnail_2x(id: int) -> Response:
     return sharp_response(_binned(id))

@@ -13,7 +13,7 @@ from catloader.errors import InvalidInput
 from catloader.intake import changes
 from catloader.intake.prepare import shown_limit
 from catloader.store.db.photos.photo_rows import Photo
-from catloader.web.http.context import MAX_ID, own_photo, page_of_photo, services
+from catloader.web.http.context import MAX_PHOTO_ID, own_photo, page_of_photo, services
 from catloader.web.http.request_log import tell_photos
 from catloader.web.languages import gettext
 from catloader.web.uploads.admission import uses_object_store
@@ -32,12 +32,12 @@ def init_app(app: Flask, photo_bytes: int) -> None:
             request.max_content_length = photo_bytes
 
 
-@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/square")
+@blueprint.get(f"/photos/<int(max={MAX_PHOTO_ID}):id>/square")
 def square_form(id: int) -> str:
     return _square_page(own_photo(id))
 
 
-@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/square")
+@blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/square")
 @uses_object_store
 def square(id: int) -> Response | tuple[str, int]:
     """Cut the thumbnail from the square in the form, whose numbers are pixels of the photo."""
@@ -61,7 +61,7 @@ def square(id: int) -> Response | tuple[str, int]:
     return redirect(url_for("photo.page", id=id), 303)
 
 
-@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/replace")
+@blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/replace")
 @uses_object_store
 def replace(id: int) -> Response:
     photo, app, started_s = own_photo(id), services(), time.monotonic()

@@ -18,7 +18,7 @@ from catloader.store.db.accounts.users import User
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.accounts.sessions import without_login
-from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, make_conditional, services
+from catloader.web.http.context import MAX_PHOTO_ID, PHOTO_NOT_FOUND, make_conditional, services
 from catloader.web.staff.review import may_review
 from catloader.web.uploads.admission import uses_object_store
 from checker.log_limit import LogLimit
@@ -51,7 +51,7 @@ def sizes_of(photo: Photo) -> dict[str, str]:
     }
 
 
-@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/photo.jpg")
+@blueprint.get(f"/photos/<int(max={MAX_PHOTO_ID}):id>/photo.jpg")
 @without_login  # a visitor gets 404, not the log-in page
 @uses_object_store
 def photo(id: int) -> BaseResponse:
@@ -59,7 +59,7 @@ def photo(id: int) -> BaseResponse:
     return jpeg_response(ObjectKind.PHOTO, photo.photo_key, photo.sha256)
 
 
-@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/thumbnail.jpg")
+@blueprint.get(f"/photos/<int(max={MAX_PHOTO_ID}):id>/thumbnail.jpg")
 @without_login
 @uses_object_store
 def thumbnail(id: int) -> BaseResponse:
@@ -67,7 +67,7 @@ def thumbnail(id: int) -> BaseResponse:
     return jpeg_response(ObjectKind.THUMBNAIL, photo.thumbnail_key, photo.thumbnail_sha256)
 
 
-@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/thumbnail-2x.jpg")
+@blueprint.get(f"/photos/<int(max={MAX_PHOTO_ID}):id>/thumbnail-2x.jpg")
 @without_login
 @uses_object_store
 def thumbnail_2x(id: int) -> BaseResponse:
@@ -103,7 +103,7 @@ def _cutting() -> threading.Lock:
     return lock
 
 
-@blueprint.get(f"/photos/<int(max={MAX_ID}):id>/explanation.jpg")
+@blueprint.get(f"/photos/<int(max={MAX_PHOTO_ID}):id>/explanation.jpg")
 @without_login
 @uses_object_store
 def explanation(id: int) -> BaseResponse:

@@ -13,7 +13,7 @@ from catloader.texts import clean_text
 from catloader.web.accounts.sessions import current_user
 from catloader.web.checking import waiting_note
 from catloader.web.http.context import (
-    MAX_ID,
+    MAX_PHOTO_ID,
     PHOTO_NOT_FOUND,
     local_path,
     own_photo,
@@ -37,7 +37,7 @@ _MOST_ATTEMPTS = 20
 """Maximum number of attempts in the history of a photo."""
 
 
-@blueprint.get(f"/photos/<int(max={MAX_ID}):id>")
+@blueprint.get(f"/photos/<int(max={MAX_PHOTO_ID}):id>")
 def page(id: int) -> str:
     photo = own_photo(id)
     photo_list = PhotoList.of_request(current_user().id, request.args)
@@ -73,7 +73,7 @@ def page(id: int) -> str:
     )
 
 
-@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/caption")
+@blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/caption")
 def caption(id: int) -> Response:
     text = clean_text(request.form.get("caption", ""), "caption")
     if not services().photos.set_caption(id, current_user().id, text):
@@ -82,7 +82,7 @@ def caption(id: int) -> Response:
     return _back_to(id)
 
 
-@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/check")
+@blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/check")
 def check(id: int) -> Response:
     own_photo(id)
     if services().rechecks.requeue_own([id], current_user().id):
@@ -93,7 +93,7 @@ def check(id: int) -> Response:
     return _back_to(id)
 
 
-@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/appeal")
+@blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/appeal")
 def appeal(id: int) -> Response:
     """Ask a reviewer to change the verdict."""
     own_photo(id)
@@ -107,7 +107,7 @@ def appeal(id: int) -> Response:
     return _back_to(id)
 
 
-@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/withdraw")
+@blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/withdraw")
 def withdraw(id: int) -> Response:
     own_photo(id)
     if services().reviews.withdraw(id, current_user().id, utcnow()):
@@ -115,7 +115,7 @@ def withdraw(id: int) -> Response:
     return _back_to(id)
 
 
-@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/delete")
+@blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/delete")
 def delete(id: int) -> Response:
     user = current_user()
     if not services().bin.put([id], user.id):

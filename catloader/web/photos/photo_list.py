@@ -16,7 +16,7 @@ from catloader.store.db.photos.gallery import Gallery, Position, Selection, Show
 from catloader.store.db.photos.months import month_of, next_month
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.texts import search_words
-from catloader.web.http.context import MAX_ID, whole_number
+from catloader.web.http.context import MAX_PHOTO_ID, whole_number
 from catloader.web.languages import gettext
 
 PAGE_PHOTOS = 60
@@ -127,7 +127,7 @@ class PhotoList:
         elif self.oldest_first:
             page = self.address(newer=Position(photo.created_at, photo.id - 1))
         else:
-            page = self.address(older=Position(photo.created_at, min(photo.id + 1, MAX_ID)))
+            page = self.address(older=Position(photo.created_at, min(photo.id + 1, MAX_PHOTO_ID)))
         return Place(before[0] if before else None, after[0] if after else None, page)
 
 
@@ -135,7 +135,7 @@ def selected_ids(form: MultiDict[str, str]) -> list[int]:
     """Return the ids of the selected photos, at most as many as a page shows."""
     texts = form.getlist("photo")[:PAGE_PHOTOS]
     ids = {whole_number(text) for text in texts}
-    return sorted(id for id in ids if id is not None and id <= MAX_ID)
+    return sorted(id for id in ids if id is not None and id <= MAX_PHOTO_ID)
 
 
 def say_gone() -> None:
@@ -166,7 +166,7 @@ def text_of_position(position: Position) -> str:
 
 def position_of_text(text: str) -> Position | None:
     """Parse the position in an address; None if it is missing or invalid."""
-    match = re.fullmatch(r"([0-9]{1,17})-([0-9]{1,10})", text)
-    if not match or int(match[2]) > MAX_ID:
+    match = re.fullmatch(r"([0-9]{1,17})-([0-9]{1,19})", text)
+    if not match or int(match[2]) > MAX_PHOTO_ID:
         return None
     return Position(_EPOCH + int(match[1]) * _MICROSECOND, int(match[2]))

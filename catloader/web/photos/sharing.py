@@ -12,7 +12,7 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.accounts.sessions import current_user, without_login
-from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, own_photo, page_of_photo, services
+from catloader.web.http.context import MAX_PHOTO_ID, PHOTO_NOT_FOUND, own_photo, page_of_photo, services
 from catloader.web.http.forms import chosen
 from catloader.web.languages import gettext
 from catloader.web.photos.jpegs import jpeg_response
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 blueprint = Blueprint("sharing", __name__)
 
 
-@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/publish")
+@blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/publish")
 def publish(id: int) -> Response:
     """Put the user's own photo into the album, or take it out with ``public=no``."""
     public = chosen("public", "yes", "no", if_missing="yes") == "yes"
@@ -36,7 +36,7 @@ def publish(id: int) -> Response:
     return redirect(page_of_photo(id), 303)
 
 
-@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/share")
+@blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/share")
 def share(id: int) -> str:
     """Make a new link and show it. It can't be shown again, because only its digest is stored."""
     token = services().share_links.make(id, current_user().id, utcnow())
@@ -48,7 +48,7 @@ def share(id: int) -> str:
     )
 
 
-@blueprint.post(f"/photos/<int(max={MAX_ID}):id>/unshare")
+@blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/unshare")
 def unshare(id: int) -> Response:
     own_photo(id)
     if services().share_links.revoke(id, current_user().id):

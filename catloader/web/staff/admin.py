@@ -183,7 +183,7 @@ def _limit(text: str) -> int | None:
     return number
 
 
-def number_of(text: str) -> int | None:
-    """Return the number in a request, at most ``MAX_ID``; None if the text is not a number."""
+def number_of(text: str, highest: int = MAX_ID) -> int | None:
+    """Return the number in a request, at most ``highest``; None if the text is not a number."""
     number = whole_number(text)
-    return None if number is None else min(number, MAX_ID)
+    return None if number is None else min(number, highest)

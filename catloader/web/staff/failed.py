@@ -11,7 +11,7 @@ from catloader.errors import InvalidInput
 from catloader.store.db.checks.failed_photos import STATUSES, FailedStatus
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import current_user
-from catloader.web.http.context import services
+from catloader.web.http.context import MAX_PHOTO_ID, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.staff.admin import administrators_only, number_of
 from checker.plurals import counted
@@ -27,7 +27,7 @@ _PAGE = 50
 def photos() -> str:
     """Show a page of the list. ``?status=`` and ``?error=`` select the photos, ``?before=`` the page."""
     status = failed_status(request.args.get("status", "failed"))
-    error, before = request.args.get("error"), number_of(request.args.get("before", ""))
+    error, before = request.args.get("error"), number_of(request.args.get("before", ""), MAX_PHOTO_ID)
     rows = services().failed_photos.page(status, error, before, _PAGE + 1)
     shown = rows[:_PAGE]
     return render_template(
@@ -46,7 +46,8 @@ def requeue() -> Response:
     """Check the selected photos again, or the single photo whose button was pressed."""
     status = failed_status(request.form.get("status", "failed"))
     pressed = request.form.get("one")
-    ids = [number_of(text) for text in ([pressed] if pressed else request.form.getlist("photo")[:_PAGE])]
+    texts = [pressed] if pressed else request.form.getlist("photo")[:_PAGE]
+    ids = [number_of(text, MAX_PHOTO_ID) for text in texts]
     back = url_for(".photos", status=status, error=request.form.get("error") or None)
     if not ids:
         flash(gettext("Select at least one photo first."))

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from catloader.errors import InvalidInput
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import current_user
-from catloader.web.http.context import MAX_ID, services
+from catloader.web.http.context import MAX_PHOTO_ID, services
 from catloader.web.languages import gettext, ngettext
 from catloader.web.staff.admin import number_of
 from catloader.web.staff.review import human_verdict, notify_owner, reviewers_only
@@ -45,7 +45,7 @@ def draw() -> Response:
     return redirect(url_for(".page"), 303)
 
 
-@blueprint.post(f"/<int(max={MAX_ID}):id>")
+@blueprint.post(f"/<int(max={MAX_PHOTO_ID}):id>")
 def answer(id: int) -> Response:
     reviewer, text = current_user(), request.form.get("answer")
     verdict = None if text == "cant_tell" else human_verdict(text)

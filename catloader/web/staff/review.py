@@ -16,7 +16,7 @@ from catloader.store.db.staff.decisions import HumanVerdict
 from catloader.store.db.staff.reviews import QueueItem
 from catloader.texts import clean_text
 from catloader.web.accounts.sessions import current_user
-from catloader.web.http.context import MAX_ID, services
+from catloader.web.http.context import MAX_ID, MAX_PHOTO_ID, services
 from catloader.web.languages import gettext
 from catloader.web.photos.gauge import gauge
 from catloader.web.photos.labels import sentence
@@ -39,7 +39,7 @@ def queue() -> str:
     return _page(items[0] if items else None, after, following=items[1] if len(items) > 1 else None)
 
 
-@blueprint.get(f"/<int(max={MAX_ID}):id>")
+@blueprint.get(f"/<int(max={MAX_PHOTO_ID}):id>")
 def photo(id: int) -> str:
     """Show a photo whose decision was just undone; the queue continues ``?after=`` a position."""
     item = services().reviews.item(id)
@@ -48,7 +48,7 @@ def photo(id: int) -> str:
     return _page(item, request.args.get("after", ""))
 
 
-@blueprint.post(f"/<int(max={MAX_ID}):id>/decide")
+@blueprint.post(f"/<int(max={MAX_PHOTO_ID}):id>/decide")
 def decide(id: int) -> Response:
     reviewer, verdict = current_user(), human_verdict(request.form.get("verdict"))
     note = clean_text(request.form.get("note", ""), "note")
@@ -148,5 +148,8 @@ def _text(place: tuple[bool, int]) -> str:
 
 
 def _place(text: str) -> tuple[bool, int] | None:
-    match = re.fullmatch(r"([au])([0-9]{1,10})", text)
-    return (match[1] == "u", min(int(match[2]), MAX_ID)) if match else None
+    match = re.fullmatch(r"([au])([0-9]{1,19})", text)
+    if match is None:
+        return None
+    is_photo = match[1] == "u"
+    return is_photo, min(int(match[2]), MAX_PHOTO_ID if is_photo else MAX_ID)

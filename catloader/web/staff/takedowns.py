@@ -11,7 +11,7 @@ from catloader.errors import InvalidInput, NotFound
 from catloader.store.db.engine import utcnow
 from catloader.texts import clean_text
 from catloader.web.accounts.sessions import current_user
-from catloader.web.http.context import MAX_ID, PHOTO_NOT_FOUND, services
+from catloader.web.http.context import MAX_PHOTO_ID, PHOTO_NOT_FOUND, services
 from catloader.web.languages import gettext
 from catloader.web.staff.admin import number_of
 from catloader.web.staff.review import notify_owner, reviewers_only
@@ -26,14 +26,14 @@ _PAGE = 50
 @blueprint.get("/taken-down")
 def photos() -> str:
     """List the photos that are kept out of the album, newest first."""
-    rows = services().takedowns.page(number_of(request.args.get("before", "")), _PAGE + 1)
+    rows = services().takedowns.page(number_of(request.args.get("before", ""), MAX_PHOTO_ID), _PAGE + 1)
     shown = rows[:_PAGE]
     return render_template(
         "taken_down.html", takedowns=shown, next=shown[-1].photo_id if len(rows) > _PAGE else None
     )
 
 
-@blueprint.post(f"/<int(max={MAX_ID}):id>/take-down")
+@blueprint.post(f"/<int(max={MAX_PHOTO_ID}):id>/take-down")
 def take_down(id: int) -> Response:
     staff, note = current_user(), clean_text(request.form.get("note", ""), "note")
     if services().album.photo(id) is None:
@@ -47,7 +47,7 @@ def take_down(id: int) -> Response:
     return redirect(url_for("album.photos"), 303)
 
 
-@blueprint.post(f"/<int(max={MAX_ID}):id>/allow")
+@blueprint.post(f"/<int(max={MAX_PHOTO_ID}):id>/allow")
 def allow(id: int) -> Response:
     """Let the owner publish the photo again."""
     if services().takedowns.lift(id, current_user().id, utcnow()):

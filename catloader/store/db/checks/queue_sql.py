@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Float,
-    Integer,
     Select,
     String,
     bindparam,
@@ -103,7 +102,7 @@ def _claim(due: Select[Any]) -> ReturningUpdate[Any]:
 
 CLAIM = _claim(_due)
 
-_place = tuple_(bindparam("due_at", type_=UtcDateTime()), bindparam("photo_id", type_=Integer()))
+_place = tuple_(bindparam("due_at", type_=UtcDateTime()), bindparam("photo_id", type_=photos.c.id.type))
 _until = bindparam("until", type_=UtcDateTime())
 
 CLAIM_ON = _claim(_due.where(tuple_(photos.c.next_attempt_at, photos.c.id) >= _place, _now < _until))

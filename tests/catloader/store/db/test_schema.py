@@ -18,7 +18,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import Engine, insert, inspect, text
+from sqlalchemy import Engine, insert, inspect, text, update
 from sqlalchemy.exc import IntegrityError
 
 import catloader.store
@@ -31,6 +31,7 @@ from catloader.store.db.schema import (
     check_log,
     deletions,
     metadata,
+    photos,
     random_audits,
     replacements,
     webhook_deliveries,
@@ -91,6 +92,28 @@ def test_the_ledger_has_numbers_for_more_than_a_billion_photos(migrated: Engine,
             assert connection.execute(added).scalar_one() == 2**31
         Deletions(one).done([2**31 - 1, 2**31])
         assert Deletions(one).count() == 0
+
+
+def test_there_are_numbers_for_more_than_two_billion_photos(migrated: Engine) -> None:
+    """A new database has the same types, as another test shows; also in all tables that refer to photos."""
+    (first,) = add_photos(migrated, 1)
+    with writing(migrated) as connection:
+        if migrated.dialect.name == "postgresql":
+            connection.execute(text("SELECT setval('images_id_seq', 2147483647)"))
+        else:
+            connection.execute(update(photos).where(photos.c.id == first).values(id=2**31 - 1))
+    assert add_photos(migrated, 1) == [2**31]
+    references = {
+        (table.name, column.name)
+        for table in metadata.tables.values()
+        for column in table.columns
+        if any(key.column is photos.c.id for key in column.foreign_keys)
+    }
+    assert len(references) == 9
+    if migrated.dialect.name == "postgresql":
+        for table, column in references:
+            kinds = {found["name"]: str(found["type"]) for found in inspect(migrated).get_columns(table)}
+            assert kinds[column] == "BIGINT", table
 
 
 def test_the_check_log_has_numbers_for_more_than_two_billion_checks(migrated: Engine) -> None:
