@@ -30,7 +30,8 @@ from catloader.errors import BackupRefused
 from catloader.store.kinds import ObjectKind, StoredObject
 from checker.folder.walk import is_hidden
 
-_DATA_FILES = ("secret-key", "webhook-secret", "outgoing-webhook-secret", "model.json", "profiles")
+KEY_FILE = "secret-key"
+_DATA_FILES = (KEY_FILE, "webhook-secret", "outgoing-webhook-secret", "model.json", "profiles")
 """Saved files of the data folder; the others are the database, the objects, or files of the running
 process."""
 _FORMAT = 1

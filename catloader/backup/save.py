@@ -9,7 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from catloader.backup.folder import BackupFolder, Manifest, copy_data_files, digest_of, write_file
+from catloader.backup.folder import (
+    KEY_FILE,
+    BackupFolder,
+    Manifest,
+    copy_data_files,
+    digest_of,
+    write_file,
+)
 from catloader.errors import BackupRefused, NotFound, StoreUnavailable
 from catloader.store.db.engine import Engine, database_name, utcnow
 from catloader.store.db.migrate import revisions
@@ -65,7 +72,7 @@ def save(
         progress: called with the numbers of finished photos and of all.
 
     Raises:
-        BackupRefused: the folder holds something else, or its disk is full.
+        BackupRefused: the folder holds something else, its disk is full, or the site's key would be lost.
         StoreUnavailable: the database or the object store does not answer.
     """
     with folder.locked() as before:
@@ -80,6 +87,13 @@ def save(
             raise BackupRefused(
                 f"{folder.path} is the backup of another site: the database {database_name(engine)} has none "
                 "of its accounts. Nothing was changed; name another folder, or add --prune to replace it."
+            )
+        if not prune and _lacks_key(data_dir, folder.path / before.state / "data"):
+            shutil.rmtree(state)
+            raise BackupRefused(
+                f"The backup in {folder.path} has the key that signs log-ins, and the data folder {data_dir} "
+                "has none. Nothing was changed; set CATLOADER_DATA_DIR as for the site, or add --prune to "
+                "lose the key."
             )
         snapshot.empty_ledger()
         _copy_objects(
@@ -116,6 +130,14 @@ def save(
         else:
             result.not_removed = len(gone)
     return result
+
+
+def _lacks_key(data_dir: Path, former: Path) -> bool:
+    """Return True if the previous state has the site's key, and the data folder does not.
+
+    A command that was started in another folder would replace the only copy of the key.
+    """
+    return (former / KEY_FILE).exists() and not (data_dir / KEY_FILE).exists()
 
 
 def _copy_objects(

@@ -36,7 +36,7 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
 
     Saves database, photos, thumbnails, explanations, secrets and profiles; the site may be running. Objects
     that an earlier run copied to DIR are compared by digest and not copied again. Exit code 1: photos had to
-    be left out, because the object store lacks or refuses them.
+    be left out, because the object store lacks or refuses them, or the site's secrets are elsewhere.
     """
     from catloader.backup.folder import BackupFolder
     from catloader.backup.save import save
@@ -44,6 +44,7 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
     from catloader.server.database import refuse_missing_database
     from catloader.server.object_store import shared_or_own_object_store
     from catloader.wiring import build_engine, build_object_store
+    from catloader.wiring.secrets import missing_key
 
     if folder.resolve().is_relative_to(settings.data_dir.resolve()):
         raise BackupRefused(
@@ -62,6 +63,7 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
                 target, engine, build_object_store(with_s3), settings.data_dir, prune=prune, progress=progress
             )
             _record(engine, result, folder)
+            without_key = missing_key(settings, engine)
         finally:
             engine.dispose()
     click.echo(
@@ -79,7 +81,11 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
             f"{counted(result.not_removed, 'object')} in {folder} belong to no photo of this site. They are "
             "more than half of all objects, so they were not removed; --prune removes them."
         )
+    if without_key:
+        click.echo(f"Error: The backup lacks the secrets and profiles of the site. {without_key}", err=True)
     _refuse_left_out(result.lost, "left out: the object store lacks or refuses them (see `catloader gc`)")
+    if without_key:
+        raise SystemExit(1)
 
 
 def _record(engine: Engine, result: Saved, folder: Path) -> None:

@@ -11,7 +11,7 @@ import click
 from catloader.cli.accounts import account_of
 from catloader.cli.context import pass_settings
 from catloader.cli.options import NUMBER
-from catloader.errors import NotFound
+from catloader.errors import NotFound, StartupError
 from catloader.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def create(settings: Settings, email: str, name: str, scopes: tuple[str, ...], d
     from catloader.store.db.engine import utcnow
     from catloader.wiring import site_secret
 
-    with _account(settings, email) as (user, store):
+    with _account(settings, email, needs_key=True) as (user, store):
         secret = site_secret(settings)
         click.echo(make(store, user.id, name, scopes, days=days, secret=secret, now=utcnow()))
 
@@ -77,10 +77,13 @@ def revoke(settings: Settings, email: str, id: int) -> None:
 
 
 @contextmanager
-def _account(settings: Settings, email: str) -> Iterator[tuple[User, ApiTokens]]:
+def _account(settings: Settings, email: str, *, needs_key: bool = False) -> Iterator[tuple[User, ApiTokens]]:
     from catloader.server.database import migrated_database
     from catloader.store.db.accounts.api_tokens import ApiTokens
     from catloader.store.db.accounts.users import Users
+    from catloader.wiring.secrets import missing_key
 
     with migrated_database(settings) as engine:
+        if needs_key and (sentence := missing_key(settings, engine)):  # the site would refuse the token
+            raise StartupError(sentence)
         yield account_of(Users(engine), email), ApiTokens(engine, most=settings.max_api_tokens)

@@ -32,7 +32,8 @@ from catloader.server.object_store import (
 )
 from catloader.server.shared_buckets import report_shared_buckets
 from catloader.settings import Settings
-from catloader.wiring import Services, build
+from catloader.wiring import Services, build, build_engine
+from catloader.wiring.secrets import missing_key
 from checker.isolation.limits import share_one_arena
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def serve(settings: Settings) -> int:
     refuse_unreachable_links(settings)
     with exclusive_data_dir(settings), _listening(settings, settings.port, "CATLOADER_PORT") as listener:
         migrate_database(settings, must_write=True)
+        _report_new_key(settings)
         pages = _import_pages()
         with own_object_store(settings) as with_s3, _metrics_folder(settings) as metrics:
             refuse_missing_rights(settings)  # meanwhile the pages are imported, which takes longer
@@ -81,6 +83,16 @@ def serve(settings: Settings) -> int:
                 access_log=settings.access_log,
             ).run()
     return stopped(code)
+
+
+def _report_new_key(settings: Settings) -> None:
+    """Log a warning if this start makes another key than the one that the site has used so far."""
+    engine = build_engine(settings)
+    try:
+        if sentence := missing_key(settings, engine):
+            logger.warning("%s A new key is made now, so everybody must log in again.", sentence)
+    finally:
+        engine.dispose()
 
 
 def import_server() -> type[Server]:

@@ -7,11 +7,30 @@ from collections.abc import Callable
 from pydantic import SecretStr
 
 from catloader.settings import Settings, kept_secret
+from catloader.store.db.accounts.sessions import any_log_in
+from catloader.store.db.engine import Engine
+
+_KEY_FILE = "secret-key"
 
 
 def site_secret(settings: Settings) -> str:
     """Return the key that signs forms, cookies and tokens, from the settings or the data folder."""
-    return secret_of(settings.secret_key, settings, "secret-key")
+    return secret_of(settings.secret_key, settings, _KEY_FILE)
+
+
+def missing_key(settings: Settings, engine: Engine) -> str:
+    """Return a sentence if the key of the site that uses the database is elsewhere, else an empty string.
+
+    A command gets the database from ``DATABASE_URL`` in every folder, but another data folder.
+    """
+    if settings.secret_key.get_secret_value() or (settings.data_dir / _KEY_FILE).exists():
+        return ""
+    if not any_log_in(engine):  # a new site, which has no key yet
+        return ""
+    return (
+        "The key that signs log-ins and tokens is neither in CATLOADER_SECRET_KEY nor in the data folder "
+        f"{settings.data_dir.resolve()}; set CATLOADER_SECRET_KEY or CATLOADER_DATA_DIR as for the site."
+    )
 
 
 def secret_of(

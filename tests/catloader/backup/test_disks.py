@@ -1,4 +1,4 @@
-"""Backups on disks that hold other files or are full."""
+"""Backups on disks that hold other files, that are full, or that are not those of the site."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, delete
 
-from catloader.store.db.engine import writing
+from catloader.store.db.accounts.sessions import Sessions
+from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
 from catloader.store.s3.objects import ObjectStore
 from tests.catloader.backup.conftest import stored
 from tests.support.commands import Run
+from tests.support.rows import some_user
 
 _ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
 
@@ -81,3 +83,31 @@ def test_a_restore_names_the_disk_that_is_full(
     )
     ballast.unlink()
     assert "Restored 1 photo of 1 account" in run("restore", backup, **settings).output
+
+
+def test_the_key_of_a_site_is_not_lost_in_a_command_with_another_data_folder(
+    engine: Engine, objects: ObjectStore, run: Run, tmp_path: Path
+) -> None:
+    """``DATABASE_URL`` leads to the site from every folder; a relative data folder does not."""
+    stored(engine, objects)
+    user = some_user(engine)
+    Sessions(engine, idle_days=1, days=1, most=9).begin(user, utcnow())
+    data, other, backup = tmp_path / "data", tmp_path / "other", tmp_path / "backup"
+    data.mkdir()
+    (data / "secret-key").write_text("the key of the site")
+    assert run("backup", backup).exit_code == 0
+    before = {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()}
+    refused = run("backup", backup, CATLOADER_DATA_DIR=str(other))
+    assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
+    assert f"{backup} has the key that signs log-ins, and the data folder {other} has none." in refused.output
+    assert {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()} == before
+    for folder, words in (("new", ()), ("backup", ("--prune",))):
+        result = run("backup", tmp_path / folder, *words, CATLOADER_DATA_DIR=str(other))
+        assert result.exit_code == 1
+        assert "1 photo of 2 accounts are in" in result.output
+        assert (
+            "Error: The backup lacks the secrets and profiles of the site. The key that signs log-ins and "
+            f"tokens is neither in CATLOADER_SECRET_KEY nor in the data folder {other}; " in result.output
+        )
+    key = {"CATLOADER_DATA_DIR": str(other), "CATLOADER_SECRET_KEY": "a key of the settings"}
+    assert run("backup", backup, **key).exit_code == 0

@@ -13,8 +13,8 @@ from catloader.settings import Settings
 from catloader.wiring import site_secret
 
 
-def _run(folder: Path, *words: str, text: str | None = None) -> Result:
-    env = {"CATLOADER_DATA_DIR": str(folder), "CATLOADER_MIN_FREE_BYTES": "0"}
+def _run(folder: Path, *words: str, text: str | None = None, **settings: str) -> Result:
+    env = {"CATLOADER_DATA_DIR": str(folder), "CATLOADER_MIN_FREE_BYTES": "0", **settings}
     return CliRunner().invoke(main, words, env=env, input=text, catch_exceptions=False)
 
 
@@ -44,3 +44,23 @@ def test_tokens_need_an_account(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/catloader.sqlite3"
     assert refused.exit_code == 1
     assert refused.output == f"Error: There is no account cy@example.org in the database {database}.\n"
+
+
+def test_a_token_that_the_site_would_refuse_is_not_made(tmp_path: Path) -> None:
+    """``DATABASE_URL`` leads to the site from every folder, but its key is in its data folder."""
+    site, other = tmp_path / "site", tmp_path / "other"
+    database = {"DATABASE_URL": f"sqlite:///{tmp_path}/catloader.sqlite3"}
+    words = ("tokens", "create", "ann@example.org", "camera", "--scope", "check")
+    password = "correct horse battery\n"
+    _run(site, "user", "create", "ann@example.org", "--password-stdin", text=password, **database)
+    assert _run(site, *words, **database).exit_code == 0
+    refused = _run(other, *words, **database)
+    assert (refused.exit_code, refused.output) == (
+        1,
+        "Error: The key that signs log-ins and tokens is neither in CATLOADER_SECRET_KEY nor in the data "
+        f"folder {other}; set CATLOADER_SECRET_KEY or CATLOADER_DATA_DIR as for the site.\n",
+    )
+    assert list(other.iterdir()) == []
+    key = (site / "secret-key").read_text()
+    token = _run(other, *words, **database, CATLOADER_SECRET_KEY=key).output.strip()
+    assert is_signed(token, key)

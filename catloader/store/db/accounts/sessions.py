@@ -173,3 +173,10 @@ def insert_session(
     """Add a session within the caller's transaction."""
     row = {"token_sha256": token_digest(token), "user_id": user_id, "created_at": now, "used_at": now}
     connection.execute(insert(sessions).values({**row, "browser": browser}))
+
+
+def any_log_in(engine: Engine) -> bool:
+    """Return True if a browser or a program has a log-in, for which the site needs its key."""
+    some = select(sessions.c.token_sha256).exists() | select(api_tokens.c.id).exists()
+    with reading(engine) as connection:
+        return bool(connection.execute(select(some)).scalar_one())
