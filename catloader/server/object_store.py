@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from catloader.errors import StartupError
+from catloader.errors import StartupError, StoreUnavailable
 from catloader.server.data_dir import POLL_S, store_note, try_lock
 from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.errors import NoAnswer
+from catloader.store.s3.objects import ObjectStore
 from catloader.store.s3.probes import Probes
 from catloader.wiring import build_object_store
 from checker.log_limit import LogLimit
@@ -37,7 +38,7 @@ def own_object_store(settings: Settings) -> Iterator[Settings]:
         StartupError, StoreUnavailable: the server cannot start or does not answer; the text names it.
     """
     if not settings.embedded_s3:
-        _make_buckets(settings)
+        _make_buckets(build_object_store(settings))
         yield settings
         return
     note = store_note(settings)
@@ -46,7 +47,7 @@ def own_object_store(settings: Settings) -> Iterator[Settings]:
         server.start()
         address = (server.endpoint_url, server.access_key_id, server.secret_access_key)
         with_s3 = _with_store(settings, *address)
-        _make_buckets(with_s3)
+        _make_buckets(build_object_store(with_s3))
         _write_private(note, json.dumps(address))
         yield with_s3
     finally:
@@ -130,15 +131,27 @@ def _with_store(
     )
 
 
-def _make_buckets(settings: Settings) -> None:
-    build_object_store(settings).ensure_buckets()
+def _make_buckets(store: ObjectStore) -> None:
+    """Make the buckets that are missing.
+
+    Raises:
+        NoAnswer: the server does not answer.
+        StoreUnavailable: it refuses; with the reason, which the refusal of the first request, a HEAD, lacks.
+    """
+    try:
+        store.ensure_buckets()
+    except NoAnswer:
+        raise
+    except StoreUnavailable as error:
+        reason = next((finding.sentence for finding in Probes(store).run() if not finding.works), "")
+        raise StoreUnavailable(f"{error} {reason}".strip()) from error
 
 
 def _make_buckets_when_it_answers(settings: Settings) -> None:
     store, limit = build_object_store(settings), LogLimit()
     while True:
         try:
-            store.ensure_buckets()
+            _make_buckets(store)
         except NoAnswer as error:
             if (suffix := limit.suffix()) is not None:
                 logger.warning("%s Waiting for it; photos wait meanwhile.%s", error, suffix)

@@ -29,6 +29,11 @@ _RIGHTS = {
     "delete": "s3:DeleteObject",
 }
 _NOT_MADE = "It is missing; the next start makes it, for which the keys need the right s3:CreateBucket."
+_VERSIONS = (
+    "The bucket keeps old versions, so deleted photos stay in it: suspend versioning, or add a lifecycle "
+    "rule that expires noncurrent versions."
+)
+_OTHER_ACCOUNT = "At Amazon, names of buckets are global: it may also belong to another account."
 _DENIED = ("AccessDenied", "403")
 _MISSING = ("NoSuchBucket", "404", "NoSuchKey", "NotFound")
 
@@ -102,6 +107,8 @@ class Probes:
             finding = self._bucket(bucket)
             present = present and finding.works is not None
             yield finding
+            if finding.works and self._keeps_versions(bucket):
+                yield Finding(f"versions in {bucket}", None, _VERSIONS)
         if present:
             yield from self._objects()
 
@@ -131,9 +138,16 @@ class Probes:
         if code in _MISSING:
             return Finding(name, None, _NOT_MADE)
         if code in _DENIED:
-            right = "s3:ListBucket (on SeaweedFS: Read)"
-            return Finding(name, False, _denied(right, "without which the site does not start"))
+            sentence = _denied("s3:ListBucket (on SeaweedFS: Read)", "without which the site does not start")
+            return Finding(name, False, f"{sentence} {_OTHER_ACCOUNT}")
         return Finding(name, not code, _failed(code) if code else "It is there, addressed by path.")
+
+    def _keeps_versions(self, bucket: str) -> bool:
+        with translated(self._store.address, f"bucket {bucket}"):
+            try:
+                return self._client.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled"
+            except ClientError:  # the server has no versions, or the keys may not ask
+                return False
 
     def _objects(self) -> Iterator[Finding]:
         stored = True

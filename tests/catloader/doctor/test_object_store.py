@@ -17,9 +17,9 @@ from pydantic import SecretStr
 
 from catloader.doctor.object_store import rows
 from catloader.doctor.rows import Row
-from catloader.errors import StartupError
+from catloader.errors import StartupError, StoreUnavailable
 from catloader.server.data_dir import store_note
-from catloader.server.object_store import refuse_missing_rights
+from catloader.server.object_store import own_object_store, refuse_missing_rights
 from catloader.settings import Settings
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.session import make_session
@@ -266,6 +266,23 @@ def test_a_start_with_every_right_leaves_no_object(server: EmbeddedS3, key: str)
     assert [list(page) for page in objects.pages(objects.photos_bucket)] in ([], [[]])
 
 
+@pytest.mark.parametrize(
+    ("key", "secret", "named"),
+    [
+        ("nobody", "secret", "AWS_ACCESS_KEY_ID"),
+        ("admin", "wrong", "AWS_SECRET_ACCESS_KEY"),
+        ("get", "secret", "s3:ListBucket"),
+    ],
+)
+def test_a_start_with_wrong_keys_says_which_setting_is_wrong(
+    server: EmbeddedS3, key: str, secret: str, named: str
+) -> None:
+    """The first request is a HEAD, whose refusal has only the status 403."""
+    refused = pytest.raises(StoreUnavailable, match=rf"refused bucket catloader-photos \(403\)\. .*{named}")
+    with refused, own_object_store(_settings(server.endpoint_url, key, secret)):
+        pass
+
+
 def test_a_start_names_the_right_that_is_missing(server: EmbeddedS3) -> None:
     for key, right in (("get", "s3:GetObject"), ("put", "s3:DeleteObject")):
         with pytest.raises(StartupError, match=f"lack the right {right} on the bucket catloader-photos"):
@@ -286,6 +303,15 @@ def test_peculiarities_of_a_server_are_named(server: EmbeddedS3) -> None:
         "The server does not accept the newer ones; the site does not send them.",
     )
     assert found["S3 clock"] == Row("S3 clock", "note", "The server does not report its time.")
+
+
+def test_a_bucket_that_keeps_deleted_photos_is_a_note(server: EmbeddedS3) -> None:
+    client = build_object_store(_settings(server.endpoint_url))._client
+    for status, expected in (("Enabled", ["S3 versions in catloader-photos"]), ("Suspended", [])):
+        client.put_bucket_versioning(Bucket="catloader-photos", VersioningConfiguration={"Status": status})
+        found = list(rows(_settings(server.endpoint_url)))
+        assert [row.part for row in found if row.result == "note"] == expected
+        assert _failed(found) == {}
 
 
 def test_a_wrong_clock_is_a_failed_row(server: EmbeddedS3) -> None:
