@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -77,7 +78,8 @@ class ObjectStore:
             ObjectKind.EXPLANATION: photos_bucket,
         }
         self._region = region
-        is_local = url.hostname in _LOOPBACK
+        # A name without a dot, as of a service in Compose, is known to this machine only, and to no proxy.
+        is_local = url.hostname in _LOOPBACK or not re.search(r"[.:]", url.hostname or "")
         response = response_class(answer_s, _BYTES_PER_S, _ANSWER_BYTES)
         client = partial(
             make_client,

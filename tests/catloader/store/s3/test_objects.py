@@ -271,6 +271,41 @@ def test_proxy_of_the_environment_is_not_used_for_loopback(
     _store(s3_server.endpoint_url, **keys).ensure_buckets()
 
 
+class _CountingProxy(BaseHTTPRequestHandler):
+    """A proxy that finds nothing, and counts the requests."""
+
+    requests = 0
+
+    def do_GET(self) -> None:
+        type(self).requests += 1
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_PUT = do_HEAD = do_GET  # noqa: N815 - the names are http.server's
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+def test_a_proxy_is_not_asked_for_a_server_whose_name_has_no_dot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker's client can set proxies in every container, and they do not know `s3` of a compose file."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _CountingProxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.server_port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        here = socket.gethostname().partition(".")[0]
+        with pytest.raises(StoreUnavailable, match=f"http://{here}:1 did not answer"):
+            _store(f"http://{here}:1").get(ObjectKind.PHOTO, "a.jpg")
+        assert _CountingProxy.requests == 0
+        with pytest.raises(NotFound):
+            _store("http://s3.example.org:1").get(ObjectKind.PHOTO, "a.jpg")
+        assert _CountingProxy.requests == 1
+        proxy.shutdown()
+
+
 def test_image_source_distinguishes_a_missing_object_from_an_unavailable_store(objects: ObjectStore) -> None:
     claim = Claim(1, "token", "none", "none", 1)
     with pytest.raises(checker_errors.ObjectMissing):
