@@ -25,6 +25,7 @@ from catloader.server.data_dir import (
 )
 from catloader.server.database import migrate_database, wait_for_migrated_database
 from catloader.server.listener import listening
+from catloader.server.missing_photos import report_missing_photos
 from catloader.server.object_store import (
     own_object_store,
     refuse_missing_rights,
@@ -66,6 +67,7 @@ def serve(settings: Settings) -> int:
         with own_object_store(settings) as with_s3, _metrics_folder(settings) as metrics:
             refuse_missing_rights(settings)  # meanwhile the pages are imported, which takes longer
             report_shared_buckets(settings)
+            report_missing_photos(with_s3)
             pages.join()
 
             def make() -> tuple[Flask, Services]:

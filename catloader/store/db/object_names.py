@@ -60,6 +60,12 @@ class ObjectNames:
                 for row in rows
             ]
 
+    def newest(self, limit: int) -> list[StoredObject]:
+        """Return the photos that were added last, without their thumbnails."""
+        query = select(photos.c.photo_key).order_by(photos.c.id.desc()).limit(limit)
+        with reading(self._engine) as connection:
+            return [StoredObject(ObjectKind.PHOTO, key) for key in connection.execute(query).scalars()]
+
     def still_named(self, id: int, keys: Collection[str]) -> bool:
         """Return True if the photo still exists, and ``keys`` still contain the keys of its two objects."""
         has_keys = photos.c.photo_key.in_(keys) & photos.c.thumbnail_key.in_(keys)
