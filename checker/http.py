@@ -42,7 +42,7 @@ def wake_up_blueprint(wake: Callable[[], None], refusal: Refusal) -> Blueprint:
 def create_checker_app(
     wake: Callable[[], None], state: Callable[[], dict[str, Any]], refusal: Refusal
 ) -> Flask:
-    """Build the service: wake-ups, ``/healthz`` (200) and ``/readyz`` (503 until the model is loaded).
+    """Build the service: wake-ups, ``/livez`` (200) and ``/readyz`` (503 until the model is loaded).
 
     Args:
         state: ``CheckerService.state``, the body of ``/readyz``.
@@ -52,6 +52,7 @@ def create_checker_app(
     app.register_blueprint(wake_up_blueprint(wake, refusal))
 
     @app.get("/healthz")
+    @app.get("/livez")
     def healthz() -> Response:
         return jsonify(ok=True)
 

@@ -255,6 +255,8 @@ def test_the_systemd_unit_starts_an_existing_command_in_its_folder() -> None:
     service.read_string(unit)
     program, *words = service["Service"]["ExecStart"].split()
     assert program == service["Service"]["WorkingDirectory"] + "/.venv/bin/catloader"
+    # By default, five starts within ten seconds are the last ones.
+    assert 5 * int(service["Service"]["RestartSec"]) > 10
     _assert_command(words)
 
 

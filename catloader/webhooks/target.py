@@ -55,7 +55,8 @@ class _PublicOnly:
         address = connection.getpeername()[0]
         if not is_public(address):
             connection.close()
-            raise PrivateTarget(f"{address} is an address of this machine or of a private network")
+            reason = "is an address of this machine or of a private network"
+            raise PrivateTarget(f"{address} {reason} (CATLOADER_WEBHOOK_PRIVATE=on allows it)")
         return connection
 
 

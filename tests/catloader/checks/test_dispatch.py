@@ -166,7 +166,8 @@ def test_unsigned_and_repeated_wake_ups_are_refused(
 
 def test_readyz_reports_the_state_of_the_model(endpoint: Endpoint) -> None:
     url = endpoint.start()
-    assert requests.get(url + "/healthz", timeout=60).status_code == 200
+    for path in ("/livez", "/healthz"):
+        assert requests.get(url + path, timeout=60).status_code == 200
     assert requests.get(url + "/readyz", timeout=60).status_code == 503
     endpoint.state = {"state": "ready"}
     assert requests.get(url + "/readyz", timeout=60).status_code == 200

@@ -308,7 +308,9 @@ def test_private_targets_are_refused_before_a_byte_is_sent(
     target = Target(receiver.url.replace("127.0.0.1", host), allow_private=False)
     status, error = target.post("{}", {})
     assert status == 0
-    assert error.endswith("is an address of this machine or of a private network")
+    assert error.endswith(
+        "is an address of this machine or of a private network (CATLOADER_WEBHOOK_PRIVATE=on allows it)"
+    )
     assert receiver.messages == []
 
 
