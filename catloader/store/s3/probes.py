@@ -145,7 +145,7 @@ class Probes:
     def _keeps_versions(self, bucket: str) -> bool:
         with translated(self._store.address, f"bucket {bucket}"):
             try:
-                return self._client.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled"
+                return bool(self._client.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled")
             except ClientError:  # the server has no versions, or the keys may not ask
                 return False
 
