@@ -452,6 +452,67 @@ def test_pieces_are_sent_by_post_if_a_firewall_refuses_patch(page: Page, tmp_pat
     assert (sent.count("patch"), sent.count("PATCH")) == (1, 2), sent
 
 
+def test_a_piece_that_a_proxy_waited_for_too_long_is_sent_again(page: Page, tmp_path: Path) -> None:
+    """HAProxy and Apache respond with 408 to a request whose body stalls, and so does the site."""
+    refused: list[str] = []
+
+    def be_impatient(route: Route) -> None:
+        if route.request.method in ("POST", "PATCH") and len(refused) < 2:
+            refused.append(route.request.method)
+            route.fulfill(status=408, body="<h1>Request Timeout</h1>")
+        else:
+            route.continue_()
+
+    register(page, "silke@example.org")
+    page.set_input_files("#photos", many_photos(tmp_path, 1))
+    page.route(re.compile("/upload/resumable"), be_impatient)
+    page.get_by_role("button", name="Upload 1 photo").click()
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+    expect(page.locator(".grid .badge")).to_have_count(1)
+    assert len(refused) == 2
+
+
+def test_a_page_of_another_server_is_not_taken_for_the_response(page: Page, tmp_path: Path) -> None:
+    """In another network the site's address may lead to a device that responds with its own page."""
+    sent: list[str] = []
+
+    def be_another_server(route: Route) -> None:
+        sent.append(route.request.method)
+        route.fulfill(status=200, content_type="text/html", body="<h1>Router</h1>")
+
+    register(page, "tilda@example.org")
+    page.clock.install()
+    page.goto("/upload")
+    page.set_input_files("#photos", many_photos(tmp_path, 1))
+    page.route(re.compile("/upload/resumable"), be_another_server)
+    page.get_by_role("button", name="Upload 1 photo").click()
+    expect(page.get_by_text("Trying again in a moment")).to_be_visible()
+    assert len(sent) == 1, "each further request would send the photo again at once"
+    page.unroute(re.compile("/upload/resumable"))
+    page.clock.fast_forward(11_000)
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+    expect(page.locator(".grid .badge")).to_have_count(1)
+
+
+def test_a_new_token_that_cannot_be_read_ends_the_run(page: Page, tmp_path: Path) -> None:
+    register(page, "urs@example.org")
+    page.route("**/upload", _with_expired_token)
+    page.goto("/upload")
+    page.set_input_files("#photos", many_photos(tmp_path, 1))
+    page.route("**/api/form", lambda route: route.fulfill(status=200, body="<h1>Please log in</h1>"))
+    page.get_by_role("button", name="Upload 1 photo").click()
+    expect(page.get_by_role("alert")).to_have_text("The site does not answer. Please try again in a moment.")
+    page.unroute("**/api/form")
+    page.get_by_role("button", name="Try 1 photo again").click()
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+
+
+def _with_expired_token(route: Route) -> None:
+    response = route.fetch()
+    body = re.sub('name="csrf_token" value="[^"]+"', 'name="csrf_token" value="a.b"', response.text())
+    route.fulfill(response=response, body=body)
+
+
 def test_an_upload_can_be_paused_continued_and_cancelled_and_leaving_asks_once(
     page: Page, tmp_path: Path, dialogs: list[str]
 ) -> None:

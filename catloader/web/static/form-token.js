@@ -13,15 +13,15 @@ export function formToken(form) {
 
   // Resolve to "" when there is a new token, else to a sentence that says why there is none.
   async function fetchToken() {
-    let response;
+    let content;
     try {
-      response = await fetch(form.dataset.token, { headers: { Accept: "application/json" } });
-    } catch {
+      const response = await fetch(form.dataset.token, { headers: { Accept: "application/json" } });
+      if (response.status === 401) return LOGGED_OUT;
+      if (!response.ok) return NO_ANSWER;
+      content = await response.json();
+    } catch { // no response, a part of one, or the page of a proxy
       return NO_ANSWER;
     }
-    if (response.status === 401) return LOGGED_OUT;
-    if (!response.ok) return NO_ANSWER;
-    const content = await response.json();
     if (String(content.account) !== form.dataset.account) return OTHER_ACCOUNT;
     token = content.token;
     return "";

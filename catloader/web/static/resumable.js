@@ -10,6 +10,7 @@ const SLOW_MS = 15000; // after a slower piece, the size is not increased, becau
 const STALLED_S = 60; // without progress or response, for example after a phone has changed its network
 const TRIES = 15; // while the site is busy: about a minute, with a Retry-After of 2 to 5 seconds
 const BUSY = [429, 502, 503, 504];
+const TOO_SLOW = 408; // from the site or a proxy, which closes the connection: the piece took too long
 const NO_PATCH = [403, 405, 501]; // of a proxy or firewall that does not allow PATCH; the site itself never responds so
 
 let byPost = false; // whether pieces are sent by POST, because PATCH was refused
@@ -115,7 +116,8 @@ export async function send(row, form, token, run) {
     const request = await ask(row, method, row.url || form.dataset.resumable, headers, body, (sent) => row.progress(start + sent));
     const { status } = request;
     const content = parsed(request);
-    if (status === 0) {
+    const received = request.getResponseHeader("Upload-Offset"); // null: the response is not of the site
+    if (status === 0 || status === TOO_SLOW) {
       known = false;
       if (row.aborted) continue;
       if (body && !(await isReadable(body))) return { sentence: gettext("This file can't be read any more: it was moved, changed or deleted. Choose it again.") };
@@ -123,14 +125,14 @@ export async function send(row, form, token, run) {
       row.note(gettext("Connection lost. The upload continues when the connection is back."));
       await run.wait(Math.min(LONGEST_WAIT_S, 0.5 * 2 ** cuts * (1 + Math.random())));
       cuts += 1;
-    } else if (status < 300) {
+    } else if (status < 300 && received !== null) {
       cuts = 0;
       if (body) {
         busy = 0;
         if (performance.now() - begunMs < SLOW_MS) piece = Math.min(PIECE_BYTES, 2 * piece);
       }
       row.url = request.getResponseHeader("Location") ?? row.url;
-      offset = Number(request.getResponseHeader("Upload-Offset"));
+      offset = Number(received);
       known = true;
       row.progress(offset);
       const photo = request.getResponseHeader("Photo-Id");
@@ -143,7 +145,7 @@ export async function send(row, form, token, run) {
     } else if (status === 409 || status === 423) {
       known = false;
       await run.wait(status === 423 ? 1 : 0);
-    } else if (BUSY.includes(status) && (busy += 1) < TRIES) {
+    } else if ((BUSY.includes(status) || status < 300) && (busy += 1) < TRIES) {
       known = false;
       row.note(gettext("The site is busy. Trying again in a moment …"));
       const seconds = Number(request.getResponseHeader("Retry-After")) || 5;
@@ -160,7 +162,7 @@ export async function send(row, form, token, run) {
       known = false;
       if (reason) run.stop(reason);
     } else {
-      const again = status >= 500 || status === 429 || content.expired || content.kind === "QuotaReached"; // may work after photos were deleted
+      const again = status < 300 || status >= 500 || status === 429 || content.expired || content.kind === "QuotaReached"; // may work after photos were deleted
       return { sentence: content.error ?? gettext("That did not work. Please try again."), again };
     }
   }
