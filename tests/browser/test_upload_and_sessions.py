@@ -339,12 +339,25 @@ def test_photos_shared_by_another_app_wait_on_the_upload_page(page: Page) -> Non
     assert page.evaluate("caches.keys()") == []
     share(page, [f"{number}.png" for number in range(101)])
     expect(page.locator("#queue li")).to_have_count(100)
+    expect(page.get_by_role("alert")).to_contain_text("1 shared photo could not be kept in this browser")
     page.reload()
     expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
     page.wait_for_load_state()
     share(page, ["again.png"])
     page.get_by_role("button", name="Upload 1 photo").click()
     expect(page.locator(".grid .badge")).to_have_count(1)
+
+
+def test_shared_photos_for_which_the_device_has_no_room_are_reported(page: Page) -> None:
+    register(page, "viola@example.org")
+    page.wait_for_function("async () => (await navigator.serviceWorker.getRegistration('/upload/'))?.active")
+    tools = page.context.new_cdp_session(page)
+    origin = page.evaluate("location.origin")
+    tools.send("Storage.overrideQuotaForOrigin", {"origin": origin, "quotaSize": 1})
+    share(page, ["a.png", "b.png"])
+    expect(page.get_by_role("heading", name="Upload photos")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("2 shared photos could not be kept in this browser")
+    tools.send("Storage.overrideQuotaForOrigin", {"origin": origin})
 
 
 def test_the_upload_page_stays_open_to_point_out_duplicates(page: Page, photos: Path) -> None:

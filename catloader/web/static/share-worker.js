@@ -13,11 +13,12 @@ async function keep(request) {
   let [number, bytes] = [sizes.length, sizes.reduce((sum, size) => sum + size, 0)];
   const sent = (await request.formData()).getAll("photos").filter((file) => file instanceof File);
   const files = sent.filter((file) => ++number <= MOST && (bytes += file.size) <= MOST_BYTES);
-  await Promise.all(files.map((file, place) => {
+  const kept = await Promise.allSettled(files.map((file, place) => {
     const facts = new URLSearchParams({ at: Date.now(), place, name: file.name, size: file.size });
-    return cache.put(`${here}shared?${facts}`, new Response(file));
+    return cache.put(`${here}shared?${facts}`, new Response(file)); // refused if the device has no room
   }));
-  return Response.redirect(here.replace(/\/$/, ""), 303);
+  const left = sent.length - kept.filter(({ status }) => status === "fulfilled").length;
+  return Response.redirect(here.replace(/\/$/, "") + (left ? `?left_out=${left}` : ""), 303);
 }
 
 self.addEventListener("install", () => self.skipWaiting());

@@ -24,7 +24,8 @@ from werkzeug.wrappers import Response
 from catloader.intake.upload import Refused, Uploaded
 from catloader.store.db.photos.upload_keys import UploadKey
 from catloader.web.accounts.sessions import current_user
-from catloader.web.http.context import services, wants_json
+from catloader.web.http.context import services, wants_json, whole_number
+from catloader.web.http.forms import ticked
 from catloader.web.languages import gettext, ngettext, translated
 from catloader.web.uploads.admission import uses_object_store
 from catloader.web.uploads.storing import store_files
@@ -75,6 +76,7 @@ def _form_page(error: str | None = None) -> str:
         "upload.html",
         error=error,
         welcome="welcome" in request.args,
+        left_out=whole_number(request.args.get("left_out", "")),  # by share-worker.js
         used=services().usage.of(user.id),
         quota=services().quotas.of(user.id),
         max_edge_px=services().settings.max_edge_px,
