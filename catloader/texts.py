@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from contextlib import suppress
 from typing import Literal
 
 from catloader.errors import InvalidInput
@@ -12,6 +13,7 @@ from catloader.languages import gettext_noop
 MAX_TEXT_CHARS = 500
 """Maximum length of a caption, a reason and a note; the columns have this length."""
 MAX_WORDS = 8
+_MAX_DOMAIN_CHARS = 253
 
 _FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
 """Letters and symbols that look like blanks."""
@@ -66,6 +68,17 @@ def search_words(text: str) -> tuple[str, ...]:
     """Return the folded words of a search query, at most ``MAX_WORDS`` of them."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return tuple(folded(printable).split()[:MAX_WORDS])
+
+
+def ascii_domain(domain: str) -> str:
+    """Return a domain in ASCII, as browsers do; a text that is not a domain stays as it is."""
+    if domain.isascii() or len(domain) > _MAX_DOMAIN_CHARS:
+        return domain
+    import idna  # rarely needed
+
+    with suppress(UnicodeError):  # no domain name
+        return idna.encode(domain, uts46=True).decode()
+    return domain
 
 
 def as_cell(value: object) -> object:

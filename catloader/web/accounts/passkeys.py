@@ -15,6 +15,7 @@ from catloader.accounts import accounts, passkeys
 from catloader.errors import CatLoaderError, InvalidInput, NotFound, TooManyAttempts, WrongCredentials
 from catloader.mail.account_mails import PASSKEY_ADDED, PASSKEY_REMOVED
 from catloader.store.db.engine import utcnow
+from catloader.texts import ascii_domain
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user, sign_in, without_login
 from catloader.web.http import cookies
@@ -110,9 +111,14 @@ def log_in() -> Response:
 
 
 def _site() -> passkeys.Site:
-    """Return the host name and origin under which this browser knows the site."""
-    url = urlsplit(services().settings.public_url or request.host_url)
-    return passkeys.Site(url.hostname or "", f"{url.scheme}://{url.netloc}")
+    """Return the host name and origin under which this browser knows the site.
+
+    Browsers compare both with the host in ASCII and lower case, and omit the usual port of the scheme.
+    """
+    url = urlsplit(services().settings.public_url or f"{request.scheme}://{request.host}")
+    host = ascii_domain(url.hostname or "")
+    port = "" if url.port in (None, {"http": 80, "https": 443}.get(url.scheme)) else f":{url.port}"
+    return passkeys.Site(host, f"{url.scheme}://{host}{port}")
 
 
 def _signed(purpose: str, challenge: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,9 +17,9 @@ from catloader.store.db.engine import database_name, reading, utcnow, writing
 from catloader.store.db.photos.photo_rows import delete_photos
 from catloader.store.db.schema import one_time_links, photos, users
 from catloader.store.db.staff.audit_log import record
+from catloader.texts import ascii_domain
 
 Role = Literal["admin", "reviewer"]
-_MAX_DOMAIN_CHARS = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +242,4 @@ def normal_email(email: str) -> str:
     """
     email = unicodedata.normalize("NFC", email).strip().lower()
     local, at, domain = email.rpartition("@")
-    if not at or domain.isascii() or len(domain) > _MAX_DOMAIN_CHARS:
-        return email
-    import idna  # rarely needed
-
-    with contextlib.suppress(UnicodeError):  # no domain name
-        return f"{local}@{idna.encode(domain, uts46=True).decode()}"
-    return email
+    return f"{local}@{ascii_domain(domain)}" if at else email

@@ -8,6 +8,7 @@ import json
 import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import cbor2
 import pytest
@@ -253,6 +254,27 @@ def test_only_one_of_two_uses_with_the_same_counter_is_accepted(app: Flask, anna
     found = store.find("credential")
     assert found
     assert [store.use(found[0], count, utcnow()) for count in (8, 9)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("public_url", "host", "origin"),
+    [
+        ("", "xn--bcher-kva.example", "http://xn--bcher-kva.example"),
+        ("", "xn--bcher-kva.example:8000", "http://xn--bcher-kva.example:8000"),
+        ("https://b\u00fccher.example/cats", "b", "https://xn--bcher-kva.example"),
+        ("https://Cats.Example.org:443", "b", "https://cats.example.org"),
+        ("https://cats.example.org:8443", "b", "https://cats.example.org:8443"),
+    ],
+)
+def test_host_and_origin_have_the_form_of_browsers(
+    tmp_path: Path, public_url: str, host: str, origin: str
+) -> None:
+    with accounts_site(tmp_path, public_url=public_url, trusted_proxies=1) as app:
+        anna, device = Person(app, "anna@example.org", HTTP_X_FORWARDED_HOST=host), Device()
+        device.origin, device.host = origin, urlsplit(origin).hostname or ""
+        begun = _options(anna, _PAGE, _PAGE, password=PASSWORD)
+        assert begun["options"]["rp"]["id"] == device.host
+        assert register_device(anna, device).json == {"location": _PAGE}
 
 
 def test_log_ins_with_passkeys_are_limited_for_each_network(tmp_path: Path) -> None:
