@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     trusted_proxies: int = setting("CATLOADER_TRUSTED_PROXIES", 0, "Site", "Number of reverse proxies in front of the site; the same number of `X-Forwarded-*` entries is trusted.", ge=0, le=10)
     trusted_hosts: HostNames = setting("CATLOADER_TRUSTED_HOSTS", "", "Site", "Host names under which the site may be called, separated by commas; `.example.org` includes all subdomains. Empty: any. `localhost`, 127.0.0.1, ::1 and the address of `CATLOADER_HOST` are always allowed, and `/livez`, `/healthz`, `/readyz` and `/metrics` under any name.")
     hsts_s: int = setting("CATLOADER_HSTS_S", 31_536_000, "Site", "Time for which browsers that used https must keep using https (`Strict-Transport-Security`); 0: the header is not sent.", ge=0)
-    public_url: HttpAddress = setting("CATLOADER_PUBLIC_URL", "", "Site", "Address under which people reach the site, as in `https://cats.example.org`: for links in mails, and the redirect from a log-in provider.")
+    public_url: HttpAddress = setting("CATLOADER_PUBLIC_URL", "", "Site", "Address under which people reach the site, as in `https://cats.example.org`: for links in mails, links that are shared or handed out, and the redirect from a log-in provider. Empty: links that are shared begin with the address in the browser.")
     min_free_bytes: int = setting("CATLOADER_MIN_FREE_BYTES", 200 * 2**20, "Site", "Minimum free disk space. With less in the data folder, the site does not start and accepts no uploads; with less in the temporary folder, it accepts no uploads.", ge=0)
 
     session_idle_days: float = setting("CATLOADER_SESSION_IDLE_DAYS", 14.0, "Accounts", "A log-in ends after this time without a page view.", ge=0.01, le=3650.0)

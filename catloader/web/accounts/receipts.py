@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template, url_for
+from flask import Blueprint, render_template
 
 from catloader.errors import NotFound
 from catloader.store.db.engine import utcnow
 from catloader.web.accounts.sessions import without_login
-from catloader.web.http.context import services
+from catloader.web.http.context import full_address, services
 
 blueprint = Blueprint("receipts", __name__)
 
@@ -29,5 +29,5 @@ def receipt_page(token: str, email: str | None = None) -> str:
     stored = services().receipts.of(token)
     if stored is None:
         raise NotFound("There is no such receipt, or it is older than a year.")
-    link = url_for("receipts.receipt", token=token, _external=True)
+    link = full_address("receipts.receipt", token=token)
     return render_template("receipt.html", receipt=stored, token=token, email=email, link=link, now=utcnow())

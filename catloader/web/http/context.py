@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import current_app, g, request, url_for
@@ -100,6 +101,18 @@ def _is_page(path: str) -> bool:
     except HTTPException:  # also a redirect
         return False
     return True
+
+
+def full_address(endpoint: str, **values: Any) -> str:
+    """Return the full address of a page, for a link that other people get.
+
+    It begins with ``CATLOADER_PUBLIC_URL`` if that is set. The address of this request may lead to the site
+    only from this network, or through a tunnel of this person.
+    """
+    site = services().settings.public_url.rstrip("/")
+    if not site:
+        return url_for(endpoint, **values, _external=True)
+    return site + url_for(endpoint, **values).removeprefix(request.script_root)
 
 
 def page_of_photo(id: int) -> str:

@@ -10,7 +10,7 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.gallery import Position
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.web.accounts.sessions import current_user, without_login
-from catloader.web.http.context import MAX_PHOTO_ID, PHOTO_NOT_FOUND, services
+from catloader.web.http.context import MAX_PHOTO_ID, PHOTO_NOT_FOUND, full_address, services
 from catloader.web.http.forms import chosen
 from catloader.web.photos.photo_list import PAGE_PHOTOS, position_of, position_of_text, text_of_position
 
@@ -49,9 +49,9 @@ def photo(id: int) -> str:
     return render_template(
         "album_photo.html",
         photo=photo,
-        page_url=url_for(".photo", id=id, _external=True),
+        page_url=full_address(".photo", id=id),
         photo_url=url_for("jpegs.photo", id=id),
-        shared_photo_url=url_for("jpegs.photo", id=id, _external=True),
+        shared_photo_url=full_address("jpegs.photo", id=id),
         back=_page_of(photo, is_first=len(newer) < PAGE_PHOTOS),
         before=newer[0] if newer else None,
         after=next((older.id for older in album.older(place, 1)), None),

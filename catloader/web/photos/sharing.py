@@ -12,7 +12,14 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.web.accounts.sessions import current_user, without_login
-from catloader.web.http.context import MAX_PHOTO_ID, PHOTO_NOT_FOUND, own_photo, page_of_photo, services
+from catloader.web.http.context import (
+    MAX_PHOTO_ID,
+    PHOTO_NOT_FOUND,
+    full_address,
+    own_photo,
+    page_of_photo,
+    services,
+)
 from catloader.web.http.forms import chosen
 from catloader.web.languages import gettext
 from catloader.web.photos.jpegs import jpeg_response
@@ -43,9 +50,7 @@ def share(id: int) -> str:
     if token is None:
         raise NotFound(PHOTO_NOT_FOUND)
     logger.info("user %d made a link to photo %d", current_user().id, id)
-    return render_template(
-        "share_link.html", photo_id=id, link=url_for(".shared", token=token, _external=True)
-    )
+    return render_template("share_link.html", photo_id=id, link=full_address(".shared", token=token))
 
 
 @blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/unshare")
@@ -66,9 +71,9 @@ def shared(token: str) -> str:
         "album_photo.html",
         photo=photo,
         shared=True,
-        page_url=url_for(".shared", token=token, _external=True),
+        page_url=full_address(".shared", token=token),
         photo_url=url_for(".shared_jpeg", token=token),
-        shared_photo_url=url_for(".shared_jpeg", token=token, _external=True),
+        shared_photo_url=full_address(".shared_jpeg", token=token),
     )
 
 

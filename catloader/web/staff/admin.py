@@ -15,7 +15,7 @@ from catloader.store.db.engine import utcnow
 from catloader.store.db.staff.administration import Account, AnyRole
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user
-from catloader.web.http.context import MAX_ID, services, whole_number
+from catloader.web.http.context import MAX_ID, full_address, services, whole_number
 from catloader.web.http.forms import chosen
 from catloader.web.languages import gettext
 from catloader.web.photos.labels import shown_role
@@ -108,7 +108,7 @@ def password_link(id: int) -> str:
     return render_template(
         "one_time_link.html",
         title=gettext("New password for %(email)s", email=account.user.email),
-        link=url_for("password_link.form", token=token, _external=True),
+        link=full_address("password_link.form", token=token),
         expires_at=expires_at,
         back=url_for(".user", id=id),
     )
@@ -132,7 +132,7 @@ def invite() -> str:
     return render_template(
         "one_time_link.html",
         title=gettext("Invitation"),
-        link=url_for("auth.register", invitation=token, _external=True),
+        link=full_address("auth.register", invitation=token),
         expires_at=expires_at,
         back=url_for(".users"),
     )

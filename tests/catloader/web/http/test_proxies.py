@@ -13,8 +13,9 @@ from sqlalchemy import Engine
 
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
+from checker.values import Verdict
 from tests.support.databases import ON_SQLITE
-from tests.support.site import PASSWORD, Person, running_site
+from tests.support.site import PASSWORD, Person, check, running_site, services_of
 
 pytestmark = ON_SQLITE
 
@@ -68,6 +69,33 @@ def test_programs_find_the_api_below_a_prefix(app: Flask, prefix: str, server: s
     assert document is not None
     assert document["servers"] == [{"url": server}]
     assert f"<code>POST {prefix}/api/v1/check</code>" in person.get("/docs/api", **headers).text
+
+
+def test_links_for_other_people_begin_with_the_public_address(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    """An administrator may use the site through a tunnel, and a user in the network of the site."""
+    public = {"public_url": "https://example.org/cats/", "trusted_proxies": 1}
+    with running_site(engine, s3_server, objects, tmp_path, **public) as app:
+        anna = Person(app, "anna@example.org")
+        services_of(app).users.grant(anna.id, "admin")
+        other, photo = Person(app, "eve@example.org"), anna.upload_one()
+        services_of(app).album.publish([photo], anna.id, public=True)
+        check(app, Verdict.CAT)
+        for prefix in ("", "/cats"):
+            headers: dict[str, Any] = {"X-Forwarded-Prefix": prefix}
+            pages = [
+                anna.post("/admin/invitations", page="/account", **headers).text,
+                anna.post(f"/admin/users/{other.id}/password-link", page="/account", **headers).text,
+                anna.post(f"/photos/{photo}/share", page="/account", **headers).text,
+                Person(app).get(f"/album/{photo}", **headers).text,
+            ]
+            links = [re.findall(r'(?:value|content)="(http[^"]+)"', page)[0] for page in pages]
+            paths = [r"register\?invitation=\S+", r"new-password/\S+", r"s/\S+", f"album/{photo}"]
+            for link, path in zip(links, paths, strict=True):
+                assert re.fullmatch(rf"https://example\.org/cats/{path}", link)
+        receipt = anna.post("/account/delete", {"password": PASSWORD}, page="/account").text
+        assert 'href="https://example.org/cats/deleted/' in receipt
 
 
 def test_scripts_contain_no_absolute_path(app: Flask) -> None:
