@@ -21,6 +21,7 @@ from catloader.web.accounts.mailed_links import mails
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user, sign_out
 from catloader.web.http.context import guard, services
+from catloader.web.http.forms import ticked
 from catloader.web.languages import gettext, language
 from catloader.web.uploads.admission import uses_object_store
 
@@ -61,7 +62,7 @@ def choose_notices() -> BaseResponse:
     reviewer's request, which does not reveal the owner's language.
     """
     mails()
-    user, wanted = current_user(), "wanted" in request.form
+    user, wanted = current_user(), ticked("wanted")
     services().users.set_notices(user.id, wanted=wanted)
     if wanted and user.language is None:
         services().users.set_language(user.id, language())

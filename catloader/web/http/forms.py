@@ -90,6 +90,15 @@ def chosen(field: str, first: str, second: str, *, if_missing: str = "") -> str:
     return value
 
 
+def ticked(field: str) -> bool:
+    """Return True if a box of the form is ticked.
+
+    Raises:
+        InvalidInput: the field has another value, as a program may send to mean "no".
+    """
+    return chosen(field, "on", "off", if_missing="off") == "on"
+
+
 def without_token(view: object) -> None:
     """Exempt a view from form tokens: its requests are authenticated in another way, or need not be."""
     view.without_token = True  # type: ignore[attr-defined]

@@ -230,6 +230,8 @@ def _facts(known: FileFacts) -> FileFacts:
     for pair in request.headers.get("Upload-Metadata", "").split(","):
         key, _, value = pair.strip().partition(" ")
         if key == "keep_date":
+            if value:  # perhaps base64 of "no"
+                raise InvalidInput("Upload-Metadata: keep_date has no value. Leave it out to keep no date.")
             known = replace(known, keep_date=True)
         elif key == "filename":
             known = replace(known, name=_text(key, value)[:_NAME_CHARS])

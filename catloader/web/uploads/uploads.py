@@ -65,7 +65,7 @@ def upload() -> Page:
         captions,
         request.content_length or 0,
         _keys(files, request.form.get("upload_key", "")),
-        keep_dates="keep_date" in request.form,
+        keep_dates=ticked("keep_date"),
     )
     return _response(outcomes)
 

@@ -223,6 +223,15 @@ def test_the_date_of_a_photo_is_stored_only_if_its_owner_wants_that(anna: Person
     assert shown in anna.get(f"/photos/{in_pieces.headers['Photo-Id']}").text
 
 
+def test_a_date_is_not_stored_for_a_program_that_says_no(anna: Person) -> None:
+    dated = _taken("2024:05:01 14:07:00")
+    for text in ("no", "false", "0"):
+        fields = {"photos": (io.BytesIO(dated), "a.jpg"), "keep_date": text}
+        assert anna.post("/upload", fields).status_code == 400
+        assert Tus(anna).begin(len(dated), dated, keep_date=text).status_code == 400
+    assert _photos(anna) == 0
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
