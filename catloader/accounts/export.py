@@ -11,6 +11,7 @@ import logging
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from io import RawIOBase
 from typing import Any
 
@@ -63,10 +64,10 @@ def zip_of(
                 altered.add(photo.id)
                 logger.error("an export lacks photo %d: %s", photo.id, error)
                 continue
-            info = zipfile.ZipInfo(_name(photo), photo.created_at.timetuple()[:6])
+            info = zipfile.ZipInfo(_name(photo), _time(photo.created_at))
             archive.writestr(info, data, zipfile.ZIP_DEFLATED, _NOT_COMPRESSED)
             yield from out.take()
-        info = zipfile.ZipInfo("verdicts.json", utcnow().timetuple()[:6])
+        info = zipfile.ZipInfo("verdicts.json", _time(utcnow()))
         info.compress_type = zipfile.ZIP_DEFLATED
         is_large = len(archive.filelist) > zipfile.ZIP_FILECOUNT_LIMIT
         with archive.open(info, "w", force_zip64=is_large) as file:
@@ -89,6 +90,12 @@ def _photos_of(pages: Callable[[], Iterable[Sequence[Photo]]]) -> Iterator[Photo
 
 def _name(photo: Photo) -> str:
     return f"photos/{photo.id}.jpg"
+
+
+def _time(moment: datetime) -> tuple[int, int, int, int, int, int]:
+    """Return the nearest time that a zip file can express: the clock of the machine may have been wrong."""
+    time = moment.timetuple()[:6]
+    return min(max(time, (1980, 1, 1, 0, 0, 0)), (2107, 12, 31, 23, 59, 58))
 
 
 def _row(photo: Photo, records: Sequence[CheckRecord], *, is_missing: bool) -> dict[str, Any]:

@@ -6,12 +6,15 @@ import io
 import json
 import re
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
+from catloader.store.db.engine import writing
+from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
@@ -160,6 +163,20 @@ def test_the_export_contains_every_photo_and_its_verdicts(app: Flask, anna: Pers
     (check_of_cat,) = rows[cat]["checks"]
     assert check_of_cat["verdict"] == "cat"
     assert {"reason", "cat_at", "not_cat_below"} <= check_of_cat.keys()
+
+
+@pytest.mark.parametrize("year", [1970, 2150])
+def test_photos_of_a_wrong_clock_are_exported(app: Flask, anna: Person, engine: Engine, year: int) -> None:
+    """Small machines without a clock of their own start in 1970, which a zip file can't express."""
+    id = anna.upload_one()
+    with writing(engine) as connection:
+        wrong = datetime(year, 1, 1, tzinfo=UTC)
+        connection.execute(update(photos).where(photos.c.id == id).values(created_at=wrong))
+    with anna.get("/account/export") as answer, zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [f"photos/{id}.jpg", "verdicts.json"]
+        (row,) = json.loads(archive.read("verdicts.json"))["photos"]
+    assert row["uploaded_at"].startswith(f"{year}-01-01")
 
 
 def test_the_export_leaves_out_a_photo_whose_object_was_replaced_by_another_accounts(
