@@ -67,11 +67,13 @@ def verdict(id: int) -> Verdict:
 def appeal(id: int, json: NewAppeal) -> Response:
     """Ask a reviewer to change the verdict."""
     own_photo(id)
-    reason = clean_text(json.reason, "reason")
-    if not services().reviews.appeal(id, current_user().id, json.wish, reason, utcnow()):
+    reason, now = clean_text(json.reason, "reason"), utcnow()
+    if not services().reviews.appeal(id, current_user().id, json.wish, reason, now):
         raise NotPossibleNow(refusal_of_appeal(id, json.wish))
     logger.info("user %d asked for a review of photo %d", current_user().id, id)
-    return make_response(_appeal(services().reviews.appeals_of(id)[-1]).model_dump(mode="json"), 201)
+    # Not read again: the photo may have been deleted meanwhile, together with the appeal.
+    opened = Appeal(wish=json.wish, reason=reason, opened_at=now, closed_at=None)
+    return make_response(opened.model_dump(mode="json"), 201)
 
 
 @blueprint.delete("/appeal")

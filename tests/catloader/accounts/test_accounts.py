@@ -11,8 +11,10 @@ from catloader.accounts import accounts
 from catloader.accounts.accounts import Guard
 from catloader.accounts.attempts import AttemptLimits, network
 from catloader.accounts.passwords import hash_password
-from catloader.errors import EmailTaken, InvalidEmail, TooManyAttempts, WrongCredentials
+from catloader.errors import EmailTaken, InvalidEmail, NotFound, TooManyAttempts, WrongCredentials
 from catloader.store.db.accounts.attempts import Attempts
+from catloader.store.db.accounts.receipts import Receipts
+from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.accounts.users import Users, normal_email
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -107,6 +109,17 @@ def test_a_request_that_began_before_another_password_was_set_changes_nothing(en
     after = users.by_id(before.id)
     assert after
     assert (after.email, after.password_hash) == ("ann@example.org", "of the owner")
+
+
+def test_an_account_is_deleted_once_and_gets_one_receipt(engine: Engine) -> None:
+    """Two requests at once, as by a double click without scripts, have both read the account."""
+    users = Users(engine)
+    user = accounts.register(users, "ann@example.org", PASSWORD, NOW)
+    accounts.delete_account(users, user, PASSWORD, _guard(engine), receipt=token_digest("first"))
+    with pytest.raises(NotFound):
+        accounts.delete_account(users, user, PASSWORD, _guard(engine), receipt=token_digest("second"))
+    assert Receipts(engine).of("first")
+    assert Receipts(engine).of("second") is None
 
 
 def test_guesses_of_strangers_do_not_block_a_logged_in_owner(engine: Engine) -> None:

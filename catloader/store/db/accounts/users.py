@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, 
 from sqlalchemy.exc import IntegrityError
 
 from catloader.errors import EmailTaken, NotFound, WrongCredentials
+from catloader.store.db.accounts.account_lock import lock_account
 from catloader.store.db.accounts.ended_sessions import end_sessions
 from catloader.store.db.accounts.receipts import enter
 from catloader.store.db.engine import database_name, reading, utcnow, writing
@@ -176,10 +177,12 @@ class Users:
                 objects.
         Returns:
             The number of photos.
+        Raises:
+            NotFound: the account was deleted meanwhile, and has its receipt.
         """
         with writing(self._engine) as connection:
             # The lock makes a concurrent upload wait before it adds its row; then its owner is missing.
-            connection.execute(select(users.c.id).where(users.c.id == id).with_for_update())
+            lock_account(connection, id)
             size = select(func.coalesce(func.sum(photos.c.size_bytes), 0)).where(photos.c.owner_id == id)
             size_bytes = int(connection.execute(size).scalar_one())
             deleted = delete_photos(connection, photos.c.owner_id == id, now, receipt)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask
+from sqlalchemy import event
 
 from catloader.store.db.engine import utcnow
 from checker.values import Verdict
@@ -48,6 +51,28 @@ def test_an_appeal_is_opened_once_and_can_be_withdrawn(app: Flask, program: Prog
     verdict = program.get(f"{location}/verdict").json
     assert verdict is not None
     assert verdict["appeal"]["closed_at"] is not None
+
+
+def test_an_appeal_whose_photo_is_deleted_at_once_is_no_error(
+    app: Flask, anna: Person, program: Program
+) -> None:
+    location = program.upload().headers["Location"]
+    photo = check(app, Verdict.NOT_CAT)
+    engine, before = services_of(app).engine, list[str]()
+
+    def delete(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        before.append(statement)
+        if "FROM appeals" in statement and any("INSERT INTO appeals" in text for text in before):
+            before.clear()
+            services_of(app).bin.put([photo], anna.id)
+            services_of(app).bin.empty(anna.id)
+
+    event.listen(engine, "before_cursor_execute", delete)
+    try:
+        answer = program.send("POST", f"{location}/appeal", json={"wish": "cat"})
+    finally:
+        event.remove(engine, "before_cursor_execute", delete)
+    assert answer.status_code == 201
 
 
 def test_a_reviewers_decision_is_visible(app: Flask, anna: Person, program: Program) -> None:
