@@ -302,6 +302,12 @@ def test_measured_rates_and_the_buttons_of_a_photo_fit(
         page.set_viewport_size({"width": width, "height": 780})
         inner, outer = page.locator(".table").evaluate("one => [one.scrollWidth, one.clientWidth]")
         assert inner == outer, (width, inner, outer)
+    page.set_viewport_size({"width": 320, "height": 256})  # of a desktop at 400 %
+    page.locator(".table").focus()
+    for key in ("ArrowRight", "ArrowLeft"):
+        page.keyboard.press(key)  # scrolls
+    page.wait_for_timeout(300)
+    assert page.url.endswith("/photos/1"), "an arrow key in the table led to another photo"
     assert page.locator("ol.history").get_attribute("reversed") is not None  # the oldest event has number 1
     page.set_viewport_size({"width": 390, "height": 780})
     page.locator("#shown-photo").evaluate(

@@ -18,7 +18,7 @@ const IN_FULL_SIZE = { ArrowLeft: "#viewer-before", ArrowRight: "#viewer-after" 
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-  if (event.target.closest("input, textarea, select")) return; // arrows move the cursor there
+  if (event.target.closest("input, textarea, select, [tabindex]")) return; // arrows move the cursor there, or scroll
   const box = document.querySelector("details.delete");
   if (event.key === "Delete" && box && !document.querySelector("dialog[open]")) {
     box.open = true; // opens the question; nothing is deleted yet
