@@ -165,7 +165,7 @@ class _Command(click.Command):
     type=click.Path(path_type=Path),
     callback=new_file,
     metavar="FILE",
-    help="Also append the lines of --json to FILE, and skip the files that it contains.",
+    help="Also append the verdicts, as lines of --json, to FILE; skip the files that it contains.",
 )
 @click.option(
     "--megadetector",

@@ -1,5 +1,7 @@
-"""The file of ``--resume``: the ``--json`` lines of all runs so far, from which the next run continues.
+"""The file of ``--resume``: the ``--json`` lines of all verdicts so far, from which the next run continues.
 
+Files without a verdict are not in it, so that each run tries them again: a disk may have been away, or a file
+not yet copied completely. Lines about such files, which earlier versions wrote, are ignored.
 Memory: about 150 bytes plus its path for each file that was checked.
 """
 
@@ -56,11 +58,10 @@ class Checkpoint:
         return os.fsencode(path) in self._paths
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows of all runs so far."""
+        """Yield the verdicts of all runs so far."""
         self._file.flush()
         with self._path.open("rb") as file:
-            for line in file:
-                yield json.loads(line)
+            yield from filter(_has_verdict, map(json.loads, file))
 
     def add(self, row: Row) -> None:
         """Append a row; it is in the file when this returns."""
@@ -90,11 +91,12 @@ class Checkpoint:
                 if line[: len(_START)] != _START[: len(line)]:
                     raise self._other_file(number)
                 break
-            self._paths.add(self._path_in(line, number))
+            if (path := self._path_in(line, number)) is not None:
+                self._paths.add(path)
             complete_bytes += len(line)
         return complete_bytes
 
-    def _path_in(self, line: bytes, number: int) -> bytes:
+    def _path_in(self, line: bytes, number: int) -> bytes | None:
         try:
             row: Row = json.loads(line)
             run = {field: row[field] for field in _SAME}
@@ -108,7 +110,7 @@ class Checkpoint:
                 f"{self._path} has verdicts of {_shown(run)}, and this run would use {_shown(self._run)}: "
                 "choose another file."
             )
-        return path
+        return path if _has_verdict(row) else None
 
     def _other_file(self, number: int) -> CannotResume:
         return CannotResume(
@@ -131,6 +133,10 @@ def _examine_result(row: Row) -> None:
         return
     if not (isinstance(row["score"], int | float) and 0 <= row["score"] <= 1):
         raise ValueError(row["score"])
+
+
+def _has_verdict(row: Row) -> bool:
+    return bool(row["verdict"] != Verdict.UNREADABLE)
 
 
 def _path_of(row: Row) -> bytes:

@@ -11,7 +11,7 @@ from checker.folder.megadetector import BatchResults
 from checker.folder.report import Row, run_fields
 from checker.folder.skipped import Skipped
 from checker.folder.walk import WalkedFile
-from checker.values import ModelInfo
+from checker.values import ModelInfo, Verdict
 
 
 class Records:
@@ -36,7 +36,7 @@ class Records:
                 raise
 
     def new(self, files: Iterable[WalkedFile], skipped: Skipped) -> Iterator[WalkedFile]:
-        """Yield the files that no earlier run checked; count the others."""
+        """Yield the files without a verdict of an earlier run; count the others."""
         for file in files:
             if self._checkpoint is not None and file.path in self._checkpoint:
                 skipped.known += 1
@@ -44,8 +44,8 @@ class Records:
                 yield file
 
     def add(self, row: Row) -> None:
-        """Write a row to each file."""
-        if self._checkpoint is not None:
+        """Write a row to each file; the checkpoint takes only verdicts, so that failures are tried again."""
+        if self._checkpoint is not None and row["verdict"] != Verdict.UNREADABLE:
             self._checkpoint.add(row)
         if self._results is not None:
             self._results.add(row)

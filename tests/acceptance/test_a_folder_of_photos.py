@@ -313,6 +313,37 @@ def test_killed_run_resumes_and_timelapse_gets_all_photos(many: Path, tmp_path: 
     assert "Traceback" not in other.stderr
 
 
+def test_files_that_could_not_be_read_are_tried_again_by_the_next_run(tmp_path: Path) -> None:
+    """A photo that was still being copied, one whose disk was away, and one that stays broken."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.png").write_bytes(Path(CAT).read_bytes()[:100_000])
+    (photos / "b.png").symlink_to(tmp_path / "share" / "b.png")
+    (photos / "c.png").write_text("not a photo")
+    (photos / "d.png").symlink_to(COFFEE)
+    verdicts, timelapse = tmp_path / "verdicts.jsonl", tmp_path / "timelapse.json"
+    command = ["--json", *LITE, str(photos), "--resume", str(verdicts), "--megadetector", str(timelapse)]
+
+    def failed() -> list[str]:
+        images = json.loads(timelapse.read_text())["images"]
+        return sorted(image["file"] for image in images if "failure" in image)
+
+    first = _run(*command)
+    assert first.returncode == 1, first.stderr
+    assert verdicts.read_text().count("\n") == 1
+    assert failed() == ["a.png", "b.png", "c.png"]
+
+    (photos / "a.png").write_bytes(Path(CAT).read_bytes())
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "b.png").symlink_to(CAT)
+    second = _run(*command)
+    assert second.returncode == 1
+    found = [(Path(row["path"]).name, row["verdict"]) for row in map(json.loads, second.stdout.splitlines())]
+    assert found == [("a.png", "cat"), ("b.png", "cat"), ("c.png", "unreadable")]
+    assert failed() == ["c.png"]
+    assert second.stderr.endswith("Skipped: 1 file of an earlier run\n")
+
+
 def test_explain_writes_a_png(tmp_path: Path) -> None:
     done = _run("explain", CAT, "-o", str(tmp_path / "why.png"), "--model", "efficientnet_lite0")
     assert (done.returncode, done.stderr) == (0, "")

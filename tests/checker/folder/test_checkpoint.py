@@ -50,6 +50,20 @@ def test_files_of_an_earlier_run_are_known_and_new_rows_are_appended(tmp_path: P
     second.close()
 
 
+def test_a_file_that_was_unreadable_is_tried_again(tmp_path: Path) -> None:
+    """Earlier versions wrote such lines."""
+    error = row("a.jpg", verdict="unreadable", score=None, error="The file can't be read: Stale file handle.")
+    checkpoint = Checkpoint(written(tmp_path / "v", error, row("b.jpg")), RUN)
+    assert "a.jpg" not in checkpoint
+    assert "b.jpg" in checkpoint
+    checkpoint.add(row("a.jpg"))
+    assert [(one["path"], one["verdict"]) for one in checkpoint.rows()] == [
+        ("b.jpg", "cat"),
+        ("a.jpg", "cat"),
+    ]
+    checkpoint.close()
+
+
 def test_an_incomplete_line_is_removed(tmp_path: Path) -> None:
     path = written(tmp_path / "v", row("a.jpg"), row("b.jpg"))
     path.write_bytes(path.read_bytes()[:-5])
