@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def read_pth(path: Path) -> dict[str, npt.NDArray[np.float32]]:
 
 
 class _Ignored:
-    """Takes the place of an object that is not needed; nothing of the object's own class is imported or run."""
+    """Takes the place of an object that is not needed; the object's own class is not imported."""
 
     def __new__(cls, *_: object) -> _Ignored:
         return super().__new__(cls)
@@ -136,5 +136,6 @@ def _common_prefix(names: Collection[str]) -> str:
     ``DataParallel``, ``torch.compile`` and trainers put such a prefix before each name. The models of the
     catalogue have none.
     """
-    common = os.path.commonprefix(list(names))
-    return common[: common.rfind(".") + 1]
+    modules = zip(*(name.split(".")[:-1] for name in names), strict=False)
+    shared = takewhile(lambda of_names: len(set(of_names)) == 1, modules)
+    return "".join(f"{of_names[0]}." for of_names in shared)
