@@ -41,6 +41,13 @@ class UnreadableImage(CheckerError):
     """The bytes can't be decoded as a photo: final."""
 
 
+class FileUnavailable(UnreadableImage):
+    """A file is missing, or its permissions, its disk or the machine prevent that it is read.
+
+    ``__cause__`` is the ``OSError``.
+    """
+
+
 class TakesTooLong(UnreadableImage):
     """Decoding the file would keep a processor busy; no ordinary encoder writes such a file."""
 

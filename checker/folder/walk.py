@@ -19,7 +19,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from checker.errors import UnreadableImage
+from checker.errors import FileUnavailable, UnreadableImage
 from checker.isolation.limits import Limits
 from checker.pipeline import LoadedModel, check_batch
 from checker.pixels.decode import keep_memory
@@ -28,7 +28,7 @@ from checker.process.interrupts import deferred_interrupt
 from checker.values import Claim, Outcome, Rendition
 
 EXTENSIONS = (
-    ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg",
+    ".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg",
     ".mpo", ".png", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 """Extensions of photos inside a folder; a file that is named itself is always read."""
@@ -169,7 +169,8 @@ def read(path: str | Path) -> bytes:
     """Read a whole regular file. Never blocks on pipes, sockets and devices.
 
     Raises:
-        UnreadableImage: there is no file, or no permission, or it is empty or larger than ``MAX_BYTES``.
+        FileUnavailable: there is no file, or no permission, or its disk fails.
+        UnreadableImage: it is empty, larger than ``MAX_BYTES``, or not a regular file.
     """
     try:
         facts = os.stat(path)  # noqa: PTH116 - as above
@@ -181,7 +182,7 @@ def read(path: str | Path) -> bytes:
                 data = read_available(file, MAX_BYTES + 1)
             too_large = len(data) > MAX_BYTES  # some files report the size 0, and some grow meanwhile
     except OSError as error:
-        raise UnreadableImage(f"The file can't be read: {error.strerror or error}.") from error
+        raise FileUnavailable(f"The file can't be read: {error.strerror or error}.") from error
     if too_large:
         raise UnreadableImage(f"The file is larger than {MAX_BYTES // 2**20} MB.")
     if not data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,6 +14,7 @@ from catloader.settings import Settings
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.refusals import for_checker
 from catloader.wiring import build_object_store
+from checker.errors import FileUnavailable, ObjectMissing, StoreUnavailable
 from checker.evaluation.photos import in_utf8
 from checker.folder.walk import read, walk
 from checker.pixels.isolated import IsolatedDecoder
@@ -20,6 +22,14 @@ from checker.values import Claim, Rendition
 
 _LISTING_THREADS = 16
 """A listing waits for the server nearly all the time, so more threads than cores are useful."""
+_AWAY = frozenset(
+    {
+        errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
+        errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ENODEV,
+        errno.EMFILE, errno.ENFILE,
+    }
+)  # fmt: skip
+"""Errors that every other file would get too: its network share is away, or the machine lacks descriptors."""
 
 
 def bucket_and_prefix(address: str) -> tuple[str, str]:
@@ -83,13 +93,22 @@ class LooseObjects:
 
 
 class LooseFiles:
-    """Like ``LooseObjects``, for files by their paths."""
+    """Like ``LooseObjects``, for files by their paths. A file that can't be read gets no verdict either."""
 
     def __init__(self, decode: IsolatedDecoder, *, fast: bool) -> None:
         self._renditions = _Renditions(partial(decode.renditions, fast=fast))
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
-        return self._renditions.get(claim.photo_key, rendition, read)
+        return self._renditions.get(claim.photo_key, rendition, _file)
+
+
+def _file(path: str) -> bytes:
+    try:
+        return read(path)
+    except FileUnavailable as error:
+        if getattr(error.__cause__, "errno", None) in _AWAY:
+            raise StoreUnavailable(f"{path}: {error}") from error
+        raise ObjectMissing(str(error)) from error
 
 
 class _Renditions:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -173,20 +175,47 @@ def test_objects_of_a_prefix_are_checked_without_the_site(site: BulkSite, tmp_pa
     assert verdicts == {"'=in/a.jpg": right[1], "'=in/deep/b.jpg": right[2], "'=in/text.txt": "unreadable"}
 
 
+def test_a_network_share_that_is_away_stops_the_run(
+    site: BulkSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else here makes the kernel return this error."""
+    loose, plan = tmp_path / "loose", tmp_path / "plan"
+    loose.mkdir()
+    (loose / "a.jpg").write_bytes(photo(0))
+    site.type("bulk", "plan", str(plan), "--from", str(loose))
+
+    def away(path: str, *options: Any, really: Callable[..., int] = os.open, **more: Any) -> int:
+        if str(path).endswith("/a.jpg"):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+        return really(path, *options, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", away)
+        stopped = CliRunner().invoke(main, ["bulk", "run", str(plan)], env=site.environ)
+    assert stopped.exit_code == 1
+    assert f"{loose}/a.jpg: The file can't be read: Stale file handle." in stopped.output
+    assert site.type("bulk", "resume", str(plan)).output.startswith("1 of 1 unit done")
+
+
 def test_files_of_a_folder_are_checked_without_the_site(site: BulkSite, tmp_path: Path) -> None:
     loose, plan, path = tmp_path / "loose", tmp_path / "plan", tmp_path / "loose.csv"
-    for number, name in enumerate(("a.jpg", "deep/b.jpg", "broken.jpg", "text.txt")):
+    for number, name in enumerate(("a.jpg", "deep/b.jpg", "broken.jpg", "gone.jpg", "text.txt")):
         (loose / name).parent.mkdir(parents=True, exist_ok=True)
         (loose / name).write_bytes(photo(number) if number < 2 else b"no photo")
-    assert site.type("bulk", "plan", str(plan), "--from", str(loose)).output.startswith("3 photos")
+    assert site.type("bulk", "plan", str(plan), "--from", str(loose)).output.startswith("4 photos")
+    (loose / "gone.jpg").unlink()
     site.type("bulk", "run", str(plan))
-    site.type("bulk", "flips", str(plan), "--csv", str(path))
-    rows = csv.DictReader(path.read_text().splitlines())
+    shown = site.type("bulk", "flips", str(plan), "--csv", str(path)).output
+    assert "1 photo without a verdict; `bulk flips --csv` shows why." in shown
+    rows = list(csv.DictReader(path.read_text().splitlines()))
     right = _statuses(site)  # photos 0 and 1 are also the first two of the site
     assert {row["key"]: row["verdict"] for row in rows} == {
         f"{loose}/a.jpg": right[1],
         f"{loose}/deep/b.jpg": right[2],
         f"{loose}/broken.jpg": "unreadable",
+        f"{loose}/gone.jpg": "",
     }
+    (gone,) = (row for row in rows if row["key"].endswith("gone.jpg"))
+    assert gone["error"] == "The file can't be read: No such file or directory."
     refused = CliRunner().invoke(main, ["bulk", "apply", str(plan), "--yes"], env=site.environ)
     assert (refused.exit_code, "These photos are not the site's;" in refused.output) == (2, True)
