@@ -28,8 +28,8 @@ from checker.process.interrupts import deferred_interrupt
 from checker.values import Claim, Outcome, Rendition
 
 EXTENSIONS = (
-    ".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg",
-    ".mpo", ".png", ".tif", ".tiff", ".webp",
+    ".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg",
+    ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 """Extensions of photos inside a folder; a file that is named itself is always read."""
 
