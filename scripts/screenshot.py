@@ -73,7 +73,7 @@ def take_screenshots(target: Path, language: str) -> list[Path]:
             shown = _window(browser, site.url, language, shot, page)
             shown.goto("/photos")
             if shot.photo:
-                shown.get_by_alt_text(shot.photo, exact=True).click()
+                shown.get_by_role("main").get_by_role("link").filter(has_text=shot.photo).click()
                 shown.wait_for_url("**/photos/*")
             shown.wait_for_load_state("networkidle")
             path = target / name
