@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from catloader.store.db.time_limits import lift_time_limits
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+logger = logging.getLogger(__name__)
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x0CA7_10AD
@@ -200,7 +203,13 @@ def _run_migrations(connection: Connection) -> None:
     from alembic import command
     from alembic.util import CommandError
 
-    _current_revision(connection)
+    if (current := _current_revision(connection)) in known_revisions():
+        logger.info(
+            "The tables of %s are migrated from revision %s to %s, which takes long if they are large.",
+            database_name(connection.engine),
+            current,
+            _newest(),
+        )
     config = _config()
     config.attributes["connection"] = connection
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -269,6 +270,22 @@ def test_ledger_rows_of_the_second_version_keep_their_bucket_in_both_directions(
     with _alembic(engine) as config:
         command.downgrade(config, "0002")
     assert _ledger(engine) == before
+    engine.dispose()
+
+
+def test_a_migration_is_announced_in_the_log(empty_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The site answers nothing meanwhile, and a large table may take an hour."""
+    caplog.set_level(logging.INFO, "catloader")
+    engine = make_engine(empty_url)
+    migrate(engine)
+    assert caplog.messages == [], "a new site has nothing to migrate"
+    with _alembic(engine) as config:
+        command.downgrade(config, "0038")
+    migrate(engine)
+    (line,) = caplog.messages
+    assert f" are migrated from revision 0038 to {revisions(engine)[1]}, " in line
+    migrate(engine)
+    assert caplog.messages == [line]
     engine.dispose()
 
 
