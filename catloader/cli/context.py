@@ -65,7 +65,8 @@ def services_of(settings: Settings, *, may_create: bool = False) -> Iterator[Ser
 
     if not may_create:
         refuse_missing_database(settings)
-    prepare_data_dir(settings)
+    # A disk that is too full for uploads must not prevent commands such as `gc`, which frees space.
+    prepare_data_dir(settings.with_changes(min_free_bytes=0))
     with shared_or_own_object_store(settings) as with_s3:
         migrate_database(settings, may_create=may_create)
         services = build(with_s3, checker=False)

@@ -39,7 +39,8 @@ def migrated_database(
     """
     if not may_create:
         refuse_missing_database(settings)
-    prepare_data_dir(settings)
+    # A disk that is too full for uploads must not prevent commands, some of which free space.
+    prepare_data_dir(settings.with_changes(min_free_bytes=0))
     engine = build_engine(settings)
     try:
         if migrate(engine, may_create=may_create):

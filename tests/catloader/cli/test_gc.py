@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from tests.support.commands import Run
 from tests.support.databases import ON_SQLITE
 from tests.support.object_stores import delete_object, store_of
 from tests.support.rows import add_photos, new_photo, some_user
+from tests.support.site import jpeg
 
 
 def _key() -> str:
@@ -190,3 +192,26 @@ def test_object_that_gets_a_row_after_the_comparison_is_kept(engine: Engine, obj
     result = Comparison(2, 0, [StoredObject(ObjectKind.PHOTO, key) for key in (orphan, referenced)])
     add_photos(engine, 1, photo_key=referenced, owner_id=some_user(engine).id)
     assert remove(ObjectNames(engine), result) == 1
+
+
+@ON_SQLITE
+def test_a_disk_that_is_too_full_for_uploads_prevents_no_command_but_import(
+    engine: Engine, run: Run, tmp_path: Path
+) -> None:
+    """Some free space, such as ``gc``, and some can't wait, such as the end of a leaked token."""
+    email = some_user(engine).email
+    full = {"CATLOADER_MIN_FREE_BYTES": str(2**60)}
+    for words in (
+        ("gc", "--apply"),
+        ("export", tmp_path / "export"),
+        ("tokens", "list", email),
+        ("user", "ls"),
+        ("check", "list"),
+    ):
+        result = run(*words, **full)
+        assert result.exit_code == 0, result.output
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(jpeg())
+    refused = run("import", tmp_path / "photos", "--owner", email, **full)
+    assert refused.exit_code == 1
+    assert "Error: The disk of this site is nearly full" in refused.output
