@@ -9,10 +9,11 @@ from catloader.doctor.clocks import clock_row
 from catloader.doctor.dispatch import notifications
 from catloader.doctor.rows import EXPECTED, Row
 from catloader.settings import Settings
-from catloader.store.db.engine import Engine, database_name, utcnow
+from catloader.store.db.engine import Engine, database_name, reading, utcnow
 from catloader.store.db.migrate import known_revisions, revisions
 from catloader.store.db.notifications import can_notify
 from catloader.store.db.photos.photos import Photos
+from catloader.store.db.postgresql import missing_right
 from catloader.store.db.server_clock import server_time
 from catloader.wiring import build_engine
 
@@ -45,6 +46,11 @@ def _rows(engine: Engine) -> Iterator[Row]:
         sentence = (
             f"The tables are at revision {current}, not at {newest}." if current else "There are no tables."
         )
+        with reading(engine) as connection:
+            lack = missing_right(connection)
+        if lack:
+            yield Row("migrations", "failed", f"{sentence} {lack}")
+            return
         act = "migrates" if current else "makes"
         yield Row("migrations", "note", f"{sentence} The next start, or `catloader db migrate`, {act} them.")
         return

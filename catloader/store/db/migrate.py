@@ -22,7 +22,7 @@ from sqlalchemy.exc import DatabaseError
 
 from catloader.errors import DatabaseUnusable, StartupError
 from catloader.store.db.engine import database_name, reading, writing
-from catloader.store.db.postgresql import refuse_other_encodings
+from catloader.store.db.postgresql import missing_right, refuse_other_encodings
 from catloader.store.db.schema import check_log, metadata
 from catloader.store.db.time_limits import lift_time_limits
 
@@ -149,6 +149,8 @@ def _upgrade(engine: Engine, *, may_create: bool) -> bool:
         if is_empty := not inspect(connection).get_table_names():
             if not may_create:
                 raise no_site(database_name(engine))
+            if lack := missing_right(connection):
+                raise StartupError(f"The database {database_name(engine)} is empty. {lack}")
             _create_tables(connection)
         elif not _is_newest(connection):
             _refuse_other_programs(connection)

@@ -73,3 +73,21 @@ def refuse_other_encodings(connection: Connection) -> None:
             f"The database {connection.engine.url.database} has the encoding {encoding}, and CatLoader needs "
             "UTF8. Create another one with: createdb --template=template0 --encoding=UTF8 NAME."
         )
+
+
+def missing_right(connection: Connection) -> str:
+    """Return a sentence if the role may not create tables, else an empty string.
+
+    Since PostgreSQL 15, in a new database only its owner may.
+    """
+    if connection.dialect.name != "postgresql":
+        return ""
+    schema = "current_schema()"  # NULL: none of the search path exists
+    query = text(f"SELECT current_user, {schema}, has_schema_privilege({schema}, 'CREATE')")
+    role, name, may_create = connection.execute(query).one()
+    if may_create:
+        return ""
+    return (
+        f"The role {role} may not create tables: let it own the database, or run "
+        f"GRANT CREATE ON SCHEMA {name or 'public'} TO {role}."
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 from werkzeug.serving import make_server
 
 from catloader.demo.client import free_port
@@ -22,6 +23,7 @@ from catloader.doctor import database, dispatch, machine, model
 from catloader.doctor.clocks import clock_row
 from catloader.doctor.examination import _denied_rows
 from catloader.doctor.rows import Row
+from catloader.errors import StartupError
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, utcnow, writing
 from catloader.store.db.migrate import migrate, revisions
@@ -144,6 +146,30 @@ def test_missing_and_outdated_tables_are_a_note(tmp_path: Path) -> None:
     row = _by_part(database.rows(_settings(engine)))["migrations"]
     assert (row.result, f"at revision 0001, not at {newest}" in row.sentence) == ("note", True)
     engine.dispose()
+
+
+@pytest.mark.parametrize("_migrated", ["postgresql"], indirect=True)
+def test_a_role_that_may_not_create_tables_is_named_before_and_at_the_start(empty_url: str) -> None:
+    """Since PostgreSQL 15, only the owner of a new database may."""
+    role = f"guest_{secrets.token_hex(4)}"
+    owner = make_engine(empty_url)
+    guest = make_engine(make_url(empty_url).set(username=role).render_as_string(hide_password=False))
+    grant = f"GRANT CREATE ON SCHEMA public TO {role}"
+    lack = f"The role {role} may not create tables: let it own the database, or run {grant}."
+    with writing(owner) as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
+    row = _by_part(database.rows(_settings(guest)))["migrations"]
+    assert (row.result, row.sentence) == ("failed", f"There are no tables. {lack}")
+    with pytest.raises(StartupError, match=lack):
+        migrate(guest)
+    with writing(owner) as connection:
+        connection.exec_driver_sql(grant)
+    migrate(guest)
+    guest.dispose()
+    with writing(owner) as connection:
+        connection.exec_driver_sql(f"DROP OWNED BY {role}")
+        connection.exec_driver_sql(f"DROP ROLE {role}")
+    owner.dispose()
 
 
 def test_tables_of_a_newer_version_are_a_failed_row(tmp_path: Path) -> None:
