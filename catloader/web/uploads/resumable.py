@@ -52,9 +52,11 @@ def init_app(app: Flask, photo_bytes: int) -> None:
 
 
 @blueprint.before_request
-def check_version() -> None:
+def check_protocol() -> None:
     if request.method != "OPTIONS" and request.headers.get("Tus-Resumable") != _VERSION:
         raise PreconditionFailed
+    if "Upload-Concat" in request.headers:  # an extension; without it, each part would be taken for a file
+        raise InvalidInput("A file can't be sent in parallel parts (Upload-Concat). Send its parts in turn.")
 
 
 @blueprint.after_request
@@ -68,14 +70,9 @@ def add_version(response: Response) -> Response:
 @blueprint.route("", methods=["OPTIONS"])
 @without_login
 def options() -> Response:
-    return _empty(
-        204,
-        {
-            "Tus-Version": _VERSION,
-            "Tus-Extension": "creation,creation-with-upload,expiration,termination",
-            "Tus-Max-Size": str(services().settings.max_file_bytes),
-        },
-    )
+    extensions = "creation,creation-with-upload,expiration,termination"
+    most_bytes = str(services().settings.max_file_bytes)
+    return _empty(204, {"Tus-Version": _VERSION, "Tus-Extension": extensions, "Tus-Max-Size": most_bytes})
 
 
 @blueprint.post("", provide_automatic_options=False)

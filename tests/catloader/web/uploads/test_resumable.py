@@ -118,6 +118,13 @@ def test_the_whole_file_in_one_request_needs_no_pieces(anna: Person, tus: Tus) -
     assert tus.begin(len(PHOTO), PHOTO, key=_KEY).headers["Photo-Id"] == str(anna.photos[0].id)
 
 
+def test_parallel_parts_of_a_file_are_refused_and_not_taken_for_files(anna: Person, tus: Tus) -> None:
+    """tus-js-client sends them with ``parallelUploads``, also to a site that does not offer this."""
+    sent = tus.send("POST", PATH, PHOTO, Upload_Length=str(len(PHOTO)), Upload_Concat="partial")
+    assert (sent.status_code, "Upload-Concat" in sent.json["error"]) == (400, True)  # type: ignore[index]
+    assert anna.photos == []
+
+
 def test_last_pieces_at_the_same_time_make_one_photo(anna: Person, tus: Tus) -> None:
     path = tus.begin(len(PHOTO), PHOTO[:-1]).headers["Location"]
     together = threading.Barrier(4)
