@@ -116,6 +116,8 @@ def _writer(path: Path, schema: pyarrow.Schema) -> Iterator[Any]:
     finally:
         with writing_to(path):
             writer.close()
+            with path.open("rb") as file:
+                os.fsync(file.fileno())  # before plan.json, which says that the manifest is complete
 
 
 @contextmanager
@@ -134,17 +136,36 @@ def writing_to(path: Path) -> Iterator[None]:
         raise StartupError(f"{path} can't be written: {reason}.") from error
 
 
+@contextmanager
+def reading_from(path: Path, remedy: str) -> Iterator[None]:
+    """Name the file in errors of pyarrow.
+
+    Raises:
+        StartupError: the file is damaged or missing; the text ends with ``remedy``.
+    """
+    try:
+        yield
+    except (OSError, parquet().ArrowException) as error:
+        raise StartupError(f"{path} is damaged or missing: {remedy}.") from error
+
+
 def read_units(folder: Path, units: Iterable[int]) -> Iterator[tuple[int, list[PlannedPhoto]]]:
-    """Yield the photos of these units; if the numbers of units rise, each shard is opened once."""
+    """Yield the photos of these units; if the numbers of units rise, each shard is opened once.
+
+    Raises:
+        StartupError: a shard is damaged or missing.
+    """
     pa = parquet()
     opened: tuple[int, Any] | None = None
     with ExitStack() as stack:
         for unit in units:
             number, row_group = divmod(unit, UNITS_PER_SHARD)
-            if opened is None or opened[0] != number:
-                stack.close()
-                opened = number, stack.enter_context(pa.parquet.ParquetFile(_shard(folder, number)))
-            yield unit, [_planned(row) for row in opened[1].read_row_group(row_group).to_pylist()]
+            with reading_from(path := _shard(folder, number), "make a new plan"):
+                if opened is None or opened[0] != number:
+                    stack.close()
+                    opened = number, stack.enter_context(pa.parquet.ParquetFile(path))
+                rows = opened[1].read_row_group(row_group).to_pylist()
+            yield unit, [_planned(row) for row in rows]
 
 
 def read_photos(folder: Path, rows: Sequence[int], unit_rows: int) -> list[PlannedPhoto]:

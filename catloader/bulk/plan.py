@@ -23,7 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from catloader.bulk.manifest import UNITS_PER_SHARD, PlannedPhoto, parquet, read_units, writing_to
+from catloader.bulk.manifest import (
+    UNITS_PER_SHARD,
+    PlannedPhoto,
+    parquet,
+    read_units,
+    reading_from,
+    writing_to,
+)
 from catloader.errors import StartupError
 
 if TYPE_CHECKING:
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
 
 _SAME = ("model", "weights_sha256", "runtime", "precision", "profile_id", "subject")
 """Columns of the log that must be equal in all results: a plan does not mix two models."""
+_REMEDY = "delete it, and the run checks its photos again"
 OF_SHADOW = "current", "candidate"
 """Folders of the two plans of ``models shadow --bulk``."""
 UNFINISHED = frozenset({"manifest", "kept.json", "kept.draft", "plan.draft", "lock"})
@@ -143,11 +151,16 @@ class Plan:
         yield from (table.to_pylist() for table in self.tables(_results_schema().names))
 
     def tables(self, columns: Sequence[str]) -> Iterator[pyarrow.Table]:
-        """Yield these columns of each unit that is done, in the order of their numbers."""
+        """Yield these columns of each unit that is done, in the order of their numbers.
+
+        Raises:
+            StartupError: a file of results is damaged.
+        """
         pa = parquet()
         for path in sorted((self.folder / "results").glob("*/*.parquet")):
-            with pa.parquet.ParquetFile(path) as file:
-                yield file.read(list(columns))
+            with reading_from(path, _REMEDY), pa.parquet.ParquetFile(path) as file:
+                table = file.read(list(columns))
+            yield table
 
     def _refuse_another_variant(self, rows: Sequence[Mapping[str, Any]]) -> None:
         logs = (json.loads(row["log"]) for row in rows if row["log"])
@@ -155,7 +168,7 @@ class Plan:
             path = self.folder / "variant.json"
             if not path.exists():
                 write_atomically(path, json.dumps(variant, indent=2).encode() + b"\n")
-            elif (before := json.loads(path.read_text("utf-8"))) != variant:
+            elif (before := self._variant(path)) != variant:
                 present, planned = (
                     f"{info['model']} {info['runtime']} {info['precision']} ({info['weights_sha256'][:8]}, "
                     f"{info['profile_id']})"
@@ -164,6 +177,12 @@ class Plan:
                 raise BulkError(
                     f"This plan was begun with {planned}, and this machine checks with {present}."
                 )
+
+    def _variant(self, path: Path) -> Any:
+        try:
+            return json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise BulkError(f"{path} is damaged or missing: make a new plan.") from error
 
     def _result(self, unit: int) -> Path:
         return self.folder / "results" / f"{unit // UNITS_PER_SHARD:05}" / f"{unit:09}.parquet"

@@ -24,6 +24,7 @@ from catloader.bulk.planning import make_plan
 from catloader.bulk.shadow import compared, shadow_plans
 from catloader.cli.bulk.flips import show_flips
 from catloader.cli.bulk.run import state_of
+from catloader.errors import StartupError
 from catloader.store.db.checks.bulk import BulkTable
 from catloader.store.db.engine import writing
 from catloader.store.db.schema import photos
@@ -78,6 +79,47 @@ def test_a_plan_that_was_killed_while_it_was_made_is_made_again(tmp_path: Path) 
     plan = make_plan(folder, _photos(3), "model", 2, TABLE)
     assert [len(unit) for _, unit in plan.remaining()] == [2, 1]
     assert keep_of(plan) is None, "the leftover description of a labelled plan was used"
+
+
+def _damaged(path: Path, damage: str) -> None:
+    data = path.read_bytes()
+    damaged = {
+        "empty": b"",
+        "cut off": data[: len(data) // 2],
+        "altered": data[:10] + bytes(200) + data[210:],
+    }
+    path.write_bytes(damaged[damage])
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut off", "altered"])
+def test_a_damaged_file_of_a_plan_is_named_with_the_remedy(damage: str, tmp_path: Path) -> None:
+    plan = make_plan(tmp_path / "plan", _photos(300), "model", 300, TABLE)
+    manifest = plan.folder / "manifest" / "00000.parquet"
+    _damaged(manifest, damage)
+    with pytest.raises(StartupError) as error:
+        list(plan.remaining())
+    assert str(error.value) == f"{manifest} is damaged or missing: make a new plan."
+
+    plan.write(0, [_result(number, "cat") for number in range(300)], {})
+    (results,) = (plan.folder / "results").rglob("*.parquet")
+    _damaged(results, damage)
+    with pytest.raises(StartupError) as error:
+        list(plan.results())
+    assert str(error.value) == (
+        f"{results} is damaged or missing: delete it, and the run checks its photos again."
+    )
+
+
+def test_a_manifest_is_on_disk_before_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+
+    def fsync(descriptor: int, *, really: Any = os.fsync) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    make_plan(tmp_path / "plan", _photos(3), "model", 2, TABLE)
+    assert synced == ["00000.parquet", "plan.draft"]
 
 
 def test_a_plan_is_not_made_twice_at_the_same_time(tmp_path: Path) -> None:
