@@ -174,6 +174,9 @@ def test_the_fleet_has_two_sites_that_share_their_secret_and_no_folder() -> None
         assert site["environment"]["CATCHECK_DISPATCH"] == "off"
     upstream = re.findall(r"server (\w+):(\d+)", (_ROOT / "deploy/nginx.conf").read_text("utf-8"))
     assert upstream == [("web1", "8000"), ("web2", "8000")]
+    # Compose restarts nginx after it has updated a site: nginx would use the site's former address.
+    started = {"condition": "service_started", "restart": True}
+    assert file["services"]["proxy"]["depends_on"] == {"web1": started, "web2": started}
 
 
 def test_every_part_of_a_fleet_with_valkey_uses_the_broker_which_accepts_only_its_password() -> None:
