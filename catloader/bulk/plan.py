@@ -148,10 +148,10 @@ class Plan:
 
     def results(self) -> Iterator[list[dict[str, Any]]]:
         """Yield the results of each unit that is done, in the order of their numbers."""
-        yield from (table.to_pylist() for table in self.tables(_results_schema().names))
+        yield from (table.to_pylist() for _, table in self.tables(_results_schema().names))
 
-    def tables(self, columns: Sequence[str]) -> Iterator[pyarrow.Table]:
-        """Yield these columns of each unit that is done, in the order of their numbers.
+    def tables(self, columns: Sequence[str]) -> Iterator[tuple[Path, pyarrow.Table]]:
+        """Yield the file and these columns of each unit that is done, in the order of their numbers.
 
         Raises:
             StartupError: a file of results is damaged.
@@ -160,7 +160,7 @@ class Plan:
         for path in sorted((self.folder / "results").glob("*/*.parquet")):
             with reading_from(path, _REMEDY), pa.parquet.ParquetFile(path) as file:
                 table = file.read(list(columns))
-            yield table
+            yield path, table
 
     def _refuse_another_variant(self, rows: Sequence[Mapping[str, Any]]) -> None:
         logs = (json.loads(row["log"]) for row in rows if row["log"])

@@ -60,13 +60,13 @@ def kept_units(plan: Plan, *names: str) -> Iterator[dict[str, Any]]:
 
     Raises:
         BulkError: the plan is not a plan of labelled photos, or is not done.
-        UnusablePhotos: a photo could not be classified; the text names it.
+        UnusablePhotos: a photo could not be classified; the text names it and the remedy.
     """
     keep = required_keep(plan)
     if plan.done() < plan.units:
         raise BulkError(f"The plan {plan.folder.name} is not done; `catloader bulk resume` continues it.")
     arrays = _arrays(keep)
-    for table in plan.tables([*SMALL, *names]):
+    for path, table in plan.tables([*SMALL, *names]):
         unit: dict[str, Any] = {
             name: table[name].to_pylist() for name in table.column_names if name not in ARRAYS
         }
@@ -75,7 +75,10 @@ def kept_units(plan: Plan, *names: str) -> Iterator[dict[str, Any]]:
             unit["labelled"], unit["renditions_sha256"], unit["error"], strict=True
         ):
             if sha256 is None:
-                raise UnusablePhotos(f"{label.name}: {error}")
+                raise UnusablePhotos(
+                    f"{label.name}: {error} Once it can be read, delete {path}; `catloader bulk resume "
+                    f"{plan.folder.name}` then measures the photos of this file again."
+                )
         for name in (name for name in names if name in ARRAYS):
             shape, _ = arrays[name]
             flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)

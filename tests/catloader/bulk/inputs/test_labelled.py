@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -18,7 +19,7 @@ from sqlalchemy import update
 from catloader.bulk.calibration import calibrated
 from catloader.bulk.engines.sources import FILES, TABLE
 from catloader.bulk.inputs.labelled import files, plan_labelled, reviewed
-from catloader.bulk.kept.columns import ARRAYS
+from catloader.bulk.kept.columns import ARRAYS, kept_units
 from catloader.bulk.kept.results import calibration_set
 from catloader.bulk.plan import BulkError, Plan
 from catloader.bulk.run import run
@@ -242,18 +243,27 @@ def test_plans_that_calibration_cannot_use_are_named(
     assert not (site.folder / "bulk/few").exists()
 
 
-def test_unreadable_photo_is_named(
+def test_unreadable_photo_is_named_with_the_remedy(
     site: BulkSite, planned: Callable[..., Plan], few: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(few, tmp_path / "photos")
     plan = planned("broken", folder, augmentations=False)
-    (folder / "cat/003.jpg").write_bytes(b"no photo")
+    broken = folder / "cat/003.jpg"
+    photo = broken.read_bytes()
+    broken.write_bytes(b"no photo")
     site.type("bulk", "run", "broken")
     assert plan.done() == plan.units
     refused = CliRunner().invoke(main, ["models", "calibrate", "--from-run", "broken"], env=site.environ)
     assert refused.exit_code == 1
-    assert refused.output.startswith("Error: cat/003.jpg: ")
+    assert refused.output.startswith("Error: cat/003.jpg: This is not a photo")
     assert refused.output.count("\n") == 1
+
+    broken.write_bytes(photo)
+    advice = re.search(r"Once it can be read, delete (\S+); `catloader (.+?)`", refused.output)
+    assert advice is not None
+    Path(advice[1]).unlink()
+    assert site.type(*advice[2].split()).output.startswith("2 of 2 units done")
+    assert len(list(kept_units(plan))) == 2
 
 
 def test_expected_time_of_a_plan_includes_the_augmentations(planned: Callable[..., Plan], few: Path) -> None:
