@@ -34,6 +34,9 @@ _BYTES_BEHIND_PIXELS = re.compile("extraneous bytes before marker 0xd9")
 """libjpeg's warning about bytes after complete pixels, such as line ends added by a transfer."""
 _SHORTEST = {b"\xe0JFIF": 7, b"\xe2ICC_PROFILE\0": 14, b"\xeeAdobe": 12}
 """Marker and name of a segment -> minimum bytes of its content; decoders ignore shorter segments or fail."""
+_EXIF_PADDED_OTHERWISE = re.compile(rb"\xe1Exif\0[^\0]")
+_EXIF_PADDING = 9
+"""Position, in the segment, of a byte that should be zero. Some writers set it to 255; browsers ignore it."""
 _MAX_SEGMENTS = 2**12
 _RIFF_BYTES, _WEBP_CHUNKS_AT, _MAX_CHUNKS = 8, 12, 2**16
 _TRANSPARENT, _ANIMATED = 0x10, 0x02  # flags of a WebP
@@ -45,8 +48,9 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
     - PNG: unneeded chunks are removed and a missing end is added; see ``png_chunks``.
     - TIFF: the full-resolution image comes first if the first page is a preview; samples that the decoder
       would misread are converted to 8 bits, and a palette in 8 bits to 16.
-    - JPEG: segments that are too short for their content are removed; a missing end marker is added if
-      nothing else is missing and the file has at most ``max_pixels``.
+    - JPEG: segments that are too short for their content are removed, and EXIF data with another padding are
+      marked as usual; a missing end marker is added if nothing else is missing and the file has at most
+      ``max_pixels``.
     - BMP: channels whose masks the decoder does not know are converted to 8 bits.
     - HEIC and AVIF: the brand of the format comes first.
     - WebP: a wrong file size in the header is corrected if all chunks are complete; the photo becomes
@@ -65,7 +69,7 @@ def repaired(data: bytes, max_pixels: int) -> bytes:
         return with_known_masks(data, max_pixels)
     if data.startswith(b"\xff\xd8"):
         _refuse_rare_coding(data)
-        data = _without_short_segments(data)
+        data = _with_sound_segments(data)
         coded = _without_padding(data)
         return coded + _END_OF_IMAGE if _has_all_but_its_end(coded, max_pixels) else data
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
@@ -87,7 +91,7 @@ def _refuse_rare_coding(jpeg: bytes) -> None:
         position += 2 + size
 
 
-def _without_short_segments(data: bytes) -> bytes:
+def _with_sound_segments(data: bytes) -> bytes:
     parts: list[bytes] = []
     position, kept_to = 2, 0
     for _ in range(_MAX_SEGMENTS):
@@ -99,6 +103,9 @@ def _without_short_segments(data: bytes) -> bytes:
         if any(start.startswith(name) and size - 2 < fewest for name, fewest in _SHORTEST.items()):
             parts.append(data[kept_to:position])
             kept_to = end
+        elif _EXIF_PADDED_OTHERWISE.match(start):
+            parts += [data[kept_to : position + _EXIF_PADDING], b"\0"]
+            kept_to = position + _EXIF_PADDING + 1
         position = end
     return b"".join([*parts, data[kept_to:]]) if parts else data
 

@@ -239,6 +239,17 @@ def test_jpeg_segment_that_is_too_short_is_ignored(content: tuple[int, bytes]) -
     assert photo(extended[:-2]) == photo(data)
 
 
+@pytest.mark.parametrize("prefix", [b"", segment(0xFE, b"before")])
+def test_exif_data_with_another_padding_turn_the_photo(prefix: bytes) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded("JPEG", exif=exif)
+    assert data.count(b"Exif\0\0") == 1
+    padded = data[:2] + prefix + data[2:].replace(b"Exif\0\0", b"Exif\0\xff")
+    assert pixels(photo(padded)).shape == (240, 160, 3)
+    assert photo(padded) == photo(data) == prepare(padded, limits=Limits(2**20, 10**6, 2560, 640, 88)).photo
+
+
 @pytest.mark.parametrize(
     ("frame", "bits"),
     [(0xC1, 12), (0xC3, 16), (0xC5, 8), (0xCB, 8), (0xF7, 8)],
