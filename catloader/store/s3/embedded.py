@@ -64,6 +64,7 @@ class EmbeddedS3:
         seaweedfs.refuse_unusable_machine()
         seaweedfs.remove_abandoned_sockets()
         try:
+            seaweedfs.refuse_root(self._keys)
             (self._dir / "log").mkdir(mode=0o700, parents=True, exist_ok=True)
             self._dir.chmod(0o700)
             disk = shutil.disk_usage(self._dir)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from catloader.errors import StartupError
 from checker.process.cores import available_cores
+from checker.process.user_names import user_name
 
 PARTS = ("s3", "master", "volume", "filer", "admin")
 MIN_FREE = 0.01
@@ -60,6 +61,29 @@ def refuse_unusable_machine(sockets: Path = _SOCKETS) -> None:
         raise StartupError(
             f"The embedded S3 needs {sockets} for its sockets, which cannot be written to: {error.strerror}."
         ) from error
+
+
+def refuse_root(keys: Path) -> None:
+    """Check that root does not run the server on the folder of another user, as by `sudo catloader backup`.
+
+    The server would make files that this user can't open, so the site could not start again.
+
+    Args:
+        keys: a file that the first start of the site has made in the folder; it may be missing.
+    Raises:
+        StartupError: this process runs as root, and the file belongs to another user.
+        OSError
+    """
+    if os.geteuid() != 0 or not keys.exists():
+        return
+    # On some file systems, root's files belong to another user too.
+    with tempfile.TemporaryFile(dir=keys.parent) as new:
+        owner, own = keys.stat().st_uid, os.fstat(new.fileno()).st_uid
+    if owner != own:
+        raise StartupError(
+            f"The object store in {keys.parent} belongs to the user {user_name(owner)}, and root would make it "
+            "unusable for the site: run this as that user, or while the site is running."
+        )
 
 
 def stored_ports(file: Path) -> dict[str, int]:

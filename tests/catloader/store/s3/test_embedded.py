@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import signal
 import socket
@@ -430,3 +431,21 @@ def test_folder_in_use_is_refused(running: tuple[Path, EmbeddedS3], second_start
     with pytest.raises(StartupError, match="Another process"):
         second_start.result()
     assert len(seaweedfs_processes(running[0])) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a server on the files of another user")
+def test_root_does_not_make_the_store_of_another_user_unusable(
+    started: Callable[[], EmbeddedS3], tmp_path: Path
+) -> None:
+    """As by `sudo catloader backup` while the site is stopped: the site could not start again."""
+    started().stop()
+    folder = tmp_path / "s3"
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, 65534, 65534)
+    name = pwd.getpwuid(65534).pw_name
+    with pytest.raises(StartupError, match=f"belongs to the user {name}, and root would make it unusable"):
+        started()
+    assert {path.stat().st_uid for path in folder.rglob("*")} == {65534}
+    os.chown(folder / "keys.json", 54321, -1)
+    with pytest.raises(StartupError, match="belongs to the user 54321"):
+        started()
