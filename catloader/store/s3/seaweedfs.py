@@ -81,8 +81,8 @@ def refuse_root(keys: Path) -> None:
         owner, own = keys.stat().st_uid, os.fstat(new.fileno()).st_uid
     if owner != own:
         raise StartupError(
-            f"The object store in {keys.parent} belongs to the user {user_name(owner)}, and root would make it "
-            "unusable for the site: run this as that user, or while the site is running."
+            f"The object store in {keys.parent} belongs to the user {user_name(owner)}, and root would make "
+            "it unusable for the site: run this as that user, or while the site is running."
         )
 
 
