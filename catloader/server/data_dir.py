@@ -16,6 +16,7 @@ from pathlib import Path
 from catloader.errors import StartupError
 from catloader.settings import Settings
 from checker.process.low_limits import EVERY, low_limit
+from checker.process.user_names import user_name
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +45,23 @@ def prepare_data_dir(settings: Settings) -> None:
         _refuse_broken_link(folder)
         raise StartupError(f"The data folder {folder} is a file, or is below a file.") from None
     except OSError as error:
-        raise StartupError(f"The data folder {folder} cannot be written to: {error.strerror}.") from error
+        reason = f"{error.strerror}{_owners(folder) if error.errno == errno.EACCES else ''}"
+        raise StartupError(f"The data folder {folder} cannot be written to: {reason}.") from error
     _refuse_wrong_kinds(folder)
     if free_bytes < settings.min_free_bytes:
         raise StartupError(
             f"The disk of the data folder {folder} has {free_bytes // 2**20} MiB free; at least "
             f"{settings.min_free_bytes // 2**20} MiB are needed (CATLOADER_MIN_FREE_BYTES)."
         )
+
+
+def _owners(folder: Path) -> str:
+    """Name the two users of a missing right, as of a folder that Docker has made for root."""
+    path = folder.absolute()
+    while not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if a folder can't be searched
+        path = path.parent
+    owner, user = user_name(path.stat().st_uid), user_name(os.geteuid())
+    return "" if owner == user else f" ({path} belongs to {owner}, and this process runs as {user})"
 
 
 def _write_probe(folder: Path, *, may_be_full: bool) -> None:

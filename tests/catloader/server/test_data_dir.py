@@ -6,8 +6,12 @@ import errno
 import fcntl
 import json
 import logging
+import os
+import pwd
+import re
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -82,6 +86,25 @@ def test_folder_in_place_of_a_file_is_named(settings: Settings, name: str) -> No
     (settings.data_dir / name).mkdir()
     with pytest.raises(StartupError, match=f"data/{name} is a folder, and the site needs a file there"):
         prepare_data_dir(settings)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_the_owner_of_a_folder_that_cannot_be_written_to_is_named() -> None:
+    """As of a folder that Docker has made for a container whose user is not root."""
+    nobody = pwd.getpwuid(65534).pw_name
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folder can't be searched by others
+    folder.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        for data_dir in (folder, folder / "below"):
+            expected = re.escape(
+                f"Permission denied ({folder} belongs to root, and this process runs as {nobody})."
+            )
+            with pytest.raises(StartupError, match=expected):
+                prepare_data_dir(Settings(data_dir=data_dir, min_free_bytes=0))
+    finally:
+        os.seteuid(0)
+        folder.rmdir()
 
 
 def test_a_nearly_full_disk_is_refused_with_both_numbers(settings: Settings) -> None:
