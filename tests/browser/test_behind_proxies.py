@@ -11,7 +11,7 @@ import requests
 from playwright.sync_api import Browser, expect
 
 from tests.conftest import require
-from tests.support.browser import PASSWORD, Site, width_px
+from tests.support.browser import PASSWORD, Site, register_by_form, width_px
 from tests.support.proxies import HOST, program, running_proxy
 
 
@@ -33,6 +33,24 @@ def test_register_upload_and_delete_work_behind_the_proxy(
         below = f"https://{HOST}:{port}{prefix}/"
         _walk_through(browser, below, photos, f"{name}{len(prefix)}@example.org")
         _assert_headers(f"https://127.0.0.1:{port}{prefix}", tmp_path / "certificate.pem", prefix)
+
+
+def test_pieces_become_smaller_behind_a_proxy_with_a_limit_for_bodies(
+    browser: Browser, site: Site, photos: Path, tmp_path: Path
+) -> None:
+    """ModSecurity's recommended limit is 128 kB; nginx's default of 1 MB is the size of a piece."""
+    require(program("nginx"), "no nginx: install Debian's package nginx")
+    with running_proxy("nginx", site.url, tmp_path, body_limit="128k") as port:
+        context = browser.new_context(base_url=f"https://{HOST}:{port}", ignore_https_errors=True)
+        page = context.new_page()
+        register_by_form(page, "olga@example.org")
+        sizes: list[int] = []
+        page.on("request", lambda request: sizes.append(len(request.post_data_buffer or b"")))
+        page.set_input_files("#photos", [photos / "coffee.png", photos / "chelsea.jpg"])
+        page.get_by_role("button", name="Upload 2 photos").click()
+        expect(page.locator(".grid .badge")).to_have_count(2)
+        assert len([size for size in sizes if size > 128 * 1024]) < 4, "it tried large pieces again and again"
+        context.close()
 
 
 def _walk_through(browser: Browser, below: str, photos: Path, email: str) -> None:

@@ -40,13 +40,18 @@ def example(heading: str) -> str:
 
 
 @contextmanager
-def running_proxy(heading: str, site_url: str, folder: Path) -> Iterator[int]:
-    """Run the proxy that the document configures under ``heading`` in front of the site; yield its port."""
+def running_proxy(heading: str, site_url: str, folder: Path, *, body_limit: str = "0") -> Iterator[int]:
+    """Run the proxy that the document configures under ``heading`` in front of the site; yield its port.
+
+    Args:
+        body_limit: nginx refuses larger bodies; "0": it has no limit.
+    """
     port, (certificate, key) = free_port(), _certificate(folder)
     config = folder / "config"
     text = example(heading).replace("127.0.0.1:8000", site_url.removeprefix("http://"))
     if heading.startswith("nginx"):
         text = re.sub(r"listen 443", f"listen 127.0.0.1:{port}", text)
+        text = text.replace("client_max_body_size 0", f"client_max_body_size {body_limit}")
         text = re.sub(r"ssl_certificate .*;", f"ssl_certificate {certificate};", text)
         text = re.sub(r"ssl_certificate_key .*;", f"ssl_certificate_key {key};", text)
         command = _nginx(folder, text)

@@ -12,7 +12,9 @@ const TRIES = 15; // while the site is busy: about a minute, with a Retry-After 
 const BUSY = [429, 502, 503, 504];
 const TOO_SLOW = 408; // from the site or a proxy, which closes the connection: the piece took too long
 const NO_PATCH = [403, 405, 501]; // of a proxy or firewall that does not allow PATCH; the site itself never responds so
+const TOO_LARGE = [400, 403, 413]; // of a proxy or firewall with a limit for bodies; those of the site have its header
 
+let most = PIECE_BYTES; // largest piece that no proxy has refused
 let byPost = false; // whether pieces are sent by POST, because PATCH was refused
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
@@ -81,7 +83,7 @@ export async function send(row, form, token, run) {
   const { file } = row;
   let offset = 0;
   let known = !row.begun; // whether `offset` is that of the site
-  let piece = PIECE_BYTES;
+  let piece = most;
   let cuts = 0;
   let busy = 0;
   let refreshed = false;
@@ -91,7 +93,7 @@ export async function send(row, form, token, run) {
     if (run.isOver(row)) return null;
     const rest = file.size - offset;
     const whole = lost > 1; // pieces may reach different machines, so send one request
-    let size = whole ? rest : Math.min(piece, rest);
+    let size = whole ? rest : Math.min(piece, most, rest);
     if (known && size === rest && !run.isTurn(row)) {
       if (rest > 1 && !whole) size = rest - 1;
       else {
@@ -152,6 +154,9 @@ export async function send(row, form, token, run) {
       await run.wait(seconds * (1 + Math.random())); // random, so that clients do not retry together
     } else if (method === "PATCH" && NO_PATCH.includes(status)) {
       byPost = true;
+      known = false;
+    } else if (TOO_LARGE.includes(status) && !request.getResponseHeader("Tus-Resumable") && body && size > LEAST_BYTES && !whole) {
+      most = Math.max(LEAST_BYTES, Math.floor(size / 2));
       known = false;
     } else if (status === 401) {
       run.stop(LOGGED_OUT);
