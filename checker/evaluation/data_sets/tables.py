@@ -1,7 +1,7 @@
 """Tables of labelled photos: CSV files with the columns ``file``, ``label`` and optionally ``kind``.
 
 They may come from a spreadsheet program in any language: with commas, semicolons or tabs, in UTF-8, UTF-16 or
-Windows-1252, and with empty rows.
+the encodings of Windows, DOS and old Macs, and with empty rows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import codecs
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from checker.evaluation.data_sets.file_names import FileNames
@@ -36,6 +38,11 @@ _ENCODINGS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+
+
+_OF_SYSTEMS = ("cp1252", "cp850", "cp437", "mac_roman")
+"""Encodings of Excel's formats "CSV", "CSV (MS-DOS)" in Europe and in the USA, and "CSV (Macintosh)"."""
+_NOT_TEXT = re.compile(rb"[\0-\x08\x0e-\x19\x1c-\x1f]")
 
 
 def tables_in(folder: Path) -> list[Path]:
@@ -76,8 +83,8 @@ def from_tables(tables: Iterable[Path]) -> list[LabelledPhoto]:
 
 def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
     """Yield each photo and its path."""
-    rows, above, lines = _reader(decoded(table.read_bytes()))
     files = FileNames(table.parent)
+    rows, above, lines = _reader(_likeliest(_decodings(table.read_bytes()), files))
     columns = rows.fieldnames or ()
     if not set(columns) >= _COLUMNS:
         seen = f", not {', '.join(columns)[:_SHOWN]!r}" if columns else "; it is empty"
@@ -111,15 +118,36 @@ def decoded(table: bytes, *, is_whole: bool = True) -> str:
     Raises:
         UnicodeDecodeError: it is not text.
     """
+    return _decodings(table, is_whole=is_whole)[0]
+
+
+def _decodings(table: bytes, *, is_whole: bool = True) -> list[str]:
+    """Return the text of a table or, if its encoding is unknown, all possible texts, the likeliest first."""
     encoding = next((name for mark, name in _ENCODINGS.items() if table.startswith(mark)), None)
     if encoding is None and b"\0" in table[:2]:  # UTF-16 without a mark: half of a Latin letter is zero
         encoding = "utf-16-be" if table[:1] == b"\0" else "utf-16-le"
     try:
-        return codecs.getincrementaldecoder(encoding or "utf-8")().decode(table, final=is_whole)
+        return [codecs.getincrementaldecoder(encoding or "utf-8")().decode(table, final=is_whole)]
     except UnicodeDecodeError:
-        if encoding is not None:
+        if encoding is not None or _NOT_TEXT.search(table):
             raise
-        return table.decode("cp1252")
+    texts = []
+    for name in _OF_SYSTEMS:
+        with suppress(UnicodeDecodeError):  # five bytes have no meaning in Windows-1252
+            texts.append(table.decode(name))
+    return texts
+
+
+def _likeliest(texts: Sequence[str], files: FileNames) -> str:
+    """Return the first of the texts in which most names with accents are those of files."""
+    if len(texts) == 1:
+        return texts[0]
+
+    def existing(text: str) -> int:
+        names = ((row.get("file") or "").strip() for row in _reader(text)[0])
+        return sum(files.find(name) is not None for name in names if not name.isascii())
+
+    return max(texts, key=existing)
 
 
 class _Lines:

@@ -87,13 +87,18 @@ def test_a_table_is_read_in_the_format_of_spreadsheets(folder: Path, table: str)
     assert all(photo.read() for photo in photos)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32", "cp1252"])
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32", "cp1252", "cp850", "cp437", "mac_roman",
+    ],
+)  # fmt: skip
 def test_a_table_is_read_in_every_usual_encoding(folder: Path, encoding: str) -> None:
-    (folder / "cat" / "a.jpg").rename(folder / "cat" / "K\u00e4tzchen.jpg")
-    table = "file\tlabel\ncat/K\u00e4tzchen.jpg\tcat\nnot_cat/a.jpg\tnot_cat\n"
+    (folder / "cat" / "a.jpg").rename(folder / "cat" / "K\u00e4tzchen \u00fc.jpg")
+    table = "file\tlabel\ncat/K\u00e4tzchen \u00fc.jpg\tcat\nnot_cat/a.jpg\tnot_cat\n"
     mark = "\ufeff" if encoding == "utf-16-be" else ""
     (folder / "labels.csv").write_bytes((mark + table).encode(encoding))
-    assert names(folder) == [("cat/K\u00e4tzchen.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
+    assert names(folder) == [("cat/K\u00e4tzchen \u00fc.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "cp1252"])
