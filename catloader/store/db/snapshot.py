@@ -19,12 +19,15 @@ from catloader.store.db.engine import database_name, make_engine, reading, writi
 from catloader.store.db.migrate import known_revisions, migrate, revisions
 from catloader.store.db.paging import pages
 from catloader.store.db.photos.photo_rows import OBJECT_COLUMNS
-from catloader.store.db.schema import deletions, metadata, photos, users
+from catloader.store.db.schema import check_log, deletions, metadata, photos, reviews, users
 from catloader.store.db.time_limits import lift_time_limits
 from catloader.store.kinds import ObjectKind, StoredObject
 from checker.plurals import counted
 
 _ROWS_AT_ONCE = 1000
+_UNUSED = 1_000_000
+"""More than the events of a site between its last backup and its loss. Receivers of webhooks have seen their
+ids, and would take new events with the same ids for repetitions."""
 
 
 class PhotoObjects(NamedTuple):
@@ -168,7 +171,7 @@ class Snapshot:
             lift_time_limits(connection)
             for table in reversed(metadata.sorted_tables):  # visitors may have added some, such as attempts
                 connection.execute(delete(table))
-            _copy_rows(source, connection)
+            _copy_rows(source, connection, unused=_UNUSED)
 
 
 def refuse_used(engine: Engine) -> None:
@@ -203,17 +206,21 @@ def _refuse_used(connection: Connection, name: str) -> None:
         )
 
 
-def _copy_rows(source: Connection, target: Connection) -> None:
+def _copy_rows(source: Connection, target: Connection, unused: int = 0) -> None:
     for table in metadata.sorted_tables:
         names = table.columns.keys()
         rows = source.execute(select(table).execution_options(yield_per=_ROWS_AT_ONCE))
         for batch in rows.partitions():
             target.execute(insert(table), [dict(zip(names, row, strict=True)) for row in batch])
-    _continue_numbers(source, target)
+    _continue_numbers(source, target, unused)
 
 
-def _continue_numbers(source: Connection, target: Connection) -> None:
-    """Continue the numbering of the source: the address of a deleted photo must not lead to another photo."""
+def _continue_numbers(source: Connection, target: Connection, unused: int) -> None:
+    """Continue the numbering of the source: the address of a deleted photo must not lead to another photo.
+
+    Args:
+        unused: ids of messages of webhooks that are left out.
+    """
     for table in metadata.sorted_tables:
         column = table.autoincrement_column
         if column is None:
@@ -222,6 +229,7 @@ def _continue_numbers(source: Connection, target: Connection) -> None:
             target.execute(select(func.coalesce(func.max(column), 0))).scalar_one(),
             _last_number(source, table.name) if table.dialect_kwargs["sqlite_autoincrement"] else 0,
         )
+        last += unused if table in (check_log, reviews) else 0
         name = {"name": table.name, "last": last}
         if target.dialect.name == "sqlite":
             if table.dialect_kwargs["sqlite_autoincrement"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from catloader.checks.signatures import new_secret
 from catloader.demo.client import until
 from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
-from catloader.store.db.engine import utcnow, writing
+from catloader.store.db.engine import make_engine, utcnow, writing
+from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import webhook_deliveries
+from catloader.store.db.snapshot import Snapshot, take
 from catloader.store.db.staff.reviews import Reviews
 from catloader.store.db.webhooks.deliveries import WebhookDeliveries, source_of
 from catloader.webhooks.sender import WebhookSender
@@ -49,6 +52,35 @@ def test_events_after_the_deletion_of_the_newest_photo_are_sent(engine: Engine) 
         ids |= {delivery.message_id for delivery in ledger.latest(2)}
         assert delete_photo(engine, photo, owner.id)
     assert len(ids) == 4, "two events have the same id"
+
+
+def _event_ids(engine: Engine) -> set[str]:
+    """Let a checker and a reviewer decide a new photo; return the ids of both messages."""
+    ledger, owner = WebhookDeliveries(engine), some_user(engine)
+    ledger.begin()
+    queue = SqlCheckQueue(engine, lease_s=60.0, max_attempts=2, backoff_s=0.0)
+    photo = add_photo(engine, owner.id, utcnow() - timedelta(minutes=1))
+    (claim,) = queue.claim(1)
+    assert queue.finish([decided(claim, Verdict.UNSURE)]) == [True]
+    assert Reviews(engine).decide(photo, owner.id, "cat", "", utcnow())
+    assert ledger.collect() == 2
+    return {delivery.message_id for delivery in ledger.latest(2)}
+
+
+def test_messages_of_a_restored_site_have_no_ids_of_the_lost_one(
+    engine: Engine, empty_url: str, tmp_path: Path
+) -> None:
+    """A receiver takes a message with an id that it has seen for a repetition."""
+    sent = _event_ids(engine)
+    take(engine, tmp_path / "copy.sqlite3")
+    sent |= _event_ids(engine)  # after the backup
+    target = make_engine(empty_url)
+    migrate(target)
+    snapshot = Snapshot(tmp_path / "copy.sqlite3")
+    snapshot.restore(target)
+    snapshot.close()
+    assert not sent & _event_ids(target)
+    target.dispose()
 
 
 def _fail_once(queue: SqlCheckQueue) -> None:
