@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -52,6 +53,23 @@ def test_the_focus_stays_in_the_album_that_grows(page: Page, site: Site) -> None
     page.wait_for_load_state()
     page.evaluate(_TO_THE_END)
     expect(page.locator("#album > li").nth(PAGE_PHOTOS).locator("a")).to_be_focused()
+
+
+def test_back_from_a_photo_leads_to_its_place_in_the_album_that_has_grown(page: Page, site: Site) -> None:
+    engine = make_engine(site.database)
+    add_photos(engine, 2 * PAGE_PHOTOS + 1, status="cat", on_air=True)
+    engine.dispose()
+    page.goto("/album")
+    page.wait_for_load_state()
+    page.evaluate(_TO_THE_END)
+    photo = page.locator("#album > li").nth(PAGE_PHOTOS + 30)
+    id = photo.get_attribute("id")
+    photo.locator("a").click()
+    expect(page).to_have_url(re.compile(r"/album/\d+$"))
+    page.go_back()
+    expect(page.locator(f"#{id}")).to_be_in_viewport()
+    page.go_back()
+    expect(page).to_have_url("about:blank")
 
 
 def test_accents_piled_up_in_a_caption_are_not_painted_over_the_page(page: Page, site: Site) -> None:

@@ -10,6 +10,7 @@ async function extend(link) {
   if (!response.ok) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const photos = [...page.querySelectorAll("#album > li")];
+  for (const photo of photos) photo.dataset.page = link.href;
   list.append(...photos);
   if (link === document.activeElement) photos[0]?.querySelector("a").focus({ preventScroll: true });
   const next = page.getElementById("album-older");
@@ -27,6 +28,12 @@ function watch(link) {
   }, { rootMargin: "600px" });
   observer.observe(link);
 }
+
+// Back from a photo loads the album anew, so it must lead to the page with the photo.
+list?.addEventListener("click", (event) => {
+  const photo = event.target.closest("li[data-page]");
+  if (photo && !event.ctrlKey && !event.metaKey && !event.shiftKey) history.replaceState(history.state, "", `${photo.dataset.page}#${photo.id}`);
+});
 
 const older = document.getElementById("album-older");
 if (older) watch(older);
