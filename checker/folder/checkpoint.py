@@ -27,6 +27,20 @@ may differ only in the threshold of soft photos."""
 _START = b'{"path": '
 
 
+def variant_in(path: Path, subject: str) -> tuple[str, str, str] | None:
+    """Return model, runtime and precision of the first line; None if it is missing or of another subject.
+
+    ``Checkpoint`` refuses a file of another kind.
+    """
+    try:
+        with path.open("rb") as file:
+            row = json.loads(file.readline())
+        variant = str(row["model"]), str(row["runtime"]), str(row["precision"])
+        return variant if row["subject"] == subject else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
 class CannotResume(CheckerError):
     """The file does not contain ``--json`` lines, is from a run with another model, or is in use."""
 

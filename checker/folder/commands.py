@@ -9,7 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -26,6 +26,7 @@ from checker.folder.arguments import (
     ExplainOptions,
     refuse,
 )
+from checker.folder.checkpoint import variant_in
 from checker.folder.distinct import distinct_paths
 from checker.folder.progress import Clock, Progress
 from checker.folder.records import Records
@@ -67,7 +68,9 @@ def check(options: CheckOptions) -> int:
     if (path := _missing(options.paths)) is not None:
         return refuse(f"There is no file or folder {path or 'with an empty name'}.")
     paths = distinct_paths(options.paths)
-    subject, request = load_subject(options.subject, class_names()), _request(options)
+    subject = load_subject(options.subject, class_names())
+    options = _continuing(options, subject.name)
+    request = _request(options)
     models = (
         candidates(subject, request)
         if options.model == AUTO
@@ -197,6 +200,19 @@ def _missing(paths: Sequence[str]) -> str | None:
         except OSError:
             continue  # the path exists or may exist: its row will report the error
     return None
+
+
+def _continuing(options: CheckOptions, subject: str) -> CheckOptions:
+    """Return the options with model and variant of the file of ``--resume``, unless others are requested.
+
+    Otherwise ``auto`` could mean a better model or a faster variant, which was fetched or made since.
+    """
+    before = variant_in(options.resume, subject) if options.resume else None
+    requested = options.model, options.runtime, options.precision
+    if before is None or any(name not in (AUTO, used) for name, used in zip(requested, before, strict=True)):
+        return options
+    model, runtime, precision = before
+    return replace(options, model=model, runtime=runtime, precision=precision)
 
 
 def _request(options: CheckOptions) -> RuntimeRequest:

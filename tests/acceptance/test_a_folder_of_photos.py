@@ -313,6 +313,23 @@ def test_killed_run_resumes_and_timelapse_gets_all_photos(many: Path, tmp_path: 
     assert "Traceback" not in other.stderr
 
 
+def test_a_run_is_continued_with_its_variant_although_a_faster_one_was_made_since(tmp_path: Path) -> None:
+    command = ["--json", "--device", "cpu", "--resume", str(tmp_path / "v.jsonl")]
+    slow = ["--model", "efficientnet_lite0", "--runtime", "torch", "--precision", "fp32"]
+    assert _run(*command, *slow, CAT).returncode == 0
+    for requested in ([], ["--model", "efficientnet_lite0"]):
+        again = _run(*command, *requested, CAT, COFFEE)
+        assert again.returncode == 0, again.stderr
+    rows = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
+    assert [(row["path"], row["runtime"], row["precision"]) for row in rows] == [
+        (CAT, "torch", "fp32"),
+        (COFFEE, "torch", "fp32"),
+    ]
+    other = _run(*command, "--model", "efficientnet_lite0", "--runtime", "openvino", CAT, COFFEE)
+    assert other.returncode == 2
+    assert "choose another file" in other.stderr
+
+
 def test_files_that_could_not_be_read_are_tried_again_by_the_next_run(tmp_path: Path) -> None:
     """A photo that was still being copied, one whose disk was away, and one that stays broken."""
     photos = tmp_path / "photos"
