@@ -11,6 +11,7 @@ import logging
 import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, abort, flash, g, redirect, request, url_for
 from werkzeug.wrappers import Response
@@ -22,12 +23,13 @@ from catloader.oidc import log_in
 from catloader.oidc.identity import Identity
 from catloader.store.db.accounts.users import User
 from catloader.store.db.engine import utcnow
+from catloader.texts import ascii_domain
 from catloader.web.accounts import second_step
 from catloader.web.accounts.auth import ViewResult, account_page, needed_invitation
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user, sign_in, without_login
 from catloader.web.http import cookies
-from catloader.web.http.context import guard, services
+from catloader.web.http.context import full_address, guard, host_name, services
 from catloader.web.http.signed import sign, unsign
 from catloader.web.languages import gettext
 
@@ -61,6 +63,8 @@ def begin() -> Response:
     provider = _provider()
     if g.user is not None and unsign(_LINK, request.args.get("link", ""), _LINK_FOR_S) != g.user.id:
         return redirect(url_for("auth.account") + "#provider", 303)
+    if g.user is None and _is_elsewhere() and "moved" not in request.args:
+        return redirect(full_address(".begin", **request.args.to_dict(), moved=1), 303)
     _count()
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     url = provider.authorization_url(state, nonce, verifier)
@@ -120,6 +124,16 @@ def unlink() -> ViewResult:
         notify_of(PROVIDER_UNLINKED, user)
     flash(gettext("Unlinked from %(name)s. You were logged out on other devices.", name=provider.name))
     return redirect(url_for("auth.account"), 303)
+
+
+def _is_elsewhere() -> bool:
+    """Return True if the cookie of this address would not be sent to the callback at the public address.
+
+    True also behind a proxy that does not pass the host on, so the redirect must not be repeated.
+    """
+    public = urlsplit(services().settings.public_url)
+    here, there = host_name(f"//{request.host}"), ascii_domain(public.hostname or "")
+    return (request.scheme, here) != (public.scheme, there)
 
 
 def _count() -> None:

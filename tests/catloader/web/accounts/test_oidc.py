@@ -105,6 +105,18 @@ def test_a_new_person_gets_an_account_and_finds_it_again(
     assert re.search(r"code=([^&]+)", back)[1] not in caplog.text  # type: ignore[index]
 
 
+def test_a_log_in_under_another_address_moves_to_the_public_one(app: Flask, provider: TestProvider) -> None:
+    """The provider leads back to the public address, to which browsers send no cookie of another one."""
+    inside = Person(app, HTTP_HOST="nas.home:8000")
+    moved = inside.get("/login/oidc?next=/album").location
+    assert moved == "http://localhost/login/oidc?next=/album&moved=1"
+    assert _through(Person(app), f"?{urlsplit(moved).query}").location == "/album"
+    # Behind a proxy that does not pass the host on, every address looks like another one.
+    at_provider = inside.get("/login/oidc?moved=1").location
+    assert urlsplit(at_provider).path == "/authorize"
+    assert "nas.home" not in at_provider
+
+
 def test_an_account_is_linked_only_if_both_sides_have_confirmed_the_e_mail(
     app: Flask, provider: TestProvider
 ) -> None:
