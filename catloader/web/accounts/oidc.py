@@ -132,8 +132,8 @@ def _is_elsewhere() -> bool:
     True also behind a proxy that does not pass the host on, so the redirect must not be repeated.
     """
     public = urlsplit(services().settings.public_url)
-    here, there = host_name(f"//{request.host}"), ascii_domain(public.hostname or "")
-    return (request.scheme, here) != (public.scheme, there)
+    own_host, public_host = host_name(f"//{request.host}"), ascii_domain(public.hostname or "")
+    return (request.scheme, own_host) != (public.scheme, public_host)
 
 
 def _count() -> None:
