@@ -86,6 +86,22 @@ class Plan:
     def units(self) -> int:
         return -(-self.facts.photos // self.facts.unit_rows)
 
+    @property
+    def variant(self) -> dict[str, Any] | None:
+        """The variant of the model that began the plan, as in the log; None: no unit is done.
+
+        Raises:
+            BulkError: the file that says so is damaged.
+        """
+        path = self.folder / "variant.json"
+        try:
+            variant = json.loads(path.read_text("utf-8"))
+            return {name: variant[name] for name in _SAME}
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise BulkError(f"{path} is damaged: make a new plan.") from error
+
     def is_done(self, unit: int) -> bool:
         return self._result(unit).is_file()
 
@@ -165,10 +181,10 @@ class Plan:
     def _refuse_another_variant(self, rows: Sequence[Mapping[str, Any]]) -> None:
         logs = (json.loads(row["log"]) for row in rows if row["log"])
         for variant in ({name: log[name] for name in _SAME} for log in logs if log["model"]):
-            path = self.folder / "variant.json"
-            if not path.exists():
+            if (before := self.variant) is None:
+                path = self.folder / "variant.json"
                 write_atomically(path, json.dumps(variant, indent=2).encode() + b"\n")
-            elif (before := self._variant(path)) != variant:
+            elif before != variant:
                 present, planned = (
                     f"{info['model']} {info['runtime']} {info['precision']} ({info['weights_sha256'][:8]}, "
                     f"{info['profile_id']})"
@@ -177,12 +193,6 @@ class Plan:
                 raise BulkError(
                     f"This plan was begun with {planned}, and this machine checks with {present}."
                 )
-
-    def _variant(self, path: Path) -> Any:
-        try:
-            return json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise BulkError(f"{path} is damaged or missing: make a new plan.") from error
 
     def _result(self, unit: int) -> Path:
         return self.folder / "results" / f"{unit // UNITS_PER_SHARD:05}" / f"{unit:09}.parquet"

@@ -15,6 +15,7 @@ from catloader.bulk.plan import Plan
 from catloader.settings import Settings
 from catloader.wiring import Services, load_model
 from checker.pipeline import LoadedModel
+from checker.runtimes.selection.auto import AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def run(
         BulkError: the plan is running already, or was begun with another variant of the model.
         CheckerError, ModelsError: nothing can be checked; the text says why.
     """
-    settings = services.settings.with_changes(model=plan.facts.model)
+    settings = _continuing(services.settings.with_changes(model=plan.facts.model), plan)
     keep = keep_of(plan)
     with plan.running():
         if plan.done() == plan.units:
@@ -58,6 +59,18 @@ def run(
             yield Progress(photos, left, photos / (time.monotonic() - begun_s))
             if plan.cancelled:
                 return
+
+
+def _continuing(settings: Settings, plan: Plan) -> Settings:
+    """Return the settings with the variant that began the plan, unless others are set.
+
+    Otherwise ``auto`` could mean a faster variant, which a running site has made since.
+    """
+    before = plan.variant
+    requested = (("runtime", settings.runtime), ("precision", settings.precision))
+    if before is None or any(value not in (AUTO, before[name]) for name, value in requested):
+        return settings
+    return settings.with_changes(runtime=before["runtime"], precision=before["precision"])
 
 
 def _results(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -115,6 +116,22 @@ def test_a_plan_that_is_not_running_cannot_be_cancelled(site: BulkSite) -> None:
 def test_a_plan_has_only_photos_that_meet_its_conditions(site: BulkSite, condition: tuple[str, str]) -> None:
     none = "0 photos, 0 bytes, in 0 units.\nNo photo matches, so there is nothing to run.\n"
     assert site.type("bulk", "plan", "none", *condition).output == none
+
+
+def test_a_plan_is_continued_with_its_variant_although_a_faster_one_was_made_since(site: BulkSite) -> None:
+    site.type("bulk", "plan", "slow", "--unit-rows", str(UNIT))
+    plan = Plan(site.folder / "bulk/slow")
+    slow, auto = (
+        build(site.settings.with_changes(runtime=runtime, precision=precision, device="cpu"), checker=False)
+        for runtime, precision in (("torch", "fp32"), ("auto", "auto"))
+    )
+    next(run(slow, plan))
+    slow.close()
+    list(run(auto, plan))
+    auto.close()
+    assert plan.done() == plan.units > 1
+    logs = [json.loads(row["log"]) for rows in plan.results() for row in rows]
+    assert {(log["runtime"], log["precision"]) for log in logs} == {("torch", "fp32")}
 
 
 def test_another_model_cannot_continue_a_plan(site: BulkSite) -> None:
