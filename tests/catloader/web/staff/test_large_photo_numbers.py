@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import Engine, text, update
 
-from catloader.store.db.engine import writing
+from catloader.store.db.engine import make_engine, writing
+from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import photos
 from checker.values import Verdict
+from tests.support.databases import empty_database
 from tests.support.programs import Program, token_of
 from tests.support.site import Person, check, jpeg
 
@@ -20,6 +24,21 @@ _NUMBER = 2**31 + 5
 @pytest.fixture(scope="module")
 def site_settings() -> dict[str, Any]:
     return {"bin_days": 30}
+
+
+@pytest.fixture
+def engine(engine: Engine, tmp_path: Path) -> Iterator[Engine]:
+    """A database of its own: photos of later tests would have large numbers, too."""
+    with empty_database(engine, tmp_path) as url:
+        own = make_engine(url)
+        migrate(own)
+        yield own
+        own.dispose()
+
+
+@pytest.fixture
+def app(own_app: Flask) -> Flask:
+    return own_app
 
 
 @pytest.fixture
