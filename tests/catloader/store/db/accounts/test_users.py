@@ -95,7 +95,8 @@ def test_deleting_an_account_deletes_its_rows_and_marks_its_objects_as_due(engin
     assert counted == [1, 1, 1, 0]
     due = Deletions(engine).due(100, _NOW)
     assert {(row.kind, row.key) for row in due} == keys
-    assert Users(engine).delete(user.id, _NOW) == 0
+    with pytest.raises(NotFound):
+        Users(engine).delete(user.id, _NOW)
 
 
 def test_an_upload_that_ends_while_its_account_is_deleted_leaves_nothing(engine: Engine) -> None:
