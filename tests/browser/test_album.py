@@ -57,11 +57,13 @@ def test_the_focus_stays_in_the_album_that_grows(page: Page, site: Site) -> None
 
 def test_back_from_a_photo_leads_to_its_place_in_the_album_that_has_grown(page: Page, site: Site) -> None:
     engine = make_engine(site.database)
-    add_photos(engine, 2 * PAGE_PHOTOS + 1, status="cat", on_air=True)
+    add_photos(engine, 4 * PAGE_PHOTOS, status="cat", on_air=True)
     engine.dispose()
     page.goto("/album")
     page.wait_for_load_state()
-    page.evaluate(_TO_THE_END)
+    for pages in (2, 3):
+        page.evaluate(_TO_THE_END)
+        expect(page.locator("#album > li")).to_have_count(pages * PAGE_PHOTOS)
     photo = page.locator("#album > li").nth(PAGE_PHOTOS + 30)
     id = photo.get_attribute("id")
     photo.locator("a").click()

@@ -29,11 +29,15 @@ function watch(link) {
   observer.observe(link);
 }
 
-// Back from a photo loads the album anew, so it must lead to the page with the photo.
+// Back from a photo loads the album anew, so it must lead to the page with the photo. The position to which browsers
+// return by themselves is that in the album that had grown.
 list?.addEventListener("click", (event) => {
-  const photo = event.target.closest("li[data-page]");
-  if (photo && !event.ctrlKey && !event.metaKey && !event.shiftKey) history.replaceState(history.state, "", `${photo.dataset.page}#${photo.id}`);
+  const photo = event.target.closest("li");
+  if (!photo || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  history.scrollRestoration = "manual";
+  history.replaceState(history.state, "", `${photo.dataset.page ?? location.pathname + location.search}#${photo.id}`);
 });
+if (history.scrollRestoration === "manual") document.getElementById(location.hash.slice(1))?.scrollIntoView({ block: "center" });
 
 const older = document.getElementById("album-older");
 if (older) watch(older);
