@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import IO
 
 from catloader.errors import BackupRefused
+from catloader.settings import KEY_FILE
 from catloader.store.kinds import ObjectKind, StoredObject
 from checker.folder.walk import is_hidden
 
-KEY_FILE = "secret-key"
 _DATA_FILES = (KEY_FILE, "webhook-secret", "outgoing-webhook-secret", "model.json", "profiles")
 """Saved files of the data folder; the others are the database, the objects, or files of the running
 process."""
@@ -171,7 +171,8 @@ class BackupFolder:
         for kind in ObjectKind:
             folder = self.path / _OBJECTS / kind
             if folder.is_dir():
-                yield from ((kind, shard, _own(shard)) for shard in sorted(_own(folder)))
+                shards = sorted(path for path in _own(folder) if path.is_dir())
+                yield from ((kind, shard, _own(shard)) for shard in shards)
 
     def sums(self, manifest: Manifest) -> dict[str, str]:
         """Return path -> SHA-256 of the state's files and of explanations.

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from catloader.backup.folder import (
-    KEY_FILE,
     BackupFolder,
     Manifest,
     copy_data_files,
@@ -18,6 +17,7 @@ from catloader.backup.folder import (
     write_file,
 )
 from catloader.errors import BackupRefused, NotFound, StoreUnavailable
+from catloader.settings import KEY_FILE
 from catloader.store.db.engine import Engine, database_name, utcnow
 from catloader.store.db.migrate import revisions
 from catloader.store.db.object_names import ObjectNames
@@ -58,6 +58,7 @@ def save(
     store: ObjectStore,
     data_dir: Path,
     *,
+    needs_key: bool = True,
     prune: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Saved:
@@ -67,6 +68,7 @@ def save(
     an object is removed from the snapshot, so no row is saved without its objects.
 
     Args:
+        needs_key: the settings contain no key that signs log-ins, so the data folder should have it.
         prune: remove objects that nothing references any more, however many there are, and replace a backup
             of another site.
         progress: called with the numbers of finished photos and of all.
@@ -88,7 +90,7 @@ def save(
                 f"{folder.path} is the backup of another site: the database {database_name(engine)} has none "
                 "of its accounts. Nothing was changed; name another folder, or add --prune to replace it."
             )
-        if not prune and _lacks_key(data_dir, folder.path / before.state / "data"):
+        if needs_key and not prune and _lacks_key(data_dir, folder.path / before.state / "data"):
             shutil.rmtree(state)
             raise BackupRefused(
                 f"The backup in {folder.path} has the key that signs log-ins, and the data folder {data_dir} "

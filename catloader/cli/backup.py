@@ -60,7 +60,13 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
         engine = build_engine(settings)
         try:
             result = save(
-                target, engine, build_object_store(with_s3), settings.data_dir, prune=prune, progress=progress
+                target,
+                engine,
+                build_object_store(with_s3),
+                settings.data_dir,
+                needs_key=not settings.secret_key.get_secret_value(),
+                prune=prune,
+                progress=progress,
             )
             _record(engine, result, folder)
             without_key = missing_key(settings, engine)

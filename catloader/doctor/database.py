@@ -47,7 +47,7 @@ def _rows(engine: Engine) -> Iterator[Row]:
             f"The tables are at revision {current}, not at {newest}." if current else "There are no tables."
         )
         with reading(engine) as connection:
-            lack = missing_right(connection)
+            lack = "" if current else missing_right(connection)
         if lack:
             yield Row("migrations", "failed", f"{sentence} {lack}")
             return

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from catloader.errors import StartupError
-from catloader.settings import Settings
+from catloader.settings import KEY_FILE, Settings
 from checker.process.low_limits import EVERY, low_limit
 from checker.process.user_names import user_name
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
 _FOLDERS = ("imports", "partial-uploads", "profiles", "s3")
-_FILES = ("catloader.sqlite3", "lock", "model.json", "object-store.json", "secret-key", "webhook-secret")
+_FILES = ("catloader.sqlite3", "lock", "model.json", "object-store.json", KEY_FILE, "webhook-secret")
 _LOCK_TRIES = 15
 """The kernel may need a moment to release the lock of a site that was killed."""
 

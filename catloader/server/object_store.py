@@ -143,7 +143,8 @@ def _make_buckets(store: ObjectStore) -> None:
     except NoAnswer:
         raise
     except StoreUnavailable as error:
-        reason = next((finding.sentence for finding in Probes(store).run() if not finding.works), "")
+        findings = list(Probes(store).run())
+        reason = next((finding.sentence for finding in findings if finding.works is False), "")
         raise StoreUnavailable(f"{error} {reason}".strip()) from error
 
 

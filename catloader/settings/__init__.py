@@ -5,8 +5,8 @@ reads the settings, also from files (``*_FILE``), and warns of unknown names. ``
 ``docs/settings.md``.
 """
 
-from catloader.settings.kept_secret import kept_secret
+from catloader.settings.kept_secret import KEY_FILE, kept_secret
 from catloader.settings.table import Settings
 from catloader.settings.variables import Variable, variables
 
-__all__ = ["Settings", "Variable", "kept_secret", "variables"]
+__all__ = ["KEY_FILE", "Settings", "Variable", "kept_secret", "variables"]

@@ -13,6 +13,9 @@ from catloader.errors import SettingError
 _WRITING_S = 2.0
 _POLL_S = 0.01
 
+KEY_FILE = "secret-key"
+"""File of the data folder with the key that signs log-ins, if no setting contains it."""
+
 
 def kept_secret(path: Path, make: str = "") -> str:
     """Return the secret in ``path``; if there is none, write it there first (mode 600).

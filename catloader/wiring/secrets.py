@@ -6,16 +6,14 @@ from collections.abc import Callable
 
 from pydantic import SecretStr
 
-from catloader.settings import Settings, kept_secret
+from catloader.settings import KEY_FILE, Settings, kept_secret
 from catloader.store.db.accounts.sessions import any_log_in
 from catloader.store.db.engine import Engine
-
-_KEY_FILE = "secret-key"
 
 
 def site_secret(settings: Settings) -> str:
     """Return the key that signs forms, cookies and tokens, from the settings or the data folder."""
-    return secret_of(settings.secret_key, settings, _KEY_FILE)
+    return secret_of(settings.secret_key, settings, KEY_FILE)
 
 
 def missing_key(settings: Settings, engine: Engine) -> str:
@@ -23,7 +21,7 @@ def missing_key(settings: Settings, engine: Engine) -> str:
 
     A command gets the database from ``DATABASE_URL`` in every folder, but another data folder.
     """
-    if settings.secret_key.get_secret_value() or (settings.data_dir / _KEY_FILE).exists():
+    if settings.secret_key.get_secret_value() or (settings.data_dir / KEY_FILE).exists():
         return ""
     if not any_log_in(engine):  # a new site, which has no key yet
         return ""

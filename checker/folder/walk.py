@@ -42,13 +42,14 @@ DECODE_LIMITS = Limits(cpu_s=30.0, wall_s=120.0, memory_bytes=3 * 2**30)
 BATCHES_AHEAD = 4
 """Micro-batches in hand per worker, so that one slow photo does not leave the other workers idle."""
 
-_SYSTEM_FOLDERS = frozenset(
+_SYSTEM_NAMES = frozenset(
     {
         "$recycle.bin", "recycler", "system volume information", "__macosx", "network trash folder",
         "lost+found", "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot",
+        "thumbs.db", "desktop.ini",
     }
 )  # fmt: skip
-"""Folders of Windows, macOS, Linux, Synology and QNAP for deleted files and previews, in lower case."""
+"""Names that Windows, macOS, Linux, Synology and QNAP use for deleted files and previews, in lower case."""
 
 _SORTED_AT_ONCE = 4096
 # A pipe without a writer must not block, and a terminal must not become the controlling terminal.
@@ -216,7 +217,7 @@ def _below(folder: str, on_skip: Callable[[str], object]) -> Iterator[WalkedFile
 
 def is_hidden(name: str) -> bool:
     """Return True if walks skip this name: it starts with a dot, or is a folder made by a system."""
-    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str] | WalkedFile]:

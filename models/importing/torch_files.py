@@ -53,7 +53,7 @@ def read_pth(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     """Read the output of ``torch.save``: a table of parameters, or a training checkpoint that contains one.
 
     Raises:
-        WeightsRefused: the file can't be read, or contains more than tensors; no code in it is run.
+        WeightsRefused: the file can't be read, or contains no table of tensors; no code in it is run.
     """
     try:
         with torch.serialization.safe_globals(_substitutes(path)):

@@ -7,12 +7,13 @@ in one repeatable-read transaction are as consistent, and can be restored into e
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, text, update
 
 from catloader.errors import BackupRefused
 from catloader.store.db.engine import database_name, make_engine, reading, writing
@@ -25,9 +26,9 @@ from catloader.store.kinds import ObjectKind, StoredObject
 from checker.plurals import counted
 
 _ROWS_AT_ONCE = 1000
-_UNUSED = 1_000_000
-"""More than the events of a site between its last backup and its loss. Receivers of webhooks have seen their
-ids, and would take new events with the same ids for repetitions."""
+_UNUSED = {check_log: 10**10, reviews: 10**6}
+"""Table -> more than its rows of the time between a site's last backup and its loss. Receivers of webhooks
+have seen the ids of these, and would take new events with the same ids for repetitions."""
 
 
 class PhotoObjects(NamedTuple):
@@ -206,7 +207,9 @@ def _refuse_used(connection: Connection, name: str) -> None:
         )
 
 
-def _copy_rows(source: Connection, target: Connection, unused: int = 0) -> None:
+def _copy_rows(
+    source: Connection, target: Connection, unused: Mapping[Table, int] = MappingProxyType({})
+) -> None:
     for table in metadata.sorted_tables:
         names = table.columns.keys()
         rows = source.execute(select(table).execution_options(yield_per=_ROWS_AT_ONCE))
@@ -215,11 +218,11 @@ def _copy_rows(source: Connection, target: Connection, unused: int = 0) -> None:
     _continue_numbers(source, target, unused)
 
 
-def _continue_numbers(source: Connection, target: Connection, unused: int) -> None:
+def _continue_numbers(source: Connection, target: Connection, unused: Mapping[Table, int]) -> None:
     """Continue the numbering of the source: the address of a deleted photo must not lead to another photo.
 
     Args:
-        unused: ids of messages of webhooks that are left out.
+        unused: table -> ids that are left out.
     """
     for table in metadata.sorted_tables:
         column = table.autoincrement_column
@@ -229,7 +232,7 @@ def _continue_numbers(source: Connection, target: Connection, unused: int) -> No
             target.execute(select(func.coalesce(func.max(column), 0))).scalar_one(),
             _last_number(source, table.name) if table.dialect_kwargs["sqlite_autoincrement"] else 0,
         )
-        last += unused if table in (check_log, reviews) else 0
+        last += unused.get(table, 0)
         name = {"name": table.name, "last": last}
         if target.dialect.name == "sqlite":
             if table.dialect_kwargs["sqlite_autoincrement"]:

@@ -55,7 +55,7 @@ class Finding:
 
     name: str
     works: bool | None
-    """None: it could not be tested."""
+    """None: a note, or it could not be tested."""
     sentence: str
 
 

@@ -111,7 +111,7 @@ def _rows(table: Path) -> Iterator[tuple[str, LabelledPhoto]]:
 
 
 def decoded(table: bytes, *, is_whole: bool = True) -> str:
-    """Decode a table or list with the encoding that its first bytes state, else as UTF-8 or Windows-1252.
+    """Decode a table or list with the encoding that its first bytes state, else as UTF-8 or ``_OF_SYSTEMS``.
 
     Args:
         is_whole: False: the last character may be cut off.

@@ -81,11 +81,12 @@ def variants(entry: Entry, path: Path, subject: Subject, request: RuntimeRequest
     Raises:
         ModelRefused: a profile is broken.
     """
-    on_gpu = _on_gpu(request)
+    runs = by_speed(request)
+    on_gpu = runs is _ON_GPU
     if request.device == "cuda" and not on_gpu:
         return
     preprocessing = entry.decoded_by(request.decoder).preprocessing
-    for runtime, precision in _ON_GPU if on_gpu else _ON_CPU:
+    for runtime, precision in runs:
         if request.runtime not in ("auto", runtime) or request.precision not in ("auto", precision):
             continue
         if runtime == "openvino" and request.decoder != "cpu":

@@ -33,8 +33,9 @@ def test_files_that_systems_make_on_a_disk_are_left_alone(
     assert first.exit_code == 0, first.output
     foreign = []
     for folder in (backup, *backup.glob("objects"), *backup.glob("objects/*"), *backup.glob("objects/*/*")):
-        foreign += [folder / ".DS_Store", folder / "@eaDir"]
-        foreign[-2].write_bytes(b"of a file manager")
+        foreign += [folder / name for name in (".DS_Store", "Thumbs.db", "desktop.ini", "@eaDir")]
+        for file in foreign[-4:-1]:
+            file.write_bytes(b"of a file manager")
         foreign[-1].mkdir()
     with writing(engine) as connection:
         connection.execute(delete(photos).where(photos.c.id == deleted_id))
@@ -101,6 +102,9 @@ def test_the_key_of_a_site_is_not_lost_in_a_command_with_another_data_folder(
     assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
     assert f"{backup} has the key that signs log-ins, and the data folder {other} has none." in refused.output
     assert {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()} == before
+    key = {"CATLOADER_DATA_DIR": str(other), "CATLOADER_SECRET_KEY": "a key of the settings"}
+    assert run("backup", backup, **key).exit_code == 0  # the key has moved to the settings
+    assert run("backup", backup, CATLOADER_DATA_DIR=str(data)).exit_code == 0
     for folder, words in (("new", ()), ("backup", ("--prune",))):
         result = run("backup", tmp_path / folder, *words, CATLOADER_DATA_DIR=str(other))
         assert result.exit_code == 1
@@ -109,5 +113,4 @@ def test_the_key_of_a_site_is_not_lost_in_a_command_with_another_data_folder(
             "Error: The backup lacks the secrets and profiles of the site. The key that signs log-ins and "
             f"tokens is neither in CATLOADER_SECRET_KEY nor in the data folder {other}; " in result.output
         )
-    key = {"CATLOADER_DATA_DIR": str(other), "CATLOADER_SECRET_KEY": "a key of the settings"}
     assert run("backup", backup, **key).exit_code == 0

@@ -283,6 +283,36 @@ def test_a_start_with_wrong_keys_says_which_setting_is_wrong(
         pass
 
 
+class _WithoutThumbnails(_Proxy):
+    """Refuses all requests for the bucket of thumbnails."""
+
+    def do_GET(self) -> None:
+        if not self.path.startswith("/catloader-thumbnails"):
+            super().do_GET()
+            return
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815 - the names are http.server's
+
+
+def test_the_reason_of_a_refused_bucket_is_not_a_note_about_the_other(server: EmbeddedS3) -> None:
+    client = build_object_store(_settings(server.endpoint_url))._client
+    for status in ("Enabled", "Suspended"):
+        client.put_bucket_versioning(Bucket="catloader-photos", VersioningConfiguration={"Status": status})
+        refused = pytest.raises(
+            StoreUnavailable, match=r"bucket catloader-thumbnails \(403\)\. .*s3:ListBucket"
+        )
+        with (
+            _forwarding(server, _WithoutThumbnails) as url,
+            refused,
+            own_object_store(_settings(url)),
+        ):
+            pass
+
+
 def test_a_start_names_the_right_that_is_missing(server: EmbeddedS3) -> None:
     for key, right in (("get", "s3:GetObject"), ("put", "s3:DeleteObject")):
         with pytest.raises(StartupError, match=f"lack the right {right} on the bucket catloader-photos"):
