@@ -64,7 +64,8 @@ def begin() -> Response:
     if g.user is not None and unsign(_LINK, request.args.get("link", ""), _LINK_FOR_S) != g.user.id:
         return redirect(url_for("auth.account") + "#provider", 303)
     if g.user is None and _is_elsewhere() and "moved" not in request.args:
-        return redirect(full_address(".begin", **request.args.to_dict(), moved=1), 303)
+        used = {name: request.args.get(name) for name in ("next", "invitation")}
+        return redirect(full_address(".begin", **used, moved=1), 303)
     _count()
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     url = provider.authorization_url(state, nonce, verifier)

@@ -117,6 +117,17 @@ def test_a_log_in_under_another_address_moves_to_the_public_one(app: Flask, prov
     assert "nas.home" not in at_provider
 
 
+@pytest.mark.parametrize(
+    "query", ["endpoint=x", "_method=X", "_external=1", "_scheme=ftp", "values=x&_anchor=y"]
+)
+def test_a_moved_log_in_keeps_only_the_parameters_that_it_uses(app: Flask, query: str) -> None:
+    moved = Person(app, HTTP_HOST="nas.home:8000").get(f"/login/oidc?invitation=a&{query}&next=/album")
+    assert (moved.status_code, moved.location) == (
+        303,
+        "http://localhost/login/oidc?next=/album&invitation=a&moved=1",
+    )
+
+
 def test_an_account_is_linked_only_if_both_sides_have_confirmed_the_e_mail(
     app: Flask, provider: TestProvider
 ) -> None:
