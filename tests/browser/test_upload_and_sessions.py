@@ -485,6 +485,43 @@ def test_a_piece_that_a_proxy_waited_for_too_long_is_sent_again(page: Page, tmp_
     assert len(refused) == 2
 
 
+_RECORD = """() => new MutationObserver(() => {
+  window.shown = (window.shown ?? "") + document.querySelector("main").innerText;
+}).observe(document.body, { subtree: true, childList: true, characterData: true })"""
+
+
+def test_a_file_in_one_request_is_not_sent_again_without_end(page: Page, tmp_path: Path) -> None:
+    """It is not sent in pieces because the site has lost them, so each attempt sends all of it."""
+    sent: list[int] = []
+
+    def lose_two_pieces_then_time_out(route: Route) -> None:
+        has_body = "content-type" in route.request.headers
+        if not sent:  # so that the file is sent in pieces
+            sent.append(413)
+        elif route.request.method == "PATCH" and len(sent) < 3:
+            sent.append(404)
+        elif has_body and len(sent) >= 3:
+            sent.append(408)
+        else:
+            return route.continue_()
+        return route.fulfill(status=sent[-1], body="<h1>Refused</h1>")
+
+    register(page, "wilma@example.org")
+    Image.frombytes("RGB", (540, 540), os.urandom(3 * 540 * 540)).save(tmp_path / "noise.png")
+    page.set_input_files("#photos", tmp_path / "noise.png")
+    page.evaluate(_RECORD)
+    page.route(re.compile("/upload/resumable"), lose_two_pieces_then_time_out)
+    page.get_by_role("button", name="Upload 1 photo").click()
+    expect(page.get_by_text("This took too long. Please try again.")).to_be_visible()
+    assert sent == [413, 404, 404, 408, 408, 408]
+    shown = page.evaluate("window.shown")
+    assert ("The site is busy." in shown, "Connection lost" in shown) == (True, False)
+    page.unroute(re.compile("/upload/resumable"))
+    page.get_by_role("button", name="Try 1 photo again").click()
+    expect(page.get_by_role("heading", name="My photos")).to_be_visible()
+    expect(page.locator(".grid .badge")).to_have_count(1)
+
+
 def test_a_page_of_another_server_is_not_taken_for_the_response(page: Page, tmp_path: Path) -> None:
     """In another network the site's address may lead to a device that responds with its own page."""
     sent: list[str] = []

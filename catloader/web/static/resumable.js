@@ -10,6 +10,7 @@ const SLOW_MS = 15000; // after a slower piece, the size is not increased, becau
 const STALLED_S = 60; // without progress or response, for example after a phone has changed its network
 const TRIES = 15; // while the site is busy: about a minute, with a Retry-After of 2 to 5 seconds
 const BUSY = [429, 502, 503, 504];
+const TIMEOUTS = 3; // of a file in one request, which can't be made smaller
 const TOO_SLOW = 408; // from the site or a proxy, which closes the connection: the piece took too long
 const NO_PATCH = [403, 405, 501]; // of a proxy or firewall that does not allow PATCH; the site itself never responds so
 const TOO_LARGE = [400, 403, 413]; // of a proxy or firewall with a limit for bodies; those of the site have its header
@@ -87,6 +88,7 @@ export async function send(row, form, token, run) {
   let cuts = 0;
   let busy = 0;
   let refreshed = false;
+  let timeouts = 0;
   let lost = 0; // how often the site did not know the upload
   for (;;) {
     await run.going();
@@ -123,8 +125,10 @@ export async function send(row, form, token, run) {
       known = false;
       if (row.aborted) continue;
       if (body && !(await isReadable(body))) return { sentence: gettext("This file can't be read any more: it was moved, changed or deleted. Choose it again.") };
+      if (whole && status === TOO_SLOW && (timeouts += 1) >= TIMEOUTS) return { sentence: gettext("This took too long. Please try again."), again: true };
       piece = Math.max(LEAST_BYTES, piece / 2);
-      row.note(gettext("Connection lost. The upload continues when the connection is back."));
+      const note = status === TOO_SLOW ? gettext("The site is busy. Trying again in a moment …") : gettext("Connection lost. The upload continues when the connection is back.");
+      row.note(note);
       await run.wait(Math.min(LONGEST_WAIT_S, 0.5 * 2 ** cuts * (1 + Math.random())));
       cuts += 1;
     } else if (status < 300 && received !== null) {
