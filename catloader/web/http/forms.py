@@ -90,13 +90,18 @@ def chosen(field: str, first: str, second: str, *, if_missing: str = "") -> str:
     return value
 
 
+def means_yes(text: str) -> bool:
+    """Return True for the value of a ticked box in a browser, and for the words of programs, in any case."""
+    return text.lower() in ("on", "true", "yes", "1")
+
+
 def ticked(field: str) -> bool:
     """Return True if a box of the form is ticked.
 
     Raises:
         InvalidInput: the field has another value, as a program may send to mean "no".
     """
-    return chosen(field, "on", "off", if_missing="off") == "on"
+    return means_yes(request.form.get(field, "")) or chosen(field, "on", "off", if_missing="off") == "on"
 
 
 def without_token(view: object) -> None:

@@ -33,6 +33,7 @@ from catloader.texts import clean_text
 from catloader.web.accounts.sessions import current_user, without_login
 from catloader.web.http.bearer import also_with
 from catloader.web.http.context import services
+from catloader.web.http.forms import means_yes
 from catloader.web.uploads.admission import take_place, uses_object_store
 from catloader.web.uploads.storing import duplicate_of, refused_response, store_once
 
@@ -222,12 +223,13 @@ def _number(header: str) -> int:
 def _facts(known: FileFacts) -> FileFacts:
     """Return the facts in ``Upload-Metadata``; those that it lacks are taken from ``known``.
 
-    The header is `filename BASE64,caption BASE64,square BASE64,keep_date`; `keep_date` has no value.
+    The header is `filename BASE64,caption BASE64,square BASE64,keep_date`; `keep_date` has no value, or
+    a word for "yes".
     """
     for pair in request.headers.get("Upload-Metadata", "").split(","):
         key, _, value = pair.strip().partition(" ")
         if key == "keep_date":
-            if value:  # perhaps base64 of "no"
+            if value and not means_yes(_text(key, value)):
                 raise InvalidInput("Upload-Metadata: keep_date has no value. Leave it out to keep no date.")
             known = replace(known, keep_date=True)
         elif key == "filename":

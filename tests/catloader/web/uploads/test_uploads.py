@@ -223,6 +223,14 @@ def test_the_date_of_a_photo_is_stored_only_if_its_owner_wants_that(anna: Person
     assert shown in anna.get(f"/photos/{in_pieces.headers['Photo-Id']}").text
 
 
+@pytest.mark.parametrize("text", ["on", "true", "True", "yes", "1"])
+def test_a_program_may_ask_for_the_date_in_other_words(anna: Person, text: str) -> None:
+    dated = _taken("2024:05:01 14:07:00")
+    anna.post("/upload", {"photos": (io.BytesIO(dated), "a.jpg"), "keep_date": text})
+    assert Tus(anna).begin(len(dated), dated, keep_date=text).status_code == 201
+    assert [photo.captured_at is None for photo in anna.photos] == [False, False]
+
+
 def test_a_date_is_not_stored_for_a_program_that_says_no(anna: Person) -> None:
     dated = _taken("2024:05:01 14:07:00")
     for text in ("no", "false", "0"):
