@@ -156,6 +156,7 @@ def delete_account(users: Users, user: User, password: str, guard: Guard, receip
     Raises:
         WrongCredentials: the password is wrong.
         TooManyAttempts: the limit is reached; the password was not compared.
+        NotFound: there is no such account; another request has deleted it.
     """
     confirm(user, password, guard)
     return users.delete(user.id, receipt=receipt)
