@@ -6,6 +6,7 @@ Memory: one unit while writing; while reading, the metadata of one shard (about 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -141,19 +142,47 @@ def reading_from(path: Path, remedy: str) -> Iterator[None]:
     """Name the file in errors of pyarrow.
 
     Raises:
-        StartupError: the file is damaged or missing; the text ends with ``remedy``.
+        StartupError: the file is damaged or missing, and the text ends with ``remedy``; or it can't be read.
     """
     try:
         yield
     except (OSError, parquet().ArrowException) as error:
+        refuse_unreadable(path, error)
         raise StartupError(f"{path} is damaged or missing: {remedy}.") from error
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a file of a plan.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError, RecursionError: it is damaged.
+        StartupError: it can't be read.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        refuse_unreadable(path, error)
+        raise
+
+
+def refuse_unreadable(path: Path, error: Exception) -> None:
+    """Return if the file is damaged or missing; for damaged data, pyarrow's ``OSError`` has no number.
+
+    Raises:
+        StartupError: its content may be right: permission, the disk, a network share, or the limit of open
+            files prevents that it is read.
+    """
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    if isinstance(error, OSError) and error.errno and not missing:
+        raise StartupError(f"{path} can't be read: {os.strerror(error.errno)}.") from error
 
 
 def read_units(folder: Path, units: Iterable[int]) -> Iterator[tuple[int, list[PlannedPhoto]]]:
     """Yield the photos of these units; if the numbers of units rise, each shard is opened once.
 
     Raises:
-        StartupError: a shard is damaged or missing.
+        StartupError: a shard is damaged or missing, or can't be read.
     """
     pa = parquet()
     opened: tuple[int, Any] | None = None

@@ -27,6 +27,7 @@ from catloader.bulk.manifest import (
     UNITS_PER_SHARD,
     PlannedPhoto,
     parquet,
+    read_json,
     read_units,
     reading_from,
     writing_to,
@@ -72,7 +73,7 @@ class Plan:
         """
         self.folder = folder
         try:
-            self.facts = Facts(**json.loads((folder / "plan.json").read_text("utf-8")))
+            self.facts = Facts(**read_json(folder / "plan.json"))
         except (OSError, ValueError, TypeError, RecursionError):
             raise BulkError(f"{folder} is not a plan; `catloader bulk plan` makes one.") from None
 
@@ -95,7 +96,7 @@ class Plan:
         """
         path = self.folder / "variant.json"
         try:
-            variant = json.loads(path.read_text("utf-8"))
+            variant = read_json(path)
             return {name: variant[name] for name in _SAME}
         except FileNotFoundError:
             return None
@@ -170,7 +171,7 @@ class Plan:
         """Yield the file and these columns of each unit that is done, in the order of their numbers.
 
         Raises:
-            StartupError: a file of results is damaged.
+            StartupError: a file of results is damaged or can't be read.
         """
         pa = parquet()
         for path in sorted((self.folder / "results").glob("*/*.parquet")):

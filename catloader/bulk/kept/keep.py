@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from catloader.bulk.manifest import PlannedPhoto, read_photos
+from catloader.bulk.manifest import PlannedPhoto, read_json, read_photos
 from catloader.bulk.plan import BulkError, Plan, write_atomically
 from checker.decision.subject import Subject
 from checker.evaluation.augment import AUGMENTATIONS
@@ -79,14 +79,14 @@ def keep_of(plan: Plan) -> Keep | None:
         BulkError: the file is damaged.
     """
     path = plan.folder / "kept.json"
-    if not path.exists():
-        return None
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = read_json(path)
         subject = data["subject"]
         known = Subject(subject["name"], tuple(subject["classes"]), tuple(subject["wild"]))
         rows = tuple(data["background_rows"])
         return Keep(**{**data, "background_rows": rows, "subject": known})
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise BulkError(f"{path} is damaged; make the plan again.") from None
 

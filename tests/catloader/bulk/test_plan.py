@@ -110,6 +110,25 @@ def test_a_damaged_file_of_a_plan_is_named_with_the_remedy(damage: str, tmp_path
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["manifest/00000.parquet", "results/00000/000000000.parquet", "variant.json", "kept.json", "plan.json"],
+)
+def test_a_file_of_a_plan_that_cannot_be_read_now_is_not_called_damaged(name: str, tmp_path: Path) -> None:
+    """A loop of links is an error of the system that root gets too, unlike a missing permission."""
+    plan = make_plan(tmp_path / "plan", _photos(3), "model", 2, TABLE)
+    plan.write(0, [_result(number, "cat") for number in range(2)], {})
+    path = plan.folder / name
+    path.unlink(missing_ok=True)
+    path.symlink_to(path.name)
+    with pytest.raises(StartupError) as error:
+        plan = Plan(plan.folder)
+        assert (keep_of(plan), plan.variant) == (None, None)
+        list(plan.results())
+        list(plan.remaining())
+    assert str(error.value) == f"{path} can't be read: Too many levels of symbolic links."
+
+
 def test_a_manifest_is_on_disk_before_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
 
