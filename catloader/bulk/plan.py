@@ -59,7 +59,7 @@ class Facts:
     photos: int
     size_bytes: int
     source: str
-    """``TABLE`` or ``FILES`` of ``engines.sources``, or the bucket whose objects were listed."""
+    """``TABLE`` or ``FILES`` (with the folder) of ``engines.sources``, or the bucket that was listed."""
 
 
 class Plan:

@@ -45,7 +45,7 @@ def plan_of_prefix(settings: Settings, folder: Path, model: str, address: str, u
 
 def plan_of_folder(folder: Path, model: str, photos: str, unit_rows: int) -> Plan:
     """Make a plan of the photos in and below the folder ``photos``, which is listed once."""
-    return make_plan(folder, listed_files(photos), model, unit_rows, FILES)
+    return make_plan(folder, listed_files(photos), model, unit_rows, f"{FILES}{Path(photos).absolute()}")
 
 
 def make_plan(folder: Path, photos: Iterable[PlannedPhoto], model: str, unit_rows: int, source: str) -> Plan:

@@ -14,7 +14,9 @@ from checker.ports import ImageSource
 
 TABLE = "table"
 FILES = "file:"
-"""Files by their paths, on every machine that checks. A bucket can't have this name."""
+"""Files by their paths, on every machine that checks; the folder that was listed follows, if there was one.
+
+The name of a bucket has no colon."""
 
 
 def source_of(
@@ -23,8 +25,8 @@ def source_of(
     """Return the source of a plan's photos; ``source`` is as in ``plan.Facts``."""
     if source == TABLE:
         return S3ImageSource(objects)
-    if source == FILES:
-        return LooseFiles(decode, fast=task is None)
+    if source.startswith(FILES):
+        return LooseFiles(decode, source.removeprefix(FILES), fast=task is None)
     return LooseObjects(settings, source, decode, fast=task is None)
 
 

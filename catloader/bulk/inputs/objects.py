@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -93,22 +94,48 @@ class LooseObjects:
 
 
 class LooseFiles:
-    """Like ``LooseObjects``, for files by their paths. A file that can't be read gets no verdict either."""
+    """Like ``LooseObjects``, for files by their paths. A file that can't be read gets no verdict either.
 
-    def __init__(self, decode: IsolatedDecoder, *, fast: bool) -> None:
+    Args:
+        folder: the folder that was planned; "" if it is not known.
+    """
+
+    def __init__(self, decode: IsolatedDecoder, folder: str, *, fast: bool) -> None:
         self._renditions = _Renditions(partial(decode.renditions, fast=fast))
+        self._folder = folder
 
     def get(self, claim: Claim, rendition: Rendition) -> bytes:
-        return self._renditions.get(claim.photo_key, rendition, _file)
+        return self._renditions.get(claim.photo_key, rendition, self._file)
+
+    def _file(self, path: str) -> bytes:
+        try:
+            return read(path)
+        except FileUnavailable as error:
+            number = getattr(error.__cause__, "errno", None)
+            if number == errno.ENOENT:
+                _require_folder(self._folder, path)
+            if number in _AWAY:
+                raise StoreUnavailable(f"{path}: {error}") from error
+            raise ObjectMissing(str(error)) from error
 
 
-def _file(path: str) -> bytes:
+def _require_folder(folder: str, path: str) -> None:
+    """Refuse to continue if a file is missing because its network share is not mounted.
+
+    Raises:
+        StoreUnavailable: the planned folder is missing or empty; or, if it is not known, the folder of the
+            file is missing. That one may be empty, because its last photo may have been deleted.
+    """
+    folder, is_planned = folder or str(Path(path).parent), bool(folder)
     try:
-        return read(path)
-    except FileUnavailable as error:
-        if getattr(error.__cause__, "errno", None) in _AWAY:
-            raise StoreUnavailable(f"{path}: {error}") from error
-        raise ObjectMissing(str(error)) from error
+        with os.scandir(folder) as entries:
+            if not is_planned or next(entries, None) is not None:
+                return
+    except PermissionError:  # it exists
+        return
+    except OSError:
+        pass
+    raise StoreUnavailable(f"The folder {folder} is missing or empty: is its network share mounted?")
 
 
 class _Renditions:

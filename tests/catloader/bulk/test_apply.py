@@ -197,6 +197,26 @@ def test_a_network_share_that_is_away_stops_the_run(
     assert site.type("bulk", "resume", str(plan)).output.startswith("1 of 1 unit done")
 
 
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_network_share_that_is_not_mounted_stops_the_run(
+    site: BulkSite, tmp_path: Path, *, empty: bool
+) -> None:
+    loose, plan, mounted = tmp_path / "loose", tmp_path / "plan", tmp_path / "mounted"
+    loose.mkdir()
+    (loose / "a.jpg").write_bytes(photo(0))
+    site.type("bulk", "plan", str(plan), "--from", str(loose))
+    loose.rename(mounted)
+    if empty:
+        loose.mkdir()  # as a mount point remains
+    stopped = CliRunner().invoke(main, ["bulk", "run", str(plan)], env=site.environ)
+    assert stopped.exit_code == 1
+    assert f"The folder {loose} is missing or empty: is its network share mounted?" in stopped.output
+    if empty:
+        loose.rmdir()
+    mounted.rename(loose)
+    assert site.type("bulk", "resume", str(plan)).output.startswith("1 of 1 unit done")
+
+
 def test_files_of_a_folder_are_checked_without_the_site(site: BulkSite, tmp_path: Path) -> None:
     loose, plan, path = tmp_path / "loose", tmp_path / "plan", tmp_path / "loose.csv"
     for number, name in enumerate(("a.jpg", "deep/b.jpg", "broken.jpg", "gone.jpg", "text.txt")):

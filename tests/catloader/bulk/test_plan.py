@@ -16,7 +16,7 @@ from sqlalchemy import Engine, delete
 from catloader.bulk.engines.sources import TABLE
 from catloader.bulk.flips import Flips
 from catloader.bulk.inputs.labelled import files
-from catloader.bulk.inputs.objects import _Renditions, listed_files
+from catloader.bulk.inputs.objects import LooseFiles, _Renditions, listed_files
 from catloader.bulk.kept.keep import keep_of
 from catloader.bulk.manifest import PlannedPhoto
 from catloader.bulk.plan import BulkError, Plan, write_atomically
@@ -28,8 +28,10 @@ from catloader.errors import StartupError
 from catloader.store.db.checks.bulk import BulkTable
 from catloader.store.db.engine import writing
 from catloader.store.db.schema import photos
+from checker.errors import CheckerError, ObjectMissing, StoreUnavailable
 from checker.evaluation.photos import LabelledPhoto
-from checker.values import Rendition
+from checker.pixels.isolated import IsolatedDecoder
+from checker.values import Claim, Rendition
 from tests.support.rows import add_photos
 
 _ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
@@ -299,6 +301,28 @@ def test_files_that_cannot_be_planned_are_named(tmp_path: Path) -> None:
     labelled = LabelledPhoto("cafe", "cat", dict, path=str(path))
     with pytest.raises(BulkError, match=r"\\xe9\.jpg: a plan can't hold a name that is not UTF-8\.$"):
         list(files([labelled]))
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_a_missing_file_gets_no_verdict_while_its_folder_is_there(tmp_path: Path, *, planned: bool) -> None:
+    folder = tmp_path / "planned"
+    folder.mkdir()
+    (folder / "other.jpg").touch()
+    files = LooseFiles(
+        cast("IsolatedDecoder", SimpleNamespace(renditions=dict)), planned * str(folder), fast=True
+    )
+
+    def refusal(path: Path) -> type[BaseException]:
+        with pytest.raises(CheckerError) as error:
+            files.get(Claim(1, "token", f"{path}", "", 1), Rendition.PHOTO)
+        return error.type
+
+    assert refusal(folder / "gone.jpg") is ObjectMissing
+    assert refusal(folder / "gone" / "gone.jpg") is (ObjectMissing if planned else StoreUnavailable)
+    (folder / "other.jpg").unlink()
+    assert refusal(folder / "gone.jpg") is (StoreUnavailable if planned else ObjectMissing)
+    folder.rmdir()
+    assert refusal(folder / "gone.jpg") is StoreUnavailable
 
 
 def test_only_a_photo_with_another_verdict_before_is_a_flip() -> None:
