@@ -94,14 +94,16 @@ def test_the_owner_of_a_folder_that_cannot_be_written_to_is_named() -> None:
     nobody = pwd.getpwuid(65534).pw_name
     folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folder can't be searched by others
     folder.chmod(0o755)
+    # Made before: they look at the checkout, which other users may not be able to search.
+    both = [Settings(data_dir=data_dir, min_free_bytes=0) for data_dir in (folder, folder / "below")]
     os.seteuid(65534)
     try:
-        for data_dir in (folder, folder / "below"):
+        for settings in both:
             expected = re.escape(
                 f"Permission denied ({folder} belongs to root, and this process runs as {nobody})."
             )
             with pytest.raises(StartupError, match=expected):
-                prepare_data_dir(Settings(data_dir=data_dir, min_free_bytes=0))
+                prepare_data_dir(settings)
     finally:
         os.seteuid(0)
         folder.rmdir()
