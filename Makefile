@@ -28,7 +28,7 @@ else
 	@exec $(PY) -m catloader demo
 endif
 
-test: check ## Run the quality gate and all tests (22 to 27 minutes on two cores)
+test: check ## Run the quality gate and all tests (20 to 27 minutes on two cores)
 	$(PYTEST)
 
 test-fast: $(DEV) ## Run the tests that need no server and no browser (2 minutes on two cores)
