@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import unicodedata
 from datetime import datetime
 
 import pyotp
@@ -82,7 +83,7 @@ def accept_code(factors: SecondFactors, user: User, code: str, guard: accounts.G
 
 def _step_of(secret: str, code: str, now: datetime) -> int | None:
     """Return the number of the 30-second step of a code, or None if the code is not accepted now."""
-    code = re.sub(r"\s", "", code)
+    code = _plain(code)
     present = int(now.timestamp()) // _STEP_S
     totp = pyotp.TOTP(secret)
     for step in (present + offset for offset in _ACCEPTED_STEPS):
@@ -97,6 +98,11 @@ def _new_recovery_code() -> str:
 
 
 def _digest(code: str) -> str:
-    """Return the SHA-256 of a recovery code; case, spaces and hyphens do not matter."""
-    plain = re.sub(r"[\s-]", "", code).lower()
+    """Return the SHA-256 of a recovery code; case and hyphens do not matter."""
+    plain = _plain(code).replace("-", "").lower()
     return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(code: str) -> str:
+    """Return the code without spaces, in ASCII: some keyboards type digits in full width."""
+    return re.sub(r"\s", "", unicodedata.normalize("NFKC", code))

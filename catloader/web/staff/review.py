@@ -63,7 +63,9 @@ def decide(id: int) -> Response:
 
 @blueprint.post("/undo")
 def undo() -> Response:
-    reviewer, seen = current_user(), request.form.get("decision", type=int)
+    reviewer = current_user()
+    # Without a number, the last decision is undone; a text that is not a number names no decision.
+    seen = request.form.get("decision", type=int, default=0) if request.form.get("decision") else None
     after = request.form.get("after") or None
     id = services().reviews.undo(reviewer.id, utcnow(), seen)
     if id is None:  # there is no such decision, or it has been undone in another window

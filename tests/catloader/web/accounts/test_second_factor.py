@@ -107,7 +107,8 @@ def test_each_code_and_each_recovery_code_is_accepted_once(app: Flask, anna: Per
     assert len(set(phone.recovery_codes)) == 10
     assert _log_in(anna, phone.used) == (401, False), "the code that confirmed the set-up was accepted again"
     code = phone.code()
-    assert [_log_in(anna, code) for _ in range(2)] == [(303, True), (401, False)]
+    in_full_width = code.translate({ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789"})
+    assert [_log_in(anna, each) for each in (in_full_width, code)] == [(303, True), (401, False)]
     assert _log_in(anna, phone.code(5)) == (401, False), "a code of a wrong clock was accepted"
     first, second, *_ = phone.recovery_codes
     typed = first.upper().replace("-", " ")
