@@ -19,12 +19,13 @@ from authlib.integrations.requests_client import OAuth2Session
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import Key, KeySet
+from joserfc.jwk import KeySet
 
 from catloader.answer_time import limit_session
 from catloader.errors import ProviderRefused, ProviderUnavailable
 from catloader.oidc.faults import TokenRefused, fault_of, refusal_of
 from catloader.oidc.identity import Identity
+from catloader.oidc.signatures import MALFORMED, Algorithms, key_set
 from catloader.settings import Settings
 from checker.log_limit import LogLimits
 
@@ -43,12 +44,8 @@ _EMAIL_CLAIMS = ("email", "email_verified")
 _CLOCKS_APART_S = 120
 _MAX_SUBJECT_CHARS = 255
 """Limit in OpenID Connect Core, section 2."""
-_MALFORMED = (ValueError, KeyError, TypeError, RecursionError)
-"""Errors of malformed JSON from a provider; RecursionError is for thousands of nested levels."""
 _REFUSED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories that no address contains. Cf is allowed: some scripts need its invisible characters."""
-_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
-"""Only algorithms that use a private key of the provider: not ``none``, and none with a shared secret."""
 
 
 class Provider:
@@ -87,7 +84,7 @@ class Provider:
                 token = session.fetch_token(
                     endpoint, grant_type="authorization_code", code=code, code_verifier=verifier
                 )
-                keys = _key_set(self._get(self._endpoint("jwks_uri")))
+                keys = key_set(self._get(self._endpoint("jwks_uri")))
             claims = self._claims(token, keys, nonce)
             subject = claims["sub"]
             if not _is_text(subject) or len(subject) > _MAX_SUBJECT_CHARS:
@@ -96,7 +93,7 @@ class Provider:
                 claims = self._userinfo(token, subject) or claims
         except requests.RequestException as error:
             raise self._unavailable(error) from error
-        except (OAuthError, JoseError, *_MALFORMED) as error:
+        except (OAuthError, JoseError, *MALFORMED) as error:
             # The text of the error is not logged, because it may contain the token.
             logger.warning("A log-in through %s is refused: %s", self.issuer, refusal_of(error))
             raise ProviderRefused(
@@ -113,12 +110,12 @@ class Provider:
         """
         address = self._endpoint("jwks_uri")
         try:
-            _key_set(self._get(address))
-        except (requests.RequestException, JoseError, *_MALFORMED) as error:
+            key_set(self._get(address))
+        except (requests.RequestException, JoseError, *MALFORMED) as error:
             raise self._unavailable(error) from error
 
     def _claims(self, token: dict[str, Any], keys: KeySet, nonce: str) -> dict[str, Any]:
-        decoded = jwt.decode(token["id_token"], keys, algorithms=_ALGORITHMS)
+        decoded = jwt.decode(token["id_token"], keys, registry=Algorithms())
         options = {
             "iss": {"essential": True, "value": self.issuer},
             "aud": {"essential": True, "value": self._client_id},
@@ -146,7 +143,7 @@ class Provider:
         try:
             claims = self._get(address, {"Authorization": f"Bearer {access_token}"})
             is_of_subject = claims["sub"] == subject
-        except (requests.RequestException, *_MALFORMED) as error:
+        except (requests.RequestException, *MALFORMED) as error:
             fault = fault_of(address, error)
             if (suffix := self._log_limits.suffix(fault)) is not None:
                 logger.warning("The provider gave no e-mail address: %s%s", fault, suffix)
@@ -178,11 +175,11 @@ class Provider:
                     if metadata["issuer"] != self.issuer:
                         raise ValueError(f"it calls itself {metadata['issuer']}")
                     endpoints = {name: _address(metadata[name]) for name in _ENDPOINTS}
-                    with suppress(*_MALFORMED):
+                    with suppress(*MALFORMED):
                         endpoints[_USERINFO] = _address(metadata[_USERINFO])
                     self._secret_by = _secret_by(metadata.get("token_endpoint_auth_methods_supported"))
                     self._endpoints = endpoints
-                except (requests.RequestException, *_MALFORMED) as error:
+                except (requests.RequestException, *MALFORMED) as error:
                     self._failed_at_s = time.monotonic()
                     raise self._unavailable(error) from error
         return self._endpoints[name]
@@ -200,21 +197,6 @@ class Provider:
             if (suffix := self._log_limits.suffix(fault)) is not None:
                 logger.warning("Log-ins through the provider fail: %s%s", fault, suffix)
         return ProviderUnavailable("%(name)s does not answer. Please try again in a minute.", name=self.name)
-
-
-def _key_set(document: Any) -> KeySet:
-    """Return the keys of a set that can be read; others are ignored (RFC 7517, section 5).
-
-    Raises:
-        ValueError: no key can be read.
-    """
-    keys: list[Key] = []
-    for key in document["keys"]:
-        with suppress(JoseError, *_MALFORMED):
-            keys += KeySet.import_key_set({"keys": [key]}).keys
-    if not keys:
-        raise ValueError("none of its keys can be read")
-    return KeySet(keys)
 
 
 def _secret_by(methods: object) -> str:

@@ -8,6 +8,7 @@ import json
 import secrets
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,9 @@ from urllib.parse import urlencode
 
 from flask import Flask, abort, jsonify, redirect, request
 from joserfc import jws
-from joserfc.jwk import OctKey, RSAKey
+from joserfc.jwk import OctKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+from joserfc.registry import HeaderParameter
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
@@ -36,8 +39,10 @@ class TestProvider:
         self.reset()
 
     def reset(self) -> None:
-        self.key: RSAKey | OctKey = self.own_key
+        self.key: RSAKey | OctKey | OKPKey = self.own_key
+        self.published: list[RSAKey | OKPKey] = [self.own_key]
         self.algorithm = "RS256"
+        self.changed_header: dict[str, Any] = {}
         self.person: dict[str, Any] = {}
         self.changed_claims: dict[str, Any] = {}
         self.missing_claims: set[str] = set()
@@ -75,9 +80,13 @@ class TestProvider:
         claims = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 60, "nonce": query["nonce"]}
         claims |= self.person | self.changed_claims
         claims = {name: value for name, value in claims.items() if name not in self.missing_claims}
-        header = {"alg": self.algorithm, "kid": "1"}
+        header = {"alg": self.algorithm, "kid": "1"} | self.changed_header
         payload = json.dumps(claims)  # ASCII, so that half a surrogate pair can be sent
-        token = jws.serialize_compact(header, payload, self.key, algorithms=[self.algorithm])
+        unknown = header.keys() - JWSRegistry.default_header_registry.keys()
+        parameters = {name: HeaderParameter("of a test", "str") for name in unknown}
+        registry = JWSRegistry(parameters, algorithms=[self.algorithm])
+        with warnings.catch_warnings(action="ignore"):  # of the former name of an algorithm
+            token = jws.serialize_compact(header, payload, self.key, registry=registry)
         return jsonify(id_token=token, access_token="x", token_type="Bearer", expires_in=60)
 
     def claims(self) -> Response:
@@ -97,7 +106,9 @@ class TestProvider:
             "userinfo_endpoint": f"{self.issuer}/userinfo",
         }
         unknown = {"kty": "EC", "crv": "P-999", "x": "AA", "y": "AA", "kid": "2"}
-        keys = {"keys": [unknown, self.own_key.as_dict(private=False)]}
+
+        def keys() -> Response:
+            return jsonify(keys=[unknown, *(key.as_dict(private=False) for key in self.published)])
 
         def metadata() -> Response:
             return jsonify(
@@ -106,7 +117,7 @@ class TestProvider:
             )
 
         app.add_url_rule("/.well-known/openid-configuration", "metadata", metadata)
-        app.add_url_rule("/keys", "keys", lambda: jsonify(keys))
+        app.add_url_rule("/keys", "keys", keys)
         app.add_url_rule("/userinfo", "claims", self.claims)
         app.add_url_rule("/authorize", "authorize", self.authorize)
         app.add_url_rule("/token", "token", self.token, methods=["POST"])

@@ -20,7 +20,7 @@ class PageQuery(BaseModel):
     cursor: str = Field(
         default="",
         max_length=40,
-        pattern=r"^([0-9]{1,17}-[0-9]{1,10})?$",
+        pattern=r"^([0-9]{1,17}-[0-9]{1,19})?$",
         description="The `next` of the previous page.",
     )
     show: Shown = Shown.ALL

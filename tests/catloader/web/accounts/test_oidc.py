@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from flask import Flask
-from joserfc.jwk import OctKey, RSAKey
+from joserfc.jwk import OctKey, OKPKey, RSAKey
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
@@ -288,6 +288,26 @@ def test_the_password_of_an_account_made_through_the_provider_is_set_before_it_i
     assert page.count("Ask the administrator for a link to set one.") == 3
     assert anna.post("/account/provider", {"password": ""}, page="/account").status_code == 403
     assert _through(Person(app)).status_code == 303
+
+
+@pytest.mark.parametrize("algorithm", ["Ed25519", "EdDSA"])
+def test_a_token_with_an_edwards_curve_signature_logs_in_under_either_name(
+    app: Flask, provider: TestProvider, algorithm: str
+) -> None:
+    """RFC 9864 replaced the name "EdDSA", which most providers still use."""
+    key = OKPKey.generate_key("Ed25519", {"kid": "3", "alg": algorithm, "use": "sig"})
+    provider.published.append(key)
+    provider.key, provider.algorithm, provider.changed_header = key, algorithm, {"kid": "3"}
+    assert _through(Person(app)).location == "/photos"
+    provider.key = OKPKey.generate_key("Ed25519", {"kid": "3"})
+    assert _NOT_CONFIRMED in _through(Person(app)).text
+
+
+def test_an_unknown_parameter_in_the_header_of_a_token_is_ignored(app: Flask, provider: TestProvider) -> None:
+    provider.changed_header = {"org.example.service": "1"}
+    assert _through(Person(app)).location == "/photos"
+    provider.changed_header = {"crit": ["org.example.service"], "org.example.service": "1"}
+    assert _NOT_CONFIRMED in _through(Person(app)).text, "the provider demands that it is understood"
 
 
 def _wrong_key(provider: TestProvider) -> None:

@@ -18,7 +18,7 @@ from tests.support.databases import empty_database
 from tests.support.programs import Program, token_of
 from tests.support.site import Person, check, jpeg
 
-_NUMBER = 2**31 + 5
+_NUMBER = 2**40 + 5
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,9 @@ def test_programs_use_the_photo(app: Flask, anna: Person, photo: int) -> None:
     program = Program(app, token_of(app, anna))
     answer = program.upload(jpeg(size=(90, 60)))
     assert answer.status_code == 202
-    listed: Any = program.get("/api/v1/photos").json
-    numbers = {entry["id"] for entry in listed["photos"]}
+    newest: Any = program.get("/api/v1/photos?limit=1").json
+    older: Any = program.get(f"/api/v1/photos?limit=1&cursor={newest['next']}").json
+    numbers = {entry["id"] for page in (newest, older) for entry in page["photos"]}
     assert photo in numbers and len(numbers) == 2
     shown: Any = program.get(f"/api/v1/photos/{photo}").json
     assert shown["id"] == photo
