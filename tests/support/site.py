@@ -242,6 +242,9 @@ def jpeg(colour: tuple[int, int, int] = (200, 120, 40), size: tuple[int, int] = 
     return file.getvalue()
 
 
+_LABELS = dict.fromkeys(Rendition, (Label(281, "tabby", 0.71), Label(282, "tiger cat", 0.26)))
+
+
 def check(
     app: Flask,
     verdict: Verdict,
@@ -250,6 +253,7 @@ def check(
     cat_at: float = 0.5,
     profile_id: str = "uncalibrated",
     reason: Reason | None = None,
+    labels: Mapping[Rendition, tuple[Label, ...]] = _LABELS,
     network: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Finish the check of the photo that has waited longest, like a checker does; return the photo's id.
@@ -259,7 +263,6 @@ def check(
     """
     queue = services_of(app).queue
     (claim,) = queue.claim(1)
-    labels = (Label(281, "tabby", 0.71), Label(282, "tiger cat", 0.26))
     decision = Decision(
         verdict=verdict,
         score=score,
@@ -269,7 +272,7 @@ def check(
         profile_id=profile_id,
         reason=reason,
         wild_feline=False,
-        labels={Rendition.PHOTO: labels, Rendition.THUMBNAIL: labels},
+        labels=labels,
         subject_scores={Rendition.PHOTO: {"tabby": 0.71}, Rendition.THUMBNAIL: {"tabby": 0.71}},
     )
     model_info = ModelInfo(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import Flask, current_app
+from flask import Flask
 
 from catloader.errors.stores import check_error_for_owners
 from catloader.languages import gettext_noop
@@ -14,9 +14,12 @@ from catloader.store.db.photos.photo_rows import Photo
 from catloader.web import formats
 from catloader.web.check_errors import shown_check_error
 from catloader.web.http.browsers import shown_browser
+from catloader.web.http.context import services
 from catloader.web.languages import gettext
 from catloader.web.photos.nouns import Noun, capitalised, noun
 from catloader.wiring import Services
+from checker.decision.subject import SUBJECTS, load_subject
+from checker.errors import ModelRefused
 from checker.values import Reason
 
 _IN_QUEUE = ("pending", "checking")
@@ -134,11 +137,10 @@ def sentence(photo: Photo, record: CheckRecord | None) -> str:
 def _unsure_because(record: CheckRecord, subject: Noun) -> str:
     match record.reason:
         case Reason.WILD_FELINE:
-            likeliest = record.labels["thumbnail"][0][1] if record.labels else _WILD_FELINE
             return gettext(
                 "This looks like %(a_thing)s, but even more like %(other)s.",
                 a_thing=subject.a,
-                other=_with_article(likeliest),
+                other=_with_article(_likeliest_wild_class(record)),
             )
         case Reason.LOW_DETAIL:
             return gettext(
@@ -153,6 +155,20 @@ def _unsure_because(record: CheckRecord, subject: Noun) -> str:
     return gettext(
         "This may show %(a_thing)s, but the model recognises none anywhere in the photo.", a_thing=subject.a
     )
+
+
+def _likeliest_wild_class(record: CheckRecord) -> str:
+    """Return the name of the wild class that has the highest confidence among the labels.
+
+    The photo is judged as a whole, so the first label may be the subject, or a thing in the middle.
+    """
+    subject = record.subject if record.subject in SUBJECTS else services().settings.subject
+    try:
+        wild = load_subject(subject).wild
+    except ModelRefused:  # its file is gone
+        wild = ()
+    labels = [label for labels in (record.labels or {}).values() for label in labels if label[0] in wild]
+    return max(labels, key=lambda label: label[2])[1] if labels else _WILD_FELINE
 
 
 def _with_article(label: str) -> str:
@@ -204,8 +220,8 @@ def shown_kind(kind: str) -> str:
 
 
 def init_app(app: Flask) -> None:
-    services: Services = app.extensions["catloader"]
-    settings = services.settings
+    app_services: Services = app.extensions["catloader"]
+    settings = app_services.settings
     app.add_template_filter(badge)
     app.add_template_filter(next_step)
     app.add_template_filter(shown_flip)
@@ -229,5 +245,4 @@ def init_app(app: Flask) -> None:
 
 
 def _noun() -> Noun:
-    services: Services = current_app.extensions["catloader"]
-    return noun(services.settings)
+    return noun(services().settings)

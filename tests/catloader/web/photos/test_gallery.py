@@ -20,7 +20,7 @@ from catloader.web.photos.photo_list import PAGE_PHOTOS
 from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
 from checker.decision.profile import load_profile
 from checker.decision.rates import rates_within
-from checker.values import Outcome, Reason, Verdict
+from checker.values import Label, Outcome, Reason, Rendition, Verdict
 from tests.support.programs import Program, assert_problem, token_of
 from tests.support.rows import add_photos
 from tests.support.site import Person, check, jpeg, running_site, services_of
@@ -216,7 +216,7 @@ def test_pages_in_italian_negate_correctly(app: Flask, anna: Person) -> None:
 @pytest.mark.parametrize(
     ("reason", "sentence"),
     [
-        (Reason.WILD_FELINE, "This looks like a cat, but even more like a tabby."),
+        (Reason.WILD_FELINE, "This looks like a cat, but even more like a wild feline."),
         (Reason.LOW_DETAIL, "This may show a cat, but the photo is too blurred, small or dark to be sure."),
         (Reason.DRAWN, "This may show a cat, but it looks like a drawing, which the model can&#39;t judge."),
         (Reason.NO_LABEL, "This may show a cat, but the model recognises none anywhere in the photo."),
@@ -230,6 +230,32 @@ def test_photo_page_says_why_a_photo_with_a_high_score_is_unsure(
     page = " ".join(anna.get(f"/photos/{photo}").text.split())
     assert sentence in page
     assert "From 0.500 up it usually means cat" in page
+
+
+@pytest.mark.parametrize(
+    ("photo_labels", "thumbnail_labels"),
+    [
+        ([(282, "tiger cat", 0.4), (292, "tiger", 0.3)], [(716, "picket fence", 0.9)]),
+        ([(282, "tiger cat", 0.4)], [(281, "tabby", 0.3), (292, "tiger", 0.25), (290, "jaguar", 0.24)]),
+        ([(287, "lynx", 0.2)], [(292, "tiger", 0.9)]),
+    ],
+    ids=["thing in the middle", "several wild felines", "both"],
+)
+def test_photo_page_names_the_wild_feline_that_a_photo_looks_like(
+    app: Flask,
+    anna: Person,
+    photo_labels: list[tuple[int, str, float]],
+    thumbnail_labels: list[tuple[int, str, float]],
+) -> None:
+    """The likeliest label may be a cat, or a thing in the middle, since the photo is judged as a whole."""
+    labels = {
+        Rendition.PHOTO: tuple(Label(*label) for label in photo_labels),
+        Rendition.THUMBNAIL: tuple(Label(*label) for label in thumbnail_labels),
+    }
+    photo = anna.upload_one()
+    check(app, Verdict.UNSURE, profile_id="lite0-1", reason=Reason.WILD_FELINE, labels=labels)
+    page = " ".join(anna.get(f"/photos/{photo}").text.split())
+    assert "This looks like a cat, but even more like a tiger." in page
 
 
 @pytest.mark.parametrize("is_soft", [False, True])
