@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from checker.evaluation.data_sets.file_names import FileNames
-from checker.evaluation.data_sets.kinds import DOG, OTHER_ANIMAL, THING, label_of_class, normalised
-from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos, photo_file
+from checker.evaluation.data_sets.kinds import DOG, OTHER_ANIMAL, THING, WILD, label_of_class, normalised
+from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE, LabelledPhoto, UnusablePhotos, photo_file
 
 PATTERN = "annotations/instances_*.json"
+_ANIMAL = "animal"
+"""COCO's supercategory of animals. Camera traps and other programs often state none, or another word."""
 
 
 def from_coco(path: Path, cat_classes: frozenset[str]) -> list[LabelledPhoto]:
@@ -37,7 +39,7 @@ def from_coco(path: Path, cat_classes: frozenset[str]) -> list[LabelledPhoto]:
             f"{path} cannot be read as COCO annotations: it lacks images, annotations or categories, or "
             f"these have another layout ({error})"
         ) from error
-    if unknown := cat_classes - set(map(normalised, categories)):
+    if unknown := cat_classes - {normalised(category["name"]) for category in categories}:
         missing = " or ".join(sorted(unknown))
         raise UnusablePhotos(f"{path} has no category {missing}, which --cat-classes names")
     files, place = _photos_folder(path, names)
@@ -48,12 +50,19 @@ def from_coco(path: Path, cat_classes: frozenset[str]) -> list[LabelledPhoto]:
         if file is None:
             raise UnusablePhotos(f"{path}: there is no photo {place / name}")
         photos.setdefault(os.path.normpath(file), (name, []))[1].extend(shown[image])
-    return [photo_file(file, name, *_label(of, cat_classes)) for file, (name, of) in photos.items()]
+    has_animals = any(category["supercategory"] == _ANIMAL for category in categories)
+    return [
+        photo_file(file, name, *_label(of, cat_classes, has_animals=has_animals))
+        for file, (name, of) in photos.items()
+    ]
 
 
-def _parsed(content: Any) -> tuple[dict[str, str], Mapping[str, list[Any]], list[str]]:
-    """Return the photos' names by ID, the categories shown by each, and the names of all categories."""
-    categories = {_id(entry["id"]): entry for entry in content["categories"]}
+def _parsed(content: Any) -> tuple[dict[str, str], Mapping[str, list[Any]], list[Any]]:
+    """Return the photos' names by ID, the categories shown by each, and all categories."""
+    categories = {
+        _id(entry["id"]): {"name": str(entry["name"]), "supercategory": entry.get("supercategory")}
+        for entry in content["categories"]
+    }
     names: dict[str, str] = {}
     for entry in content["images"]:
         if entry["file_name"] is None:
@@ -67,7 +76,7 @@ def _parsed(content: Any) -> tuple[dict[str, str], Mapping[str, list[Any]], list
         if category is None:
             raise LookupError(f"category {entry['category_id']!r} has no name")
         shown[_id(entry["image_id"])].append(category)
-    return names, shown, [str(category["name"]) for category in categories.values()]
+    return names, shown, list(categories.values())
 
 
 def _id(value: Any) -> str:
@@ -75,14 +84,22 @@ def _id(value: Any) -> str:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-def _label(categories: list[Any], cat_classes: frozenset[str]) -> tuple[str, str | None]:
-    classes = [label_of_class(str(category["name"]), cat_classes) for category in categories]
-    if CAT in {label for label, _ in classes}:
-        return CAT, None
-    if DOG in {kind for _, kind in classes}:
+def _label(categories: list[Any], cat_classes: frozenset[str], *, has_animals: bool) -> tuple[str, str | None]:
+    """Return label and kind of a photo by its categories.
+
+    Args:
+        has_animals: the file says which categories are animals, by the supercategory of COCO.
+    """
+    classes = [label_of_class(category["name"], cat_classes) for category in categories]
+    for wanted in (CAT, WILD_FELINE):
+        if wanted in {label for label, _ in classes}:
+            return wanted, WILD if wanted == WILD_FELINE else None
+    kinds = [kind for _, kind in classes if kind is not None]
+    if DOG in kinds:
         return NOT_CAT, DOG
-    animal = any(category.get("supercategory") == "animal" for category in categories)
-    return NOT_CAT, OTHER_ANIMAL if animal else THING
+    if OTHER_ANIMAL in kinds or any(category["supercategory"] == _ANIMAL for category in categories):
+        return NOT_CAT, OTHER_ANIMAL
+    return NOT_CAT, THING if has_animals or not kinds else kinds[0]
 
 
 def _photos_folder(path: Path, names: Mapping[str, str]) -> tuple[FileNames, Path]:

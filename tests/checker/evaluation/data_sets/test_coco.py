@@ -148,3 +148,46 @@ def test_a_folder_with_two_sets_asks_for_one(coco: Path) -> None:
         UnusablePhotos, match=r"give one of instances_train2017\.json, instances_val2017\.json"
     ):
         labelled_photos(coco)
+
+
+@pytest.mark.parametrize(
+    ("names", "label", "kind"),
+    [
+        (["leopard"], "wild_feline", "wild feline"),
+        (["person", "Lynx"], "wild_feline", "wild feline"),
+        (["leopard", "cat"], "cat", None),
+        (["deer"], "not_cat", "deer"),
+        (["red fox"], "not_cat", "other animal"),
+        (["person", "dog"], "not_cat", "dog"),
+        (["empty"], "not_cat", "empty"),
+        ([], "not_cat", "thing or scene"),
+    ],
+)
+def test_categories_without_supercategory_give_the_kinds_of_class_folders(
+    coco: Path, names: list[str], label: str, kind: str | None
+) -> None:
+    """Camera traps name species, and seldom state which of them are animals."""
+    categories = [{"id": number, "name": name} for number, name in enumerate(["cat", "empty", *names])]
+    images = [{"id": number, "file_name": f"{number}.jpg"} for number in (1, 2, 3)]
+    boxes = [{"image_id": 1, "category_id": 0}, {"image_id": 2, "category_id": 1}]
+    boxes += [{"image_id": 3, "category_id": number} for number in range(2, len(categories))]
+    write(coco, {"images": images, "annotations": boxes, "categories": categories})
+    photo = labelled_photos(coco)[-1]
+    assert (photo.name, photo.label, photo.kind) == ("3.jpg", label, kind)
+
+
+def test_a_wild_feline_of_coco_is_a_wild_feline(coco: Path) -> None:
+    categories = [*CATEGORIES[:3], {"id": 19, "name": "tiger", "supercategory": "animal"}]
+    write(coco, {"categories": categories})
+    labels = {photo.name: photo.label for photo in labelled_photos(coco)}
+    assert labels["4.jpg"] == "wild_feline"
+
+
+@pytest.mark.parametrize("category", [{"id": 17}, 17, {"id": 17, "name": "cat", "supercategory": 5}])
+def test_a_category_of_another_layout_is_refused_or_read(coco: Path, category: Any) -> None:
+    write(coco, {"categories": [category, *CATEGORIES[:1], *CATEGORIES[2:]]})
+    if isinstance(category, dict) and "name" in category:
+        assert len(labelled_photos(coco)) == len(SHOWN)
+        return
+    with pytest.raises(UnusablePhotos, match="cannot be read as COCO annotations"):
+        labelled_photos(coco)
