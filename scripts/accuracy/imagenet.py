@@ -38,8 +38,8 @@ class ValidationPhoto:
 def validation_photos(folder: Path) -> list[ValidationPhoto]:
     """Return the photos of a folder in the order of their names; hidden files are ignored.
 
-    A photo's class is the name of its folder, by WordNet ID (``n02123045``) or class name (``tabby``), or the
-    start of its own name (``n02328150_Angora.JPEG``).
+    A photo's class is the name of its folder, by WordNet ID (``n02123045``) or class name (``tabby``), or a
+    WordNet ID in its own name (``n02328150_Angora.JPEG``).
 
     Raises:
         CannotRun: the folder does not exist or has no photos, or the class of a photo is unknown.

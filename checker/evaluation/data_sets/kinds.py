@@ -17,7 +17,7 @@ DOG, OTHER_ANIMAL, WILD, THING = "dog", "other animal", "wild feline", "thing or
 _CATS, _WILD_FELINES, _DOGS, _ANIMALS = range(281, 286), range(286, 294), range(151, 269), range(398)
 """Indices of ImageNet-1k's classes: its animals come first."""
 _CAT_WORDS = frozenset({"cat", "cats", "house cat", "domestic cat", "kitten", "kittens"})
-_WNID = re.compile(r"(n\d{8})(?![0-9])")
+_WNID = re.compile(r"(?<![A-Za-z0-9])(n\d{8})(?![0-9])")
 _DOG_WORDS = frozenset({"dog", "dogs", "puppy", "puppies"})
 _DOG_FILE = re.compile(r"dogs?[ ._-]*\d+")
 """``dog.4209.jpg``, as the photos of "Dogs vs. Cats" are called."""
@@ -44,7 +44,7 @@ def _indices() -> dict[str, int]:
 
 def imagenet_class(name: str) -> int | None:
     """Return the index of an ImageNet class by its WordNet ID, its name, or both (``n02123045_tabby``)."""
-    wnid = _WNID.match(name)
+    wnid = _WNID.search(name)
     return _indices().get(wnid[1] if wnid else name, _indices().get(normalised(name)))
 
 
@@ -73,7 +73,7 @@ def label_of_class(name: str, cat_classes: frozenset[str] = frozenset()) -> tupl
 
 def kind_from_name(file: str) -> str | None:
     """Return the kind that a file's name states, by a WordNet ID or as in ``dog.4209.jpg``."""
-    wnid = _WNID.match(file)
+    wnid = _WNID.search(file)
     index = _indices().get(wnid[1]) if wnid else None
     if index is not None:
         return _kind_of_class(index)

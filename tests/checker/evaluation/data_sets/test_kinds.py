@@ -11,6 +11,8 @@ from models.catalogue import class_names
     [
         ("n01440764", 0),
         ("n02123045_tabby", 281),
+        ("ILSVRC2012_val_00000001_n01751748", 65),
+        ("plan02123045", None),
         ("tiger cat", 282),
         ("Toilet_Tissue", 999),
         ("crane", 517),  # the machine; the bird is 134
