@@ -110,6 +110,10 @@ def _convert(
     refusal = WeightsRefused(
         f"{source.name} does not hold the parameters of {wanted}: {file_format.recognised}."
     )
+    if candidates and candidates[0].architecture not in architectures:  # Keras's names state it
+        raise WeightsRefused(
+            f"{source.name} holds the parameters of {candidates[0].architecture}, not those of {wanted}."
+        )
     imported_from = {"name": source.name, "format": file_format.name, "sha256": source_sha256 or None}
     for candidate in candidates:
         sha256 = canonical_sha256(candidate.tensors)

@@ -303,3 +303,13 @@ def test_hdf5_without_h5py_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
 def test_no_other_entry_has_the_digest_of_a_converted_one() -> None:
     digests = [entry.sha256 for entry in load_catalogue().values()]
     assert len(set(digests)) == len(digests)
+
+
+@pytest.mark.parametrize("others", [None, Origin()], ids=["the catalogue's only", "any"])
+def test_a_keras_model_that_is_taken_for_another_model_is_refused_by_name(
+    others: Origin | None, package: Path, tmp_path: Path
+) -> None:
+    """The file itself says which model it is, so ``--like resnet50`` is a mistake."""
+    with pytest.raises(WeightsRefused, match=r"holds the parameters of resnet50_v1, not those of resnet50\."):
+        import_weights(package, tmp_path, [entry_named("resnet50")], others=others)
+    assert not list(tmp_path.iterdir())
