@@ -11,6 +11,8 @@ from scripts.accuracy.variations.variations import Variation
 _TILES = 5
 """Number of the watermark's words along the shorter side."""
 _WORD_OPACITY = 110
+_SMALLEST_TILE_PX = 5
+"""The font of the words has a fifth of this size, and at least 1 px."""
 _FRAME_SHARE = 0.15
 _SCREEN_SHARE = 0.15
 _ROOM, _BEZEL = (24, 22, 20), (6, 6, 6)
@@ -33,7 +35,7 @@ def _one(family: str, strength: str, edit: Callable[[Image.Image], Image.Image])
 
 
 def _with_watermark(photo: Image.Image) -> Image.Image:
-    tile = min(photo.size) // _TILES
+    tile = max(min(photo.size) // _TILES, _SMALLEST_TILE_PX)
     layer = Image.new("RGBA", photo.size)
     draw, font = ImageDraw.Draw(layer), ImageFont.load_default(tile / 5)
     for row, top in enumerate(range(0, photo.height, tile)):

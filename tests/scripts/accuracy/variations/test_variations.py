@@ -13,6 +13,8 @@ from checker.pixels.decode import decode_squares
 from checker.pixels.detail import detail_of
 from checker.pixels.facts import Facts, facts_of
 from checker.pixels.frame import whole_square
+from checker.pixels.renditions import encode
+from checker.pixels.sizes import DEFAULT_SIZES
 from checker.values import Pixels, Rendition
 from models.catalogue import entry_named
 from scripts.accuracy.variations.corruptions import corruptions
@@ -109,6 +111,14 @@ def test_edits_keep_all_of_the_photo() -> None:
     assert 0.02 < (marked > original).any(axis=2).mean() < 0.2
     screen = edited["screen, in a dark room"]
     assert 0.4 < photo.width * photo.height / (screen.width * screen.height) < 0.7
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (24, 24)])
+def test_tiny_photos_can_be_modified_in_every_way(size: tuple[int, int]) -> None:
+    with Image.open(io.BytesIO(CHOSEN[0].read()[Rendition.PHOTO])) as image:
+        photo = image.convert("RGB").resize(size)
+    for variation in [*corruptions(), *drawings(), *edits(), *positions()]:
+        encode(variation.change(photo, 0, lambda: photo), DEFAULT_SIZES)
 
 
 def model_input(thumbnail: bytes) -> Pixels:
