@@ -84,7 +84,9 @@ def _id(value: Any) -> str:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-def _label(categories: list[Any], cat_classes: frozenset[str], *, has_animals: bool) -> tuple[str, str | None]:
+def _label(
+    categories: list[Any], cat_classes: frozenset[str], *, has_animals: bool
+) -> tuple[str, str | None]:
     """Return label and kind of a photo by its categories.
 
     Args:
