@@ -348,6 +348,20 @@ def test_photos_shared_by_another_app_wait_on_the_upload_page(page: Page) -> Non
     expect(page.locator(".grid .badge")).to_have_count(1)
 
 
+def test_photos_are_shared_with_a_phone_that_never_opened_the_upload_page(
+    page: Page, browser: Browser, site: Site
+) -> None:
+    """A log-in leads to My photos, where people install the site as an app."""
+    register(page, "odile@example.org")
+    with browser.new_context(base_url=site.url) as phone:
+        other = phone.new_page()
+        log_in(other, "odile@example.org")
+        other.wait_for_load_state()
+        other.wait_for_function("async () => (await navigator.serviceWorker.getRegistrations())[0]?.active")
+        share(other, ["cat.png"])
+        expect(other.locator("#queue li .name")).to_have_text(["cat.png"])
+
+
 def test_shared_photos_for_which_the_device_has_no_room_are_reported(page: Page) -> None:
     register(page, "viola@example.org")
     page.wait_for_function("async () => (await navigator.serviceWorker.getRegistration('/upload/'))?.active")

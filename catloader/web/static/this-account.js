@@ -1,7 +1,8 @@
-// Delete the photos that wait in this browser after a log-out, after the session was ended deliberately (such as
-// from another device), and when another account logs in. They are kept after a session has expired.
+// Prepare the browser for photos that other apps share. Delete those that wait in it after a log-out, after the session
+// was ended deliberately (such as from another device), and when another account logs in. They are kept after a session
+// has expired.
 
-import { forget } from "./shared.js";
+import { forget, receiveShared } from "./shared.js";
 import { gettext } from "./texts.js";
 
 const PATIENCE_MS = 2000; // a log-out waits at most this long for the deletion
@@ -36,6 +37,9 @@ async function settleAccount() {
 
 // Resolves when all photos that still wait belong to this account.
 export const settled = settleAccount();
+
+const { worker } = document.body.dataset;
+if (worker) receiveShared(worker);
 
 for (const button of document.querySelectorAll("[data-log-out]")) {
   const form = button.form;

@@ -6,7 +6,7 @@ import { offerCamera } from "./camera.js";
 import { LOGGED_OUT, formToken } from "./form-token.js";
 import { receiveFiles } from "./incoming.js";
 import { giveUp, send } from "./resumable.js";
-import { receiveShared, takeBrought, takeSentence, takeShared } from "./shared.js";
+import { takeBrought, takeSentence, takeShared } from "./shared.js";
 import { settled } from "./this-account.js";
 import { gettext, ngettext } from "./texts.js";
 import { showProgress } from "./upload-bar.js";
@@ -211,7 +211,6 @@ document.addEventListener("visibilitychange", async () => {
 });
 settle();
 offerCamera(document.getElementById("camera"), (photo) => add([photo]));
-receiveShared(form.dataset.worker);
 settled.then(() => {
   // Any site can send a request that looks like a share, so these photos are marked.
   takeShared().then((files) => add(files, gettext("Shared with CatLoader by another app")));

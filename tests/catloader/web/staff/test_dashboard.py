@@ -22,8 +22,8 @@ def test_figures_count_the_outcomes_of_checks(app: Flask, engine: Engine, admini
     assert "Outcomes" not in empty
     for _ in range(4):
         administrator.upload_one()
-    for verdict in (Verdict.CAT, Verdict.CAT, Verdict.NOT_CAT):
-        check(app, verdict)
+    for verdict, device in ((Verdict.CAT, "cpu"), (Verdict.CAT, "cpu"), (Verdict.NOT_CAT, "cuda")):
+        check(app, verdict, network={"device": device})
     with writing(engine) as connection:
         row = {"photo_id": 1, "attempt": 1, "finished_at": utcnow(), "error": "The store <b>is</b> away."}
         row["photo_id"] = administrator.photos[0].id
@@ -35,7 +35,8 @@ def test_figures_count_the_outcomes_of_checks(app: Flask, engine: Engine, admini
         '<span class="name">No cat</span><span class="number">1</span>',
         '<span class="name">Failed attempt</span><span class="number">1</span>',
         "<h2>efficientnet_lite0</h2>",
-        '<span class="name">torch fp32 on cpu</span><span class="number">3</span>',
+        '<span class="name">torch fp32 on cpu</span><span class="number">2</span>',
+        '<span class="name">torch fp32 on cuda</span><span class="number">1</span>',
         "The store &lt;b&gt;is&lt;/b&gt; away.",
         '<span class="name">99 % take at most</span><span class="number">12 ms</span>',
         "4 in this one",
