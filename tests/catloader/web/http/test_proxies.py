@@ -208,6 +208,19 @@ def test_host_that_cannot_be_a_name_is_refused_in_one_sentence(
             assert "is not a valid host name" in answer.text
 
 
+@pytest.mark.parametrize("host", ["cats:70000", "[::1]:70000", "cats:x", "[::1", ":", "a b"])
+def test_a_malformed_host_or_port_causes_no_server_error(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, host: str
+) -> None:
+    with running_site(engine, s3_server, objects, tmp_path) as app:
+        visitor = app.test_client()
+        for path in ("/login", "/photos", "/register", "/album", "/api/v1/photos", "/openapi.json", "/s/x"):
+            answer = visitor.get(path, headers={"Host": host})
+            assert answer.status_code < 500, path
+            assert host not in answer.headers.get("Location", "")
+        assert visitor.post("/login", data={"email": "x"}, headers={"Host": host}).status_code < 500
+
+
 @pytest.mark.parametrize(
     ("path", "leads_to"),
     [
