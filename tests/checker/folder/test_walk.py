@@ -10,6 +10,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from checker.errors import UnreadableImage
 from checker.folder import walk as folder_walk
@@ -28,6 +29,17 @@ def test_a_folder_yields_its_photos_by_name_and_a_named_file_itself(tmp_path: Pa
     assert _walked(tmp_path) == inside
     named = [tmp_path / "notes.txt", tmp_path / ".hidden.jpg"]
     assert _walked(*named, tmp_path / ".cache") == [*map(str, named), str(tmp_path / ".cache/x.jpg")]
+
+
+def test_photos_with_each_usual_extension_of_a_format_are_found(tmp_path: Path) -> None:
+    Image.init()
+    formats = ("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF")
+    usual = [name for name, of in Image.registered_extensions().items() if of in formats]
+    names = sorted(f"photo{name}" for name in (*usual, ".heic", ".heif", ".hif"))
+    for name in names:
+        (tmp_path / name).touch()
+    assert _walked(tmp_path) == [str(tmp_path / name) for name in names]
+    assert {".apng", ".jfif", ".jpe", ".dib"} <= set(usual)
 
 
 def test_everything_left_out_of_a_folder_is_reported_as_skipped(tmp_path: Path) -> None:
