@@ -35,7 +35,7 @@ class Format:
 
 
 def _table(read: Callable[[Path], Arrays]) -> Callable[[Path, Sequence[str]], Iterator[Candidate]]:
-    return lambda path, architectures: candidates_of_arrays(read(path), architectures)
+    return lambda path, architectures: candidates_of_arrays(read(path), architectures, path.name)
 
 
 _TENSORFLOWJS = "TensorFlow.js layers model"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from models.tensor_file import Tensors
 
 Logits = Callable[[npt.NDArray[np.uint8], Preprocessing], npt.NDArray[Any]]
 """Computes the source's logits, (N, 1000), for uint8 RGB pixels (N, H, W, 3)."""
+Shapes = Mapping[str, tuple[int, ...]]
+"""Name of a parameter -> its shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,34 @@ class Candidate:
     """True: the tensors differ from the source's, so their digest alone does not prove the conversion."""
 
 
-def candidates_of_arrays(arrays: Arrays, architectures: Sequence[str]) -> Iterator[Candidate]:
-    """Yield the models that fit a table of parameters with the names of Keras's ResNet-50 or torchvision."""
+def candidates_of_arrays(arrays: Arrays, architectures: Sequence[str], file: str) -> Iterator[Candidate]:
+    """Yield the models that fit a table of parameters with the names of Keras's ResNet-50 or torchvision.
+
+    Args:
+        file: name of the file, for messages.
+    Raises:
+        WeightsRefused: the parameters have the names of a model, but other shapes, as with other classes.
+    """
     if is_keras_resnet50(arrays):
         yield Candidate("resnet50_v1", convert(arrays), lambda pixels, _: keras_logits(arrays, pixels), True)
         return
     shapes = {name: values.shape for name, values in arrays.items()}
+    expected = {architecture: _shapes(architecture) for architecture in architectures}
     for architecture in architectures:
-        if _shapes(architecture) == shapes:
+        if expected[architecture] == shapes:
             yield Candidate(architecture, dict(arrays), _torchvisions(architecture, arrays), False)
+    if shapes not in expected.values():
+        _refuse_other_shapes(shapes, expected, file)
+
+
+def _refuse_other_shapes(shapes: Shapes, expected: Mapping[str, Shapes], file: str) -> None:
+    for architecture, right in expected.items():
+        if right and right.keys() == shapes.keys():
+            name = next(name for name in right if right[name] != shapes[name])
+            raise WeightsRefused(
+                f"{file} has the parameter names of {architecture}, but {name} has the shape {shapes[name]} "
+                f"instead of {right[name]}."
+            )
 
 
 def candidates_of_graph(model: OnnxModel, architectures: Sequence[str]) -> Iterator[Candidate]:
@@ -89,7 +110,7 @@ def _torchvisions(architecture: str, tensors: Tensors) -> Logits:
     return logits
 
 
-def _shapes(architecture: str) -> dict[str, tuple[int, ...]]:
+def _shapes(architecture: str) -> Shapes:
     try:
         state = architecture_without_values(architecture).state_dict()
     except PackageMissing:  # a model that can't be built can't be recognised

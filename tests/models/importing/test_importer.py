@@ -313,3 +313,25 @@ def test_a_keras_model_that_is_taken_for_another_model_is_refused_by_name(
     with pytest.raises(WeightsRefused, match=r"holds the parameters of resnet50_v1, not those of resnet50\."):
         import_weights(package, tmp_path, [entry_named("resnet50")], others=others)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wanted", [None, "resnet18"])
+def test_weights_of_other_classes_are_refused_with_the_parameter_that_differs(
+    wanted: str | None, tmp_path: Path
+) -> None:
+    """A model that was trained further on its owner's classes has torchvision's names."""
+    state = dict(architecture("resnet18").state_dict())
+    state |= {"fc.weight": torch.zeros(2, 512), "fc.bias": torch.zeros(2)}
+    torch.save({"state_dict": state}, tmp_path / "pets.pth")
+    entries = [entry_named(wanted)] if wanted else None
+    with pytest.raises(WeightsRefused) as refused:
+        import_weights(tmp_path / "pets.pth", tmp_path / "weights", entries, others=Origin())
+    assert str(refused.value) == (
+        "pets.pth has the parameter names of resnet18, but fc.weight has the shape (2, 512) instead of (1000, 512)."
+    )
+
+
+def test_a_whole_model_is_refused_with_the_form_that_is_needed(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(2, 3), tmp_path / "whole.pth")
+    with pytest.raises(WeightsRefused, match=r"no table of parameters, such as model\.state_dict\(\)\."):
+        import_weights(tmp_path / "whole.pth", tmp_path / "weights")
