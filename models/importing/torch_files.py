@@ -64,9 +64,10 @@ def read_pth(path: Path) -> dict[str, npt.NDArray[np.float32]]:
         ) from error
     if _has_wrong_checksum(path):
         raise WeightsRefused(f"{path.name} is damaged: its content does not match its checksums.")
+    advice = "" if isinstance(state, dict) else "; save model.state_dict() instead of a whole model"
     state = _table_in(state)
     if state is None:
-        raise WeightsRefused(f"{path.name} contains no table of parameters, such as model.state_dict().")
+        raise WeightsRefused(f"{path.name} contains no table of parameters{advice}.")
     for name, tensor in state.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.is_meta:
             raise WeightsRefused(f"{path.name} is refused: {name} is not a plain tensor of real numbers.")

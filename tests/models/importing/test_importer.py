@@ -204,7 +204,7 @@ def test_own_weights_become_a_model_if_torchvision_gives_the_same_logits(tmp_pat
     assert (stated.licence, stated.source) == ("MIT", "our own")
 
     torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), source)
-    with pytest.raises(WeightsRefused, match="does not hold the parameters of a model"):
+    with pytest.raises(WeightsRefused, match=r"fc\.weight has the shape \(10, 512\) instead"):
         import_weights(source, weights, others=Origin())
     torch.save(architecture("efficientnet_lite0").state_dict(), source)
     with pytest.raises(WeightsRefused, match=r"fit efficientnet_lite0 .* no other program on this machine"):
@@ -333,5 +333,5 @@ def test_weights_of_other_classes_are_refused_with_the_parameter_that_differs(
 
 def test_a_whole_model_is_refused_with_the_form_that_is_needed(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(2, 3), tmp_path / "whole.pth")
-    with pytest.raises(WeightsRefused, match=r"no table of parameters, such as model\.state_dict\(\)\."):
+    with pytest.raises(WeightsRefused, match=r"no table of parameters; save model\.state_dict"):
         import_weights(tmp_path / "whole.pth", tmp_path / "weights")
