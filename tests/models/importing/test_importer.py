@@ -327,7 +327,8 @@ def test_weights_of_other_classes_are_refused_with_the_parameter_that_differs(
     with pytest.raises(WeightsRefused) as refused:
         import_weights(tmp_path / "pets.pth", tmp_path / "weights", entries, others=Origin())
     assert str(refused.value) == (
-        "pets.pth has the parameter names of resnet18, but fc.weight has the shape (2, 512) instead of (1000, 512)."
+        "pets.pth has the parameter names of resnet18, but fc.weight has the shape (2, 512) instead of "
+        "(1000, 512)."
     )
 
 
