@@ -20,6 +20,7 @@ from catloader.errors.stores import check_error_for_owners
 from catloader.store.db.checks.check_log import CheckRecord
 from catloader.store.db.engine import utcnow
 from catloader.store.db.photos.photo_rows import Photo
+from catloader.store.db.staff.reviews import Appeal, Review
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ their end, without which programs that read a zip file while it arrives, such as
 
 Records = Callable[[int], Sequence[CheckRecord]]
 """Reads the finished attempts of a photo."""
+
+ByPeople = Callable[[int], tuple[Sequence[Appeal], Sequence[Review]]]
+"""Reads the appeals of a photo's owner and the decisions of reviewers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ def zip_of(
     pages: Callable[[], Iterable[Sequence[Photo]]],
     read: Read,
     records: Records,
+    by_people: ByPeople,
 ) -> Iterator[bytes]:
     """Yield the zip file piece by piece.
 
@@ -75,7 +80,7 @@ def zip_of(
             file.write(json.dumps(head, ensure_ascii=False)[:-1].encode() + b', "photos": [')
             for index, photo in enumerate(_photos_of(pages)):
                 is_missing = _name(photo) not in archive.NameToInfo
-                row = _row(photo, records(photo.id), is_missing=is_missing)
+                row = _row(photo, records(photo.id), *by_people(photo.id), is_missing=is_missing)
                 row["file_is_damaged"] = photo.id in altered
                 file.write((b"," if index else b"") + b"\n" + json.dumps(row, ensure_ascii=False).encode())
                 yield from out.take()
@@ -98,7 +103,14 @@ def _time(moment: datetime) -> tuple[int, int, int, int, int, int]:
     return min(max(time, (1980, 1, 1, 0, 0, 0)), (2107, 12, 31, 23, 59, 58))
 
 
-def _row(photo: Photo, records: Sequence[CheckRecord], *, is_missing: bool) -> dict[str, Any]:
+def _row(
+    photo: Photo,
+    records: Sequence[CheckRecord],
+    appeals: Sequence[Appeal],
+    reviews: Sequence[Review],
+    *,
+    is_missing: bool,
+) -> dict[str, Any]:
     return {
         "id": photo.id,
         "file": None if is_missing else _name(photo),
@@ -123,6 +135,19 @@ def _row(photo: Photo, records: Sequence[CheckRecord], *, is_missing: bool) -> d
                 "error": record.error and check_error_for_owners(record.error),
             }
             for record in records
+        ],
+        "appeals": [
+            {
+                "opened_at": appeal.opened_at.isoformat(),
+                "wish": appeal.wish,
+                "reason": appeal.reason,
+                "closed_at": appeal.closed_at and appeal.closed_at.isoformat(),
+            }
+            for appeal in appeals
+        ],
+        "decisions": [  # without a verdict: the previous decision was undone
+            {"made_at": review.made_at.isoformat(), "verdict": review.verdict, "note": review.note}
+            for review in reviews
         ],
     }
 

@@ -103,6 +103,7 @@ def export() -> Response:
         lambda: parts.gallery.all_of(user.id),
         lambda photo: get_unaltered(parts.objects, ObjectKind.PHOTO, photo.photo_key, photo.sha256),
         lambda id: parts.check_log.of_photo(id, _MOST_CHECKS),
+        lambda id: (parts.reviews.appeals_of(id), parts.reviews.of_photo(id)),
     )
     logger.info("user %d exports the account", user.id)
     response = Response(pieces, mimetype="application/zip")

@@ -18,6 +18,7 @@ from catloader.store.db.photos.photo_rows import Photo
 from tests.support.rows import add_photos, some_user
 
 _BYTES = 3_000_000
+_NOTHING = lambda _id: ([], [])  # noqa: E731
 _ACCOUNT = ExportedAccount("anna@example.org", datetime(2026, 1, 1, tzinfo=UTC).isoformat())
 
 
@@ -30,7 +31,7 @@ def test_one_photo_is_in_memory_at_a_time(engine: Engine) -> None:
         read_ids.append(photo.id)
         return bytes([photo.id % 256]) * _BYTES
 
-    pieces = zip_of(_ACCOUNT, lambda: gallery.all_of(owner_id), read, lambda _id: [])
+    pieces = zip_of(_ACCOUNT, lambda: gallery.all_of(owner_id), read, lambda _id: [], _NOTHING)
     sent = [next(pieces)]
     assert len(read_ids) == 1
     sent += pieces
@@ -49,7 +50,7 @@ def test_a_photo_that_is_uploaded_after_the_others_were_sent_is_listed_without_a
         ids.extend(add_photos(engine, 1, owner_id=owner_id))
         return gallery.all_of(owner_id)
 
-    pieces = zip_of(_ACCOUNT, pages, lambda _photo: b"x", lambda _id: [])
+    pieces = zip_of(_ACCOUNT, pages, lambda _photo: b"x", lambda _id: [], _NOTHING)
     with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as archive:
         rows = json.loads(archive.read("verdicts.json"))["photos"]
         name = f"photos/{ids[0]}.jpg"
@@ -60,7 +61,9 @@ def test_a_photo_that_is_uploaded_after_the_others_were_sent_is_listed_without_a
 def test_a_program_can_read_the_file_while_it_arrives(engine: Engine) -> None:
     owner_id, gallery = some_user(engine).id, Gallery(engine)
     ids = add_photos(engine, 2, owner_id=owner_id)
-    pieces = zip_of(_ACCOUNT, lambda: gallery.all_of(owner_id), lambda _photo: b"PK\x07\x08", lambda _id: [])
+    pieces = zip_of(
+        _ACCOUNT, lambda: gallery.all_of(owner_id), lambda _photo: b"PK\x07\x08", lambda _id: [], _NOTHING
+    )
     file = io.BytesIO(b"".join(pieces))
     for id in ids:
         assert _next_file(file) == (f"photos/{id}.jpg", b"PK\x07\x08")

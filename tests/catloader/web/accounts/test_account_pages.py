@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, update
 
-from catloader.store.db.engine import writing
+from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
@@ -163,6 +163,29 @@ def test_the_export_contains_every_photo_and_its_verdicts(app: Flask, anna: Pers
     (check_of_cat,) = rows[cat]["checks"]
     assert check_of_cat["verdict"] == "cat"
     assert {"reason", "cat_at", "not_cat_below"} <= check_of_cat.keys()
+
+
+def test_the_export_contains_all_checks_appeals_and_decisions(app: Flask, anna: Person) -> None:
+    services, rita = services_of(app), Person(app, "rita@example.org")
+    photo = anna.upload_one()
+    check(app, Verdict.NOT_CAT)
+    assert services.reviews.appeal(photo, anna.id, "cat", "It is Mia.", utcnow())
+    assert services.reviews.decide(photo, rita.id, "cat", "So it is.", utcnow())
+    assert services.reviews.undo(rita.id, utcnow()) == photo
+    assert services.reviews.withdraw(photo, anna.id, utcnow())
+    assert services.rechecks.requeue_own([photo], anna.id) == 1
+    check(app, Verdict.CAT)
+    with anna.get("/account/export") as answer, zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        (row,) = json.loads(archive.read("verdicts.json"))["photos"]
+    assert [made["verdict"] for made in row["checks"]] == ["cat", "not_cat"]
+    assert [(made["verdict"], made["note"]) for made in row["decisions"]] == [
+        ("cat", "So it is."),
+        (None, ""),
+    ]
+    (appeal,) = row["appeals"]
+    assert (appeal["wish"], appeal["reason"]) == ("cat", "It is Mia.")
+    times = [appeal["opened_at"], *(made["made_at"] for made in row["decisions"]), appeal["closed_at"]]
+    assert times == sorted(times)
 
 
 @pytest.mark.parametrize("year", [1970, 2150])

@@ -354,6 +354,20 @@ def test_a_decision_is_mailed_to_owners_who_chose_that(app: Flask, server: MailS
     assert ["/photos/" in text for _, text in mails[2:]] == [True, True, True, False]
 
 
+def test_a_photo_that_is_taken_out_of_the_album_is_mailed_to_its_owner(
+    app: Flask, server: MailServer, anna: Person
+) -> None:
+    services, rita = services_of(app), Person.sign_up(app, "rita@example.org")
+    services.users.grant(rita.id, "reviewer")
+    server.wait_for(2)
+    anna.post("/account/notices", {"wanted": "on"}, page="/account")
+    assert anna.post(server.link(0)).status_code == 303
+    (photo,) = add_photos(services.engine, 1, owner_id=anna.id, status="cat", on_air=True)
+    rita.post(f"/review/{photo}/take-down", {"note": "It shows a person."}, page=f"/album/{photo}")
+    to, text = server.wait_for(3)[-1]
+    assert (to, f"https://cats.example.org/photos/{photo}" in text) == (anna.email, True)
+
+
 def test_decisions_after_many_mails_are_sent_in_one_mail(
     app: Flask, server: MailServer, anna: Person
 ) -> None:

@@ -146,8 +146,8 @@ def test_a_replaced_photo_keeps_its_page_and_history(app: Flask, anna: Person) -
     assert _is_stored(app, ObjectKind.PHOTO, after.photo_key)
     assert services_of(app).ledger.count() == 0
     page = anna.get(f"/photos/{id}").text
-    assert "Checked by efficientnet_lite0: cat, score 0.910." in page
-    assert "You replaced the photo with another file." in page
+    events = ("You replaced the photo with another file.", "Checked by efficientnet_lite0: cat, score 0.910.")
+    assert 0 < page.find(events[0]) < page.find(events[1]), "the newest event is first"
     assert "What the model sees" not in page  # the labels belong to the replaced file
     assert services_of(app).check_log.latest_decision(id) is None
     assert check(app, Verdict.NOT_CAT) == id
