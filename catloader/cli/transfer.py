@@ -92,7 +92,7 @@ def export(settings: Settings, folder: Path, owner: str | None) -> None:
     """Export photos and their verdicts into a folder.
 
     Writes photos/ID.jpg, photos.csv and photos.jsonl. The site may be running. Photos that DIR has already
-    are not copied again. Exit code 1: photos are missing in the object store.
+    are not copied again. Exit code 1: the object store lacks or refuses photos.
     """
     from tqdm import tqdm
 
@@ -106,11 +106,13 @@ def export(settings: Settings, folder: Path, owner: str | None) -> None:
     click.echo(
         f"{counted(result.photos, 'photo')} in {folder}, {result.already_present} of them there before."
     )
+    if result.changed:
+        click.echo(f"{counted(result.changed, 'photo')} deleted or replaced meanwhile and left out.")
     if result.missing:
         shown = _shortened([str(id) for id in result.missing])
         raise click.ClickException(
-            f"{counted(len(result.missing), 'photo')} without a file, because the object store lacks them "
-            f"(see `catloader gc`): {shown}."
+            f"{counted(len(result.missing), 'photo')} without a file, because the object store lacks or "
+            f"refuses them (see `catloader gc`): {shown}."
         )
 
 

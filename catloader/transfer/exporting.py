@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from catloader.errors import CatLoaderError, NotFound
+from catloader.errors import CatLoaderError, NotFound, StoreUnavailable
 from catloader.store.db.photos.exports import ExportedPhoto, Exports
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
+from catloader.store.s3.refusals import refuses_one
 from catloader.texts import as_cell
 
 _COLUMNS = ["file", *(column.name for column in fields(ExportedPhoto) if column.name != "photo_key")]
@@ -33,8 +34,10 @@ class Exported:
     photos: int = 0
     already_present: int = 0
     """Files that existed already, with the right digest."""
+    changed: int = 0
+    """Photos that their owners deleted or replaced meanwhile: they are left out."""
     missing: list[int] = field(default_factory=list)
-    """Photos whose object is missing or altered: they are in the tables, but have no file."""
+    """Photos whose object is missing, altered or refused: they are in the tables, but have no file."""
 
 
 def export(
@@ -88,10 +91,16 @@ def _export(
         table.writeheader()
         for page in exports.photos(owner_id):
             for photo in page:
-                row = _row(photo, _write_photo(folder, photo, store, result))
+                file = _write_photo(folder, photo, store, result)
+                if not file and not exports.has(photo):
+                    result.changed += 1
+                    continue
+                if not file:
+                    result.missing.append(photo.id)
+                result.photos += 1
+                row = _row(photo, file)
                 lines.write(json.dumps(row, ensure_ascii=False) + "\n")
                 table.writerow({name: as_cell(value) for name, value in row.items()})
-            result.photos += len(page)
             progress(len(page))
     return result
 
@@ -106,9 +115,12 @@ def _write_photo(folder: Path, photo: ExportedPhoto, store: ObjectStore, result:
     try:
         data = store.get(ObjectKind.PHOTO, photo.photo_key)
     except NotFound:
-        data = b""
+        return ""
+    except StoreUnavailable as error:
+        if not refuses_one(store, photo.photo_key, error):
+            raise
+        return ""
     if hashlib.sha256(data).hexdigest() != photo.sha256:
-        result.missing.append(photo.id)
         return ""
     with _draft_of(path) as draft:
         draft.write_bytes(data)

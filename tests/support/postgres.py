@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 from tests.support import run_folder
@@ -68,6 +69,20 @@ class Server:
         if self._process is not None:
             self._process.send_signal(sig)
             self._process.wait(_STOP_S)
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Stop all processes of the server during the block, as if its disk did not answer."""
+        assert self._process is not None
+        first = psutil.Process(self._process.pid)
+        stopped = [first, *first.children(recursive=True)]
+        for process in stopped:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in stopped:
+                process.resume()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, Table, create_
 from catloader.errors import StartupError
 from catloader.store.db.failures import READ_ONLY_SERVER, database_name, translated
 from catloader.store.db.postgresql import WRITERS_ISOLATION, connect_options, connection_preparer
+from catloader.store.db.server_watch import ServerWatch
 from catloader.store.db.sqlite import (
     BUSY_OPTION,
     BUSY_TIMEOUT_S,
@@ -57,6 +58,7 @@ def make_engine(
     idle_s: float = 15.0,
     lock_s: float = _LOCK_S,
     silent_s: float = 15.0,
+    ask_after_s: float = 5.0,
 ) -> Engine:
     """Make an engine for a URL or for the path of an SQLite file; it connects at first use.
 
@@ -71,6 +73,8 @@ def make_engine(
             another limit; otherwise a table that is being rewritten would block every thread.
         silent_s: a connection ends when the machine of PostgreSQL acknowledges nothing for this long, for
             example after a power failure.
+        ask_after_s: a statement without a response for this long asks PostgreSQL through a new connection,
+            again and again; if two such connections get no response, the statement ends.
     Raises:
         StartupError: the database's driver is not installed.
     """
@@ -94,6 +98,7 @@ def make_engine(
             raise StartupError(
                 f"PostgreSQL needs the package {error.name}: pip install 'catloader[postgres]'."
             ) from error
+        event.listen(engine, "do_connect", ServerWatch(ask_after_s))
         event.listen(engine, "connect", connection_preparer(idle_s, lock_s))
         event.listen(engine, "handle_error", _renew_read_only_connections)
         return engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,10 @@ class NoAnswer(StoreUnavailable):
     """The object store did not respond, as opposed to a refusal."""
 
 
+class AnswerTooLarge(StoreUnavailable):
+    """The object store sends more than the limit for one object, as for a video among photos."""
+
+
 class _Redirected(BotoCoreError):
     fmt = "{location}"
 
@@ -51,6 +56,7 @@ def translated(address: str, what: str) -> Iterator[None]:
     Raises:
         NotFound: the server has no such object.
         NoAnswer: no response; the message has the address and the reason.
+        AnswerTooLarge: the response exceeds its limit.
         StoreUnavailable: a refusal, a redirection, or a response that can't be read; the message has the
             address, S3's error code, and a hint if a clock is far off.
     """
@@ -68,6 +74,11 @@ def translated(address: str, what: str) -> Iterator[None]:
             f"The server at {address} redirects to {error}; set AWS_ENDPOINT_URL_S3 to the S3 server itself."
         ) from error
     except (BotoCoreError, HTTPError) as error:  # urllib3's errors: while the body of a refusal is read
+        if _is_too_large(error):
+            raise AnswerTooLarge(
+                f"The object store at {address} sends too many bytes for {what}.",
+                cause=f"{address} too large",
+            ) from error
         raise NoAnswer(f"The object store at {address} did not answer: {_reason(error)}.") from error
     except (ResponseParserError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise StoreUnavailable(
@@ -160,6 +171,16 @@ def is_timeout(error: BaseException | None) -> bool:
         isinstance(error, ConnectTimeoutError | ReadTimeoutError | TimeoutError)
         or is_timeout(error.__cause__ or error.__context__)
     )
+
+
+def _is_too_large(error: BaseException | None) -> bool:
+    if error is None:
+        return False
+    if isinstance(error, OSError) and error.errno == errno.EMSGSIZE:
+        return True
+    # botocore raises its errors again, which replaces their context while another error is handled.
+    inner = error.kwargs.get("error") if isinstance(error, BotoCoreError) else None
+    return _is_too_large(inner or error.__cause__ or error.__context__)
 
 
 def _reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from catloader.errors import NotFound, StoreUnavailable
 from catloader.store.kinds import ObjectKind
-from catloader.store.s3.errors import NoAnswer
+from catloader.store.s3.errors import AnswerTooLarge, NoAnswer
 from checker import errors as checker_errors
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def refuses_one(objects: ObjectStore, key: str, error: StoreUnavailable) -> bool
     False: the store did not respond, or refuses all other objects that are tried. A listing is not
     sufficient, because servers list objects that they can't read.
     """
+    if isinstance(error, AnswerTooLarge):
+        return True  # the others that are tried may be too large as well
     if isinstance(error, NoAnswer):
         return False
     try:
@@ -46,6 +48,8 @@ def _gives(objects: ObjectStore, kind: ObjectKind, key: str) -> bool:
             next(chunks, None)
     except NoAnswer:
         raise
+    except AnswerTooLarge:
+        return True
     except (NotFound, StoreUnavailable):
         return False
     return True

@@ -11,10 +11,20 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from catloader.accounts import accounts
 from catloader.accounts.export import ExportedAccount, zip_of
-from catloader.errors import ExportBusy, InvalidInput, TooManyAttempts, WrongCredentials
+from catloader.errors import (
+    ExportBusy,
+    InvalidInput,
+    NotFound,
+    StoreUnavailable,
+    TooManyAttempts,
+    WrongCredentials,
+)
 from catloader.mail.account_mails import EMAIL_CHANGED
 from catloader.store.db.engine import utcnow
+from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
+from catloader.store.s3.objects import ObjectStore
+from catloader.store.s3.refusals import refuses_one
 from catloader.store.s3.unaltered import get_unaltered
 from catloader.web.accounts.auth import ViewResult, account_page, confirm_by_mail
 from catloader.web.accounts.mailed_links import mails
@@ -89,6 +99,21 @@ def end_session() -> BaseResponse:
     return redirect(url_for("auth.account") + "#sessions", 303)
 
 
+def _stored(objects: ObjectStore, photo: Photo) -> bytes:
+    """Return the photo; a single object that the store refuses counts as missing.
+
+    Raises:
+        NotFound, ObjectAltered, StoreUnavailable: as for ``get_unaltered``.
+    """
+    try:
+        return get_unaltered(objects, ObjectKind.PHOTO, photo.photo_key, photo.sha256)
+    except StoreUnavailable as error:
+        if not refuses_one(objects, photo.photo_key, error):
+            raise
+        logger.error("an export lacks photo %d: %s", photo.id, error)
+        raise NotFound(str(error)) from error
+
+
 @blueprint.get("/export")
 @uses_object_store
 def export() -> Response:
@@ -101,7 +126,7 @@ def export() -> Response:
     pieces = zip_of(
         account,
         lambda: parts.gallery.all_of(user.id),
-        lambda photo: get_unaltered(parts.objects, ObjectKind.PHOTO, photo.photo_key, photo.sha256),
+        lambda photo: _stored(parts.objects, photo),
         lambda id: parts.check_log.of_photo(id, _MOST_CHECKS),
         lambda id: (parts.reviews.appeals_of(id), parts.reviews.of_photo(id)),
     )

@@ -7,18 +7,19 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, delete, insert, select, update
 
 from catloader.settings import Settings
 from catloader.store.db.accounts.users import User, Users
 from catloader.store.db.engine import database_name, reading, utcnow, writing
 from catloader.store.db.photos.bin import Bin
-from catloader.store.db.photos.exports import Exports
+from catloader.store.db.photos.exports import ExportedPhoto, Exports
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import check_log, photos
 from catloader.store.kinds import ObjectKind
@@ -29,7 +30,8 @@ from catloader.transfer.importing import Importer, Result
 from catloader.transfer.journal import Journal
 from catloader.transfer.sources import FolderSource, SourceError
 from tests.support.commands import Run
-from tests.support.refusing_store import refusing_store
+from tests.support.object_stores import delete_object
+from tests.support.refusing_store import LARGE, refusing_store
 from tests.support.rows import add_photos
 from tests.support.site import jpeg
 
@@ -201,14 +203,16 @@ def test_import_reads_from_the_object_store(
     objects.put(ObjectKind.PHOTO, "2019/large.jpg", jpeg() + bytes(400_000))
     objects.put(ObjectKind.PHOTO, "2019/two\nlines.jpg", jpeg((9, 9, 9)))
     objects.put(ObjectKind.PHOTO, "2019/no\r\nphoto.jpg", b"")
-    objects.put(ObjectKind.PHOTO, "2019/archived.jpg", jpeg())
+    for key in ("2019/archived.jpg", f"2019/{LARGE}"):
+        objects.put(ObjectKind.PHOTO, key, jpeg())
     source = f"s3://{objects.photos_bucket}/2019/"
     with refusing_store(s3_server) as (store, refused):
         refused.add("archived.jpg")
         others = {"CATLOADER_MAX_FILE_BYTES": "100000", "AWS_ENDPOINT_URL_S3": store.address}
         result = run("import", source, "--owner", _EMAIL, **others)
-    for line in ("3  imported", "1  not named like a photo", "3  refused"):
+    for line in ("3  imported", "1  not named like a photo", "4  refused"):
         assert f"{line}\n" in result.output, result.output
+    assert f"2019/{LARGE}: The object store at {store.address} sends too many bytes" in result.output
     assert f"2019/archived.jpg: The object store at {store.address} refused" in result.output
     assert "2019/large.jpg: " in result.output
     assert "2019/no\\r\\nphoto.jpg: " in result.output
@@ -310,13 +314,61 @@ def test_export_reports_photos_without_objects_and_a_full_disk(
     objects.put(ObjectKind.PHOTO, key, b"other bytes")
     result = run("export", small_disk / "a")
     assert result.exit_code == 1
-    assert "1 photo without a file, because the object store lacks them" in result.output
+    assert "1 photo without a file, because the object store lacks or refuses them" in result.output
     assert f"(see `catloader gc`): {id}." in result.output
     (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free))
     full = run("export", small_disk / "b")
     assert (full.exit_code, full.output.count("\n")) == (1, 1)
     assert "No space left on device. Run the command again to continue." in full.output
     assert not list((small_disk / "b").rglob("*.part"))
+
+
+@_ON_SQLITE
+def test_export_leaves_out_photos_that_are_deleted_or_replaced_meanwhile(
+    engine: Engine, objects: ObjectStore, anna: User, run: Run, *, folder: Path, tmp_path: Path
+) -> None:
+    run("import", folder, "--owner", _EMAIL)
+    with reading(engine) as connection:
+        (deleted_id, _), (replaced_id, _) = connection.execute(select(photos.c.id, photos.c.photo_key)).all()
+
+    class Changing(Exports):
+        """Photos change after their page was read, as on a running site."""
+
+        def photos(self, owner_id: int | None) -> Iterator[list[ExportedPhoto]]:
+            for page in super().photos(owner_id):
+                with writing(engine) as connection:
+                    connection.execute(delete(photos).where(photos.c.id == deleted_id))
+                    values = {"photo_key": f"{'0' * 32}.jpg"}
+                    connection.execute(update(photos).where(photos.c.id == replaced_id).values(values))
+                for photo in page:
+                    delete_object(objects, ObjectKind.PHOTO, photo.photo_key)
+                yield page
+
+    result = export(tmp_path / "exported", Changing(engine), objects, None)
+    assert (result.photos, result.changed, result.missing) == (0, 2, [])
+    assert (tmp_path / "exported/photos.jsonl").read_text() == ""
+
+
+@_ON_SQLITE
+def test_a_refused_object_does_not_end_an_export(
+    engine: Engine, s3_server: EmbeddedS3, anna: User, run: Run, *, folder: Path, tmp_path: Path
+) -> None:
+    with refusing_store(s3_server) as (store, refused):
+        others = {
+            "AWS_ENDPOINT_URL_S3": store.address,
+            "CATLOADER_PHOTOS_BUCKET": store.photos_bucket,
+            "CATLOADER_THUMBNAILS_BUCKET": store.thumbnails_bucket,
+        }
+        run("import", folder, "--owner", _EMAIL, **others)
+        with reading(engine) as connection:
+            id, key = connection.execute(select(photos.c.id, photos.c.photo_key)).first() or (0, "")
+        refused.add(key)
+        result = run("export", tmp_path / "exported", **others)
+    assert result.exit_code == 1
+    assert "1 photo without a file, because the object store lacks or refuses them" in result.output
+    assert f": {id}.\n" in result.output
+    assert len(list((tmp_path / "exported/photos").iterdir())) == 1
+    assert len((tmp_path / "exported/photos.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
@@ -326,7 +378,9 @@ def test_long_lists_of_refused_and_missing_photos_are_shortened(
     ids = add_photos(engine, 21)
     exported = run("export", tmp_path / "exported")
     assert exported.exit_code == 1
-    assert "Error: 21 photos without a file, because the object store lacks them" in exported.output
+    assert (
+        "Error: 21 photos without a file, because the object store lacks or refuses them" in exported.output
+    )
     assert exported.output.endswith(f": {', '.join(map(str, ids[:20]))}, ....\n")
     assert len((tmp_path / "exported/photos.jsonl").read_text().splitlines()) == 21
     (tmp_path / "empty").mkdir()

@@ -92,6 +92,12 @@ class Exports:
             logs = self._latest_verdicts([row.id for row in rows])
             yield [ExportedPhoto(**row._mapping, **logs.get(row.id, _NO_LOG)) for row in rows]
 
+    def has(self, photo: ExportedPhoto) -> bool:
+        """Return True if the photo still exists outside the bin, with the same object."""
+        is_same = (photos.c.id == photo.id) & (photos.c.photo_key == photo.photo_key) & not_in_bin()
+        with reading(self._engine) as connection:
+            return connection.execute(select(photos.c.id).where(is_same)).first() is not None
+
     def digests(self, owner_id: int) -> set[bytes]:
         """Return the SHA-256 of each photo of the owner."""
         query = select(photos.c.sha256).where(photos.c.owner_id == owner_id, not_in_bin())

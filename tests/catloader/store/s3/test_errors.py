@@ -226,7 +226,7 @@ def _always(answer: bytes) -> Iterator[ObjectStore]:
     [
         (b"200 OK\r\nContent-Length: five\r\n\r\nphoto", "did not respond like S3"),
         (b"200 OK\r\nLast-Modified: yesterday\r\nContent-Length: 5\r\n\r\nx", "did not respond like S3"),
-        (b"200 OK\r\nContent-Length: 99999999999999\r\n\r\nphoto", "the answer is too large"),
+        (b"200 OK\r\nContent-Length: 99999999999999\r\n\r\nphoto", "sends too many bytes"),
         (b"404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\nFF\r\n<Error>", "the response was cut off"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from checker.errors import ObjectMissing, ObjectRefused
 from checker.values import Rendition
 from tests.support.fakes import claim_of
 from tests.support.object_stores import store_at
-from tests.support.refusing_store import refusing_store
+from tests.support.refusing_store import LARGE, refusing_store
 
 
 def test_one_refused_object_is_its_own_error_and_a_store_that_refuses_all_is_unavailable(
@@ -40,6 +41,23 @@ def test_one_refused_object_is_its_own_error_and_a_store_that_refuses_all_is_una
                 source.get(claim, rendition)
         with pytest.raises(ObjectMissing):
             source.get(claim_of(2), Rendition.PHOTO)
+
+
+def test_an_object_that_is_too_large_is_its_own_error_even_beside_others(s3_server: EmbeddedS3) -> None:
+    with refusing_store(s3_server) as (store, refused):
+        source, claim = S3ImageSource(store), replace(claim_of(1), photo_key=f"1{LARGE}")
+        for name in (claim.photo_key, f"2{LARGE}", f"3{LARGE}"):
+            store.put(ObjectKind.PHOTO, name, b"photo")
+        for _ in range(3):  # the store does not count as unavailable
+            try:
+                raise KeyError  # the context of an error that is raised while another one is handled
+            except KeyError:
+                with pytest.raises(ObjectRefused, match="sends too many bytes"):
+                    source.get(claim, Rendition.PHOTO)
+        refused.add("refused.jpg")
+        store.put(ObjectKind.PHOTO, "refused.jpg", b"photo")
+        with pytest.raises(ObjectRefused, match="AccessDenied"):
+            source.get(replace(claim, photo_key="refused.jpg"), Rendition.PHOTO)
 
 
 _AWAY = NoAnswer("The object store did not answer.")

@@ -20,6 +20,7 @@ from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
 from checker.values import Verdict
 from tests.support.object_stores import delete_object
+from tests.support.refusing_store import refusing_store
 from tests.support.site import PASSWORD, Person, check, jpeg, running_site, services_of
 
 _FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -218,6 +219,21 @@ def test_the_export_leaves_out_a_photo_whose_object_was_replaced_by_another_acco
         altered: (None, True),
     }
     assert f"an export lacks photo {altered}: the object store holds other bytes" in caplog.text
+
+
+def test_the_export_leaves_out_a_photo_whose_object_the_store_refuses(
+    engine: Engine, s3_server: EmbeddedS3, tmp_path: Path
+) -> None:
+    """The file ended early, in every export of the account."""
+    with (
+        refusing_store(s3_server) as (store, refused),
+        running_site(engine, s3_server, store, tmp_path, s3_endpoint_url=store.address) as app,
+    ):
+        anna = Person(app, "anna@example.org")
+        good, archived = anna.upload_one(), anna.upload_one(jpeg((10, 20, 30)))
+        refused.update(photo.photo_key for photo in anna.photos if photo.id == archived)
+        with anna.get("/account/export") as answer, zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+            assert archive.namelist() == [f"photos/{good}.jpg", "verdicts.json"]
 
 
 def test_a_refusal_of_the_export_is_shown_as_a_page(app: Flask, anna: Person) -> None:

