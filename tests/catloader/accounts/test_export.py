@@ -15,11 +15,15 @@ from sqlalchemy import Engine
 from catloader.accounts.export import ExportedAccount, zip_of
 from catloader.store.db.photos.gallery import Gallery
 from catloader.store.db.photos.photo_rows import Photo
+from catloader.store.db.staff.reviews import Appeal, Review
 from tests.support.rows import add_photos, some_user
 
 _BYTES = 3_000_000
-_NOTHING = lambda _id: ([], [])  # noqa: E731
 _ACCOUNT = ExportedAccount("anna@example.org", datetime(2026, 1, 1, tzinfo=UTC).isoformat())
+
+
+def _nothing(_photo_id: int) -> tuple[list[Appeal], list[Review]]:
+    return [], []
 
 
 def test_one_photo_is_in_memory_at_a_time(engine: Engine) -> None:
@@ -31,7 +35,7 @@ def test_one_photo_is_in_memory_at_a_time(engine: Engine) -> None:
         read_ids.append(photo.id)
         return bytes([photo.id % 256]) * _BYTES
 
-    pieces = zip_of(_ACCOUNT, lambda: gallery.all_of(owner_id), read, lambda _id: [], _NOTHING)
+    pieces = zip_of(_ACCOUNT, lambda: gallery.all_of(owner_id), read, lambda _id: [], _nothing)
     sent = [next(pieces)]
     assert len(read_ids) == 1
     sent += pieces
@@ -50,7 +54,7 @@ def test_a_photo_that_is_uploaded_after_the_others_were_sent_is_listed_without_a
         ids.extend(add_photos(engine, 1, owner_id=owner_id))
         return gallery.all_of(owner_id)
 
-    pieces = zip_of(_ACCOUNT, pages, lambda _photo: b"x", lambda _id: [], _NOTHING)
+    pieces = zip_of(_ACCOUNT, pages, lambda _photo: b"x", lambda _id: [], _nothing)
     with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as archive:
         rows = json.loads(archive.read("verdicts.json"))["photos"]
         name = f"photos/{ids[0]}.jpg"
@@ -62,7 +66,7 @@ def test_a_program_can_read_the_file_while_it_arrives(engine: Engine) -> None:
     owner_id, gallery = some_user(engine).id, Gallery(engine)
     ids = add_photos(engine, 2, owner_id=owner_id)
     pieces = zip_of(
-        _ACCOUNT, lambda: gallery.all_of(owner_id), lambda _photo: b"PK\x07\x08", lambda _id: [], _NOTHING
+        _ACCOUNT, lambda: gallery.all_of(owner_id), lambda _photo: b"PK\x07\x08", lambda _id: [], _nothing
     )
     file = io.BytesIO(b"".join(pieces))
     for id in ids:
