@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from checker.errors import CheckerError
+from checker.evaluation.data_sets.class_folders import files_below
 from checker.evaluation.data_sets.kinds import imagenet_class
 from checker.evaluation.intervals import recall
 from checker.evaluation.photos import in_utf8
 from checker.evaluation.progress import progress_bar
 from checker.evaluation.variants import NamedVariant
-from checker.folder.walk import DECODE_LIMITS, read, walk
+from checker.folder.walk import DECODE_LIMITS, read
 from checker.pixels.isolated import IsolatedDecoder, isolated_decoder
 from checker.ports import Classifier
 from models.catalogue import CLASSES
@@ -47,7 +48,7 @@ def validation_photos(folder: Path) -> list[ValidationPhoto]:
     if not folder.is_dir():
         raise CannotRun(f"{folder}: no such folder")
     photos = []
-    for file in walk([str(folder)]):
+    for file in files_below(folder):
         path = Path(file.path)
         if file.error:
             raise CannotRun(f"{in_utf8(file.path)}: {file.error}")
@@ -61,7 +62,7 @@ def validation_photos(folder: Path) -> list[ValidationPhoto]:
         photos.append(ValidationPhoto(file.path, index))
     if not photos:
         raise CannotRun(f"{folder} has no photos")
-    return photos
+    return sorted(photos, key=lambda photo: photo.path)
 
 
 def accuracy(photos: Sequence[ValidationPhoto], variant: NamedVariant) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from checker.evaluation.data_sets.kinds import kind_from_name, label_of_class, normalised
 from checker.evaluation.photos import CAT, NOT_CAT, LabelledPhoto, UnusablePhotos, in_utf8, photo_file
-from checker.folder.walk import is_hidden, walk
+from checker.folder.walk import WalkedFile, is_hidden, walk
 from checker.values import Verdict
 
 _UNLABELLED = frozenset({Verdict.UNSURE.value, Verdict.UNREADABLE.value})
@@ -43,7 +43,7 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
             raise UnusablePhotos(
                 f"{in_utf8(str(entry))} is a class without cats, and its folder {cats} is named after cats"
             )
-        for file in walk([str(entry)]):
+        for file in files_below(entry):
             if file.error:
                 raise UnusablePhotos(f"{in_utf8(file.path)}: {file.error}")
             if kind in _UNLABELLED:
@@ -56,6 +56,28 @@ def from_class_folders(folder: Path, cat_classes: frozenset[str]) -> Iterator[La
             if photo_kind is None and label == NOT_CAT:
                 photo_kind = normalised(in_utf8(parts[0])) if len(parts) > 1 else kind_from_name(parts[-1])
             yield photo_file(file.path, os.path.relpath(file.path, folder), label, photo_kind)
+
+
+def files_below(folder: Path) -> Iterator[WalkedFile]:
+    """Yield the photos in and below a folder as ``walk`` does, and those behind links to folders.
+
+    Sets of photos are often made of links to the folders of others, and torchvision's ImageFolder follows
+    them. A folder behind several links is read once; one that contains ``folder`` is not read.
+    """
+    waiting, places, above = [str(folder)], set[Path](), set(folder.resolve().parents)
+    while waiting:
+        path = waiting.pop(0)
+        place = Path(path).resolve()
+        if place in places | above:
+            continue
+        places.add(place)
+        skipped: list[str] = []
+        yield from walk([path], on_skip=skipped.append)
+        waiting += [link for link in skipped if _is_folder(link) and not is_hidden(Path(link).name)]
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - is_dir() raises where it may not look
 
 
 def _no_cats(folder: Path, classes: list[Path], cat_classes: frozenset[str]) -> str:

@@ -38,6 +38,14 @@ def test_the_class_is_that_of_the_folder_or_of_the_file_name(folder: Path) -> No
     assert indices == [PANDA, 0, KOALA, RED_PANDA]
 
 
+def test_folders_of_classes_may_be_links(folder: Path) -> None:
+    (folder.parent / "linked").mkdir()
+    for entry in folder.iterdir():
+        (folder.parent / "linked" / entry.name).symlink_to(entry)
+    indices = [photo.class_index for photo in validation_photos(folder.parent / "linked")]
+    assert indices == [PANDA, 0, KOALA, RED_PANDA]
+
+
 def test_top_1_and_top_5_are_reported_with_the_published_figure(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

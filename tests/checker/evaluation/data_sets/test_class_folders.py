@@ -157,3 +157,27 @@ def test_cats_below_a_class_without_cats_are_not_counted_as_other_photos(folder:
         UnusablePhotos, match="test is a class without cats, and its folder Cats is named after"
     ):
         labelled_photos(folder)
+
+
+def test_links_to_folders_are_followed_as_by_torchvision(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "b.jpg").write_bytes(b"")
+    (elsewhere / "more").mkdir()
+    (elsewhere / "more" / "c.jpg").write_bytes(b"")
+    (folder / "not_cat" / "beagle").symlink_to(elsewhere)
+    (folder / "not_cat" / ".hidden").symlink_to(elsewhere)
+    (folder / "not_cat" / "broken").symlink_to(folder / "gone")
+    assert kinds(folder) == {
+        "cat/a.jpg": (CAT, None),
+        "not_cat/a.jpg": (NOT_CAT, None),
+        "not_cat/beagle/b.jpg": (NOT_CAT, "beagle"),
+        "not_cat/beagle/more/c.jpg": (NOT_CAT, "beagle"),
+    }
+
+
+@pytest.mark.parametrize("target", [".", "..", "../..", "../cat"])
+def test_links_in_a_circle_end(folder: Path, target: str) -> None:
+    (folder / "cat" / "again").symlink_to(target)
+    assert names(folder) == [("cat/a.jpg", CAT), ("not_cat/a.jpg", NOT_CAT)]
