@@ -210,9 +210,15 @@ class ObjectStore:
         """Delete up to 1 000 objects; return key -> reason for those that still exist. See ``deleting``."""
         return delete_many(self._client, partial(self._request, "delete"), bucket, keys)
 
-    def url(self, kind: ObjectKind, key: str, ttl_s: int) -> str:
-        """Return a signed URL that works for anyone for ``ttl_s`` seconds; makes no request."""
+    def url(self, kind: ObjectKind, key: str, ttl_s: int, *, saved_as: str = "") -> str:
+        """Return a signed URL that works for anyone for ``ttl_s`` seconds; makes no request.
+
+        Args:
+            saved_as: name under which browsers save the object instead of showing it.
+        """
         target = {"Bucket": self._buckets[kind], "Key": key}
+        if saved_as:
+            target["ResponseContentDisposition"] = f'attachment; filename="{saved_as}"'
         return str(self._client.generate_presigned_url("get_object", Params=target, ExpiresIn=ttl_s))
 
 

@@ -55,8 +55,12 @@ def sizes_of(photo: Photo) -> dict[str, str]:
 @without_login  # a visitor gets 404, not the log-in page
 @uses_object_store
 def photo(id: int) -> BaseResponse:
-    photo = _visible_photo(id)
-    return jpeg_response(ObjectKind.PHOTO, photo.photo_key, photo.sha256)
+    """Send the photo; with ``?download=1`` for browsers to save it.
+
+    The attribute ``download`` of a link is not enough: browsers ignore it if the address redirects to S3.
+    """
+    photo, saved_as = _visible_photo(id), f"photo-{id}.jpg" if "download" in request.args else ""
+    return jpeg_response(ObjectKind.PHOTO, photo.photo_key, photo.sha256, saved_as=saved_as)
 
 
 @blueprint.get(f"/photos/<int(max={MAX_PHOTO_ID}):id>/thumbnail.jpg")
@@ -133,23 +137,26 @@ def _is_of(photo: Photo, user: User | None) -> bool:
     return user is not None and (photo.owner_id == user.id or may_review(user, photo.id))
 
 
-def jpeg_response(kind: ObjectKind, key: str, sha256: str | None) -> BaseResponse:
+def jpeg_response(kind: ObjectKind, key: str, sha256: str | None, *, saved_as: str = "") -> BaseResponse:
     """Send an object, or redirect to it.
 
     Args:
         sha256: digest of the stored bytes; None for an explanation, whose key contains the digest.
+        saved_as: as in ``ObjectStore.url``.
     Raises:
         NotFound, StoreUnavailable: the object does not exist, or the store does not respond.
         ObjectAltered: the object has other bytes than were stored. They are not sent.
     """
     settings = services().settings
     if settings.delivery == "url":
-        link = redirect(services().objects.url(kind, key, settings.url_ttl_s), 302)
+        link = redirect(services().objects.url(kind, key, settings.url_ttl_s, saved_as=saved_as), 302)
         link.headers["Content-Security-Policy"] = _POLICY
         link.headers["Cache-Control"] = "private, no-store"
         return link
     # Each explanation has its own key, so the key's digest identifies the content.
     response = _conditional(sha256 or _digest(key))
+    if saved_as:
+        response.headers["Content-Disposition"] = f'attachment; filename="{saved_as}"'
     if response.status_code == 304 or request.method == "HEAD":
         return response
     response.data = _stored(kind, key, sha256)

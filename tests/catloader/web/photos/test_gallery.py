@@ -131,6 +131,28 @@ def test_delivery_by_short_lived_urls(
         assert Person(app, "eve@example.org").get(f"/photos/{photo}/photo.jpg").status_code == 404
 
 
+@pytest.mark.parametrize("delivery", ["app", "url"])
+def test_a_downloaded_photo_is_saved_and_not_shown(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path, delivery: str
+) -> None:
+    """Browsers ignore the attribute ``download`` of a link that leads to another host."""
+    with running_site(engine, s3_server, objects, tmp_path, delivery=delivery) as app:
+        anna = Person(app, "anna@example.org")
+        photo = anna.upload_one()
+        link = re.search(r'href="([^"]+)" download=', anna.get(f"/photos/{photo}").text)
+        assert link
+        answer = anna.get(link[1])
+        headers = dict(answer.headers)
+        if delivery == "url":
+            with requests.Session() as browser:
+                browser.trust_env = False
+                headers = dict(browser.get(answer.location, timeout=10).headers)
+        assert headers["Content-Disposition"] == f'attachment; filename="photo-{photo}.jpg"'
+        assert headers["Content-Type"] == "image/jpeg"
+        for path in ("photo.jpg", "thumbnail.jpg"):
+            assert "Content-Disposition" not in anna.get(f"/photos/{photo}/{path}").headers
+
+
 def test_deleting_a_photo_removes_row_and_objects(app: Flask, anna: Person, objects: ObjectStore) -> None:
     photo = anna.upload_one()
     image = services_of(app).photos.by_id(photo)
