@@ -9,8 +9,8 @@ the process that started it. Exit code 1 means failure; a sentence on standard o
 
 from __future__ import annotations
 
-import _thread
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -60,11 +60,13 @@ def _optimise(name: str, precision: str, weights_dir: str) -> None:
 def _end_with_parent() -> None:
     while os.read(0, 1):  # not sys.stdin, whose lock the interpreter could not take at its end
         pass
-    _thread.interrupt_main()  # not os._exit, so that unfinished files are removed
+    # Not os._exit, so that unfinished files are removed; not _thread.interrupt_main, which ends no wait for npm.
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 if __name__ == "__main__":
     os.nice(_NICENESS)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored, as in jobs of a shell
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         sys.exit(main(*sys.argv[1:]))
