@@ -60,8 +60,8 @@ def _optimise(name: str, precision: str, weights_dir: str) -> None:
 def _end_with_parent() -> None:
     while os.read(0, 1):  # not sys.stdin, whose lock the interpreter could not take at its end
         pass
-    # Not os._exit, so that unfinished files are removed; not _thread.interrupt_main, which does not end a wait
-    # for npm.
+    # Not os._exit, so that unfinished files are removed; not _thread.interrupt_main, which does not end a
+    # wait for npm.
     os.kill(os.getpid(), signal.SIGINT)
 
 
