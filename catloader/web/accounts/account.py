@@ -30,7 +30,7 @@ from catloader.web.accounts.auth import ViewResult, account_page, confirm_by_mai
 from catloader.web.accounts.mailed_links import mails
 from catloader.web.accounts.notices import notify_of
 from catloader.web.accounts.sessions import current_user, sign_out
-from catloader.web.http.context import guard, services
+from catloader.web.http.context import PHOTO_NOT_FOUND, guard, services
 from catloader.web.http.forms import ticked
 from catloader.web.languages import gettext, language
 from catloader.web.uploads.admission import uses_object_store
@@ -111,7 +111,7 @@ def _stored(objects: ObjectStore, photo: Photo) -> bytes:
         if not refuses_one(objects, photo.photo_key, error):
             raise
         logger.error("an export lacks photo %d: %s", photo.id, error)
-        raise NotFound(str(error)) from error
+        raise NotFound(PHOTO_NOT_FOUND) from error
 
 
 @blueprint.get("/export")
