@@ -51,12 +51,14 @@ def create(
     days: int | None,
     secret: str,
     now: datetime,
+    by_command: bool = False,
 ) -> str:
     """Make a token and return it; it can't be shown again.
 
     Args:
         days: lifetime; None: the token never expires.
         secret: the key of the signature.
+        by_command: as in ``ApiTokens.add``.
 
     Raises:
         InvalidInput: no name, no scope, an unknown scope, a wrong number of days, or too many tokens.
@@ -71,7 +73,7 @@ def create(
     random = PREFIX + secrets.token_urlsafe(32)
     token = f"{random}.{_mac(random, secret)}"
     expires_at = now + timedelta(days=days) if days else None
-    tokens.add(token, user_id, name, set(scopes), now=now, expires_at=expires_at)
+    tokens.add(token, user_id, name, set(scopes), now=now, expires_at=expires_at, by_command=by_command)
     return token
 
 

@@ -42,7 +42,8 @@ def create(settings: Settings, email: str, name: str, scopes: tuple[str, ...], d
 
     with _account(settings, email, needs_key=True) as (user, store):
         secret = site_secret(settings)
-        click.echo(make(store, user.id, name, scopes, days=days, secret=secret, now=utcnow()))
+        token = make(store, user.id, name, scopes, days=days, secret=secret, now=utcnow(), by_command=True)
+        click.echo(token)
 
 
 @tokens.command("list")
@@ -71,7 +72,7 @@ def list_(settings: Settings, email: str) -> None:
 def revoke(settings: Settings, email: str, id: int) -> None:
     """Revoke the token with this id; `tokens list` shows the ids."""
     with _account(settings, email) as (user, store):
-        if not store.revoke(id, user.id):
+        if not store.revoke(id, user.id, by_command=True):
             raise NotFound(f"{user.email} has no token {id}.")
         click.echo(f"Token {id} of {user.email} is revoked.")
 

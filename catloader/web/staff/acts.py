@@ -23,6 +23,8 @@ ACTS = {
         (gettext_noop("removed the second factor"), "removed the second factor"),
         (gettext_noop("invited somebody"), "invited somebody"),
         (gettext_noop("made a password link"), "made a password link"),
+        (gettext_noop("made an API token"), "made an API token"),
+        (gettext_noop("revoked an API token"), "revoked an API token"),
         (gettext_noop("disabled the account"), "disabled"),
         (gettext_noop("enabled the account"), "enabled"),
         (gettext_noop("let photos be checked again"), "re-queued", "re-queued finished photos"),

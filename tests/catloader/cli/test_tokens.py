@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 from catloader.accounts.api_tokens import is_signed
 from catloader.cli import main
 from catloader.settings import Settings
-from catloader.wiring import site_secret
+from catloader.store.db.staff.audit_log import AuditLog
+from catloader.wiring import build_engine, site_secret
 
 
 def _run(folder: Path, *words: str, text: str | None = None, **settings: str) -> Result:
@@ -36,6 +37,12 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert _run(tmp_path, "tokens", "list", "ann@example.org").output == (
         "ann@example.org has no API token.\n"
     )
+    engine = build_engine(Settings(data_dir=tmp_path))
+    acts = [(entry.actor, entry.act, entry.target) for entry in AuditLog(engine).page(None, 9)]
+    engine.dispose()
+    assert acts == [
+        ("command line", act, "ann@example.org") for act in ("revoked an API token", "made an API token")
+    ]
 
 
 def test_tokens_need_an_account(tmp_path: Path) -> None:

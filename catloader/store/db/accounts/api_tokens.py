@@ -6,15 +6,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, or_, select, update
 
 from catloader.errors import InvalidInput
 from catloader.languages import ngettext_noop
 from catloader.store.db.accounts.account_lock import lock_account
 from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.accounts.users import User
-from catloader.store.db.engine import reading, writing
+from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.schema import api_tokens, users
+from catloader.store.db.staff.audit_log import record
 
 _TOO_MANY = ngettext_noop(
     "An account has up to %(num)d token. Revoke it first.",
@@ -55,8 +56,13 @@ class ApiTokens:
         *,
         now: datetime,
         expires_at: datetime | None,
+        by_command: bool = False,
     ) -> None:
         """Add a token, and delete expired tokens of the account.
+
+        Args:
+            by_command: record the act in the audit log: a person at the command line gives access to the
+                account.
 
         Raises:
             InvalidInput: the account has the maximum number of tokens.
@@ -74,6 +80,8 @@ class ApiTokens:
             if count >= self._most:
                 raise InvalidInput(_TOO_MANY, num=self._most)
             connection.execute(insert(api_tokens).values(row))
+            if by_command:
+                _record(connection, user_id, "made an API token", now)
 
     def find(self, token: str, now: datetime) -> tuple[ApiToken, User] | None:
         """Return the token with its account.
@@ -99,16 +107,24 @@ class ApiTokens:
         with reading(self._engine) as connection:
             return [_token(row) for row in connection.execute(query)]
 
-    def revoke(self, id: int, user_id: int) -> bool:
-        """Delete a token; False: the account has no such token."""
+    def revoke(self, id: int, user_id: int, *, by_command: bool = False) -> bool:
+        """Delete a token; False: the account has no such token. ``by_command``: as in ``add``."""
         is_own: ColumnElement[bool] = (api_tokens.c.id == id) & (api_tokens.c.user_id == user_id)
         with writing(self._engine) as connection:
-            return connection.execute(delete(api_tokens).where(is_own)).rowcount == 1
+            is_revoked = connection.execute(delete(api_tokens).where(is_own)).rowcount == 1
+            if is_revoked and by_command:
+                _record(connection, user_id, "revoked an API token", utcnow())
+        return is_revoked
 
     def touch(self, id: int, now: datetime) -> None:
         """Record a use."""
         with writing(self._engine) as connection:
             connection.execute(update(api_tokens).where(api_tokens.c.id == id).values(used_at=now))
+
+
+def _record(connection: Connection, user_id: int, act: str, now: datetime) -> None:
+    email = connection.execute(select(users.c.email).where(users.c.id == user_id)).scalar_one()
+    record(connection, None, act, email, now)
 
 
 def _token(row: Row[tuple[object, ...]]) -> ApiToken:

@@ -49,6 +49,7 @@ def test_a_token_is_shown_once_and_stored_as_a_digest(app: Flask, anna: Person, 
     for secret in (token, *token.removeprefix("catloader_").split(".")):
         assert secret not in listed
         assert secret not in rows
+    assert services_of(app).audit_log.page(None, 1) == [], "the log is for acts of staff"
 
 
 def test_a_revoked_token_is_refused(app: Flask, anna: Person) -> None:

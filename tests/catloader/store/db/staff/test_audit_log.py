@@ -11,6 +11,7 @@ from sqlalchemy import Engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from catloader.errors import StoreUnavailable
+from catloader.store.db.accounts.api_tokens import ApiTokens
 from catloader.store.db.accounts.one_time_links import OneTimeLinks
 from catloader.store.db.accounts.second_factors import SecondFactors
 from catloader.store.db.accounts.users import Users
@@ -42,6 +43,9 @@ _ACTS: Mapping[str, _Act] = {
     "remove a factor": lambda e, user, _: SecondFactors(e).reset(user, None, _NOW),
     "invite": lambda e, _, __: OneTimeLinks(e).invite(None, _NOW, _LATER),
     "make a password link": lambda e, user, _: OneTimeLinks(e).reset(user, None, _NOW, _LATER),
+    "make a token": lambda e, user, _: ApiTokens(e, most=9).add(
+        "t", user, "camera", ["check"], now=_NOW, expires_at=None, by_command=True
+    ),
     "pause": lambda e, user, _: Switches(e).pause(user, _NOW),
     "choose a model": lambda e, user, _: ModelChoices(e).choose(
         "resnet18", "resnet50", "chose", user, _NOW, is_loaded=True
