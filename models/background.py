@@ -62,7 +62,9 @@ def _end_with_parent() -> None:
         pass
     # Not os._exit, so that unfinished files are removed; not _thread.interrupt_main, which does not end a
     # wait for npm.
-    os.kill(os.getpid(), signal.SIGINT)
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None, "it has started"
+    signal.pthread_kill(main_thread, signal.SIGINT)
 
 
 if __name__ == "__main__":
