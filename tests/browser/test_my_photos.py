@@ -168,13 +168,14 @@ def test_printed_photos_have_legible_badges_and_no_controls(page: Page, site: Si
     _upload(page, "paula@example.org", photos)
     site.check()
     page.reload()
+    page.locator("input.select").first.check()
     page.emulate_media(media="print", color_scheme="dark")
     cat = page.locator(".badge.yes")
     expect(cat).to_be_visible()
     expect(cat).to_have_css("print-color-adjust", "exact")
     for photo in page.locator(".grid img").all():
         expect(photo).to_be_visible()
-    for hidden in ("nav", "footer", "button", "input.select"):
+    for hidden in ("nav", "footer", "button", "input.select", "#selected"):
         assert not any(one.is_visible() for one in page.locator(hidden).all()), hidden
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
     page.goto(str(page.locator(".grid a").first.get_attribute("href")))

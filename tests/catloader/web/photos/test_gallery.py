@@ -312,10 +312,12 @@ def test_photo_page_explains_failed_checks(app: Flask, anna: Person) -> None:
     queue.finish([Outcome(second, error="The network failed.", retryable=True)])
     unreadable = anna.get(f"/photos/{broken}").text
     assert all(text in unreadable for text in ("Unreadable", "could not open the stored file", "damaged"))
+    assert "Check it again, upload the original again, or ask a reviewer below." in unreadable
     waiting_again = anna.get(f"/photos/{failed}").text
     assert all(
         text in waiting_again for text in ("Check failed", "The check failed once. Your photo is safe.")
     )
+    assert "Check it again, or ask a reviewer below." in waiting_again
 
 
 def test_custom_subject_is_named_on_the_pages(
