@@ -199,6 +199,27 @@ def test_my_photos_accepts_dropped_photos_and_their_square_can_be_chosen(
     expect(page.get_by_label("From the left (px)")).to_have_value("351")
 
 
+def test_photos_are_dropped_on_every_page_and_on_the_field_for_a_replacement(
+    page: Page, photos: Path
+) -> None:
+    register(page, "dora@example.org")
+    page.set_input_files("#photos", photos / "coffee.png")
+    page.get_by_role("button", name="Upload 1 photo").click()
+    page.locator(".grid a").click()
+    page.wait_for_load_state()
+    own = page.url
+    page.get_by_text("Replace photo").first.click()
+    _drop(page, photos / "chelsea.jpg", onto="#replacement")
+    page.wait_for_function("document.getElementById('replacement').files[0]?.name === 'chelsea.jpg'")
+    assert page.url == own
+    for path in (own, "/album", "/account", "/bin"):
+        other = page.context.new_page()
+        other.goto(path)
+        _drop(other, photos / "chelsea.jpg", onto="#main")
+        expect(other.locator("#queue li .name")).to_have_text(["chelsea.jpg"])
+        other.close()
+
+
 _DRAG_OWN = """() => {
   const dataTransfer = new DataTransfer();
   dataTransfer.items.add(new File(["bytes"], "thumbnail.jpg", { type: "image/jpeg" }));

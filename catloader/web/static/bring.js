@@ -1,10 +1,10 @@
-// Photos dropped on My photos, or pasted there: keep them, and open the upload page with them.
+// Photos dropped on another page than the upload page, or pasted there: keep them, and open the upload page with them.
 
 import { receiveFiles } from "./incoming.js";
 import { bring, leaveSentence } from "./shared.js";
 import { gettext } from "./texts.js";
 
-const { upload } = document.getElementById("news").dataset;
+const { upload } = document.body.dataset;
 
 receiveFiles(async ({ files, sentence }) => {
   if (!files.length && !sentence) return;
@@ -16,4 +16,4 @@ receiveFiles(async ({ files, sentence }) => {
   }
   leaveSentence(sentences.filter(Boolean).join(" "));
   location.assign(upload);
-});
+}, false);

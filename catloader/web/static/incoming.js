@@ -5,15 +5,18 @@ import { gettext } from "./texts.js";
 
 const hasFiles = (transfer) => [...(transfer?.types ?? [])].includes("Files");
 
+const isField = (target) => target.matches?.("input:not([type=file]), textarea");
+
 // Office programs copy text together with an image of it. Copied photos come without text, or only with a name.
 function isText({ target, clipboardData: { types } }) {
-  return target.matches?.("input:not([type=file]), textarea") && types.includes("text/plain") && types.includes("text/html");
+  return isField(target) && types.includes("text/plain") && types.includes("text/html");
 }
 
-// `take` is called with the { files, sentence } of filesOf().
-export function receiveFiles(take) {
+// `take` is called with the { files, sentence } of filesOf(). `inFields`: also for photos pasted into a text field.
+export function receiveFiles(take, inFields = true) {
   let isOwn = false; // a part of this page is dragged: browsers offer its thumbnails as files, too
-  const bringsFiles = ({ dataTransfer }) => !isOwn && hasFiles(dataTransfer);
+  const isOverFileField = (target) => target.matches?.("input[type=file]"); // the browser handles such a drop
+  const bringsFiles = ({ dataTransfer, target }) => !isOwn && hasFiles(dataTransfer) && !isOverFileField(target);
   const sign = document.createElement("div");
   sign.className = "drop-sign";
   sign.textContent = gettext("Drop your photos to upload them");
@@ -33,7 +36,7 @@ export function receiveFiles(take) {
     filesOf(event.dataTransfer).then(take);
   });
   window.addEventListener("paste", (event) => {
-    if (!event.clipboardData?.files.length || isText(event) || document.querySelector("dialog[open]")) return;
+    if (!event.clipboardData?.files.length || isText(event) || (isField(event.target) && !inFields) || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     filesOf(event.clipboardData).then(take);
   });
