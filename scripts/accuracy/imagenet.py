@@ -5,6 +5,7 @@ The models' authors measure in the same way: the centre crop of each file, one i
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,10 @@ from scripts.command_line import CannotRun
 
 BATCH_PHOTOS = 8
 _TOP = 5
+_SOLUTION = "LOC_val_solution.csv"
+"""Kaggle's table of classes, whose rows are like ``ILSVRC2012_val_00048981,n03995372 85 1 499 272``."""
+_ABOVE = 4
+"""Number of folders above the photos in which the table may be: they are in ILSVRC/Data/CLS-LOC/val."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +45,20 @@ def validation_photos(folder: Path) -> list[ValidationPhoto]:
     """Return the photos of a folder in the order of their names; hidden files are ignored.
 
     A photo's class is the name of its folder, by WordNet ID (``n02123045``) or class name (``tabby``), or a
-    WordNet ID in its own name (``n02328150_Angora.JPEG``).
+    WordNet ID in its own name (``n02328150_Angora.JPEG``), or that of Kaggle's table in or above the folder.
 
     Raises:
         CannotRun: the folder does not exist or has no photos, or the class of a photo is unknown.
     """
     if not folder.is_dir():
         raise CannotRun(f"{folder}: no such folder")
-    photos = []
+    kaggle, photos = _kaggle_classes(folder), []
     for file in files_below(folder):
         path = Path(file.path)
         if file.error:
             raise CannotRun(f"{in_utf8(file.path)}: {file.error}")
         names = [path.stem] if path.parent == folder else [path.parent.name, path.stem]
+        names += kaggle.get(path.stem, [])
         index = next((number for number in map(imagenet_class, names) if number is not None), None)
         if index is None:
             raise CannotRun(
@@ -63,6 +69,24 @@ def validation_photos(folder: Path) -> list[ValidationPhoto]:
     if not photos:
         raise CannotRun(f"{folder} has no photos")
     return sorted(photos, key=lambda photo: photo.path)
+
+
+def _kaggle_classes(folder: Path) -> dict[str, list[str]]:
+    """Return the first word of each row of Kaggle's table, by the name of the photo; empty without the table.
+
+    Raises:
+        CannotRun: the table can't be read.
+    """
+    for place in (folder, *folder.resolve().parents[:_ABOVE]):
+        if (table := place / _SOLUTION).is_file():
+            try:
+                with table.open(encoding="utf-8-sig", newline="") as file:
+                    return {
+                        row["ImageId"]: row["PredictionString"].split()[:1] for row in csv.DictReader(file)
+                    }
+            except (OSError, ValueError, LookupError, AttributeError, csv.Error) as error:
+                raise CannotRun(f"{table} can't be read as Kaggle's table of classes") from error
+    return {}
 
 
 def accuracy(photos: Sequence[ValidationPhoto], variant: NamedVariant) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """``benchmark_accuracy.py imagenet DIR``: top-1 and top-5 of models on ImageNet's validation photos.
 
-DIR contains a folder for each class, named by WordNet ID or class name, or files such as
-n02328150_Angora.JPEG.
+DIR contains a folder for each class, named by WordNet ID or class name, files such as
+n02328150_Angora.JPEG, or Kaggle's files with LOC_val_solution.csv among or above them.
 """
 
 from __future__ import annotations

@@ -38,6 +38,28 @@ def test_the_class_is_that_of_the_folder_or_of_the_file_name(folder: Path) -> No
     assert indices == [PANDA, 0, KOALA, RED_PANDA]
 
 
+@pytest.mark.parametrize(
+    "place", [".", "..", "../../../.."], ids=["with the photos", "above", "as Kaggle has it"]
+)
+def test_classes_are_read_from_kaggles_table(folder: Path, tmp_path: Path, place: str) -> None:
+    photos = tmp_path / "kaggle/ILSVRC/Data/CLS-LOC/val"
+    photos.mkdir(parents=True)
+    for number, photo in enumerate(sorted(folder.rglob("[!.]*.*")), 1):
+        photo.rename(photos / f"ILSVRC2012_val_{number:08}.JPEG")
+    table = photos / place / "LOC_val_solution.csv"
+    rows = [
+        "00000002,n01882714 1 2 3 4 n01882714 5 6 7 8",
+        "00000001,n02510455 85 1 499 272",
+        "00000003,n02410509 1 2 3 4",
+    ]
+    rows.append("00000004,n02509815 1 2 3 4")
+    table.write_text("ImageId,PredictionString\n" + "".join(f"ILSVRC2012_val_{row}\n" for row in rows))
+    assert [photo.class_index for photo in validation_photos(photos)] == [PANDA, KOALA, 347, RED_PANDA]
+    table.write_text("id\n1\n")
+    with pytest.raises(CannotRun, match=r"LOC_val_solution\.csv can't be read as Kaggle's table"):
+        validation_photos(photos)
+
+
 def test_folders_of_classes_may_be_links(folder: Path) -> None:
     (folder.parent / "linked").mkdir()
     for entry in folder.iterdir():
