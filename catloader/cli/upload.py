@@ -81,6 +81,8 @@ def upload(files: tuple[Path, ...], server: str, token: str, caption: str) -> No
 
 def _upload(client: Client, path: Path, caption: str) -> str:
     """Upload one file; return the reason if it was refused, else an empty text."""
+    from tqdm import tqdm
+
     from catloader.client import RequestFailed
 
     try:
@@ -98,30 +100,34 @@ def _upload(client: Client, path: Path, caption: str) -> str:
     except OSError as error:
         return _unreadable(error)
     try:
-        _send(client, data, caption)
+        kept = _send(client, data, caption)
     except RequestFailed as error:
         if error.status in _STOPS:
             raise
         return str(error)
+    if caption and kept != caption:
+        tqdm.write(printable(f"{path}: it was stored before, and keeps its other caption."))
     return ""
 
 
-def _send(client: Client, data: bytes, caption: str) -> None:
+def _send(client: Client, data: bytes, caption: str) -> str:
     """Upload a file under a key made of its bytes, so that a repeated command stores it once.
 
     If the photo of that key was deleted meanwhile, the next key is used.
+
+    Returns:
+        The caption of the photo: an earlier one if the photo was stored before.
     """
     from catloader.client import RequestFailed
 
-    key = f"file-{hashlib.sha256(data).hexdigest()}"
-    for number in range(_MOST_KEYS):
+    key, number = f"file-{hashlib.sha256(data).hexdigest()}", 0
+    while True:
         try:
-            client.upload(data, caption=caption, key=f"{key}-{number}" if number else key)
+            return client.upload(data, caption=caption, key=f"{key}-{number}" if number else key).caption
         except RequestFailed as error:
-            if error.status != HTTPStatus.CONFLICT or number == _MOST_KEYS - 1:
+            number += 1
+            if error.status != HTTPStatus.CONFLICT or number == _MOST_KEYS:
                 raise
-        else:
-            return
 
 
 def _unreadable(error: OSError) -> str:

@@ -319,7 +319,10 @@ def test_files_are_uploaded_from_the_command_line(
         refused = [line for line in done.stdout.splitlines() if line.startswith(str(tmp_path))]
         assert [line.partition(": ")[0] for line in refused] == [str(files[1]), str(files[2])]
         assert len(list(client.photos())) == before + 1
-    assert _catloader(tmp_path, "upload", files[0], *words[4:]).returncode == 0
+    again = _catloader(tmp_path, "upload", files[0], "--caption", "Tom", *words[4:])
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "1 photo stored, 0 refused.")
+    assert f"{files[0]}: it was stored before, and keeps its other caption." in again.stdout
+    assert "keeps" not in _catloader(tmp_path, "upload", files[0], *words[4:]).stdout
     (tmp_path / "token").write_text("wrong")
     refused_token = _catloader(tmp_path, *words)
     assert refused_token.returncode == 1
