@@ -254,6 +254,8 @@ def check(
     profile_id: str = "uncalibrated",
     reason: Reason | None = None,
     labels: Mapping[Rendition, tuple[Label, ...]] = _LABELS,
+    subject: str = "house_cat",
+    wild_feline: bool = False,
     network: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Finish the check of the photo that has waited longest, like a checker does; return the photo's id.
@@ -268,10 +270,10 @@ def check(
         score=score,
         cat_at=cat_at,
         not_cat_below=0.02,
-        subject="house_cat",
+        subject=subject,
         profile_id=profile_id,
         reason=reason,
-        wild_feline=False,
+        wild_feline=wild_feline,
         labels=labels,
         subject_scores={Rendition.PHOTO: {"tabby": 0.71}, Rendition.THUMBNAIL: {"tabby": 0.71}},
     )

@@ -114,8 +114,9 @@ def sentence(photo: Photo, record: CheckRecord | None) -> str:
             return gettext("This photo shows %(a_thing)s.", a_thing=subject.a)
         case "not_cat" if photo.wild_feline:
             return gettext(
-                "%(No_thing)s, but it looks like a wild relative, such as a lynx, a lion or a tiger.",
+                "%(No_thing)s, but it looks like %(other)s.",
                 No_thing=subject.no_title,
+                other=_with_article(_likeliest_wild_class(record)),
             )
         case "not_cat":
             return gettext("This photo shows %(a_thing)s.", a_thing=subject.no)
@@ -157,17 +158,18 @@ def _unsure_because(record: CheckRecord, subject: Noun) -> str:
     )
 
 
-def _likeliest_wild_class(record: CheckRecord) -> str:
+def _likeliest_wild_class(record: CheckRecord | None) -> str:
     """Return the name of the wild class that has the highest confidence among the labels.
 
     The photo is judged as a whole, so the first label may be the subject, or a thing in the middle.
     """
-    subject = record.subject if record.subject in SUBJECTS else services().settings.subject
+    subject = record.subject if record and record.subject in SUBJECTS else services().settings.subject
     try:
         wild = load_subject(subject).wild
     except ModelRefused:  # its file is gone
         wild = ()
-    labels = [label for labels in (record.labels or {}).values() for label in labels if label[0] in wild]
+    known = (record.labels or {}).values() if record else ()
+    labels = [label for labels in known for label in labels if label[0] in wild]
     return max(labels, key=lambda label: label[2])[1] if labels else _WILD_FELINE
 
 

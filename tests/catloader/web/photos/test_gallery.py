@@ -278,6 +278,11 @@ def test_photo_page_names_the_wild_feline_that_a_photo_looks_like(
     check(app, Verdict.UNSURE, profile_id="lite0-1", reason=Reason.WILD_FELINE, labels=labels)
     page = " ".join(anna.get(f"/photos/{photo}").text.split())
     assert "This looks like a cat, but even more like a tiger." in page
+    ruled_out = anna.upload_one()
+    check(app, Verdict.NOT_CAT, score=0.01, profile_id="lite0-1", labels=labels, wild_feline=True)
+    assert "No cat, but it looks like a tiger." in anna.get(f"/photos/{ruled_out}").text
+    german = anna.get(f"/photos/{ruled_out}", **{"Accept-Language": "de"}).text
+    assert "Keine Katze; das Foto zeigt wohl einen Tiger." in german
 
 
 @pytest.mark.parametrize("is_soft", [False, True])
@@ -354,3 +359,19 @@ def test_my_photos_opens_at_the_photo_that_is_left(app: Flask, anna: Person, ord
         else:
             assert (boxes[0], anchor) == (f"photo-{shown[0]}", f"photo-{id}")
             assert anchor in boxes
+
+
+def test_photo_page_names_the_wild_class_of_a_subject_of_your_own(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    """A wolf that is no dog does not look like a lynx, a lion or a tiger."""
+    subject = tmp_path / "tame_dog.toml"
+    subject.write_text('classes = ["beagle"]\nwild = ["timber wolf"]\n')
+    labels = dict.fromkeys(Rendition, (Label(162, "beagle", 0.4), Label(269, "timber wolf", 0.3)))
+    with running_site(engine, s3_server, objects, tmp_path, subject=str(subject)) as app:
+        anna = Person(app, "anna@example.org")
+        photo = anna.upload_one()
+        check(app, Verdict.NOT_CAT, labels=labels, subject="tame_dog", wild_feline=True)
+        assert "No tame dog, but it looks like a timber wolf." in anna.get(f"/photos/{photo}").text
+        subject.unlink()
+        assert "No tame dog, but it looks like a wild feline." in anna.get(f"/photos/{photo}").text
