@@ -364,7 +364,7 @@ def test_my_photos_opens_at_the_photo_that_is_left(app: Flask, anna: Person, ord
 def test_photo_page_names_the_wild_class_of_a_subject_of_your_own(
     engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
 ) -> None:
-    """A wolf that is no dog does not look like a lynx, a lion or a tiger."""
+    """A wolf does not look like a lynx, a lion or a tiger."""
     subject = tmp_path / "tame_dog.toml"
     subject.write_text('classes = ["beagle"]\nwild = ["timber wolf"]\n')
     labels = dict.fromkeys(Rendition, (Label(162, "beagle", 0.4), Label(269, "timber wolf", 0.3)))
