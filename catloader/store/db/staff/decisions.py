@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, insert, update
 
-from catloader.store.db.schema import photos, reviews
+from catloader.store.db.schema import appeals, photos, reviews
 from catloader.store.db.staff.audit_log import record
 
 HumanVerdict = Literal["cat", "not_cat"]
@@ -33,6 +33,13 @@ def decide(
     row |= {"made_at": now, "verdict": verdict, "note": note, "status_before": status_before}
     connection.execute(insert(reviews).values(row))
     record(connection, reviewer_id, f"decided {verdict}", f"photo {photo_id}", now)
+
+
+def close_appeal(connection: Connection, photo_id: int, now: datetime) -> int | None:
+    """Close the photo's open appeal and return its id; None: there is none."""
+    is_open = (appeals.c.photo_id == photo_id) & appeals.c.closed_at.is_(None)
+    closed = update(appeals).where(is_open).values(closed_at=now).returning(appeals.c.id)
+    return connection.execute(closed).scalar_one_or_none()
 
 
 def set_verdict(

@@ -17,7 +17,7 @@ from catloader.store.db.photos.photo_rows import Photo, not_in_bin, status_is
 from catloader.store.db.photos.replacements import audit_is_of_present_file, check_is_of_present_file
 from catloader.store.db.schema import check_log, photos, random_audits
 from catloader.store.db.staff.audit_log import record
-from catloader.store.db.staff.decisions import HumanVerdict, decide
+from catloader.store.db.staff.decisions import HumanVerdict, close_appeal, decide
 
 _PER_TRANSACTION = 200
 
@@ -117,7 +117,15 @@ class RandomAudits:
             values = {"answer": answer, "answered_at": now}
             connection.execute(update(random_audits).where(is_open).values(values))
             if answer is not None:
-                decide(connection, photo_id, answer, reviewer_id=reviewer_id, status_before=verdict, now=now)
+                decide(
+                    connection,
+                    photo_id,
+                    answer,
+                    reviewer_id=reviewer_id,
+                    status_before=verdict,
+                    appeal_id=close_appeal(connection, photo_id, now),
+                    now=now,
+                )
         return True
 
     def tallies(self, profile_id: str) -> Mapping[str, Tally]:

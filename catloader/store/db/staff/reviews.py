@@ -16,7 +16,7 @@ from catloader.store.db.photos.photo_rows import Photo, not_in_bin, status_is
 from catloader.store.db.photos.replacements import review_is_of_present_file
 from catloader.store.db.schema import Status, appeals, photos, reviews
 from catloader.store.db.staff.audit_log import record
-from catloader.store.db.staff.decisions import HumanVerdict, decide, set_verdict
+from catloader.store.db.staff.decisions import HumanVerdict, close_appeal, decide, set_verdict
 from catloader.store.db.staff.random_audits import is_drawn, reopen
 from catloader.store.db.staff.takedowns import is_taken_down
 
@@ -161,21 +161,20 @@ class Reviews:
         lock = select(photos.c.status).where(photos.c.id == photo_id, not_in_bin())
         if seen_sha256 is not None:
             lock = lock.where(photos.c.sha256 == seen_sha256)
-        open_appeal = select(appeals.c.id).where(appeals.c.photo_id == photo_id, _is_open)
+        has_appeal = select(appeals.c.id).where(appeals.c.photo_id == photo_id, _is_open)
         with writing(self._engine) as connection:
             keep_account(connection, reviewer_id)
             status = connection.execute(lock.with_for_update()).scalar_one_or_none()
-            appeal_id = connection.execute(open_appeal).scalar_one_or_none()
-            if status is None or (appeal_id is None and status != Status.UNSURE):
+            waits = status == Status.UNSURE or connection.execute(has_appeal).first() is not None
+            if status is None or not waits:
                 return False
-            connection.execute(update(appeals).where(appeals.c.id == appeal_id).values(closed_at=now))
             decide(
                 connection,
                 photo_id,
                 verdict,
                 reviewer_id=reviewer_id,
                 status_before=status,
-                appeal_id=appeal_id,
+                appeal_id=close_appeal(connection, photo_id, now),
                 note=note,
                 now=now,
             )

@@ -73,6 +73,22 @@ def test_answers_of_an_audit_are_decisions_and_give_an_estimate(
     assert "1 photo is waiting" in rita.get("/review/audit").text
 
 
+def test_an_answer_decides_the_appeal_of_the_photo(app: Flask, anna: Person, rita: Person) -> None:
+    photo, reviews = anna.upload_one(), services_of(app).reviews
+    check(app, Verdict.NOT_CAT)
+    page = f"/photos/{photo}"
+    anna.post(f"{page}/appeal", {"wish": "cat"}, page=page)
+    rita.post("/review/audit/draw", {"number": "1", "verdict": "not_cat"}, page="/review/audit")
+    rita.post(f"/review/audit/{photo}", {"answer": "cat"}, page="/review/audit")
+    shown = anna.get(page).text
+    assert "A reviewer decided: this photo shows a cat." in shown
+    assert "<h2>A reviewer will look at this photo</h2>" not in shown
+    assert "Your request was withdrawn." not in shown
+    assert reviews.counts() == (0, 0)
+    assert reviews.undo(rita.id, utcnow()) == photo
+    assert reviews.counts() == (1, 0), "the appeal waits again"
+
+
 def test_each_profile_has_its_own_estimate_and_changed_photos_leave_the_audit(engine: Engine) -> None:
     audits, rita, now = RandomAudits(engine), some_user(engine).id, utcnow()
     cats, others = _decided(engine, 30, "cat"), _decided(engine, 5, "not_cat", "q")
