@@ -252,6 +252,8 @@ def test_photo_page_says_why_a_photo_with_a_high_score_is_unsure(
     page = " ".join(anna.get(f"/photos/{photo}").text.split())
     assert sentence in page
     assert "From 0.500 up it usually means cat" in page
+    assert "and up means" not in page  # the label of the gauge, for screen readers
+    assert "Score 0.970; 0.500 and up usually means cat" in page
 
 
 @pytest.mark.parametrize(
