@@ -377,3 +377,14 @@ def test_photo_page_names_the_wild_class_of_a_subject_of_your_own(
         assert "No tame dog, but it looks like a timber wolf." in anna.get(f"/photos/{photo}").text
         subject.unlink()
         assert "No tame dog, but it looks like a wild feline." in anna.get(f"/photos/{photo}").text
+
+
+def test_photo_page_does_not_contradict_a_reviewer(app: Flask, anna: Person) -> None:
+    photo = anna.upload_one()
+    check(app, Verdict.CAT, profile_id="lite0-1")
+    anna.post(f"/photos/{photo}/appeal", {"wish": "not_cat"}, page=f"/photos/{photo}")
+    services_of(app).reviews.decide(photo, anna.id, "not_cat", "", utcnow())
+    page = " ".join(anna.get(f"/photos/{photo}").text.split())
+    assert "A reviewer decided: this photo shows no cat." in page
+    assert "From 0.500 up it usually means cat" in page
+    assert "and up means" not in page
