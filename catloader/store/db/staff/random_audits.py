@@ -147,8 +147,8 @@ class RandomAudits:
 
 
 def reopen(connection: Connection, photo_id: int) -> None:
-    """Withdraw the answer on a photo, as part of undoing the decision."""
-    of_photo = random_audits.c.photo_id == photo_id
+    """Withdraw the answer on a photo, as part of undoing the decision; "can't tell" stays."""
+    of_photo = (random_audits.c.photo_id == photo_id) & random_audits.c.answer.is_not(None)
     connection.execute(update(random_audits).where(of_photo).values(answer=None, answered_at=None))
 
 

@@ -87,6 +87,11 @@ def test_an_answer_decides_the_appeal_of_the_photo(app: Flask, anna: Person, rit
     assert reviews.counts() == (0, 0)
     assert reviews.undo(rita.id, utcnow()) == photo
     assert reviews.counts() == (1, 0), "the appeal waits again"
+    audits = services_of(app).random_audits
+    rita.post(f"/review/audit/{photo}", {"answer": "cant_tell"}, page="/review/audit")
+    assert reviews.decide(photo, rita.id, "cat", "", utcnow())
+    assert reviews.undo(rita.id, utcnow()) == photo
+    assert (audits.waiting(), audits.tallies("uncalibrated")) == (0, {"not_cat": Tally(0, 0, 1)})
 
 
 def test_each_profile_has_its_own_estimate_and_changed_photos_leave_the_audit(engine: Engine) -> None:
