@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -161,7 +161,8 @@ def _print(
     if isinstance(out, io.TextIOWrapper):
         out.reconfigure(encoding="utf-8", errors="replace")  # in any locale: JSON is UTF-8
     to_terminal = out.isatty()
-    format_line = _line_format(options, colour=to_terminal and "NO_COLOR" not in os.environ)
+    wild = frozenset(rule.class_names[number] for number in rule.subject.wild)
+    format_line = _line_format(options, wild, colour=to_terminal and "NO_COLOR" not in os.environ)
     if not options.as_json:
         out.write(report.csv_header() if options.as_csv else report.table_header(model_info, rule))
     try:
@@ -184,12 +185,14 @@ def _print(
     return code or (SOME_UNREADABLE if verdicts["unreadable"] else OK)
 
 
-def _line_format(options: CheckOptions, *, colour: bool) -> Callable[[report.Row], str]:
+def _line_format(
+    options: CheckOptions, wild: Collection[str], *, colour: bool
+) -> Callable[[report.Row], str]:
     if options.as_json:
         return report.json_line
     if options.as_csv:
         return report.csv_line
-    return lambda row: report.table_line(row, colour=colour)
+    return lambda row: report.table_line(row, wild=wild, colour=colour)
 
 
 def _missing(paths: Sequence[str]) -> str | None:

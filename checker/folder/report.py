@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 import click
@@ -103,7 +104,8 @@ def _csv(values: Any) -> str:
     return line.getvalue()
 
 
-def table_line(fields: Row, *, colour: bool = False) -> str:
+def table_line(fields: Row, *, wild: Collection[str], colour: bool = False) -> str:
+    """Return a line of the table; ``wild`` are the names of the subject's wild classes."""
     verdict = subject_verdict(fields["verdict"], fields["subject"]).ljust(_VERDICT_WIDTH)
     if colour:
         verdict = click.style(verdict, fg=_COLOURS.get(fields["verdict"]))
@@ -111,12 +113,13 @@ def table_line(fields: Row, *, colour: bool = False) -> str:
     path = printable(fields["path"])
     if fields["error"]:
         return _TABLE.format(verdict, score, "-", f"{path}: {printable(fields['error'])}")
-    return _TABLE.format(verdict, score, _label(fields), path)
+    return _TABLE.format(verdict, score, _label(fields, wild), path)
 
 
-def _label(fields: Row) -> str:
-    top = fields["labels"][0]
-    label = f"{top['name']} {top['confidence']:.0%}" if top["confidence"] >= MIN_LABEL_CONFIDENCE else ""
+def _label(fields: Row, wild: Collection[str]) -> str:
+    labels = [one for one in fields["labels"] if not fields["wild_feline"] or one["name"] in wild]
+    likely = [one for one in labels[:1] if one["confidence"] >= MIN_LABEL_CONFIDENCE]
+    label = "".join(f"{one['name']} {one['confidence']:.0%}" for one in likely)
     reason = "wild feline" if fields["wild_feline"] else _REASONS.get(fields["reason"], "")
     return ": ".join(part for part in (reason, label) if part) or "-"
 
