@@ -97,6 +97,19 @@ def test_apply_shows_flips_then_writes_photos_that_did_not_change_meanwhile(site
     assert _logged(site) == logged + 1
 
 
+def test_apply_keeps_a_verdict_that_a_person_has_confirmed(site: BulkSite) -> None:
+    wrong = {"cat": "not_cat"}.get(_statuses(site)[1], "cat")
+    _set(site, 1, status=wrong, checked_at=utcnow())
+    site.type("bulk", "plan", "confirmed", "--since", "2020-01-01")
+    site.type("bulk", "run", "confirmed")
+    _set(site, 1, human_verdict=wrong)
+    assert (
+        "1 photo has changed since the plan was made"
+        in site.type("bulk", "apply", "confirmed", "--yes").output
+    )
+    assert _statuses(site)[1] == wrong
+
+
 def test_bulk_recheck_shows_changes_and_writes_them(site: BulkSite) -> None:
     right = _statuses(site)
     for id in right:
