@@ -86,13 +86,22 @@ def test_add_is_refused_after_its_reservation_expired(
     assert photos.count_by_status()["pending"] == 0
 
 
+@pytest.mark.parametrize("answered", [True, False])
 def test_objects_stored_after_the_deletion_worker_tried_to_delete_them_are_due(
-    engine: Engine, photos: Photos, ledger: Deletions
+    engine: Engine, photos: Photos, ledger: Deletions, *, answered: bool
 ) -> None:
-    """A machine may be suspended between the reservation of an upload and its puts."""
+    """A machine may be suspended between the reservation of an upload and its puts.
+
+    A deletion without an answer may take place later, so its objects are not used either.
+    """
     new = new_photo(some_user(engine).id)
     photos.reserve(new, _NOW)
-    ledger.done([row.id for row in ledger.due(10, _NOW)])
+    ids = [row.id for row in ledger.due(10, _NOW)]
+    if answered:
+        ledger.done(ids)
+    else:
+        for id in ids:
+            ledger.failed(id, "timed out", 60, _NOW)
     with pytest.raises(StoreUnavailable, match="too long"):
         photos.add(new, _NOW)
     assert [row.key for row in ledger.due(10, _NOW)] == [new.photo_key, new.thumbnail_key]
