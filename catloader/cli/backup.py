@@ -36,7 +36,8 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
 
     Saves database, photos, thumbnails, explanations, secrets and profiles; the site may be running. Objects
     that an earlier run copied to DIR are compared by digest and not copied again. Exit code 1: photos had to
-    be left out, because the object store lacks or refuses them, or the site's secrets are elsewhere.
+    be left out, because the object store lacks, refuses or has altered them, or the site's secrets are
+    elsewhere.
     """
     from catloader.backup.folder import BackupFolder
     from catloader.backup.save import save
@@ -89,7 +90,8 @@ def backup(settings: Settings, folder: Path, prune: bool) -> None:
         )
     if without_key:
         click.echo(f"Error: The backup lacks the secrets and profiles of the site. {without_key}", err=True)
-    _refuse_left_out(result.lost, "left out: the object store lacks or refuses them (see `catloader gc`)")
+    lost = "left out: the object store lacks, refuses or has altered them (see `gc` and `check verify`)"
+    _refuse_left_out(result.lost, lost)
     if without_key:
         raise SystemExit(1)
 

@@ -92,7 +92,7 @@ def export(settings: Settings, folder: Path, owner: str | None) -> None:
     """Export photos and their verdicts into a folder.
 
     Writes photos/ID.jpg, photos.csv and photos.jsonl. The site may be running. Photos that DIR has already
-    are not copied again. Exit code 1: the object store lacks or refuses photos.
+    are not copied again. Exit code 1: the object store lacks, refuses or has altered photos.
     """
     from tqdm import tqdm
 
@@ -111,8 +111,8 @@ def export(settings: Settings, folder: Path, owner: str | None) -> None:
     if result.missing:
         shown = _shortened([str(id) for id in result.missing])
         raise click.ClickException(
-            f"{counted(len(result.missing), 'photo')} without a file, because the object store lacks or "
-            f"refuses them (see `catloader gc`): {shown}."
+            f"{counted(len(result.missing), 'photo')} without a file, because the object store lacks, "
+            f"refuses or has altered them (see `catloader gc` and `catloader check verify`): {shown}."
         )
 
 

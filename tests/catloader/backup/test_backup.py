@@ -214,10 +214,10 @@ def test_lost_and_altered_objects_are_an_error_that_names_the_photos(
     result = run("backup", tmp_path / "backup")
     assert result.exit_code == 1
     assert "2 photos of 3 accounts are in" in result.output
-    assert (
-        f"1 photo left out: the object store lacks or refuses them (see `catloader gc`): {altered_id}."
-        in (result.output)
+    lost = (
+        "1 photo left out: the object store lacks, refuses or has altered them (see `gc` and `check verify`)"
     )
+    assert f"{lost}: {altered_id}." in result.output
     (entry,) = AuditLog(engine).page(None, 9)
     assert entry.target.endswith("; 1 photo left out")
     (database,) = tmp_path.glob("backup/state-*/catloader.sqlite3")

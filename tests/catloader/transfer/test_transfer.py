@@ -314,8 +314,10 @@ def test_export_reports_photos_without_objects_and_a_full_disk(
     objects.put(ObjectKind.PHOTO, key, b"other bytes")
     result = run("export", small_disk / "a")
     assert result.exit_code == 1
-    assert "1 photo without a file, because the object store lacks or refuses them" in result.output
-    assert f"(see `catloader gc`): {id}." in result.output
+    assert (
+        "1 photo without a file, because the object store lacks, refuses or has altered them" in result.output
+    )
+    assert f"(see `catloader gc` and `catloader check verify`): {id}." in result.output
     (small_disk / "ballast").write_bytes(bytes(shutil.disk_usage(small_disk).free))
     full = run("export", small_disk / "b")
     assert (full.exit_code, full.output.count("\n")) == (1, 1)
@@ -365,7 +367,9 @@ def test_a_refused_object_does_not_end_an_export(
         refused.add(key)
         result = run("export", tmp_path / "exported", **others)
     assert result.exit_code == 1
-    assert "1 photo without a file, because the object store lacks or refuses them" in result.output
+    assert (
+        "1 photo without a file, because the object store lacks, refuses or has altered them" in result.output
+    )
     assert f": {id}.\n" in result.output
     assert len(list((tmp_path / "exported/photos").iterdir())) == 1
     assert len((tmp_path / "exported/photos.jsonl").read_text().splitlines()) == 2
@@ -379,7 +383,8 @@ def test_long_lists_of_refused_and_missing_photos_are_shortened(
     exported = run("export", tmp_path / "exported")
     assert exported.exit_code == 1
     assert (
-        "Error: 21 photos without a file, because the object store lacks or refuses them" in exported.output
+        "Error: 21 photos without a file, because the object store lacks, refuses or has altered them"
+        in exported.output
     )
     assert exported.output.endswith(f": {', '.join(map(str, ids[:20]))}, ....\n")
     assert len((tmp_path / "exported/photos.jsonl").read_text().splitlines()) == 21
