@@ -1,4 +1,4 @@
-"""Steps 1 to 4 for an existing photo: replace its file, or cut another square for its thumbnail."""
+"""Steps 1 to 4 for an existing photo: replace its file, rotate it, or cut another square from it."""
 
 from __future__ import annotations
 
@@ -49,6 +49,33 @@ def replace(
     dispatcher.wake()
 
 
+def rotate(
+    photo: Photo,
+    quarters: int,
+    *,
+    settings: Settings,
+    prepare: IsolatedPreparer,
+    files: PhotoFiles,
+    objects: ObjectStore,
+    dispatcher: Dispatcher,
+) -> bool:
+    """Rotate the photo clockwise by ``quarters`` times 90 degrees; return True if it is checked again.
+
+    Raises:
+        CatLoaderError: the photo no longer exists, a store does not answer, or the decoders are busy.
+    """
+    refuse_full_disk(settings)
+    data = get_unaltered(objects, ObjectKind.PHOTO, photo.photo_key, photo.sha256)
+    square = Crop(photo.crop_left_px, photo.crop_top_px, photo.crop_side_px)
+    prepared = prepare.rotated(data, quarters, square, photo.owner_id)
+    new = new_file(prepared)
+    files.reserve(new)
+    put_file(objects, new, prepared)
+    is_checked_again = files.alter(photo.id, photo.owner_id, photo.photo_key, new)
+    dispatcher.wake()
+    return is_checked_again
+
+
 def cut(
     photo: Photo,
     square: Crop,
@@ -79,7 +106,7 @@ def cut(
     )
     files.reserve(new)
     objects.put(ObjectKind.THUMBNAIL, new.thumbnail_key, thumbnail.data)
-    is_checked_again = files.set_thumbnail(photo.id, photo.owner_id, photo.photo_key, new)
+    is_checked_again = files.alter(photo.id, photo.owner_id, photo.photo_key, new)
     dispatcher.wake()
     return is_checked_again
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from catloader import errors
 from catloader.intake.places import Places
-from catloader.intake.prepare import Limits, Prepared, broken, format_of, prepare, too_slow
+from catloader.intake.prepare import Limits, Prepared, as_prepared, broken, format_of, prepare, too_slow
 from catloader.languages import gettext_noop
 from checker.errors import (
     DecoderUnavailable,
@@ -20,11 +20,11 @@ from checker.errors import (
 )
 from checker.isolation.child import Result
 from checker.isolation.pool import ChildPool, Reply
-from checker.pixels.renditions import Crop, cut_thumbnail
+from checker.pixels.renditions import Crop, cut_thumbnail, rotated_photo
 from checker.pixels.sizes import RenditionSizes
 
-WORK, _THUMBNAIL = f"{__name__}:prepare_item", f"{__name__}:cut_item"
-WORKS = (WORK, _THUMBNAIL)
+WORK, _THUMBNAIL, _ROTATION = (f"{__name__}:{name}" for name in ("prepare_item", "cut_item", "rotate_item"))
+WORKS = (WORK, _THUMBNAIL, _ROTATION)
 """The functions that ``ForkServer`` must know."""
 _AWAY = gettext_noop("No photo can be opened at the moment. Try again soon.")
 _REFUSALS = {
@@ -94,13 +94,21 @@ class IsolatedPreparer:
             ObjectAltered: the photo can't be decoded, so it differs from the stored photo.
             UploadsBusy, DecodersAway: as for an upload.
         """
-        arguments = {"sizes": dataclasses.asdict(self._limits.sizes), "crop": crop}
+        reply = self._of_stored(_THUMBNAIL, photo, owner_id, crop=crop)
+        data, side_px = reply.blobs[0], reply.result["side_px"]
+        return Thumbnail(data, side_px, crop, hashlib.sha256(data).hexdigest())
+
+    def rotated(self, photo: bytes, quarters: int, crop: Crop, owner_id: int) -> Prepared:
+        """Do the work of ``rotated_photo``; raises as ``thumbnail``."""
+        return _prepared(self._of_stored(_ROTATION, photo, owner_id, crop=crop, quarters=quarters))
+
+    def _of_stored(self, work: str, photo: bytes, owner_id: int, **arguments: Any) -> Reply:
+        arguments["sizes"] = dataclasses.asdict(self._limits.sizes)
         with self.places.taken(owner_id):
-            (reply,) = self._pool.run(_THUMBNAIL, arguments, [[photo]])
+            (reply,) = self._pool.run(work, arguments, [[photo]])
         match reply:
             case Reply() if "unreadable" not in reply.result:
-                data, side_px = reply.blobs[0], reply.result["side_px"]
-                return Thumbnail(data, side_px, crop, hashlib.sha256(data).hexdigest())
+                return reply
             case Reply():
                 raise errors.ObjectAltered("a stored photo can't be decoded")
             case DecoderUnavailable() | DecodingFailed():  # the photo was decoded before: the machine failed
@@ -114,12 +122,7 @@ def prepare_item(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
         prepared = prepare(item[0], limits=Limits(**arguments))
     except (errors.BadImage, errors.UploadsBusy) as error:
         return {"refused": type(error).__name__, "message": error.message, "values": error.values}, []
-    facts = {
-        field.name: getattr(prepared, field.name)
-        for field in dataclasses.fields(prepared)
-        if field.name not in ("photo", "thumbnail")
-    }
-    return facts, [prepared.photo, prepared.thumbnail]
+    return _result(prepared)
 
 
 def cut_item(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
@@ -130,6 +133,24 @@ def cut_item(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
     except UnreadableImage as error:
         return {"unreadable": str(error)}, []
     return {"side_px": side_px}, [thumbnail]
+
+
+def rotate_item(arguments: Mapping[str, Any], item: Sequence[bytes]) -> Result:
+    """Rotate a stored photo; runs in a child."""
+    sizes, crop = RenditionSizes(**arguments["sizes"]), Crop(*arguments["crop"])
+    try:
+        return _result(as_prepared(rotated_photo(item[0], arguments["quarters"], crop, sizes)))
+    except UnreadableImage as error:
+        return {"unreadable": str(error)}, []
+
+
+def _result(prepared: Prepared) -> Result:
+    facts = {
+        field.name: getattr(prepared, field.name)
+        for field in dataclasses.fields(prepared)
+        if field.name not in ("photo", "thumbnail")
+    }
+    return facts, [prepared.photo, prepared.thumbnail]
 
 
 def _prepared(reply: Reply) -> Prepared:

@@ -128,7 +128,11 @@ def prepare(data: bytes, *, limits: Limits) -> Prepared:
             captured_at = capture_date(image)
             photo = renditions.upright_photo(image, limits.sizes, fast=False)
             del image  # up to hundreds of megabytes, as much as the encoder needs next
-    encoded = renditions.encode(photo, limits.sizes)
+    return as_prepared(renditions.encode(photo, limits.sizes), captured_at)
+
+
+def as_prepared(encoded: renditions.Encoded, captured_at: str | None = None) -> Prepared:
+    """Add the digests of both JPEGs."""
     return Prepared(
         photo=encoded.photo,
         thumbnail=encoded.thumbnail,

@@ -26,6 +26,10 @@ class Crop(NamedTuple):
     top: int
     side: int
 
+    def rotated(self, height_px: int) -> Crop:
+        """Return the same square after a photo of this height was rotated clockwise by 90 degrees."""
+        return Crop(height_px - self.top - self.side, self.left, self.side)
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -95,7 +99,24 @@ def encode(photo: Image.Image, sizes: RenditionSizes) -> Encoded:
     The thumbnail of a photo that is smaller than ``thumbnail_px`` has the photo's shorter side.
     """
     side = min(photo.size)
-    crop = Crop((photo.width - side) // 2, (photo.height - side) // 2, side)
+    return _encoded(photo, Crop((photo.width - side) // 2, (photo.height - side) // 2, side), sizes)
+
+
+def rotated_photo(photo: bytes, quarters: int, crop: Crop, sizes: RenditionSizes) -> Encoded:
+    """Rotate a stored photo clockwise by ``quarters`` times 90 degrees; its square shows the same part.
+
+    Raises:
+        UnreadableImage: as ``open_image`` does.
+    """
+    with open_image(photo) as image:
+        image.load()
+        rotated: Image.Image = image
+        for _ in range(quarters % 4):
+            crop, rotated = crop.rotated(rotated.height), rotated.transpose(Image.Transpose.ROTATE_270)
+        return _encoded(rotated, crop, sizes)
+
+
+def _encoded(photo: Image.Image, crop: Crop, sizes: RenditionSizes) -> Encoded:
     thumbnail = _square(photo, crop, sizes)
     return Encoded(
         photo=_jpeg(photo, sizes.jpeg_quality),

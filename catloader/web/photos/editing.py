@@ -1,4 +1,4 @@
-"""Pages on which owners change a photo: another square for the thumbnail, or another file."""
+"""Pages on which owners change a photo: another square for the thumbnail, a rotation, or another file."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from checker.pixels.renditions import Crop
 
 logger = logging.getLogger(__name__)
 blueprint = Blueprint("editing", __name__)
+_QUARTERS = {"right": 1, "left": 3}
+"""Side -> number of clockwise rotations by 90 degrees."""
 
 
 def init_app(app: Flask, photo_bytes: int) -> None:
@@ -59,6 +61,29 @@ def square(id: int) -> Response | tuple[str, int]:
     saved, again = gettext("Square saved."), gettext("Square saved. The photo will be checked again.")
     flash(again if is_checked_anew else saved)
     return redirect(url_for("photo.page", id=id), 303)
+
+
+@blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/rotate")
+@uses_object_store
+def rotate(id: int) -> Response:
+    """Rotate the photo by 90 degrees, to the side in the form."""
+    photo, app, side = own_photo(id), services(), request.form.get("to", "")
+    if side not in _QUARTERS:
+        raise InvalidInput("Rotate the photo to the left or to the right. Nothing was changed.")
+    is_checked_anew = changes.rotate(
+        photo,
+        _QUARTERS[side],
+        settings=app.settings,
+        prepare=app.decoders.prepare,
+        files=app.photo_files,
+        objects=app.objects,
+        dispatcher=WakeAfterResponse(app.dispatcher),
+    )
+    app.deletion.wake()
+    logger.info("user %d rotated photo %d to the %s", photo.owner_id, id, side)
+    rotated, again = gettext("Photo rotated."), gettext("Photo rotated. It will be checked again.")
+    flash(again if is_checked_anew else rotated)
+    return redirect(page_of_photo(id), 303)
 
 
 @blueprint.post(f"/photos/<int(max={MAX_PHOTO_ID}):id>/replace")

@@ -130,6 +130,7 @@ ROWS = {
     "POST /photos/<id>/unshare": _own(303),
     "GET /photos/<id>/square": _own(200),
     "POST /photos/<id>/square": _own(303, form={"left": "20", "top": "0", "side": "64"}),
+    "POST /photos/<id>/rotate": _own(303, form={"to": "left"}),
     "POST /photos/<id>/replace": _own(400),
     "POST /photos/<id>/delete": _own(303),
     "GET /bin": _users(200),

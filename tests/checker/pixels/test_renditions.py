@@ -12,7 +12,7 @@ from PIL import Image
 
 from checker.pixels import renditions
 from checker.pixels.formats.opening import open_image
-from checker.pixels.renditions import Encoded
+from checker.pixels.renditions import Crop, Encoded, cut_thumbnail, rotated_photo
 from checker.pixels.sizes import DEFAULT_SIZES, RenditionSizes
 
 COFFEE = Image.fromarray(skimage.data.coffee())  # type: ignore[no-untyped-call]
@@ -84,3 +84,20 @@ def test_the_preview_in_a_heic_does_not_stand_for_the_photo() -> None:
     with open_image(out.getvalue()) as image:
         renditions.draft(image, DEFAULT_SIZES, fast=True)
         assert image.size == (1600, 1200)
+
+
+def test_four_rotations_restore_a_photo_and_its_square() -> None:
+    first = made(encoded(COFFEE, quality=95), fast=False)
+    square = Crop(30, 10, 200)
+    thumbnail, _ = cut_thumbnail(first.photo, square, DEFAULT_SIZES)
+    rotated, crop = first.photo, square
+    for quarters in range(1, 5):
+        result = rotated_photo(rotated, 1, crop, DEFAULT_SIZES)
+        rotated, crop = result.photo, result.crop
+        size = COFFEE.size if quarters % 2 == 0 else COFFEE.size[::-1]
+        assert (result.width_px, result.height_px) == size
+        for image, upright in ((rotated, first.photo), (result.thumbnail, thumbnail)):
+            assert np.abs(decoded(image) - np.rot90(decoded(upright), -quarters)).mean() < 3
+        at_once = rotated_photo(first.photo, quarters, square, DEFAULT_SIZES)
+        assert (at_once.crop, at_once.width_px) == (crop, result.width_px)
+    assert crop == square

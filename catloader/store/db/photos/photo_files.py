@@ -1,4 +1,4 @@
-"""Changes of existing photos: replacement of the file, and another square for the thumbnail.
+"""Changes of existing photos: replacement of the file, rotation, and another square for the thumbnail.
 
 As in an upload, new keys are reserved in the deletion ledger before objects are put under them. The
 transaction that writes the keys to the row cancels the reservation and enters the old keys.
@@ -91,27 +91,33 @@ class PhotoFiles:
                 return
         raise StoreUnavailable(_TOO_LATE)
 
-    def set_thumbnail(
+    def alter(
         self, id: int, owner_id: int, photo_key: str, new: NewThumbnail, now: datetime | None = None
     ) -> bool:
-        """Give the photo another thumbnail. Since verdicts depend on it too, the photo is checked again.
+        """Give the photo another thumbnail, or (``NewFile``) the same photo rotated.
+
+        Since verdicts depend on both, the photo is checked again.
 
         Args:
-            photo_key: key of the file from which the thumbnail was cut.
+            photo_key: key of the file that was cut or rotated.
         Returns:
             True if the photo will be checked; False: a person's verdict stays.
         Raises:
             NotFound: this owner has no such photo with that file (any more).
-            StoreUnavailable: the reservation expired, so the object may be deleted already.
+            StoreUnavailable: the reservation expired, so the objects may be deleted already.
         """
         with writing(self._engine) as connection:
             old = _locked(connection, id, owner_id)
             if old.photo_key != photo_key:
                 raise NotFound("This photo was replaced in the meantime.")
+            values = asdict(new)
+            if isinstance(new, NewFile):
+                values |= {"explanation_key": None, "explanation_of": None}
             by_model = old.human_verdict is None
-            recheck = _NEVER_CHECKED | {"next_attempt_at": now_or(now)} if by_model else {}
+            if by_model:
+                values |= _NEVER_CHECKED | {"next_attempt_at": now_or(now)}
             if cancel(connection, _objects(new), now):
-                _exchange(connection, old, asdict(new) | recheck, now)
+                _exchange(connection, old, values, now)
                 return by_model
         raise StoreUnavailable(_TOO_LATE)
 

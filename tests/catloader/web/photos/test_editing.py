@@ -1,4 +1,4 @@
-"""Square crop and replacement of a photo: forms, objects, deletion ledger, verdicts."""
+"""Square crop, rotation and replacement of a photo: forms, objects, deletion ledger, verdicts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from flask import Flask
 from PIL import Image
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from catloader.errors import NotFound, StoreUnavailable
-from catloader.intake.changes import cut, replace
+from catloader.intake.changes import cut, replace, rotate
 from catloader.store.db.checks.explanations import Explanations
-from catloader.store.db.engine import utcnow
+from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.photos.photo_rows import Photo
+from catloader.store.db.schema import photos
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.embedded import EmbeddedS3
 from catloader.store.s3.objects import ObjectStore
@@ -46,6 +48,10 @@ def _replace(person: Person, id: int, data: bytes) -> TestResponse:
 def _cut(person: Person, id: int, left: object, top: object, side: object) -> TestResponse:
     page = f"/photos/{id}/square"
     return person.post(page, {"left": str(left), "top": str(top), "side": str(side)})
+
+
+def _rotate(person: Person, id: int, to: str) -> TestResponse:
+    return person.post(f"/photos/{id}/rotate", {"to": to}, page=f"/photos/{id}")
 
 
 def _row(app: Flask, id: int) -> Photo:
@@ -109,6 +115,62 @@ def test_square_keeps_a_persons_verdict(app: Flask, anna: Person) -> None:
     assert services_of(app).reviews.decide(id, anna.id, "cat", "", utcnow())
     assert _cut(anna, id, 0, 0, 200).status_code == 303
     assert (_row(app, id).status, _row(app, id).human_verdict) == ("cat", "cat")
+
+
+def test_a_rotated_photo_keeps_its_square_likes_and_date_and_is_checked_again(
+    app: Flask, anna: Person
+) -> None:
+    id = anna.upload_one(_two_halves(), caption="Halves")
+    check(app, Verdict.CAT)
+    services_of(app).album.publish([id], anna.id, public=True)
+    services_of(app).album.like(id, anna.id, utcnow())
+    assert _cut(anna, id, 20, 0, 100).status_code == 303  # red
+    with writing(services_of(app).engine) as connection:
+        connection.execute(update(photos).values(captured_at="2020-05-17T12:00:00"))
+    check(app, Verdict.CAT)
+    before = _row(app, id)
+    page, answer = f"/photos/{id}", _rotate(anna, id, "right")
+    assert (answer.status_code, answer.location) == (303, page)
+    assert "Photo rotated. It will be checked again." in anna.get(page).text
+    after = _row(app, id)
+    assert (after.width_px, after.height_px, after.caption, after.on_air) == (200, 400, "Halves", True)
+    assert (after.crop_left_px, after.crop_top_px, after.crop_side_px) == (100, 20, 100)
+    assert after.captured_at == "2020-05-17T12:00:00"
+    photo = Image.open(io.BytesIO(anna.get(f"/photos/{id}/photo.jpg").data)).convert("RGB")
+    assert photo.size == (200, 400)
+    upper, lower = photo.resize((1, 2)).tobytes()[:3], photo.resize((1, 2)).tobytes()[3:]
+    assert (upper[0] > 150, lower[2] > 150) == (True, True), "the left half is now above"
+    assert _thumbnail(anna, id).resize((1, 1)).tobytes()[0] > 150
+    assert (after.status, after.score, after.in_album) == ("pending", None, False)
+    services_of(app).deletion.work_off()
+    for kind, key in ((ObjectKind.PHOTO, before.photo_key), (ObjectKind.THUMBNAIL, before.thumbnail_key)):
+        assert not _is_stored(app, kind, key)
+    assert services_of(app).ledger.count() == 0
+    check(app, Verdict.CAT)
+    assert services_of(app).album.likes([id]) == {id: 1}
+    assert _rotate(anna, id, "left").status_code == 303
+    again = _row(app, id)
+    assert (again.width_px, again.crop_left_px, again.crop_top_px) == (400, 20, 0)
+    for wrong in ("", "up", "RIGHT"):
+        assert _rotate(anna, id, wrong).status_code == 400
+    assert _row(app, id) == again
+
+
+def test_a_rotated_photo_keeps_a_persons_verdict_and_an_appeal(app: Flask, anna: Person) -> None:
+    decided, appealed = anna.upload_one(_two_halves()), anna.upload_one(_two_halves((300, 200)))
+    for _ in range(2):
+        check(app, Verdict.UNSURE)
+    reviews = services_of(app).reviews
+    services_of(app).users.grant(anna.id, "reviewer")
+    assert reviews.decide(decided, anna.id, "cat", "", utcnow())
+    assert reviews.appeal(appealed, anna.id, "cat", "", utcnow())
+    for id, is_checked in ((decided, False), (appealed, True)):
+        assert _rotate(anna, id, "left").status_code == 303
+        page = anna.get(f"/photos/{id}").text
+        assert ("Photo rotated." in page, "It will be checked again." in page) == (True, is_checked)
+    assert (_row(app, decided).status, _row(app, decided).human_verdict) == ("cat", "cat")
+    check(app, Verdict.NOT_CAT)
+    assert reviews.item(appealed) is not None
 
 
 def test_check_in_progress_writes_no_verdict_on_changed_objects(app: Flask, anna: Person) -> None:
@@ -210,6 +272,7 @@ def test_other_users_cannot_change_a_photo(app: Flask, anna: Person) -> None:
     eve = Person(app, "eve@example.org")
     form = {"left": "0", "top": "0", "side": "100"}
     assert eve.post(f"/photos/{id}/square", form, page="/account").status_code == 404
+    assert eve.post(f"/photos/{id}/rotate", {"to": "left"}, page="/account").status_code == 404
     photo = {"photo": (io.BytesIO(jpeg()), "other.jpg")}
     assert eve.post(f"/photos/{id}/replace", photo, page="/account").status_code == 404
     assert _row(app, id) == before
@@ -240,7 +303,7 @@ _Change = Callable[[Photo, ObjectStore], object]
 
 
 def _changes(app: Flask) -> list[tuple[_Change, list[ObjectKind]]]:
-    """Return both kinds of changes, as functions of a store, with the kinds of the objects that each puts."""
+    """Return each kind of change, as functions of a store, with the kinds of the objects that each puts."""
     services = services_of(app)
     parts: dict[str, Any] = {
         "settings": services.settings,
@@ -258,6 +321,10 @@ def _changes(app: Flask) -> list[tuple[_Change, list[ObjectKind]]]:
         (
             lambda photo, objects: cut(photo, Crop(0, 0, 200), objects=objects, **parts),
             [ObjectKind.THUMBNAIL],
+        ),
+        (
+            lambda photo, objects: rotate(photo, 1, objects=objects, **parts),
+            [ObjectKind.PHOTO, ObjectKind.THUMBNAIL],
         ),
     ]
 

@@ -57,6 +57,7 @@ def test_a_nearly_full_disk_refuses_photos_changes_and_pieces_of_uploads(sites: 
         "replace": late.post(
             f"/photos/{id}/replace", {"photo": (io.BytesIO(photo), "b.jpg")}, page=f"/photos/{id}"
         ),
+        "rotate": late.post(f"/photos/{id}/rotate", {"to": "left"}, page=f"/photos/{id}"),
         "square": late.post(f"/photos/{id}/square", {"left": "0", "top": "0", "side": "100"}),
     }
     assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(answers, 507)

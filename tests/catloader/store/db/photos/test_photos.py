@@ -136,7 +136,7 @@ def test_changed_files_that_were_stored_too_late_are_due(
     for new in (thumbnail, file):
         files.reserve(new, _NOW)
     with pytest.raises(StoreUnavailable, match="too long"):
-        files.set_thumbnail(before.id, owner, before.photo_key, thumbnail, _NOW)
+        files.alter(before.id, owner, before.photo_key, thumbnail, _NOW)
     ledger.done([row.id for row in ledger.due(10, _NOW)])
     with pytest.raises(StoreUnavailable, match="too long"):
         files.replace(before.id, owner, file, _NOW)
