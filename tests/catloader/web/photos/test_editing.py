@@ -164,11 +164,16 @@ def test_a_rotated_photo_keeps_a_persons_verdict_and_an_appeal(app: Flask, anna:
     services_of(app).users.grant(anna.id, "reviewer")
     assert reviews.decide(decided, anna.id, "cat", "", utcnow())
     assert reviews.appeal(appealed, anna.id, "cat", "", utcnow())
+    explanations = Explanations(services_of(app).engine)
+    explanations.reserve("e.jpg")
+    kept = explanations.keep(decided, "e.jpg", "digest", photo_key=_row(app, decided).photo_key)
+    assert kept == _row(app, decided).explanation_key == "e.jpg"
     for id, is_checked in ((decided, False), (appealed, True)):
         assert _rotate(anna, id, "left").status_code == 303
         page = anna.get(f"/photos/{id}").text
         assert ("Photo rotated." in page, "It will be checked again." in page) == (True, is_checked)
     assert (_row(app, decided).status, _row(app, decided).human_verdict) == ("cat", "cat")
+    assert _row(app, decided).explanation_key is None, "the heat map is of the photo as it lay"
     check(app, Verdict.NOT_CAT)
     assert reviews.item(appealed) is not None
 
