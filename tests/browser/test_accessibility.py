@@ -415,3 +415,14 @@ def test_the_header_of_visitors_is_one_row_on_a_phone(browser: Browser, site: Si
     assert links["y"] < brand["y"] + brand["height"]
     assert links["x"] + links["width"] <= 360
     context.close()
+
+
+def test_printed_tables_show_all_columns(browser: Browser, site: Site, session: StorageState) -> None:
+    with window(browser, site.url, session) as page:
+        page.set_viewport_size({"width": 718, "height": 1000})  # A4 without its margins
+        page.emulate_media(media="print")
+        for path in ("/admin/users", "/admin/audit", "/admin/models"):
+            page.goto(path)
+            for table in page.locator(".table").all():
+                inner, outer = table.evaluate("one => [one.scrollWidth, one.clientWidth]")
+                assert inner == outer, (path, inner, outer)
