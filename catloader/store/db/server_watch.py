@@ -16,13 +16,16 @@ from typing import Any
 _TRIES = 2
 """A busy server may once need more than the time limit of a connection."""
 _PAUSE_S = 3.0
+_ANSWER_S = 5.0
+"""Time limit for the response to a statement that only asks. A pooler may accept connections by itself."""
+_ASK = "SELECT 1"
 
 
 class ServerWatch:
     """Makes the connections of one engine, as a listener to SQLAlchemy's event ``do_connect``. Thread-safe.
 
-    After two connections in succession that got no response in time, one caller tries again after a pause;
-    the others fail at once.
+    After two attempts in succession that got no response in time, one caller tries again after a pause; the
+    others fail at once.
 
     Args:
         ask_after_s: the argument of ``make_engine``.
@@ -42,8 +45,8 @@ class ServerWatch:
         connection.watched = partial(self._watched, connect)
         return connection
 
-    def _connected(self, connect: Any) -> Any:
-        """Connect.
+    def _connected(self, connect: Any, *, must_answer: bool = False) -> Any:
+        """Connect; after an attempt without a response, or with ``must_answer``, also execute a statement.
 
         Raises:
             psycopg.errors.ConnectionTimeout: no response in time, or none to the previous callers.
@@ -52,13 +55,17 @@ class ServerWatch:
         from psycopg.errors import ConnectionTimeout
 
         with self._lock:
+            must_answer = must_answer or self._failures > 0
             if self._failures >= _TRIES:
                 if time.monotonic() < self._next_try_s:
                     raise ConnectionTimeout("new connections get no response")
                 self._next_try_s = float("inf")  # until this try has ended
         failures = 0
         try:
-            return connect()
+            connection = connect()
+            if must_answer:
+                _ask(connection)
+            return connection
         except ConnectionTimeout:
             failures = self._failures + 1
             raise
@@ -85,7 +92,7 @@ class ServerWatch:
                 if ready or time.monotonic() - silent_since_s > self._ask_after_s:
                     try:
                         if not ready:
-                            self._connected(connect).close()
+                            self._connected(connect, must_answer=True).close()
                         failures = 0
                     except ConnectionTimeout:
                         failures += 1
@@ -98,6 +105,38 @@ class ServerWatch:
                 wanted = steps.send(ready)
         except StopIteration as end:
             return end.value
+
+
+def _ask(connection: Any) -> None:
+    """Execute a statement; close the connection if there is no response in time.
+
+    Raises:
+        psycopg.errors.ConnectionTimeout: there is none.
+    """
+    connection.watched = _limited
+    try:
+        connection.execute(_ASK)
+        connection.rollback()
+    except BaseException:
+        connection.close()
+        raise
+    connection.watched = None
+
+
+def _limited(connection: Any, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    from psycopg.errors import ConnectionTimeout
+
+    end_s = time.monotonic() + _ANSWER_S
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() > end_s:
+                connection.pgconn.finish()
+                raise ConnectionTimeout("new connections get no response")
+            wanted = steps.send(ready)
+    except StopIteration as end:
+        return end.value
 
 
 @cache

@@ -20,3 +20,5 @@ def lift_time_limits(connection: Connection) -> None:
     """Let the current transaction take as long as it needs, as a migration or a copy of all rows does."""
     if connection.dialect.name == "postgresql":
         connection.execute(_LIFT)
+        # Behind a pooler whose connections are all in use, the server would seem to hang (``ServerWatch``).
+        connection.connection.driver_connection.watched = None  # type: ignore[union-attr]

