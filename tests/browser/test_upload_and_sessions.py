@@ -110,6 +110,7 @@ def test_photos_do_not_go_to_another_account(page: Page, photos: Path) -> None:
 def _drop(page: Page, *paths: Path, onto: str = "#drop") -> None:
     """Drop files or folders like a file manager does; wait until the page's script handles drops."""
     page.wait_for_load_state()
+    page.locator(onto).scroll_into_view_if_needed()
     box = page.locator(onto).bounding_box()
     assert box
     tools = page.context.new_cdp_session(page)
@@ -202,7 +203,7 @@ def test_my_photos_accepts_dropped_photos_and_their_square_can_be_chosen(
 def test_photos_are_dropped_on_every_page_and_on_the_field_for_a_replacement(
     page: Page, photos: Path
 ) -> None:
-    register(page, "dora@example.org")
+    register(page, "doreen@example.org")
     page.set_input_files("#photos", photos / "coffee.png")
     page.get_by_role("button", name="Upload 1 photo").click()
     page.locator(".grid a").click()
