@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, Table, create_
 from catloader.errors import StartupError
 from catloader.store.db.failures import READ_ONLY_SERVER, database_name, translated
 from catloader.store.db.postgresql import WRITERS_ISOLATION, connect_options, connection_preparer
-from catloader.store.db.server_watch import ServerWatch
+from catloader.store.db.server_watch import ServerWatch, watch_again
 from catloader.store.db.sqlite import (
     BUSY_OPTION,
     BUSY_TIMEOUT_S,
@@ -99,6 +99,7 @@ def make_engine(
                 f"PostgreSQL needs the package {error.name}: pip install 'catloader[postgres]'."
             ) from error
         event.listen(engine, "do_connect", ServerWatch(ask_after_s))
+        event.listen(engine, "reset", watch_again)
         event.listen(engine, "connect", connection_preparer(idle_s, lock_s))
         event.listen(engine, "handle_error", _renew_read_only_connections)
         return engine

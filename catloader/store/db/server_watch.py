@@ -7,6 +7,7 @@ without a response, the server is asked through a new connection.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -33,16 +34,17 @@ class ServerWatch:
 
     def __init__(self, ask_after_s: float) -> None:
         self._ask_after_s = ask_after_s
-        self._lock = threading.Lock()
-        self._failures = 0
-        self._next_try_s = 0.0
+        self._lock, self._asking = threading.Lock(), threading.Lock()
+        self._failures, self._failed_s, self._next_try_s = 0, -math.inf, 0.0
+        self._answers: dict[object, tuple[float, bool]] = {}
+        """Server -> the time of the last question, and whether there was a response."""
 
     def __call__(
         self, _dialect: object, _record: object, arguments: Sequence[Any], options: Mapping[str, Any]
     ) -> Any:
         connect = partial(_watched_kind().connect, *arguments, **options)
         connection = self._connected(connect)
-        connection.watched = partial(self._watched, connect)
+        connection.watch = partial(self._watched, connect, _address(connection))
         return connection
 
     def _connected(self, connect: Any, *, must_answer: bool = False) -> Any:
@@ -55,26 +57,35 @@ class ServerWatch:
         from psycopg.errors import ConnectionTimeout
 
         with self._lock:
+            begun_s = time.monotonic()
             must_answer = must_answer or self._failures > 0
             if self._failures >= _TRIES:
-                if time.monotonic() < self._next_try_s:
+                if begun_s < self._next_try_s:
                     raise ConnectionTimeout("new connections get no response")
-                self._next_try_s = float("inf")  # until this try has ended
-        failures = 0
+                self._next_try_s = math.inf  # until this try has ended
+        is_silent = False
         try:
             connection = connect()
             if must_answer:
                 _ask(connection)
             return connection
         except ConnectionTimeout:
-            failures = self._failures + 1
+            is_silent = True
             raise
         finally:
-            with self._lock:
-                self._failures, self._next_try_s = failures, time.monotonic() + _PAUSE_S
+            self._record(begun_s, is_silent=is_silent)
+
+    def _record(self, begun_s: float, *, is_silent: bool) -> None:
+        with self._lock:
+            now_s = time.monotonic()
+            if not is_silent:
+                self._failures = 0
+            elif begun_s >= self._failed_s:  # attempts at the same time count once
+                self._failures, self._failed_s = self._failures + 1, now_s
+            self._next_try_s = now_s + _PAUSE_S
 
     def _watched(
-        self, connect: Any, connection: Any, steps: Generator[Any, Any, Any]
+        self, connect: Any, address: Mapping[str, Any], connection: Any, steps: Generator[Any, Any, Any]
     ) -> Generator[Any, Any, Any]:
         """Pass on the steps of a statement, which psycopg resumes ten times a second while it waits.
 
@@ -82,7 +93,6 @@ class ServerWatch:
             psycopg.OperationalError: the server hangs.
         """
         from psycopg import OperationalError
-        from psycopg.errors import ConnectionTimeout
 
         silent_since_s, failures = time.monotonic(), 0
         try:
@@ -90,14 +100,7 @@ class ServerWatch:
             while True:
                 ready = yield wanted
                 if ready or time.monotonic() - silent_since_s > self._ask_after_s:
-                    try:
-                        if not ready:
-                            self._connected(connect, must_answer=True).close()
-                        failures = 0
-                    except ConnectionTimeout:
-                        failures += 1
-                    except OperationalError:  # such as too many connections, which is a response
-                        failures = 0
+                    failures = 0 if ready or self._answers_from(connect, address) else failures + 1
                     silent_since_s = time.monotonic()
                 if failures == _TRIES:
                     connection.pgconn.finish()
@@ -106,6 +109,37 @@ class ServerWatch:
         except StopIteration as end:
             return end.value
 
+    def _answers_from(self, connect: Any, address: Mapping[str, Any]) -> bool:
+        """Ask one server, through a connection of its own; waiting statements share the answer."""
+        from psycopg import OperationalError
+        from psycopg.errors import ConnectionTimeout
+
+        server = tuple(address.values())
+        with self._asking:
+            asked_s, answered = self._answers.get(server, (-math.inf, True))
+            if time.monotonic() - asked_s > self._ask_after_s:
+                answered = True
+                try:
+                    self._connected(partial(connect, **address), must_answer=True).close()
+                except ConnectionTimeout:
+                    answered = False
+                except OperationalError:  # such as too many connections, which is a response
+                    pass
+                self._answers[server] = time.monotonic(), answered
+            return answered
+
+
+def _address(connection: Any) -> dict[str, Any]:
+    """Return the options that lead to the server of a connection, if its URL has several."""
+    info = connection.info
+    address = {"host": info.host, "port": info.port}
+    return address | {"hostaddr": info.hostaddr} if info.hostaddr else address
+
+
+def watch_again(connection: Any, _record: object, _state: object) -> None:
+    """Undo ``lift_time_limits`` when a connection returns to the pool; for SQLAlchemy's event ``reset``."""
+    connection.is_watched = True
+
 
 def _ask(connection: Any) -> None:
     """Execute a statement; close the connection if there is no response in time.
@@ -113,14 +147,14 @@ def _ask(connection: Any) -> None:
     Raises:
         psycopg.errors.ConnectionTimeout: there is none.
     """
-    connection.watched = _limited
+    connection.watch = _limited
     try:
         connection.execute(_ASK)
         connection.rollback()
     except BaseException:
         connection.close()
         raise
-    connection.watched = None
+    connection.watch = None
 
 
 def _limited(connection: Any, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
@@ -144,9 +178,11 @@ def _watched_kind() -> Any:
     from psycopg import Connection
 
     class Watched(Connection[Any]):
-        watched: Any = None
+        watch: Any = None
+        is_watched = True
 
         def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
-            return super().wait(self.watched(self, gen) if self.watched else gen, *arguments, **options)
+            steps = self.watch(self, gen) if self.watch and self.is_watched else gen
+            return super().wait(steps, *arguments, **options)
 
     return Watched

@@ -21,4 +21,4 @@ def lift_time_limits(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(_LIFT)
         # Behind a pooler whose connections are all in use, the server would seem to hang (``ServerWatch``).
-        connection.connection.driver_connection.watched = None  # type: ignore[union-attr]
+        connection.connection.driver_connection.is_watched = False  # type: ignore[union-attr]

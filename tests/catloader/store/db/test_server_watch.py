@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import make_url, text
 
-from catloader.demo.client import until
+from catloader.demo.client import free_port, until
 from catloader.errors import StoreUnavailable
 from catloader.store.db.engine import Engine, make_engine, reading
 from tests.conftest import require
@@ -78,3 +79,44 @@ def test_a_server_without_free_connections_does_not_hang(server: postgres.Server
         assert connection.execute(text("SELECT 1 FROM pg_sleep(2)")).scalar_one() == 1
     engine.dispose()
     everybody.dispose()
+
+
+def test_a_server_that_hangs_is_noticed_although_the_next_of_the_url_refuses(server: postgres.Server) -> None:
+    url = make_url(server.url)
+    address, query = f"{url.query.get('host') or url.host}:{url.port or 5432}", text("SELECT 1")
+    hosts = {"host": (address, f"127.0.0.1:{free_port()}"), "connect_timeout": "2"}
+    several = url.set(host=None, port=None, query=hosts).render_as_string(hide_password=False)
+    engine = make_engine(several, ask_after_s=_ASK_AFTER_S)
+    lost = pytest.raises(StoreUnavailable, match="does not answer: no response, and new connections get none")
+    with lost, reading(engine) as connection:
+        assert connection.execute(query).scalar_one() == 1
+        with server.hanging():
+            connection.execute(query)
+    engine.dispose()
+
+
+def test_statements_that_wait_at_the_same_time_ask_once(server: postgres.Server) -> None:
+    engine, other = _engine(server), _engine(server)
+    count = text("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+    slow = text("SELECT 1 FROM pg_sleep(2)")
+
+    def wait(_: int) -> None:
+        with reading(engine) as connection:
+            connection.execute(slow)
+
+    def connections() -> int:
+        with reading(other) as connection:  # the view does not change within a transaction
+            return int(connection.execute(count).scalar_one())
+
+    with ThreadPoolExecutor(4) as pool:
+        waiting = pool.map(wait, range(4))
+        for _ in until(60, "The statements do not begin"):
+            if connections() == 5:
+                break
+        end_s, most = time.monotonic() + 1.5, 0
+        while time.monotonic() < end_s:
+            most = max(most, connections())
+        assert len(list(waiting)) == 4
+    assert most in (5, 6), "4 statements, this one, and one that asks"
+    engine.dispose()
+    other.dispose()
