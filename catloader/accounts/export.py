@@ -25,8 +25,8 @@ from catloader.store.db.staff.reviews import Appeal, Review
 logger = logging.getLogger(__name__)
 
 Read = Callable[[Photo], bytes]
-"""Reads the large rendition of a photo; raises ``NotFound`` and ``ObjectAltered``. An object that the store
-refuses, unlike others, counts as not found."""
+"""Reads the large rendition of a photo; raises ``NotFound`` and ``ObjectAltered``. An object that the
+store refuses while it serves others counts as not found."""
 _NOT_COMPRESSED = 0
 """Level of compression of photos: JPEGs do not become smaller. They are deflated all the same, which marks
 their end, without which programs that read a zip file while it arrives, such as Java's, refuse it."""

@@ -35,7 +35,7 @@ class Exported:
     already_present: int = 0
     """Files that existed already, with the right digest."""
     changed: int = 0
-    """Photos that their owners deleted or replaced meanwhile: they are left out."""
+    """Photos that their owners deleted, replaced or rotated meanwhile: they are left out."""
     missing: list[int] = field(default_factory=list)
     """Photos whose object is missing, altered or refused: they are in the tables, but have no file."""
 

@@ -18,7 +18,6 @@ from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import load_subject
 from checker.errors import DecodingFailed, UnreadableImage
-from checker.files import write_whole
 from checker.folder import report
 from checker.folder.arguments import (
     OK,
@@ -129,7 +128,7 @@ def explain(options: ExplainOptions) -> int:
     key = ProfileKey(verify(entry, weights), entry.preprocessing.key, "torch", "fp32", subject)
     profile = find_profile(key, (*options.profiles, SHIPPED_PROFILES))
     png = heat_over(entry, weights, photo, subject, profile.head if profile else None)
-    write_whole(options.output.resolve(), png)
+    options.output.write_bytes(png)
     click.echo(f"wrote {options.output}")
     return OK
 

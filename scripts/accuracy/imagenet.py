@@ -72,7 +72,7 @@ def validation_photos(folder: Path) -> list[ValidationPhoto]:
 
 
 def _kaggle_classes(folder: Path) -> dict[str, list[str]]:
-    """Return the first word of each row of Kaggle's table, by the name of the photo; empty without the table.
+    """Return the class in each row of Kaggle's table, by the name of the photo; empty without the table.
 
     Raises:
         CannotRun: the table can't be read.

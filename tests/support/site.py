@@ -285,5 +285,14 @@ def check(
         device="cpu",
     )
     model_info = replace(model_info, **network)
-    assert queue.finish([Outcome(claim, decision, model_info, batch_size=2, ms={"total": 12.5})]) == [True]
+    outcome = Outcome(
+        claim,
+        decision,
+        model_info,
+        photo_sha256=claim.photo_sha256,
+        thumbnail_sha256=claim.thumbnail_sha256,
+        batch_size=2,
+        ms={"total": 12.5},
+    )
+    assert queue.finish([outcome]) == [True]
     return claim.photo_id

@@ -116,8 +116,8 @@ class ServerWatch:
 
         server = tuple(address.values())
         with self._asking:
-            asked_s, answered = self._answers.get(server, (-math.inf, True))
-            if time.monotonic() - asked_s > self._ask_after_s:
+            question_s, answered = self._answers.get(server, (-math.inf, True))
+            if time.monotonic() - question_s > self._ask_after_s:
                 answered = True
                 try:
                     self._connected(partial(connect, **address), must_answer=True).close()

@@ -20,7 +20,7 @@ export function receiveShared(worker) {
   navigator.serviceWorker?.register(worker).catch(() => {}); // without the worker, other apps can't share photos with this one
 }
 
-// Photos dropped on My photos are in a database, because caches need https.
+// Photos dropped on other pages are in a database, because caches need https.
 async function inDatabase(mode, work) {
   const opening = indexedDB.open(BROUGHT, 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore(BROUGHT, { autoIncrement: true });

@@ -68,7 +68,7 @@ def files_below(folder: Path) -> Iterator[WalkedFile]:
     while waiting:
         path = waiting.pop(0)
         place = Path(path).resolve()
-        if place in places | above:
+        if place in above or any(place.is_relative_to(read) for read in places):
             continue
         places.add(place)
         skipped: list[str] = []

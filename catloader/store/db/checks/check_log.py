@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Row, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, not_, select
 
 from catloader.store.db.engine import reading
 from catloader.store.db.paging import pages
@@ -157,8 +157,18 @@ def _replayable(key: ReplayKey) -> ColumnElement[bool]:
 
 def _of_present_objects() -> ColumnElement[bool]:
     """Return the condition that the photo has the file and the thumbnail that were checked; never NULL."""
-    checked = func.coalesce(check_log.c.thumbnail_sha256, photos.c.thumbnail_sha256)
-    return check_is_of_present_file() & (checked == photos.c.thumbnail_sha256)
+    thumbnail = func.coalesce(check_log.c.thumbnail_sha256, photos.c.thumbnail_sha256)
+    photo = func.coalesce(check_log.c.photo_sha256, photos.c.sha256)
+    are_same = (thumbnail == photos.c.thumbnail_sha256) & (photo == photos.c.sha256)
+    return check_is_of_present_file() & are_same
+
+
+def lies_otherwise(connection: Connection, photo_id: int) -> bool:
+    """Return True if every check of a photo is of another rotation or thumbnail than it has now."""
+    checks = select(_of_present_objects()).join_from(check_log, photos, check_log.c.photo_id == photos.c.id)
+    query = checks.where(check_log.c.photo_id == photo_id, check_log.c.verdict.is_not(None))
+    are_present = connection.execute(query).scalars().all()
+    return bool(are_present) and not any(are_present)
 
 
 def _record(columns: Mapping[str, Any]) -> CheckRecord:

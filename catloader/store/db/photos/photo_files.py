@@ -73,10 +73,7 @@ class PhotoFiles:
             StoreUnavailable: the reservation expired, so the objects may be deleted already.
         """
         with writing(self._engine) as connection:
-            # The account's row is locked first, as in uploads and in the deletion of an account.
-            size_bytes = connection.execute(_own(id, owner_id, photos.c.size_bytes)).scalar()
-            if size_bytes is not None:
-                self._quotas.refuse_growth(connection, owner_id, new.size_bytes - size_bytes)
+            self._refuse_growth(connection, id, owner_id, new)
             old = _locked(connection, id, owner_id)
             if cancel(connection, _objects(new), now):
                 enter(connection, id, now)
@@ -104,9 +101,12 @@ class PhotoFiles:
             True if the photo will be checked; False: a person's verdict stays.
         Raises:
             NotFound: this owner has no such photo with that file (any more).
+            QuotaReached: as for ``replace``.
             StoreUnavailable: the reservation expired, so the objects may be deleted already.
         """
         with writing(self._engine) as connection:
+            if isinstance(new, NewFile):
+                self._refuse_growth(connection, id, owner_id, new)
             old = _locked(connection, id, owner_id)
             if old.photo_key != photo_key:
                 raise NotFound("This photo was replaced in the meantime.")
@@ -120,6 +120,12 @@ class PhotoFiles:
                 _exchange(connection, old, values, now)
                 return by_model
         raise StoreUnavailable(_TOO_LATE)
+
+    def _refuse_growth(self, connection: Connection, id: int, owner_id: int, new: NewFile) -> None:
+        # The account's row is locked first, as in uploads and in the deletion of an account.
+        size_bytes = connection.execute(_own(id, owner_id, photos.c.size_bytes)).scalar()
+        if size_bytes is not None:
+            self._quotas.refuse_growth(connection, owner_id, new.size_bytes - size_bytes)
 
 
 def _own(id: int, owner_id: int, *columns: Any) -> Any:

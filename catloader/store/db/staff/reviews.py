@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, Connection, Engine, exists, func, insert, 
 from sqlalchemy.exc import IntegrityError
 
 from catloader.store.db.accounts.account_lock import keep_account
+from catloader.store.db.checks.check_log import lies_otherwise
 from catloader.store.db.checks.rechecks import FINISHED
 from catloader.store.db.engine import reading, writing
-from catloader.store.db.photos.photo_rows import Photo, not_in_bin, status_is
+from catloader.store.db.photos.photo_rows import UNCHECKED, Photo, not_in_bin, status_is
 from catloader.store.db.photos.replacements import review_is_of_present_file
 from catloader.store.db.schema import Status, appeals, photos, reviews
 from catloader.store.db.staff.audit_log import record
@@ -207,6 +208,9 @@ class Reviews:
             if status is None or connection.execute(is_still).first() is None:
                 return None
             set_verdict(connection, last.photo_id, None, before, now)
+            if lies_otherwise(connection, last.photo_id):  # cut or rotated since the model decided
+                anew = UNCHECKED | {"begun_at": None, "next_attempt_at": now}
+                connection.execute(update(photos).where(photos.c.id == last.photo_id).values(anew))
             connection.execute(update(appeals).where(appeals.c.id == last.appeal_id).values(closed_at=None))
             reopen(connection, last.photo_id)
             row: dict[str, Any] = {"photo_id": last.photo_id, "reviewer_id": reviewer_id}

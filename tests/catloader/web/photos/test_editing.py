@@ -176,6 +176,9 @@ def test_a_rotated_photo_keeps_a_persons_verdict_and_an_appeal(app: Flask, anna:
     assert _row(app, decided).explanation_key is None, "the heat map is of the photo as it lay"
     check(app, Verdict.NOT_CAT)
     assert reviews.item(appealed) is not None
+    assert reviews.undo(anna.id, utcnow()) == decided
+    assert _row(app, decided).status == "pending", "the model's verdict is on the photo as it lay"
+    assert check(app, Verdict.NOT_CAT) == decided
 
 
 def test_check_in_progress_writes_no_verdict_on_changed_objects(app: Flask, anna: Person) -> None:

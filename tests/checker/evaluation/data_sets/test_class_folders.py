@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from checker.evaluation.data_sets.class_folders import files_below
 from checker.evaluation.data_sets.read import labelled_photos
 from checker.evaluation.photos import CAT, NOT_CAT, WILD_FELINE, UnusablePhotos
 
@@ -175,6 +176,14 @@ def test_links_to_folders_are_followed_as_by_torchvision(
         "not_cat/beagle/b.jpg": (NOT_CAT, "beagle"),
         "not_cat/beagle/more/c.jpg": (NOT_CAT, "beagle"),
     }
+
+
+def test_a_folder_that_a_link_in_it_leads_to_is_read_once(folder: Path) -> None:
+    (folder / "cat" / "part").mkdir()
+    (folder / "cat" / "part" / "b.jpg").write_bytes(b"")
+    (folder / "cat" / "again").symlink_to("part")
+    paths = [Path(file.path).name for file in files_below(folder / "cat")]
+    assert sorted(paths) == ["a.jpg", "b.jpg"]
 
 
 @pytest.mark.parametrize("target", [".", "..", "../..", "../cat"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -122,6 +123,22 @@ def test_objects_of_an_upload_are_due_at_once_after_the_account_is_gone(
     with pytest.raises(NotFound):
         photos.add(new, _NOW)
     assert [row.key for row in ledger.due(10, _NOW)] == [new.photo_key, new.thumbnail_key]
+
+
+def test_a_rotated_photo_must_fit_into_the_quota(engine: Engine, photos: Photos) -> None:
+    before = photos.by_id(add_photo(engine, owner := some_user(engine).id))
+    assert before
+    files = PhotoFiles(engine, Quotas(engine, Quota(0, before.size_bytes + 10)))
+    for more_bytes, fits in ((11, False), (10, True)):
+        size_bytes = before.size_bytes + more_bytes
+        keys = f"t{more_bytes}", f"p{more_bytes}"
+        file = NewFile(keys[0], 320, 64 * "c", 0, 0, 480, keys[1], 64 * "d", 480, 640, size_bytes)
+        files.reserve(file, _NOW + _HOUR)
+        with nullcontext() if fits else pytest.raises(QuotaReached):
+            files.alter(before.id, owner, before.photo_key, file, _NOW)
+        after = photos.by_id(before.id)
+        assert after
+        assert after.size_bytes == (size_bytes if fits else before.size_bytes)
 
 
 def test_changed_files_that_were_stored_too_late_are_due(
