@@ -22,12 +22,14 @@ from sqlalchemy import Engine, make_url, select, text
 from catloader.demo.client import free_port, until
 from catloader.doctor.dispatch import notifications
 from catloader.errors import StoreUnavailable
+from catloader.store.db import server_watch
 from catloader.store.db.checks.queue import SqlCheckQueue
 from catloader.store.db.engine import make_engine, reading
 from catloader.store.db.migrate import migrate
 from catloader.store.db.notifications import Listener, notify
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.schema import check_log
+from catloader.store.db.time_limits import lift_time_limits
 from tests.checker.contract.queue import decided
 from tests.conftest import require
 from tests.support import postgres
@@ -109,6 +111,24 @@ def test_a_server_that_hangs_behind_a_pooler_is_unavailable() -> None:
                 connection.execute(query)
                 break
         engine.dispose()
+
+
+def test_a_migration_does_not_end_because_a_pooler_has_no_free_connection(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_watch, "_ANSWER_S", 0.3)
+    slow = text("SELECT 1 FROM pg_sleep(2)")
+    with _pooler(postgres_url) as url:
+        engine, other = make_engine(url, connections=1, ask_after_s=0.2), make_engine(url)
+        with reading(other) as connection:
+            connection.execute(text("SELECT 1"))  # the transaction keeps one of the two connections
+            with reading(engine) as migrating:
+                lift_time_limits(migrating)
+                assert migrating.execute(slow).scalar_one() == 1
+            with pytest.raises(StoreUnavailable, match="no response"), reading(engine) as watched_again:
+                watched_again.execute(slow)
+        engine.dispose()
+        other.dispose()
 
 
 def test_uploads_and_checks_work_behind_a_transaction_pooler(pooled: Engine) -> None:
