@@ -78,6 +78,13 @@ def trained_resnet() -> Path:
     return path
 
 
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start processes without measuring their coverage, which needs memory, threads and files of its own."""
+    for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def photo_set() -> PhotoSet:
     return chosen_photos(os.environ)

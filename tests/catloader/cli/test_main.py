@@ -204,6 +204,7 @@ main(["start"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system enforces the limit")
+@pytest.mark.usefixtures("unmeasured")
 def test_a_system_without_threads_is_reported_in_one_sentence() -> None:
     for error in ((), ["MemoryError()"], ["BlockingIOError(11, 'Resource temporarily unavailable')"]):
         command = [sys.executable, "-c", _NO_THREADS, *error]

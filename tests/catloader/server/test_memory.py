@@ -19,6 +19,7 @@ _UPLOADERS = 6
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only the C library of Linux keeps this memory")
+@pytest.mark.usefixtures("unmeasured")
 def test_memory_of_large_uploads_is_returned(tmp_path: Path) -> None:
     with serving(tmp_path) as site, ThreadPoolExecutor(_UPLOADERS) as threads:
         (web,) = site.web_processes()

@@ -455,6 +455,7 @@ def test_explaining_process_decodes_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
 def test_explanation_beyond_the_memory_limit_is_abandoned(caplog: pytest.LogCaptureFixture) -> None:
     child = WarmChild(keep_s=60)
     try:
