@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier
 
 import pytest
+from psycopg.errors import ConnectionTimeout
 from sqlalchemy import make_url, text
 
 from catloader.demo.client import free_port, until
 from catloader.errors import StoreUnavailable
 from catloader.store.db.engine import Engine, make_engine, reading
+from catloader.store.db.server_watch import ServerWatch
 from tests.conftest import require
 from tests.support import postgres
 
@@ -120,3 +124,24 @@ def test_statements_that_wait_at_the_same_time_ask_once(server: postgres.Server)
     assert most in (5, 6), "4 statements, this one, and one that asks"
     engine.dispose()
     other.dispose()
+
+
+def test_attempts_at_the_same_time_count_once() -> None:
+    """Two of them without a response, one after the other, make further connections fail at once."""
+    both, watch = Barrier(2), ServerWatch(5)
+
+    def silent() -> None:
+        both.wait(10)
+        raise ConnectionTimeout
+
+    def connect(_: int) -> None:
+        with suppress(ConnectionTimeout):
+            watch._connected(silent)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(connect, range(2)))
+    assert watch._failures == 1
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(connect, range(2)))
+    with pytest.raises(ConnectionTimeout, match="new connections get no response"):
+        watch._connected(silent)

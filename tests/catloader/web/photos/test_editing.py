@@ -181,6 +181,22 @@ def test_a_rotated_photo_keeps_a_persons_verdict_and_an_appeal(app: Flask, anna:
     assert check(app, Verdict.NOT_CAT) == decided
 
 
+def test_an_undone_decision_restores_no_verdict_on_a_photo_that_was_rotated(app: Flask, anna: Person) -> None:
+    """Even if the square looks the same: here it has one colour."""
+    file = io.BytesIO()
+    Image.new("RGB", (400, 200), _RED).save(file, "JPEG")
+    id = anna.upload_one(file.getvalue())
+    check(app, Verdict.UNSURE)
+    before, services = _row(app, id), services_of(app)
+    services.users.grant(anna.id, "reviewer")
+    assert services.reviews.decide(id, anna.id, "cat", "", utcnow())
+    assert _rotate(anna, id, "left").status_code == 303
+    after = _row(app, id)
+    assert (after.thumbnail_sha256, after.sha256 != before.sha256) == (before.thumbnail_sha256, True)
+    assert services.reviews.undo(anna.id, utcnow()) == id
+    assert _row(app, id).status == "pending"
+
+
 def test_check_in_progress_writes_no_verdict_on_changed_objects(app: Flask, anna: Person) -> None:
     ids = [anna.upload_one(_two_halves()), anna.upload_one(jpeg())]
     queue = services_of(app).queue
