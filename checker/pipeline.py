@@ -27,8 +27,8 @@ from checker.errors import (
     UnreadableImage,
 )
 from checker.pixels.decode import decode_each
-from checker.pixels.detail import detail_of
 from checker.ports import Classifier, DecisionRule, Decoder, ImageSource
+from checker.upright import upright_evidence
 from checker.values import INPUTS_PER_PHOTO, Claim, Evidence, Outcome, Pixels, Rendition
 
 logger = logging.getLogger(__name__)
@@ -167,6 +167,7 @@ def _forward(
     started_s = time.perf_counter()
     try:
         activations = classifier.run(pixels)
+        evidence = upright_evidence(activations, pixels, classifier)
     except ClassifierFailed as error:
         if len(items) == 1:
             cause = _unexpected(items[0], error) if _works(classifier, pixels) else error
@@ -177,12 +178,11 @@ def _forward(
             *_forward(items[:half], pixels[: INPUTS_PER_PHOTO * half], classifier, rule),
             *_forward(items[half:], pixels[INPUTS_PER_PHOTO * half :], classifier, rule),
         ]
+    except CheckerError as error:
+        return [_failed(item, error) for item in items]
     except Exception as error:  # the boundary of one batch
         return [_failed(item, _unexpected(item, error)) for item in items]
     forward_ms = _ms_since(started_s)
-    evidence = Evidence.of(
-        activations, [detail_of(square) for square in pixels[INPUTS_PER_PHOTO - 1 :: INPUTS_PER_PHOTO]]
-    )
     batch_size = activations.inputs_per_forward or len(pixels)
     outcomes = []
     for index, item in enumerate(items):

@@ -6,7 +6,7 @@ All of them are immutable and safe to share between threads.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -128,19 +128,22 @@ class Evidence:
     """``(N,)``: the photo has little detail or light."""
     drawn: npt.NDArray[np.bool_]
     """``(N,)``: the photo looks like a drawing."""
+    turned_deg: npt.NDArray[np.int64]
+    """``(N,)``: degrees clockwise by which the photo was rotated before the model examined it: 0, 90, 180 or
+    270."""
 
     @classmethod
     def of(cls, activations: Activations, details: Sequence[Detail]) -> Evidence:
-        """Group a batch of ``INPUTS_PER_PHOTO * N`` inputs, which holds the inputs of each photo in turn."""
+        """Group ``INPUTS_PER_PHOTO * N`` inputs of unrotated photos: the inputs of each photo in turn."""
         logits, features = (
             values.reshape(-1, INPUTS_PER_PHOTO, *values.shape[1:])
             for values in (activations.logits, activations.features)
         )
         soft, drawn = np.array(details, dtype=bool).T
-        return cls(logits, features, soft, drawn)
+        return cls(logits, features, soft, drawn, np.zeros(len(soft), np.int64))
 
     def __getitem__(self, photos: Selection) -> Evidence:
-        return Evidence(self.logits[photos], self.features[photos], self.soft[photos], self.drawn[photos])
+        return Evidence(*(getattr(self, field.name)[photos] for field in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,8 @@ class Decision:
     """The five most likely classes of each rendition, best first."""
     subject_scores: Mapping[Rendition, Mapping[str, float]]
     """For each rendition: softmax mass of the subject's classes, by class name."""
+    turned_deg: int = 0
+    """Degrees clockwise by which the photo was rotated to be judged upright: 0, 90, 180 or 270."""
 
 
 @dataclass(frozen=True, slots=True)

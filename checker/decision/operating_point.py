@@ -135,6 +135,7 @@ class ThresholdRule:
             wild_feline=wild,
             labels=labels,
             subject_scores={rendition: self._masses(values) for rendition, values in confidences.items()},
+            turned_deg=int(evidence.turned_deg),
         )
 
     def verdict(

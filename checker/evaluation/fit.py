@@ -41,7 +41,7 @@ def fit(examples: Examples, *, features: bool, penalty: float = FEATURE_PENALTY)
     weight = np.where(examples.plain, 1.0, _AUGMENTED_WEIGHT)
     pasted_subject = (examples.augmentation == PASTED) & examples.positive
     rows = np.flatnonzero(~pasted_subject)  # a whole input with a pasted subject fits neither label
-    whole = _linear(
+    whole = linear_fit(
         np.concatenate([examples.odds[rows, :, 0].mean(axis=1), examples.odds[rows, -1, 0]]),
         np.concatenate([examples.features[rows, :, 0].mean(axis=1), examples.features[rows, -1, 0]]),
         np.tile(examples.positive[rows], 2),
@@ -63,7 +63,7 @@ def fit(examples: Examples, *, features: bool, penalty: float = FEATURE_PENALTY)
         in_thumbnail = np.flatnonzero(examples.positive & ~pasted_subject)  # also shows the subject
         row = np.concatenate([row, in_thumbnail])
         column = np.concatenate([column, np.full(len(in_thumbnail), thumbnail)])
-        window = _linear(
+        window = linear_fit(
             odds[row, column],
             vectors[row, column],
             examples.positive[row],
@@ -80,9 +80,10 @@ def _window_logits(linear: Linear, odds: Doubles, vectors: Floats) -> Doubles:
     return z if linear.features is None else z + vectors @ linear.features.astype(np.float32)
 
 
-def _linear(
+def linear_fit(
     odds: Doubles, vectors: Floats, positive: Flags, weight: Doubles, *, features: bool, penalty: float
 ) -> Linear:
+    """Fit a logistic regression on log-odds ``(n,)`` and, if ``features``, on features ``(n, D)``."""
     if not features:
         bias, mass = _logistic_regression(
             odds[:, np.newaxis], positive, penalties=np.array([MASS_PENALTY]), sample_weight=weight

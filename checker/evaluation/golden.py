@@ -9,10 +9,10 @@ from pathlib import Path
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.profile import Profile
 from checker.pixels.decode import model_inputs
-from checker.pixels.detail import detail_of
 from checker.ports import Classifier
 from checker.runtimes.selection.self_test import names_digest
-from checker.values import Evidence, Rendition
+from checker.upright import upright_evidence
+from checker.values import Rendition
 
 PHOTO = SHIPPED_PROFILES / "golden.jpg"
 """Chelsea the cat, from scikit-image (CC0, by Stefan van der Walt)."""
@@ -25,7 +25,7 @@ def golden_test(profile: Profile, classifier: Classifier, folder: Path, rule: Th
     data = PHOTO.read_bytes()
     (folder / PHOTO.name).write_bytes(data)
     pixels = model_inputs(dict.fromkeys(Rendition, data), classifier.preprocessing)
-    decision = rule.decide(Evidence.of(classifier.run(pixels), [detail_of(pixels[-1])])[0])
+    decision = rule.decide(upright_evidence(classifier.run(pixels), pixels, classifier)[0])
     golden = {
         "file": PHOTO.name,
         "sha256": hashlib.sha256(data).hexdigest(),

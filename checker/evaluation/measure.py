@@ -6,7 +6,7 @@ import contextlib
 import resource
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,9 @@ from checker.evaluation.augment import augmented as augmentations
 from checker.evaluation.photos import CAT, WILD_FELINE, LabelledPhoto, describe, naming, renditions_sha256
 from checker.evaluation.progress import progress_bar
 from checker.pixels.decode import model_inputs
-from checker.pixels.detail import detail_of
 from checker.ports import Classifier
-from checker.values import Activations, Detail, Evidence, Pixels, Rendition
+from checker.upright import rotate, unrotated_evidence, upright_evidence
+from checker.values import Evidence, Pixels, Rendition
 
 BATCH_PHOTOS = 4
 Strings = npt.NDArray[np.str_]
@@ -70,6 +70,7 @@ def measure(
     classifier: Classifier,
     *,
     augmented: bool = False,
+    rotated: bool = True,
     progress: tqdm[Any] | None = None,
 ) -> Measured:
     """Run the model on the inputs of every photo.
@@ -78,12 +79,14 @@ def measure(
         progress: a bar that counts the photos of several calls; None: show a bar for this call.
         augmented: also measure two soft versions of each photo, and one in which it is pasted small into
             another photo.
+        rotated: judge photos that seem turned in their most upright orientation, as checks do; False: as
+            they are.
     Raises:
         UnusablePhotos: names a photo that can't be read.
     """
     digests: list[str] = []
     busy_s = 0.0
-    plain, made = _Rows(), _Rows()
+    plain, made = _Rows(classifier, rotated), _Rows(classifier, rotated)
     backgrounds = []
     if augmented:
         rows = background_rows([photo.label for photo in photos])
@@ -96,11 +99,11 @@ def measure(
             digests += map(renditions_sha256, files)
             started_s = time.perf_counter()
             inputs = [_inputs(photo, file, classifier) for photo, file in zip(batch, files, strict=True)]
-            plain.run(classifier, inputs)
+            plain.run(inputs)
             busy_s += time.perf_counter() - started_s
             if augmented:
                 for row, pixels in enumerate(inputs, start):
-                    made.run(classifier, augmentations(row, pixels, backgrounds))
+                    made.run(augmentations(row, pixels, backgrounds))
             counting.update(len(batch))
     return Measured(
         names=tuple(photo.name for photo in photos),
@@ -112,6 +115,22 @@ def measure(
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         augmented=_augmented(made.evidence(), len(photos)) if augmented else None,
     )
+
+
+def measure_turned(photos: Sequence[LabelledPhoto], classifier: Classifier) -> list[Evidence]:
+    """Run the model on the inputs of every photo, rotated clockwise by 90, 180 and 270 degrees.
+
+    Raises:
+        UnusablePhotos: names a photo that can't be read.
+    """
+    rows = [_Rows(classifier, rotated=False) for _ in range(3)]
+    with photo_bar(len(photos), classifier) as counting:
+        for photo in photos:
+            inputs = _inputs(photo, photo.read(), classifier)
+            for quarters, row in enumerate(rows, 1):
+                row.run([rotate(inputs, quarters)])
+            counting.update()
+    return [row.evidence() for row in rows]
 
 
 def photo_bar(photos: int, classifier: Classifier) -> tqdm[Any]:
@@ -132,18 +151,27 @@ def _augmented(evidence: Evidence, photos: int) -> Augmented:
 
 
 class _Rows:
-    """Collects the activations of photos, batch by batch."""
+    """Collects the evidence of photos, batch by batch; ``rotated`` is as for ``measure``."""
 
-    def __init__(self) -> None:
-        self._parts: list[Activations] = []
-        self._details: list[Detail] = []
+    def __init__(self, classifier: Classifier, rotated: bool) -> None:
+        self._classifier, self._rotated = classifier, rotated
+        self._parts: list[Evidence] = []
 
-    def run(self, classifier: Classifier, inputs: Sequence[Pixels]) -> None:
-        self._parts.append(classifier.run(np.concatenate(inputs)))
-        self._details += [detail_of(pixels[-1]) for pixels in inputs]
+    def run(self, inputs: Sequence[Pixels]) -> None:
+        pixels = np.concatenate(inputs)
+        activations = self._classifier.run(pixels)
+        self._parts.append(
+            upright_evidence(activations, pixels, self._classifier)
+            if self._rotated
+            else unrotated_evidence(activations, pixels)
+        )
 
     def evidence(self) -> Evidence:
-        logits, features = (
-            np.concatenate([getattr(part, name) for part in self._parts]) for name in ("logits", "features")
-        )
-        return Evidence.of(Activations(logits, features), self._details)
+        return joined(self._parts)
+
+
+def joined(parts: Sequence[Evidence]) -> Evidence:
+    """Concatenate the evidence of several sets of photos."""
+    return Evidence(
+        *(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Evidence))
+    )

@@ -17,10 +17,10 @@ from checker.evaluation.augment import augmented
 from checker.evaluation.examples import Flags
 from checker.evaluation.photos import naming, renditions_sha256
 from checker.pipeline import fetch
-from checker.pixels.detail import detail_of
 from checker.pixels.facts import Facts
 from checker.pixels.isolated import IsolatedDecoder
 from checker.ports import Classifier, DecisionRule, ImageSource
+from checker.upright import upright_evidence
 from checker.values import Decision, Evidence, Floats, Pixels, Rendition
 
 
@@ -96,8 +96,8 @@ class Keeper:
         examples = [alone]
         if self._backgrounds:
             made = augmented(row, inputs, self._backgrounds)
-            activations = self._classifier.run(np.concatenate(made))
-            examples.append(Evidence.of(activations, [detail_of(pixels[-1]) for pixels in made]))
+            pixels = np.concatenate(made)
+            examples.append(upright_evidence(self._classifier.run(pixels), pixels, self._classifier))
         return Kept(
             contents,
             self._classifier.preprocessing.decoder,

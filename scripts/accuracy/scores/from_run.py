@@ -48,7 +48,7 @@ def run_scores(plan: Plan, weights_dir: Path, subject: Subject, profile_folders:
     for unit in kept_units(plan, "soft", "drawn", "logits", "features", "facts"):
         labels += unit["labelled"]
         soft, drawn = unit["soft"][:, 0], unit["drawn"][:, 0]
-        photos = Evidence(unit["logits"], unit["features"][:, 0], soft, drawn)
+        photos = Evidence(unit["logits"], unit["features"][:, 0], soft, drawn, np.zeros(len(soft), np.int64))
         for place, (sha256, facts) in enumerate(zip(unit["renditions_sha256"], unit["facts"], strict=True)):
             evidence = photos[place]
             rows.append(

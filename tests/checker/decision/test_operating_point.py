@@ -74,7 +74,7 @@ def evidence(
     """Return logits of whole inputs, without features; the thumbnail's equal the photo's unless given."""
     inputs = np.stack([photo, photo, photo if thumbnail is None else thumbnail])[:, np.newaxis]
     features = np.zeros((*inputs.shape[:2], FEATURES), np.float32)
-    return Evidence(inputs, features, np.array(soft), np.array(drawn))
+    return Evidence(inputs, features, np.array(soft), np.array(drawn), np.array(0))
 
 
 def evidence_of_windows(**best: Floats) -> Evidence:
@@ -83,7 +83,7 @@ def evidence_of_windows(**best: Floats) -> Evidence:
     for name, value in best.items():
         inputs[int(name[1]), int(name[3])] = value
     features = np.zeros((INPUTS_PER_PHOTO, 5, FEATURES), np.float32)
-    return Evidence(inputs, features, np.array(False), np.array(False))
+    return Evidence(inputs, features, np.array(False), np.array(False), np.array(0))
 
 
 def test_score_uses_the_sum_over_all_classes_not_the_best_one() -> None:

@@ -1,0 +1,1 @@
+"""The fit that tells turned photos from upright ones."""
