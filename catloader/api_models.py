@@ -93,6 +93,11 @@ class Verdict(BaseModel):
         description="Why the verdict is `unsure`, if the score alone does not explain it."
     )
     wild_feline: bool
+    turned_deg: int | None = Field(
+        default=None,
+        description="Degrees clockwise by which the photo was rotated to be judged, since it seemed turned: "
+        "0, 90, 180 or 270. Null without a decision, or if an earlier version decided.",
+    )
     labels: Labels | None
     model: Model | None
     checked_at: datetime | None
@@ -113,6 +118,11 @@ class Check(BaseModel):
     calibrated: bool
     reason: str | None
     wild_feline: bool
+    turned_deg: int | None = Field(
+        default=None,
+        description="Degrees clockwise by which the photo was rotated to be judged, since it seemed turned: "
+        "0, 90, 180 or 270.",
+    )
     labels: Labels
     model: Model
     ms: dict[str, float] = Field(description="Milliseconds: prepare, decode, classify, total.")

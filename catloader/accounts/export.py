@@ -132,6 +132,7 @@ def _row(
                 "cat_at": record.cat_at,
                 "not_cat_below": record.not_cat_below,
                 "reason": record.reason,
+                "turned_deg": record.turned_deg,
                 "model": record.model,
                 "error": record.error and check_error_for_owners(record.error),
             }

@@ -18,6 +18,7 @@ import pytest
 import skimage
 from sqlalchemy import Engine, func, select
 
+from catloader.api_models import Check
 from catloader.cli.upload import _upload
 from catloader.client import Client, RequestFailed, Show
 from catloader.demo.client import free_port, until
@@ -146,6 +147,9 @@ def test_a_checked_photo_gets_the_verdict_of_an_upload_and_is_not_stored(
     assert check.score == pytest.approx(verdict.score, abs=1e-6)
     assert check.labels == verdict.labels
     assert check.model == verdict.model
+    assert check.turned_deg == verdict.turned_deg == 0
+    of_earlier_site = check.model_dump_json(exclude={"turned_deg"})
+    assert Check.model_validate_json(of_earlier_site).turned_deg is None
     assert set(check.ms) == {"prepare", "decode", "classify", "total"}
     with pytest.raises(RequestFailed) as refused:
         client.check(b"no photo")

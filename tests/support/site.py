@@ -256,6 +256,7 @@ def check(
     labels: Mapping[Rendition, tuple[Label, ...]] = _LABELS,
     subject: str = "house_cat",
     wild_feline: bool = False,
+    turned_deg: int = 0,
     network: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Finish the check of the photo that has waited longest, like a checker does; return the photo's id.
@@ -276,6 +277,7 @@ def check(
         wild_feline=wild_feline,
         labels=labels,
         subject_scores={Rendition.PHOTO: {"tabby": 0.71}, Rendition.THUMBNAIL: {"tabby": 0.71}},
+        turned_deg=turned_deg,
     )
     model_info = ModelInfo(
         model="efficientnet_lite0",

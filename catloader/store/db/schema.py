@@ -184,6 +184,9 @@ check_log = Table(
     Column("subject", String(64)),
     Column("reason", String(16)),  # reason for "unsure" regardless of the score
     Column("wild_feline", Boolean),
+    # Degrees clockwise by which the photo was rotated to be judged; NULL: no decision, or an earlier version
+    # decided, which judged photos as they were.
+    Column("turned_deg", Integer),
     Column("profile_id", String(128)),
     Column("model", String(64)),
     Column("weights_sha256", String(64)),

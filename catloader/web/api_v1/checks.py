@@ -42,6 +42,7 @@ def check() -> Check:
         calibrated=decision.profile_id != UNCALIBRATED,
         reason=decision.reason,
         wild_feline=decision.wild_feline,
+        turned_deg=decision.turned_deg,
         labels=Labels(
             **{
                 rendition: [Label(name=label.name, confidence=label.confidence) for label in labels]

@@ -49,6 +49,7 @@ def verdict(id: int) -> Verdict:
         calibrated=photo.calibrated,
         reason=record.reason if record else None,
         wild_feline=photo.wild_feline,
+        turned_deg=record.turned_deg if record else None,
         labels=_labels(record),
         model=_model(record),
         checked_at=photo.checked_at,

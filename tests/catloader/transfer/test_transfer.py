@@ -254,6 +254,7 @@ def test_export_writes_photos_and_verdicts_to_both_tables(
         connection.execute(update(photos).where(photos.c.owner_id == anna.id).values(values))
         of_anna = select(photos.c.id).where(photos.c.owner_id == anna.id)
         decision = {"verdict": "unsure", "reason": "low_detail", "cat_at": 0.9, "not_cat_below": 0.02}
+        decision |= {"turned_deg": 90}
         variant = {"model": "resnet50_v1", "runtime": "openvino", "precision": "int8"}
         row = {"attempt": 1, "finished_at": utcnow(), **decision, **variant}
         for photo_id in connection.execute(of_anna).scalars().all():
@@ -268,10 +269,11 @@ def test_export_writes_photos_and_verdicts_to_both_tables(
     with (target / "photos.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["caption"] for row in rows] == ["'=1+1, Zoë"] * 2
-    assert {name: lines[0][name] for name in ("reason", "cat_at", "not_cat_below", *variant)} == {
+    assert {name: lines[0][name] for name in (*decision, *variant) if name != "verdict"} == {
         "reason": "low_detail",
         "cat_at": 0.9,
         "not_cat_below": 0.02,
+        "turned_deg": 90,
         **variant,
     }
     assert rows[0].keys() == lines[0].keys()

@@ -109,6 +109,7 @@ def _verdicts(engine: Engine, photo_id: int, *verdicts: str | None) -> None:
                 "finished_at": utcnow(),
                 "verdict": verdict,
                 "score": 0.75,
+                "turned_deg": 90,
             }
             connection.execute(insert(check_log).values(row))
 
@@ -143,7 +144,7 @@ def test_each_new_verdict_is_sent_once_and_signed(engine: Engine, receiver: Rece
         photo,
         "not_cat",
     )
-    assert message["data"]["score"] == 0.75
+    assert (message["data"]["score"], message["data"]["turned_deg"]) == (0.75, 90)
     assert len(receiver.messages) == 1
     headers, body = receiver.messages[0]
     with pytest.raises(WebhookVerificationError):

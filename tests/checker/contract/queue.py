@@ -83,6 +83,7 @@ def decided(claim: Claim, verdict: Verdict = Verdict.CAT) -> Outcome:
                 Rendition.THUMBNAIL: (Label(282, "tiger cat", 0.7),),
             },
             subject_scores={Rendition.PHOTO: {"tabby": 0.8}, Rendition.THUMBNAIL: {"tiger cat": 0.7}},
+            turned_deg=270,
         ),
         model_info=ModelInfo("lite0", 64 * "c", "torch", "fp32", "cpu", {"torch": "2.15.0"}),
         photo_sha256=64 * "d",

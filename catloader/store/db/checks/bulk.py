@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, String, bindparam, select, update
 
-from catloader.store.db.checks.queue_sql import LOG
+from catloader.store.db.checks.queue_sql import LOG, LOGGED
 from catloader.store.db.checks.rechecks import RecheckFilter, conditions_of
 from catloader.store.db.clock import database_now
 from catloader.store.db.engine import reading, writing
@@ -117,14 +117,14 @@ class BulkTable:
 
         Args:
             results: ``photo_id``; ``sha256``, ``old_status`` and ``old_checked_at`` from the time of the
-                plan; and ``log``, a row of ``queue_sql.log_row`` with a verdict. Photos that have changed
-                since the plan are not written.
+                plan; and ``log``, a row of ``queue_sql.log_row`` with a verdict, perhaps of an earlier
+                version, without the newest columns. Photos that have changed since the plan are not written.
         """
         # By id in every transaction; otherwise two transactions could wait for each other's rows.
         ordered = sorted(results, key=lambda result: int(result["photo_id"]))
         with writing(self._engine) as connection:
             written = [
-                {**result["log"], "now": None}
+                {**dict.fromkeys(LOGGED), **result["log"], "now": None}
                 for result in ordered
                 if connection.execute(_WRITE, _values(result)).rowcount == 1
             ]

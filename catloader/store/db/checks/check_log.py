@@ -31,6 +31,9 @@ class CheckRecord:
     reason: str | None
     """A ``checker.values.Reason``: set if the verdict is unsure although the score says "cat"."""
     wild_feline: bool | None
+    turned_deg: int | None
+    """Degrees clockwise by which the photo was rotated to be judged; None: no decision, or one of an earlier
+    version, which judged photos as they were."""
     profile_id: str | None
     model: str | None
     weights_sha256: str | None

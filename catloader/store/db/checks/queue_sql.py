@@ -169,7 +169,8 @@ NEXT_LEASE = select(func.min(photos.c.lease_until).label("at"), _now.label("now"
 )
 
 
-_LOGGED = [column.key for column in check_log.columns if column.key not in ("id", "finished_at")]
+LOGGED = [column.key for column in check_log.columns if column.key not in ("id", "finished_at")]
+"""Columns of ``log_row``."""
 
 
 def log_row(outcome: Outcome) -> dict[str, Any]:
@@ -177,7 +178,7 @@ def log_row(outcome: Outcome) -> dict[str, Any]:
 
     Every row has all other columns, so that one statement inserts several rows.
     """
-    row = dict.fromkeys(_LOGGED) | {
+    row = dict.fromkeys(LOGGED) | {
         "photo_id": outcome.claim.photo_id,
         "attempt": outcome.claim.attempt,
         "verdict": str(Status.UNREADABLE) if outcome.unreadable else None,
@@ -203,6 +204,7 @@ def _decision_columns(decision: Decision) -> dict[str, Any]:
         "subject": decision.subject,
         "reason": decision.reason and str(decision.reason),
         "wild_feline": decision.wild_feline,
+        "turned_deg": decision.turned_deg,
         "profile_id": decision.profile_id,
         "labels": {
             str(rendition): [[label.index, label.name, label.confidence] for label in labels]

@@ -31,7 +31,7 @@ class ExportedPhoto:
     wild_feline: bool
     calibrated: bool
     reason: str | None
-    """Reason why the verdict is unsure despite a high score. This and the fields up to ``profile_id`` are
+    """Reason why the verdict is unsure despite a high score. This and the fields up to ``turned_deg`` are
     those of the latest verdict."""
     cat_at: float | None
     not_cat_below: float | None
@@ -40,6 +40,7 @@ class ExportedPhoto:
     runtime: str | None
     precision: str | None
     profile_id: str | None
+    turned_deg: int | None
     width_px: int
     height_px: int
     size_bytes: int
@@ -74,6 +75,7 @@ _LOG_COLUMNS = (
     check_log.c.runtime,
     check_log.c.precision,
     check_log.c.profile_id,
+    check_log.c.turned_deg,
 )
 
 

@@ -35,8 +35,8 @@ def _checked(row: Row[Any]) -> str:
     if row.verdict is None:
         data = {"photo_id": row.photo_id, "verdict": str(Status.FAILED), "error": row.error}
         return _message("photo.failed", row.finished_at, {**data, "attempt": row.attempt})
-    names = ("verdict", "score", "reason", "wild_feline", "model", "weights_sha256", "profile_id")
-    data = {"photo_id": row.photo_id, **{name: getattr(row, name) for name in names}}
+    names = ("verdict", "score", "reason", "wild_feline", "turned_deg", "model", "weights_sha256")
+    data = {"photo_id": row.photo_id, **{name: getattr(row, name) for name in (*names, "profile_id")}}
     data |= {"attempt": row.attempt, "photo_sha256": row.photo_sha256}
     return _message("photo.checked", row.finished_at, data)
 

@@ -137,7 +137,7 @@ def test_attempts_to_find_registered_e_mails_are_limited_like_sign_ups(
 
 def test_the_export_contains_every_photo_and_its_verdicts(app: Flask, anna: Person) -> None:
     cat, lost, waiting = anna.upload_one(caption="Zoë / ../x"), anna.upload_one(), anna.upload_one()
-    check(app, Verdict.CAT)
+    check(app, Verdict.CAT, turned_deg=180)
     check(app, Verdict.NOT_CAT)
     eve = Person(app, "eve@example.org")
     foreign = eve.upload_one()
@@ -164,6 +164,7 @@ def test_the_export_contains_every_photo_and_its_verdicts(app: Flask, anna: Pers
     (check_of_cat,) = rows[cat]["checks"]
     assert check_of_cat["verdict"] == "cat"
     assert {"reason", "cat_at", "not_cat_below"} <= check_of_cat.keys()
+    assert check_of_cat["turned_deg"] == 180
 
 
 def test_the_export_contains_all_checks_appeals_and_decisions(app: Flask, anna: Person) -> None:

@@ -23,10 +23,12 @@ def test_a_verdict_names_score_labels_and_model(app: Flask, program: Program) ->
         None,
         None,
     )
-    check(app, Verdict.CAT)
+    assert before["turned_deg"] is None
+    check(app, Verdict.CAT, turned_deg=90)
     verdict = program.get(f"{location}/verdict").json
     assert verdict is not None
     assert (verdict["status"], verdict["score"], verdict["cat_at"]) == ("cat", 0.97, 0.5)
+    assert verdict["turned_deg"] == 90
     assert verdict["labels"]["photo"][0] == {"name": "tabby", "confidence": 0.71}
     assert verdict["model"]["name"] == "efficientnet_lite0"
     assert verdict["model"]["weights_sha256"] == "0" * 64

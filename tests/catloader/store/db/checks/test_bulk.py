@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, Row, insert, select, update
 
 from catloader.store.db.checks.bulk import BulkTable
 from catloader.store.db.checks.queue_sql import log_row
@@ -17,6 +18,22 @@ from checker.values import INPUTS_PER_PHOTO, Claim
 from tests.support.rows import add_photo, add_photos, some_user
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def _rows(engine: Engine) -> Sequence[Row[Any]]:
+    with reading(engine) as connection:
+        return connection.execute(select(photos).order_by(photos.c.id)).all()
+
+
+def _result(row: Row[Any], log: dict[str, Any]) -> dict[str, Any]:
+    """Return a result of a plan for a photo that has not changed since."""
+    return {
+        "photo_id": row.id,
+        "sha256": row.sha256,
+        "old_status": row.status,
+        "old_checked_at": row.checked_at,
+        "log": log,
+    }
 
 
 def test_reviewed_photos_outside_the_bin_are_yielded_by_rising_id_with_their_verdicts(engine: Engine) -> None:
@@ -46,18 +63,8 @@ def test_verdicts_are_written_only_to_photos_that_are_unchanged_since_the_plan(
     engine: Engine, change: dict[str, Any]
 ) -> None:
     same, changed = add_photos(engine, 2, status="not_cat")
-    query = select(photos).order_by(photos.c.id)
-    with reading(engine) as connection:
-        results = [
-            {
-                "photo_id": row.id,
-                "sha256": row.sha256,
-                "old_status": row.status,
-                "old_checked_at": row.checked_at,
-                "log": log_row(made_up_outcome(Claim(row.id, "", "", "", 1))),
-            }
-            for row in connection.execute(query)
-        ]
+    results = [_result(row, log_row(made_up_outcome(Claim(row.id, "", "", "", 1)))) for row in _rows(engine)]
+    query = select(photos)
     with writing(engine) as connection:
         connection.execute(update(photos).where(photos.c.id == changed).values(change))
         before = connection.execute(query.where(photos.c.id == changed)).one()
@@ -65,6 +72,25 @@ def test_verdicts_are_written_only_to_photos_that_are_unchanged_since_the_plan(
     with reading(engine) as connection:
         assert connection.execute(query.where(photos.c.id == changed)).one() == before
         assert connection.execute(query.where(photos.c.id == same)).one().status == "cat"
+
+
+def test_verdicts_of_a_plan_that_an_earlier_version_ran_are_written_with_those_of_this_one(
+    engine: Engine,
+) -> None:
+    """A plan may be resumed after an update; the log rows of the earlier version lack the newest columns."""
+    add_photos(engine, 2, status="not_cat")
+    results = []
+    for turned_deg, row in zip((None, 90), _rows(engine), strict=True):
+        log = log_row(made_up_outcome(Claim(row.id, "", "", "", 1)))
+        if turned_deg is None:
+            del log["turned_deg"]
+        else:
+            log["turned_deg"] = turned_deg
+        results.append(_result(row, log))
+    assert BulkTable(engine).write(results) == 2
+    with reading(engine) as connection:
+        query = select(check_log.c.turned_deg).order_by(check_log.c.photo_id)
+        assert connection.execute(query).scalars().all() == [None, 90]
 
 
 def test_time_for_a_photo_is_the_median_over_the_checks_by_the_model(engine: Engine) -> None:

@@ -87,6 +87,7 @@ def test_verdict_and_log_row_are_written_in_full(engine: Engine, queue: SqlCheck
     assert record
     assert (record.verdict, record.score, record.cat_at, record.model) == ("cat", 0.9, 0.05, "lite0")
     assert (record.attempt, record.finished_at, record.batch_size) == (1, clock.now, 8)
+    assert record.turned_deg == 270
     assert record.labels == {
         "photo": [(281, "tabby", 0.8), (285, "Egyptian cat", 0.1)],
         "thumbnail": [(282, "tiger cat", 0.7)],
@@ -115,11 +116,11 @@ def test_batch_is_one_transaction_and_each_outcome_gets_its_own_row(
     assert queue.finish(outcomes) == [False, True, True, True]
     assert [row_of(engine, id).status for id in ids] == ["unreadable", "cat", "checking", "pending"]
     logged = [CheckLog(engine).latest(id) for id in ids]
-    assert [record and (record.verdict, record.score) for record in logged] == [
-        ("unreadable", None),
-        ("cat", 0.9),
+    assert [record and (record.verdict, record.score, record.turned_deg) for record in logged] == [
+        ("unreadable", None, None),
+        ("cat", 0.9, 270),
         None,
-        (None, None),
+        (None, None, None),
     ]
     assert queue.finish([]) == []
 
