@@ -9,17 +9,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from checker.decision.orientation import orientation_of
+from checker.decision.orientation import Orientation, orientation_of
 from checker.pixels.detail import detail_of
 from checker.ports import Classifier
-from checker.values import INPUTS_PER_PHOTO, Activations, Evidence, Pixels
+from checker.values import INPUTS_PER_PHOTO, Activations, Evidence, Floats, Pixels
 
 
 def upright_evidence(activations: Activations, pixels: Pixels, classifier: Classifier) -> Evidence:
-    """Group activations by photo, and classify photos that seem turned in the other three orientations, too.
+    """Group activations by photo; classify photos that seem turned in their most upright orientation, too.
 
-    The orientation that looks most upright counts.
+    The thumbnail alone is examined in all four orientations. If another one looks more upright, the photo is
+    classified in it, and the more upright of the two results counts.
 
     Args:
         activations: the result of ``classifier.run(pixels)``.
@@ -33,23 +35,39 @@ def upright_evidence(activations: Activations, pixels: Pixels, classifier: Class
     orientation = orientation_of(classifier.model_info.weights_sha256)
     if orientation is None:
         return evidence
-    lowest = orientation.logits(evidence.features)
-    turned = np.flatnonzero(lowest > orientation.turned_at)
-    if not turned.size:
+    log_odds = orientation.logits(evidence.features)
+    suspects = np.flatnonzero(log_odds > orientation.turned_at)
+    if not suspects.size:
         return evidence
+    inputs = pixels.reshape(-1, INPUTS_PER_PHOTO, *pixels.shape[1:])[suspects]
+    quarters = _most_upright(inputs[:, -1], evidence.features[suspects, -1], classifier, orientation)
+    turned = quarters > 0
+    if not turned.any():
+        return evidence
+    suspects, inputs, quarters = suspects[turned], inputs[turned], quarters[turned]
+    rotated = np.concatenate([rotate(photo, number) for photo, number in zip(inputs, quarters, strict=True)])
+    upright = unrotated_evidence(classifier.run(rotated), rotated)
+    better = orientation.logits(upright.features) < log_odds[suspects]
+    photos = suspects[better]
     logits, features = evidence.logits.copy(), evidence.features.copy()
     turned_deg = evidence.turned_deg.copy()
-    inputs = pixels.reshape(-1, INPUTS_PER_PHOTO, *pixels.shape[1:])[turned]
-    for quarters in (1, 2, 3):
-        rotated = rotate(inputs, quarters).reshape(-1, *pixels.shape[1:])
-        other = unrotated_evidence(classifier.run(rotated), rotated)
-        other_logits = orientation.logits(other.features)
-        better = other_logits < lowest[turned]
-        photos = turned[better]
-        lowest[photos] = other_logits[better]
-        logits[photos], features[photos] = other.logits[better], other.features[better]
-        turned_deg[photos] = 90 * quarters
+    logits[photos], features[photos] = upright.logits[better], upright.features[better]
+    turned_deg[photos] = 90 * quarters[better]
     return replace(evidence, logits=logits, features=features, turned_deg=turned_deg)
+
+
+def _most_upright(
+    thumbnails: Pixels, features: Floats, classifier: Classifier, orientation: Orientation
+) -> npt.NDArray[np.int64]:
+    """Return by how many quarters each thumbnail is to be rotated clockwise to look most upright.
+
+    Args:
+        thumbnails: ``(N, S, S, 3)``.
+        features: ``(N, W, D)``, those of the thumbnails as they are.
+    """
+    rotated = classifier.run(np.concatenate([rotate(thumbnails, quarters) for quarters in (1, 2, 3)]))
+    in_each = np.concatenate([features, rotated.features]).reshape(4, len(features), 1, *features.shape[1:])
+    return np.asarray(orientation.logits(in_each).argmin(axis=0))
 
 
 def unrotated_evidence(activations: Activations, pixels: Pixels) -> Evidence:

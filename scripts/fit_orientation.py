@@ -79,12 +79,11 @@ def _fitted(photos: Sequence[LabelledPhoto], variant: NamedVariant) -> dict[str,
     turned = [replace(plain, evidence=evidence) for evidence in measure_turned(photos, classifier)]
     orientations = [Examples.of(subject, photos_turned) for photos_turned in (plain, *turned)]
     held_out = cross_fit(examples, orientations, _SEED)
-    turned_at = turned_above(held_out)
     info = classifier.model_info
     same_model = (profile.key for profile in profiles_in(SHIPPED_PROFILES) if profile.model == info.model)
     return {
         "weights_sha256": sorted({info.weights_sha256, *(key.weights_sha256 for key in same_model)}),
-        "turned_at": turned_at,
+        "turned_at": turned_above(held_out),
         "linear": orientation_fit([pooled(one) for one in orientations]).to_json(),
         "made": {
             **provenance(),
@@ -93,7 +92,7 @@ def _fitted(photos: Sequence[LabelledPhoto], variant: NamedVariant) -> dict[str,
             "precision": info.precision,
             "versions": dict(info.versions),
             "data": measured.data,
-            "judged": figures(examples, orientations[0], held_out, turned_at),
+            "judged": figures(examples, orientations[0], held_out),
         },
     }
 

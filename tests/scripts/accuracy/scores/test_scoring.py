@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from checker import values
+from checker import upright, values
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
 from checker.decision.subject import SUBJECTS
 from checker.evaluation import augment, examples
@@ -131,7 +131,7 @@ def test_code_that_a_score_depends_on_is_found(pattern: str) -> None:
     assert list(ROOT.glob(pattern))
 
 
-@pytest.mark.parametrize("part", [augment, examples, held_out, scoring, selection, values])
+@pytest.mark.parametrize("part", [augment, examples, held_out, scoring, selection, upright, values])
 def test_scores_of_other_code_are_not_reused(part: ModuleType) -> None:
     assert Path(part.__file__ or "") in {path for pattern in CODE for path in ROOT.glob(pattern)}
 
