@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 CSV_COLUMNS = (
     "path", "verdict", "score", "label", "confidence", "wild_feline", "calibrated", "subject", "model",
-    "runtime", "profile", "ms", "error", "reason",
+    "runtime", "profile", "ms", "error", "reason", "turned_deg",
 )  # fmt: skip
 MIN_LABEL_CONFIDENCE = 0.2
 """The table shows no label below this confidence: next to a clear verdict it would only confuse."""
@@ -50,6 +50,7 @@ def row(checked: Checked, model_info: ModelInfo, rule: ThresholdRule) -> Row:
         "score": round(decision.score, 6) if decision else None,
         "wild_feline": bool(decision and decision.wild_feline),
         "reason": str(decision.reason) if decision and decision.reason else None,
+        "turned_deg": decision.turned_deg if decision else None,
         **run_fields(model_info, rule),
         "labels": [
             {"name": label.name, "confidence": round(label.confidence, 6)}
@@ -121,7 +122,8 @@ def _label(fields: Row, wild: Collection[str]) -> str:
     likely = [one for one in labels[:1] if one["confidence"] >= MIN_LABEL_CONFIDENCE]
     label = "".join(f"{one['name']} {one['confidence']:.0%}" for one in likely)
     reason = "wild feline" if fields["wild_feline"] else _REASONS.get(fields["reason"], "")
-    return ": ".join(part for part in (reason, label) if part) or "-"
+    looks_like = ": ".join(part for part in (reason, label) if part)
+    return ", ".join(part for part in (looks_like, "turned" if fields["turned_deg"] else "") if part) or "-"
 
 
 def subject_verdict(verdict: str, subject: str) -> str:

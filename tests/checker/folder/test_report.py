@@ -19,7 +19,7 @@ from checker.evaluation.photos import WILD_FELINE
 from checker.folder import report
 from checker.folder.walk import check_files, walk
 from checker.pipeline import LoadedModel
-from checker.values import Reason, Verdict
+from checker.values import Label, Reason, Rendition, Verdict
 from models.catalogue import class_names
 from tests.support.photo_sets import OWN_PHOTOS, PhotoSet
 
@@ -40,6 +40,7 @@ def test_fields_of_a_row_describe_file_and_decision(
     assert set(cat) == set(broken) == {
         "path", "verdict", "score", "subject", "wild_feline", "reason", "calibrated", "profile", "model",
         "runtime", "precision", "device", "cat_at", "soft_cat_at", "not_cat_below", "labels", "ms", "error",
+        "turned_deg",
     }  # fmt: skip
     assert (cat["verdict"], cat["error"], cat["subject"]) == ("cat", None, "house_cat")
     assert (cat["calibrated"], cat["profile"]) == (False, "uncalibrated")
@@ -60,6 +61,7 @@ def test_fields_of_a_row_describe_file_and_decision(
     assert confidences == sorted(confidences, reverse=True)
     assert "cat" in cat["labels"][0]["name"]
     assert (broken["verdict"], broken["score"], broken["labels"]) == ("unreadable", None, [])
+    assert (cat["turned_deg"], broken["turned_deg"]) == (0, None)
     assert broken["error"]
 
 
@@ -136,6 +138,34 @@ def test_all_outputs_give_the_reason_for_unsure_despite_a_high_score(
     assert words in report.table_line(row, wild=WILD)
 
 
+@pytest.mark.parametrize(
+    ("reason", "confidence", "words"),
+    [
+        (None, 0.7, "tabby 70%, turned"),
+        (None, 0.1, "turned"),
+        (Reason.DRAWN, 0.7, "a drawing: tabby 70%, turned"),
+    ],
+)
+def test_all_outputs_name_photos_that_were_rotated_to_be_judged(
+    reason: Reason | None, confidence: float, words: str, loaded: LoadedModel, rule: ThresholdRule
+) -> None:
+    (checked,) = check_files(walk([str(PHOTOS / "chelsea.png")]), loaded, workers=1, batch_photos=1)
+    assert checked.outcome is not None
+    assert checked.outcome.decision is not None
+    decision = dataclasses.replace(
+        checked.outcome.decision,
+        reason=reason,
+        turned_deg=270,
+        labels=dict.fromkeys(Rendition, (Label(281, "tabby", confidence),)),
+    )
+    checked = dataclasses.replace(checked, outcome=dataclasses.replace(checked.outcome, decision=decision))
+    row = report.row(checked, loaded.classifier.model_info, rule)
+    assert json.loads(report.json_line(row))["turned_deg"] == 270
+    (line,) = csv.DictReader(io.StringIO(report.csv_header() + report.csv_line(row)))
+    assert list(line.items())[-1] == ("turned_deg", "270")
+    assert f"  {words}  " in report.table_line(row, wild=WILD)
+
+
 def test_the_summary_contains_the_counts(rule: ThresholdRule) -> None:
     counts = Counter({"unreadable": 1, "cat": 2})
     assert (
@@ -165,6 +195,7 @@ ROW: report.Row = {
     "subject": "house_cat",
     "wild_feline": False,
     "reason": None,
+    "turned_deg": 0,
     "labels": [{"name": "tabby", "confidence": 0.2}],
     "error": None,
 }
