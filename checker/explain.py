@@ -17,6 +17,7 @@ from checker.decision.subject import Subject
 from checker.errors import ModelRefused
 from checker.pixels.explained_photo import ExplainedPhoto, explained_photo
 from checker.pixels.frame import end_squares
+from checker.upright import rotate
 from checker.values import Floats, Pixels
 from models.catalogue import Entry
 from models.errors import ModelsError
@@ -87,30 +88,46 @@ def heat_maps(
     return result
 
 
-def explain(entry: Entry, path: Path, data: bytes, subject: Subject, head: Head | None = None) -> bytes:
+def explain(
+    entry: Entry,
+    path: Path,
+    data: bytes,
+    subject: Subject,
+    head: Head | None = None,
+    *,
+    turned_deg: int = 0,
+) -> bytes:
     """Draw ``explanation`` as a PNG."""
-    buffer = io.BytesIO()
-    explanation(entry, path, explained_photo(data, entry.preprocessing), subject, head).save(buffer, "PNG")
+    buffer, explained = io.BytesIO(), explained_photo(data, entry.preprocessing)
+    explanation(entry, path, explained, subject, head, turned_deg=turned_deg).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def explanation(
-    entry: Entry, path: Path, explained: ExplainedPhoto, subject: Subject, head: Head | None = None
+    entry: Entry,
+    path: Path,
+    explained: ExplainedPhoto,
+    subject: Subject,
+    head: Head | None = None,
+    *,
+    turned_deg: int = 0,
 ) -> Image.Image:
-    """Draw the photo with heat over the parts that the model saw.
+    """Draw the photo, as it lies, with heat over the parts that the model saw.
 
     Args:
         path: the weights.
         explained: the photo as it was checked, decoded for this entry.
         head: see ``heat_maps``.
+        turned_deg: see ``Decision.turned_deg``.
 
     Raises:
         ModelRefused: the weights differ from the catalogue's.
     """
     photo = Image.fromarray(explained.photo)
     frame = end_squares(*photo.size, entry.preprocessing)
-    maps = heat_maps(entry, path, explained.squares, subject, head)
-    return overlay(photo, frame.put_back(maps))
+    quarters = turned_deg // 90
+    maps = heat_maps(entry, path, rotate(explained.squares, quarters), subject, head)
+    return overlay(photo, frame.put_back(np.rot90(maps, quarters, axes=(1, 2))))
 
 
 def overlay(photo: Image.Image, heat: Floats) -> Image.Image:

@@ -58,7 +58,14 @@ def _explained(
     pixels = (np.frombuffer(blob, np.uint8).reshape(shape) for blob, shape in zip(blobs, shapes, strict=True))
     try:
         basis = DecisionBasis.from_json(basis_json)
-        image = explanation(basis.entry, basis.weights, ExplainedPhoto(*pixels), basis.subject, basis.head)
+        image = explanation(
+            basis.entry,
+            basis.weights,
+            ExplainedPhoto(*pixels),
+            basis.subject,
+            basis.head,
+            turned_deg=basis.turned_deg,
+        )
     except (CheckerError, ModelsError) as error:
         return {"error": str(error)}, []
     out = io.BytesIO()

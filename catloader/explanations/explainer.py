@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from catloader.errors import CannotExplain, ExplainerBusy, ExplanationFailed, NotFound
 from catloader.explanations.fair_lock import FairLock
 from catloader.explanations.object_key import is_unaltered, key_for
 from catloader.explanations.warm_child import WarmChild
-from catloader.store.db.checks.check_log import CheckLog, CheckRecord
+from catloader.store.db.checks.check_log import CheckLog, CheckRecord, turned_deg_of
 from catloader.store.db.checks.explanations import Explanations
 from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
@@ -95,7 +96,8 @@ class Explainer:
         record = self._check_log.latest_decision(photo.id)
         if record is None:
             raise NotFound("No model has checked this photo yet, so there is nothing to explain.")
-        digest = _digest(record)
+        turned_deg = turned_deg_of(record, photo)
+        digest = _digest(record, turned_deg)
         stored = photo.explanation_key if photo.explanation_of == digest else None
         if stored and self._has(stored):
             return stored
@@ -105,7 +107,7 @@ class Explainer:
                 "Another photo is being explained at the moment. Please try again in a moment."
             )
         try:
-            basis = self._basis(record)
+            basis = replace(self._basis(record), turned_deg=turned_deg)
             data = get_unaltered(self._objects, ObjectKind.PHOTO, photo.photo_key, photo.sha256)
             try:
                 pixels = self._decode(data, basis.entry.preprocessing)
@@ -160,7 +162,9 @@ class Explainer:
         return key_in_force
 
 
-def _digest(record: CheckRecord) -> str:
+def _digest(record: CheckRecord, turned_deg: int) -> str:
     """Return a digest that is equal for decisions with the same explanation, such as those of one model."""
     basis = (record.model, record.weights_sha256, record.profile_id, record.subject)
-    return hashlib.sha256(repr(basis).encode()).hexdigest()
+    # Other photos have the digests of earlier versions, so their explanations are kept.
+    turned = (turned_deg,) if turned_deg else ()
+    return hashlib.sha256(repr((*basis, *turned)).encode()).hexdigest()

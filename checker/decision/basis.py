@@ -35,12 +35,14 @@ class DecisionRecord(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DecisionBasis:
-    """A model with its weights, and the function from its activations to the score."""
+    """A model with its weights, its input, and the function from its activations to the score."""
 
     entry: Entry
     weights: Path
     subject: Subject
     head: Head
+    turned_deg: int = 0
+    """See ``Decision.turned_deg``."""
 
     def to_json(self) -> str:
         """Return one line, for another process on this machine."""
@@ -51,6 +53,7 @@ class DecisionBasis:
                 "subject": self.subject.name,
                 "classes": self.subject.classes,
                 "head": self.head.to_json(),
+                "turned_deg": self.turned_deg,
             }
         )
 
@@ -60,7 +63,7 @@ class DecisionBasis:
         subject = Subject(data["subject"], tuple(data["classes"]))
         weights = Path(data["weights"])
         entry = entry_named(data["model"], weights.parent)
-        return cls(entry, weights, subject, Head.from_json(data["head"]))
+        return cls(entry, weights, subject, Head.from_json(data["head"]), data["turned_deg"])
 
 
 def model_of_decision(

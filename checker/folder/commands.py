@@ -8,13 +8,14 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
+from checker.decision.orientation import orientation_of
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import load_subject
 from checker.errors import DecodingFailed, UnreadableImage
@@ -33,15 +34,18 @@ from checker.folder.records import Records
 from checker.folder.skipped import Skipped
 from checker.folder.walk import DECODE_LIMITS, Checked, check_files, read, walk
 from checker.pipeline import LoadedModel
+from checker.pixels.decode import model_inputs
 from checker.pixels.isolated import isolated_decoder
 from checker.process.cores import available_cores
 from checker.process.exits import INTERRUPTED
 from checker.runtimes.selection.auto import AUTO, candidates
 from checker.runtimes.selection.background import BackgroundTask
+from checker.runtimes.selection.load import load_classifier
 from checker.runtimes.selection.select import SelectedVariant, select_model
 from checker.runtimes.selection.variants import RuntimeRequest
+from checker.upright import upright_evidence
 from checker.values import ModelInfo, Rendition
-from models.catalogue import class_names, resolve
+from models.catalogue import Entry, class_names, resolve
 
 _MICRO_BATCH_PHOTOS = {"cpu": 2, "gpu": 32}
 """On a CPU four photos are no faster and take 35 MB more. On a GPU a forward pass takes nearly the same time
@@ -117,7 +121,7 @@ def explain(options: ExplainOptions) -> int:
     entry, weights = resolve(options.model, options.weights_dir)
     try:
         with isolated_decoder(1, DECODE_LIMITS) as decoder:
-            photo = decoder.renditions(read(options.photo))[Rendition.PHOTO]
+            renditions = decoder.renditions(read(options.photo))
     except (UnreadableImage, DecodingFailed) as error:
         refuse(f"{options.photo}: {error}")
         return SOME_UNREADABLE
@@ -127,10 +131,21 @@ def explain(options: ExplainOptions) -> int:
 
     key = ProfileKey(verify(entry, weights), entry.preprocessing.key, "torch", "fp32", subject)
     profile = find_profile(key, (*options.profiles, SHIPPED_PROFILES))
-    png = heat_over(entry, weights, photo, subject, profile.head if profile else None)
+    head = profile.head if profile else None
+    turned_deg = _turned_deg(entry, weights, renditions) if orientation_of(key.weights_sha256) else 0
+    photo = renditions[Rendition.PHOTO]
+    png = heat_over(entry, weights, photo, subject, head, turned_deg=turned_deg)
     options.output.write_bytes(png)
     click.echo(f"wrote {options.output}")
     return OK
+
+
+def _turned_deg(entry: Entry, weights: Path, renditions: Mapping[Rendition, bytes]) -> int:
+    """Return by how many degrees clockwise a check rotates the photo; see ``Decision.turned_deg``."""
+    classifier = load_classifier(entry, weights, device="cpu", runtime="torch", precision="fp32")
+    with contextlib.closing(classifier):
+        pixels = model_inputs(renditions, entry.preprocessing)
+        return int(upright_evidence(classifier.run(pixels), pixels, classifier).turned_deg[0])
 
 
 @contextlib.contextmanager

@@ -168,6 +168,23 @@ def test_heat_finds_a_cat_at_the_end_of_a_wide_photo(lite0: tuple[Entry, Path], 
     assert max(thirds) > 4 * thirds[1]
 
 
+@pytest.mark.parametrize("turned_deg", [90, 180, 270])
+def test_heat_of_a_turned_photo_is_that_of_the_upright_photo_on_the_photo_as_it_lies(
+    lite0: tuple[Entry, Path], turned_deg: int
+) -> None:
+    """Without the rotation of the squares, or of their heat, the correlation is at most 0.9."""
+
+    def heat(photo: Image.Image, turned_deg: int = 0) -> Floats:
+        shown = Image.open(io.BytesIO(explain(*lite0, _encoded(photo), CAT, turned_deg=turned_deg)))
+        assert shown.size == photo.size
+        changes = np.abs(np.asarray(shown).astype(np.float32) - np.asarray(photo))
+        return np.asarray(changes.sum(axis=2))
+
+    lies = CHELSEA.rotate(turned_deg, expand=True)  # counter-clockwise
+    expected = np.rot90(heat(CHELSEA), turned_deg // 90)
+    assert np.corrcoef(heat(lies, turned_deg).ravel(), expected.ravel())[0, 1] > 0.98
+
+
 def test_explain_returns_a_png_of_the_upright_photo(lite0: tuple[Entry, Path]) -> None:
     out = io.BytesIO()
     exif = Image.Exif()

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, func, not_, selec
 
 from catloader.store.db.engine import reading
 from catloader.store.db.paging import pages
+from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.db.photos.replacements import check_is_of_present_file
 from catloader.store.db.schema import CHECK_LOG_COLUMNS, Status, check_log, photos
 
@@ -49,6 +50,17 @@ class CheckRecord:
     thumbnail_sha256: str | None
     ms: Mapping[str, float] | None
     error: str | None
+
+
+def turned_deg_of(record: CheckRecord | None, photo: Photo) -> int:
+    """Return by how many degrees clockwise the photo as it lies now was rotated to be judged.
+
+    0 also if the owner has rotated it since that check, as is possible without another check if a person
+    has decided.
+    """
+    if record is None or record.photo_sha256 != photo.sha256:
+        return 0
+    return record.turned_deg or 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ from tests.support.site import PASSWORD, Person, check, services_of
 _ROOT = Path(__file__).resolve().parents[4]
 _LITE0 = verify(*resolve("efficientnet_lite0", Path("models/weights")))
 _PROFILE = load_profile(Path("models/profiles/efficientnet_lite0-torch-fp32-house_cat.json"))
-_MEASURED = {"weights_sha256": _LITE0, "profile_id": _PROFILE.profile_id}
+_WEIGHTS = {"weights_sha256": _LITE0}
+_MEASURED = {**_WEIGHTS, "profile_id": _PROFILE.profile_id}
 
 _ON_SQLITE = pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
 """For tests of the process only. The first tests run the SQL of explanations on PostgreSQL too."""
@@ -296,6 +297,48 @@ def test_check_by_another_model_replaces_the_explanation_and_account_deletion_re
     anna.post("/account/delete", {"password": PASSWORD}, page="/account")
     assert services_of(app).deletion.work_off() == 3
     assert stored() == set()
+
+
+@_SHARED
+def test_explanation_shows_the_heat_of_the_orientation_that_was_judged(
+    app: Flask, engine: Engine, anna: Person, chelsea: bytes
+) -> None:
+    with Image.open(io.BytesIO(chelsea)) as image:
+        upright = image.convert("RGB")
+    lies = io.BytesIO()
+    upright.transpose(Image.Transpose.ROTATE_90).save(lies, "JPEG", quality=92)
+    photo, turned_photo = anna.upload_one(chelsea), anna.upload_one(lies.getvalue())
+
+    def judge(turned_deg: int) -> None:
+        check(app, Verdict.CAT, turned_deg=turned_deg, profile_id=_PROFILE.profile_id, network=_WEIGHTS)
+
+    def heat(id: int) -> Any:
+        with Image.open(io.BytesIO(anna.get(f"/photos/{id}/explanation.jpg").data)) as shown:
+            pixels = np.asarray(shown).astype(float)
+        with Image.open(io.BytesIO(anna.get(f"/photos/{id}/photo.jpg").data)) as plain:
+            return np.abs(pixels - np.asarray(plain)).sum(axis=2)
+
+    def correlation(first: Any, second: Any) -> float:
+        return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+
+    judge(0)
+    judge(90)
+    expected = heat(photo)
+    assert correlation(heat(turned_photo), np.rot90(expected)) > 0.98
+
+    # Another check judges the photo as it lies, as an earlier version did: the explanation is another one.
+    assert services_of(app).rechecks.requeue_own([turned_photo], anna.id) == 1
+    judge(0)
+    assert correlation(heat(turned_photo), np.rot90(expected)) < 0.95
+
+    # After a person's decision, a rotation is not followed by a check: the photo is explained as it lies now.
+    assert services_of(app).rechecks.requeue_own([turned_photo], anna.id) == 1
+    judge(90)
+    with engine.begin() as connection:
+        connection.execute(update(photos).where(photos.c.id == turned_photo).values(human_verdict="cat"))
+    page = f"/photos/{turned_photo}"
+    assert anna.post(f"{page}/rotate", {"to": "right"}, page=page).status_code == 303
+    assert correlation(heat(turned_photo), expected) > 0.98
 
 
 @_SHARED
