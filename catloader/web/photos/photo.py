@@ -8,6 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from catloader.errors import NotFound
+from catloader.store.db.checks.check_log import turned_deg_of
 from catloader.store.db.engine import utcnow
 from catloader.texts import clean_text
 from catloader.web.accounts.sessions import current_user
@@ -51,6 +52,7 @@ def page(id: int) -> str:
         place=photo_list.place(services().gallery, photo),
         waiting_note=waiting_note([photo]),
         record=record,
+        turned_deg=turned_deg_of(record, photo),
         gauge=gauge(record),
         rates=measured_rates(record),
         sentence=sentence(photo, record),

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from catloader.errors import InvalidInput, NotFound, TooManyAttempts
 from catloader.store.db.accounts.users import User
+from catloader.store.db.checks.check_log import turned_deg_of
 from catloader.store.db.engine import utcnow
 from catloader.store.db.staff.decisions import HumanVerdict
 from catloader.store.db.staff.reviews import QueueItem
@@ -121,6 +122,7 @@ def _page(item: QueueItem | None, after: str, following: QueueItem | None = None
         details = {
             "gauge": gauge(record),
             "sentence": sentence(item.photo, record),
+            "turned_deg": turned_deg_of(record, item.photo),
             # A photo whose decision was undone may be before photos that were skipped already.
             "skip": _text(max(item.place, _place(after) or item.place)),
             "note": _undone_note(item.photo.id),

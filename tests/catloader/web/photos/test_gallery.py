@@ -379,6 +379,39 @@ def test_photo_page_names_the_wild_class_of_a_subject_of_your_own(
         assert "No tame dog, but it looks like a wild feline." in anna.get(f"/photos/{photo}").text
 
 
+@pytest.mark.parametrize(
+    ("turned_deg", "sentence"),
+    [
+        (90, "The photo seems to lie on its side. For the check, it was rotated by 90 degrees to the right."),
+        (180, "The photo seems to be upside down. For the check, it was rotated by 180 degrees."),
+        (270, "The photo seems to lie on its side. For the check, it was rotated by 90 degrees to the left."),
+    ],
+)
+def test_photo_page_says_that_a_photo_seems_turned_until_its_owner_rotates_it(
+    app: Flask, anna: Person, turned_deg: int, sentence: str
+) -> None:
+    rita = Person(app, "rita@example.org")
+    services_of(app).users.grant(rita.id, "reviewer")
+    photo, decided = anna.upload_one(), anna.upload_one(jpeg((1, 2, 3)))
+    for _ in range(2):
+        check(app, Verdict.UNSURE, turned_deg=turned_deg)
+    pages = {id: f"/photos/{id}" for id in (photo, decided)}
+
+    def text(id: int) -> str:
+        return " ".join(anna.get(pages[id]).text.split())
+
+    assert [f"{sentence} You can rotate it here." in text(id) for id in pages] == [True, True]
+    in_review = rita.get(f"/review/{photo}").text
+    assert (sentence in in_review, "rotate it here" in in_review) == (True, False)
+    assert rita.post(f"/review/{decided}/decide", {"verdict": "cat"}, page="/review").status_code == 303
+    assert sentence in text(decided)
+    for id, page in pages.items():
+        assert anna.post(f"{page}/rotate", {"to": "right"}, page=page).status_code == 303
+        assert "seems to" not in text(id), "the last check is of the photo as it lay"
+    check(app, Verdict.UNSURE)
+    assert "seems to" not in text(photo) + rita.get(f"/review/{photo}").text
+
+
 def test_photo_page_does_not_contradict_a_reviewer(app: Flask, anna: Person) -> None:
     photo = anna.upload_one()
     check(app, Verdict.CAT, profile_id="lite0-1")
