@@ -113,8 +113,8 @@ def _compare(
     near = abs(decision.score - logged_score) <= tolerance
     if near and (decision.verdict, decision.wild_feline) == (record.verdict, record.wild_feline):
         return Replayed(logged, None)
-    before = _in_words(str(record.verdict), logged_score, record.wild_feline)
-    after = _in_words(decision.verdict, decision.score, decision.wild_feline)
+    before = _in_words(str(record.verdict), logged_score, record.wild_feline, record.turned_deg)
+    after = _in_words(decision.verdict, decision.score, decision.wild_feline, decision.turned_deg)
     versions = _changed_versions(record, model_info)
     difference = f"{before} was logged, now it is {after}" + (f" ({versions})" if versions else "")
     return Replayed(logged, difference, within_tolerance=near and not on_cpu)
@@ -129,5 +129,6 @@ def _changed_versions(record: CheckRecord, model_info: ModelInfo) -> str:
     )
 
 
-def _in_words(verdict: str, score: float, wild: bool | None) -> str:
-    return f"{verdict} {score:.6f}" + (" wild" if wild else "")
+def _in_words(verdict: str, score: float, wild: bool | None, turned_deg: int | None) -> str:
+    words = f"{verdict} {score:.6f}" + (" wild" if wild else "")
+    return words + (f" rotated by {turned_deg} degrees" if turned_deg else "")

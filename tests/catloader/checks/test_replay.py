@@ -55,7 +55,7 @@ def test_a_replay_in_a_batch_of_one_gives_the_same_bits_as_the_batch(site: Check
 def test_tampering_with_log_or_objects_is_detected(site: CheckedSite) -> None:
     cat, photo, thumbnail, score, wild = site.ids
     site.tamper(cat, verdict="not_cat")
-    site.tamper(score, score=0.5)
+    site.tamper(score, score=0.5, turned_deg=90)
     site.tamper(wild, wild_feline=True)
     other = jpeg("orange")
     site.objects.put(ObjectKind.PHOTO, site.row(photo).photo_key, other)
@@ -65,7 +65,9 @@ def test_tampering_with_log_or_objects_is_detected(site: CheckedSite) -> None:
     assert differences[cat].startswith("not_cat ") and "now it is cat " in differences[cat]
     assert differences[photo] == "the photo in the store is not the one that was checked"
     assert differences[thumbnail] == "the thumbnail in the store is not the one that was checked"
-    assert differences[score].startswith("not_cat 0.500000 was logged, now it is not_cat 0.0")
+    assert differences[score].startswith(
+        "not_cat 0.500000 rotated by 90 degrees was logged, now it is not_cat 0.0"
+    )
     assert " wild was logged" in differences[wild]
 
 
