@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.support.browser import Site, log_in, log_out, register, share
+from tests.support.browser import PASSWORD, Site, log_in, log_out, register, share
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.many_photos import choose_many, many_photos, span_of_cuts, stored_captions
 from tests.support.packet_loss import lossy_listener
@@ -85,6 +85,31 @@ def test_a_log_out_in_another_tab_is_reported_once_and_loses_nothing(
     again.click()
     _assert_stored(page)
     assert dialogs == []
+
+
+def test_a_piece_that_was_sent_with_an_ended_session_is_sent_again_with_the_new_one(
+    page: Page, photos: Path, dialogs: list[str]
+) -> None:
+    """On a slow line another tab changes the password while a piece is on its way."""
+    register(page, "fritz@example.org")
+    _choose(page, photos)
+    statuses: list[int] = []
+
+    def change_password_meanwhile(route: Route) -> None:
+        ended = "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in page.context.cookies())
+        if not statuses:
+            form = re.search(r'name="csrf_token" value="([^"]+)"', page.request.get("/account").text())
+            assert form
+            passwords = {"old_password": PASSWORD, "new_password": "another horse battery"}
+            page.request.post("/account/password", form={"csrf_token": form[1], **passwords})
+        response = route.fetch(headers={**route.request.headers, "cookie": ended})
+        statuses.append(response.status)
+        route.fulfill(response=response)
+
+    page.route(re.compile("/upload/resumable"), change_password_meanwhile)
+    page.get_by_role("button", name="Upload 2 photos").click()
+    _assert_stored(page)
+    assert (401 in statuses, dialogs) == (True, [])
 
 
 def test_photos_do_not_go_to_another_account(page: Page, photos: Path) -> None:

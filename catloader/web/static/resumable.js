@@ -162,14 +162,15 @@ export async function send(row, form, token, run) {
     } else if (TOO_LARGE.includes(status) && !request.getResponseHeader("Tus-Resumable") && body && size > LEAST_BYTES && !whole) {
       most = Math.max(LEAST_BYTES, Math.floor(size / 2));
       known = false;
-    } else if (status === 401) {
-      run.stop(LOGGED_OUT);
-    } else if (content.expired && !refreshed) {
-      // The upload of another file may have fetched a new token meanwhile.
+    } else if ((status === 401 || content.expired) && !refreshed) {
+      // The person may have logged in anew while the request was sent with the cookie of an ended session. The upload
+      // of another file may have fetched a new token meanwhile.
       const reason = token.current() === sentToken ? await token.renew() : "";
       refreshed = true;
       known = false;
       if (reason) run.stop(reason);
+    } else if (status === 401) {
+      run.stop(LOGGED_OUT);
     } else {
       const again = status < 300 || status >= 500 || status === 429 || content.expired || content.kind === "QuotaReached"; // may work after photos were deleted
       return { sentence: content.error ?? gettext("That did not work. Please try again."), again };
