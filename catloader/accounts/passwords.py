@@ -48,11 +48,12 @@ def hash_password(password: str, *, email: str = "") -> str:
     Raises:
         WeakPassword: too short, too long, or easy to guess.
     """
-    if len(password) < MIN_CHARS:
+    letters = _normal(password)
+    if len(letters) < MIN_CHARS:
         raise WeakPassword("The password needs at least %(number)d characters.", number=MIN_CHARS)
     if len(password) > MAX_CHARS:
         raise WeakPassword("The password may have at most %(number)d characters.", number=MAX_CHARS)
-    if _is_weak(password, email):
+    if _is_weak(letters, email):
         raise WeakPassword(
             "This password is easy to guess: it is on lists of leaked passwords, or close to one that is."
         )
@@ -102,5 +103,12 @@ def _readable(text: str) -> str:
 
 
 def _bytes(password: str) -> bytes:
-    # Systems encode the same letter differently (u with an umlaut: as one code point or two).
-    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+    return _normal(password).encode("utf-8", "surrogatepass")
+
+
+def _normal(password: str) -> str:
+    """Return one form for all encodings of the same letters: systems encode an umlaut as one or two characters.
+
+    Full-width letters become the usual ones.
+    """
+    return unicodedata.normalize("NFKC", password)
