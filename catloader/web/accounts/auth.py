@@ -27,7 +27,7 @@ from catloader.web.accounts.receipts import receipt_page
 from catloader.web.accounts.sessions import (
     browser_here,
     current_user,
-    sign_in,
+    sign_in_again,
     sign_out,
     use_token,
     without_login,
@@ -141,7 +141,7 @@ def change_password() -> ViewResult:
         return account_page(error, at="password")
     logger.info("user %d changed the password", user.id)
     notify_of(PASSWORD_CHANGED, user)
-    sign_in(user)
+    sign_in_again(user)
     flash(gettext("Password changed. You were logged out on other devices."))
     return redirect(url_for(".account"), 303)
 

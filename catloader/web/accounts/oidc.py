@@ -27,7 +27,7 @@ from catloader.texts import ascii_domain
 from catloader.web.accounts import second_step
 from catloader.web.accounts.auth import ViewResult, account_page, needed_invitation
 from catloader.web.accounts.notices import notify_of
-from catloader.web.accounts.sessions import current_user, sign_in, without_login
+from catloader.web.accounts.sessions import current_user, sign_in_again, without_login
 from catloader.web.http import cookies
 from catloader.web.http.context import full_address, guard, host_name, services
 from catloader.web.http.signed import sign, unsign
@@ -120,7 +120,7 @@ def unlink() -> ViewResult:
         return account_page(error, at="provider")
     if services().identities.unlink(user.id, provider.issuer, utcnow()):
         services().sessions.end_all(user.id)  # the log-ins may have come through the provider
-        sign_in(user)
+        sign_in_again(user)
         logger.info("user %d unlinked the account from the provider", user.id)
         notify_of(PROVIDER_UNLINKED, user)
     flash(gettext("Unlinked from %(name)s. You were logged out on other devices.", name=provider.name))

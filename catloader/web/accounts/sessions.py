@@ -49,6 +49,16 @@ def sign_in(user: User) -> None:
     use_token(services().sessions.begin(user, utcnow(), browser_here()))
 
 
+def sign_in_again(user: User) -> None:
+    """Begin a session instead of this one, which has ended with all sessions of the account.
+
+    If another tab logged out while the request was in work, the browser stays logged out.
+    """
+    token = cookies.unsigned(g.session_cookie, services().secret_key)
+    if token and services().sessions.were_ended([token]):
+        sign_in(user)
+
+
 def browser_here() -> str:
     """Return the name of this request's browser."""
     return browser_name(request.headers.get("User-Agent", ""))

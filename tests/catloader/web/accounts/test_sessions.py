@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from sqlalchemy import Engine, select, update
 from werkzeug.test import TestResponse
 
@@ -189,6 +190,29 @@ def test_a_response_that_ends_after_the_log_out_does_not_restore_the_session(
     late = anna.get("/slow")
     assert (late.status_code, late.headers.getlist("Set-Cookie")) == (200, [])
     assert anna.get("/photos").status_code == 303
+
+
+def test_a_password_that_is_changed_during_the_log_out_of_another_tab_does_not_undo_it(own_app: Flask) -> None:
+    other_tab = Person(own_app)
+
+    @own_app.before_request
+    def log_out_meanwhile() -> None:
+        if request.endpoint == "auth.change_password":
+            with ThreadPoolExecutor(1) as thread:  # a request within a request of one thread would share `g`
+                assert thread.submit(other_tab.log_out).result().status_code == 303
+
+    anna = Person.sign_up(own_app, "anna@example.org")
+    cookie = anna.client.get_cookie(cookies.SESSION)
+    assert cookie
+    other_tab.client.set_cookie(cookies.SESSION, cookie.value)
+    change = {"old_password": PASSWORD, "new_password": "a completely new one"}
+    late = anna.post("/account/password", change, page="/account")
+    assert late.status_code == 303
+    assert not any(text.startswith(cookies.SESSION) for text in late.headers.getlist("Set-Cookie"))
+    to_login = anna.get(late.location)
+    assert to_login.location.startswith("/login")
+    assert "Password changed." in anna.get(to_login.location).text
+    assert anna.log_in("a completely new one").status_code == 303
 
 
 def test_log_in_begins_a_new_session_and_ends_the_previous_one(app: Flask) -> None:
