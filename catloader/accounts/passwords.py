@@ -107,7 +107,7 @@ def _bytes(password: str) -> bytes:
 
 
 def _normal(password: str) -> str:
-    """Return one form for all encodings of the same letters: systems encode an umlaut as one or two characters.
+    """Return one form for all encodings of a letter. Systems encode an umlaut as one or two characters.
 
     Full-width letters become the usual ones.
     """

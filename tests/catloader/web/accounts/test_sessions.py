@@ -192,7 +192,9 @@ def test_a_response_that_ends_after_the_log_out_does_not_restore_the_session(
     assert anna.get("/photos").status_code == 303
 
 
-def test_a_password_that_is_changed_during_the_log_out_of_another_tab_does_not_undo_it(own_app: Flask) -> None:
+def test_a_password_that_is_changed_during_the_log_out_of_another_tab_does_not_undo_it(
+    own_app: Flask,
+) -> None:
     other_tab = Person(own_app)
 
     @own_app.before_request
