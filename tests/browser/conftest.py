@@ -38,6 +38,16 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(autouse=True)
+def _emails_given_back(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let each test of a shared site register the addresses that it likes."""
+    if "site" not in request.fixturenames:
+        yield
+        return
+    with request.getfixturevalue("site").emails_given_back():
+        yield
+
+
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
     """Open a new browser window.
@@ -59,9 +69,8 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
     context.on("request", follow)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", read)
-    with site.emails_given_back():
-        yield page
-        context.close()
+    yield page
+    context.close()
     assert not errors
 
 

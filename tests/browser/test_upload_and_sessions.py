@@ -679,22 +679,21 @@ def test_a_language_that_the_browser_reports_but_refuses_stops_no_script(page: P
 def test_dates_of_the_server_and_of_the_scripts_have_one_form(browser: Browser, site: Site) -> None:
     """There is no French translation, so a French browser gets the page in English."""
     session = None
-    with site.emails_given_back():
-        for language, form in (
-            ("en-US", r"[A-Z][a-z]+ \d+, \d{4}"),
-            ("en-GB", r"\d+ [A-Z][a-z]+ \d{4}"),
-            ("fr", r"\d+ [A-Z][a-z]+ \d{4}"),
-        ):
-            context = browser.new_context(base_url=site.url, locale=language, storage_state=session)
-            page = context.new_page()
-            if session is None:
-                register(page, "ida@example.org")
-                session = context.storage_state()
-            page.goto("/account")
-            page.wait_for_load_state()
-            shown = page.locator("time").all_text_contents()
-            context.close()
-            assert len(shown) >= 3
-            dates = {match[0] for text in shown if (match := re.match(form, text))}
-            assert len(dates) == 1, (language, shown)
-            assert all(text.startswith(tuple(dates)) for text in shown), (language, shown)
+    for language, form in (
+        ("en-US", r"[A-Z][a-z]+ \d+, \d{4}"),
+        ("en-GB", r"\d+ [A-Z][a-z]+ \d{4}"),
+        ("fr", r"\d+ [A-Z][a-z]+ \d{4}"),
+    ):
+        context = browser.new_context(base_url=site.url, locale=language, storage_state=session)
+        page = context.new_page()
+        if session is None:
+            register(page, "ida@example.org")
+            session = context.storage_state()
+        page.goto("/account")
+        page.wait_for_load_state()
+        shown = page.locator("time").all_text_contents()
+        context.close()
+        assert len(shown) >= 3
+        dates = {match[0] for text in shown if (match := re.match(form, text))}
+        assert len(dates) == 1, (language, shown)
+        assert all(text.startswith(tuple(dates)) for text in shown), (language, shown)
