@@ -64,7 +64,7 @@ def test_wheel_has_every_file_of_the_packages(wheel: zipfile.ZipFile) -> None:
         "catloader/store/db/migrations/script.py.mako",
     ):
         assert example in packed
-    for folder in ("catloader/web/templates/", "models/profiles/", "models/openvino/"):
+    for folder in ("catloader/web/templates/", "models/orientation/", "models/profiles/", "models/openvino/"):
         assert any(name.startswith(folder) for name in packed)
 
 
