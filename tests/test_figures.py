@@ -255,3 +255,46 @@ def test_the_figures_of_load_without_vnni_equal_the_measured_ones() -> None:
         assert sentence in text
     assert [hostile[name] for name in ("web_deaths", "left_objects", "left_rows", "others_failed")] == 4 * [0]
     assert overload["lost"] == 0
+
+
+def test_the_figures_of_turned_photos_are_those_of_the_orientation() -> None:
+    data = json.loads((_ROOT / "models/orientation/efficientnet_lite0.json").read_text("utf-8"))
+    judged = data["made"]["judged"]
+    before, after = (
+        verdicts["0.01"]
+        for verdicts in (judged["verdicts_as_they_are"], judged["shares"]["0.05"]["verdicts"])
+    )
+    taken = _percent(judged["shares"]["0.05"]["taken_for_turned"]["turned"]["share"], 0)
+    dogs, dogs_before, cats, cats_before = (
+        _percent(verdicts["turned"][kind]["called_cat"]["share"])
+        for kind in ("dog", "cat")
+        for verdicts in (after, before)
+    )
+    recognised = f"recognised as turned, as {taken} % of them are; even so, {dogs} % of the turned dogs"
+    assert recognised in _text("README.md")
+    assert (
+        f"{dogs} instead of {dogs_before} % of the turned dogs are called cat, and {cats} instead of "
+        f"{cats_before} % of the turned cats are found"
+    ) in _text("CHANGELOG.md")
+    table = _text("docs/decisions/0002-the-score.md").partition("| taken for turned:")[2]
+    rows = [("none, none (before)", before)] + [
+        (
+            ", ".join(
+                f"{_percent(part['taken_for_turned'][name]['share'], 0)} %" for name in ("upright", "turned")
+            ),
+            part["verdicts"]["0.01"],
+        )
+        for part in judged["shares"].values()
+    ]
+    for head, verdicts in rows:
+        upright, turned = verdicts["upright"], verdicts["turned"]
+        called = {kind: turned[kind]["called_cat"]["share"] for kind in turned}
+        cells = table.partition(f"| {head}")[2].split("|")
+        assert [cell.strip() for cell in cells[1:6]] == [
+            f"{_percent(upright['cat']['called_cat']['share'], 2)} %",
+            f"{_percent(upright['dog']['called_cat']['share'], 2)}, "
+            f"{_percent(upright['dog']['unsure']['share'])} %",
+            f"{_percent(called['cat'])} %",
+            f"{_percent(called['dog'])}, {_percent(turned['dog']['unsure']['share'])} %",
+            f"{_percent(called['other animal'])}, {_percent(called['thing or scene'])} %",
+        ]
