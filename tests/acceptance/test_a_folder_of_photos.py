@@ -16,10 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import skimage
 from PIL import Image
 
+from tests.support.photo_sets import OWN_PHOTOS
 from tests.support.processor import served_variants
 
 PHOTOS = Path(skimage.__file__).parent / "data"
@@ -367,6 +369,24 @@ def test_explain_writes_a_png(tmp_path: Path) -> None:
     assert done.stdout == f"wrote {tmp_path / 'why.png'}\n"
     with Image.open(tmp_path / "why.png") as heat_map, Image.open(CAT) as photo:
         assert (heat_map.format, heat_map.size) == ("PNG", photo.size)
+
+
+def test_explain_rotates_a_turned_photo_as_the_check_does(tmp_path: Path) -> None:
+    """The heat is that of the upright photo, on the photo as it lies."""
+    with Image.open(OWN_PHOTOS.folder / "cat" / "ginger_kitten.jpg") as image:
+        upright = image.convert("RGB")
+    photos = {0: upright, 90: upright.transpose(Image.Transpose.ROTATE_90)}
+    heat = {}
+    for turned_deg, photo in photos.items():
+        photo.save(tmp_path / f"{turned_deg}.png")
+        row = json.loads(_run("--json", *LITE, str(tmp_path / f"{turned_deg}.png")).stdout)
+        assert row["turned_deg"] == turned_deg
+        why = tmp_path / f"why-{turned_deg}.png"
+        assert _run("explain", row["path"], "-o", str(why), "--model", "efficientnet_lite0").returncode == 0
+        with Image.open(why) as shown:
+            changes = np.asarray(shown).astype(int) - np.asarray(photo.resize(shown.size))
+        heat[turned_deg] = np.abs(changes).sum(axis=2)
+    assert np.corrcoef(heat[90].ravel(), np.rot90(heat[0]).ravel())[0, 1] > 0.95
 
 
 def test_explain_reports_errors(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import socket
@@ -16,6 +17,7 @@ from typing import get_args
 
 import pytest
 import skimage
+from PIL import Image
 from sqlalchemy import Engine, func, select
 
 from catloader.api_models import Check
@@ -33,6 +35,7 @@ from tests.support.environ import environ_without_settings
 from tests.support.left_open import close_left_open
 from tests.support.object_stores import settings_of, store_of
 from tests.support.photo_managers import IMMICH_KEY, manager
+from tests.support.photo_sets import OWN_PHOTOS
 from tests.support.serving import Serving, serving
 from tests.support.site import PASSWORD, jpeg
 
@@ -119,6 +122,24 @@ def test_a_photo_is_uploaded_checked_read_and_deleted(client: Client) -> None:
     with pytest.raises(RequestFailed, match="deleted, or it belongs to someone else") as refused:
         client.photo(photo.id)
     assert refused.value.status == 404
+
+
+def test_the_verdict_on_a_turned_photo_says_by_how_many_degrees_it_was_rotated(client: Client) -> None:
+    with Image.open(OWN_PHOTOS.folder / "cat" / "ginger_kitten.jpg") as image:
+        upright = image.convert("RGB")
+    recorded = []
+    for photo in (upright.transpose(Image.Transpose.ROTATE_90), upright):
+        file = io.BytesIO()
+        photo.save(file, "JPEG", quality=92)
+        uploaded = client.upload(file.getvalue())
+        deadline_s = time.monotonic() + _VERDICT_S
+        while client.photo(uploaded.id).status in ("pending", "checking"):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.2)
+        verdict, check = client.verdict(uploaded.id), client.check(file.getvalue())
+        recorded.append((verdict.status, verdict.turned_deg, check.turned_deg))
+        client.delete(uploaded.id)
+    assert recorded == [("cat", 90, 90), ("cat", 0, 0)]
 
 
 def test_a_checked_photo_gets_the_verdict_of_an_upload_and_is_not_stored(
