@@ -18,7 +18,7 @@ from catloader.store.db.accounts.ended_sessions import end_sessions, forget_ende
 from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.accounts.users import User
 from catloader.store.db.engine import reading, utcnow, writing
-from catloader.store.db.schema import api_tokens, sessions, users
+from catloader.store.db.schema import api_tokens, ended_sessions, sessions, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +116,10 @@ class Sessions:
             return set(connection.execute(query.where(is_open | has_token)).scalars())
 
     def end(self, session: Session) -> None:
-        """End a session in its own browser, whose cookie is deleted by the response."""
+        """End a session in its own browser, whose cookie is deleted by the response; no digest remains."""
         with writing(self._engine) as connection:
-            connection.execute(delete(sessions).where(sessions.c.token_sha256 == session.token_sha256))
+            for table in (sessions, ended_sessions):
+                connection.execute(delete(table).where(table.c.token_sha256 == session.token_sha256))
 
     def of_user(self, user_id: int, now: datetime) -> list[OpenSession]:
         """Return an account's open sessions, most recently used first."""
