@@ -1,0 +1,61 @@
+"""The shipped fits of orientations belong to the shipped profiles, and damaged files are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checker.decision.operating_point import SHIPPED_PROFILES
+from checker.decision.orientation import FOLDER, load_orientation, orientation_of
+from checker.decision.profile import profiles_in
+from checker.errors import ModelRefused
+
+FILES = sorted(FOLDER.glob("*.json"))
+
+
+def test_every_shipped_profile_has_the_orientation_of_its_model() -> None:
+    profiles = list(profiles_in(SHIPPED_PROFILES))
+    assert {path.stem for path in FILES} == {profile.model for profile in profiles}
+    for profile in profiles:
+        expected = load_orientation(FOLDER / f"{profile.model}.json")
+        found = orientation_of(profile.key.weights_sha256)
+        assert found is not None
+        assert (found.weights_sha256, found.turned_at) == (expected.weights_sha256, expected.turned_at)
+
+
+def test_other_weights_have_no_orientation() -> None:
+    assert orientation_of("0" * 64) is None
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_log_odds_are_those_of_the_mean_of_the_whole_inputs(path: Path) -> None:
+    orientation = load_orientation(path)
+    weights = orientation.linear.features
+    assert weights is not None
+    features = np.random.default_rng(1).normal(size=(2, 3, 5, len(weights))).astype(np.float32)
+    expected = features[:, :, 0].astype(np.float64).mean(axis=1) @ weights + orientation.linear.bias
+    np.testing.assert_allclose(orientation.logits(features), expected, atol=1e-6)
+    with pytest.raises(ModelRefused, match=f"takes {len(weights)} features, the model gives 7"):
+        orientation.logits(features[..., :7])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"weights_sha256": ["0"], "turned_at": "x", "linear": {}}', b"\xff"]
+)
+def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.json"
+    path.write_bytes(content)
+    with pytest.raises(ModelRefused, match=r"model\.json is damaged; install this program again"):
+        load_orientation(path)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_share_of_upright_photos_that_count_as_turned_is_as_promised(path: Path) -> None:
+    data = json.loads(path.read_text("utf-8"))
+    judged = data["made"]["judged"]["shares"]["0.05"]
+    assert judged["turned_at"] == data["turned_at"]
+    assert judged["taken_for_turned"]["upright"]["share"] <= 0.051
+    assert judged["taken_for_turned"]["turned"]["share"] >= 0.8
