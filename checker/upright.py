@@ -21,7 +21,7 @@ def upright_evidence(activations: Activations, pixels: Pixels, classifier: Class
     """Group activations by photo; classify photos that seem turned in their most upright orientation, too.
 
     The thumbnail alone is examined in all four orientations. If another one looks more upright, the photo is
-    classified in it, and the more upright of the two results counts.
+    classified in it; its result counts if the photo as a whole looks more upright by a margin, too.
 
     Args:
         activations: the result of ``classifier.run(pixels)``.
@@ -47,7 +47,7 @@ def upright_evidence(activations: Activations, pixels: Pixels, classifier: Class
     suspects, inputs, quarters = suspects[turned], inputs[turned], quarters[turned]
     rotated = np.concatenate([rotate(photo, number) for photo, number in zip(inputs, quarters, strict=True)])
     upright = unrotated_evidence(classifier.run(rotated), rotated)
-    better = orientation.logits(upright.features) < log_odds[suspects]
+    better = orientation.logits(upright.features) < log_odds[suspects] - orientation.margin
     photos = suspects[better]
     logits, features = evidence.logits.copy(), evidence.features.copy()
     turned_deg = evidence.turned_deg.copy()

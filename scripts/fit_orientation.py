@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,24 +66,20 @@ def _fitted(photos: Sequence[LabelledPhoto], variant: NamedVariant) -> dict[str,
     from checker.decision.operating_point import SHIPPED_PROFILES
     from checker.decision.profile import profiles_in
     from checker.decision.subject import load_subject
-    from checker.evaluation.examples import Examples
-    from checker.evaluation.measure import measure, measure_turned
     from checker.evaluation.provenance import provenance
-    from scripts.orientation.fit import cross_fit, figures, orientation_fit, pooled, turned_above
+    from scripts.orientation.fit import MARGIN, cross_fit, figures, orientation_fit, turned_above
+    from scripts.orientation.measure import measure_orientations
 
-    classifier, subject = variant.load(), load_subject("house_cat")
-    measured = measure(photos, classifier, augmented=True, rotated=False)
-    examples = Examples.of(subject, measured)
-    plain = replace(measured, augmented=None)
-    turned = [replace(plain, evidence=evidence) for evidence in measure_turned(photos, classifier)]
-    orientations = [Examples.of(subject, photos_turned) for photos_turned in (plain, *turned)]
-    held_out = cross_fit(examples, orientations, _SEED)
+    classifier = variant.load()
+    measured = measure_orientations(photos, classifier, load_subject("house_cat"))
+    held_out = cross_fit(measured, _SEED)
     info = classifier.model_info
     same_model = (profile.key for profile in profiles_in(SHIPPED_PROFILES) if profile.model == info.model)
     return {
         "weights_sha256": sorted({info.weights_sha256, *(key.weights_sha256 for key in same_model)}),
-        "turned_at": turned_above(held_out),
-        "linear": orientation_fit([pooled(one) for one in orientations]).to_json(),
+        "turned_at": turned_above(measured.upright, held_out),
+        "margin": MARGIN,
+        "linear": orientation_fit(measured).to_json(),
         "made": {
             **provenance(),
             "model": info.model,
@@ -92,7 +87,7 @@ def _fitted(photos: Sequence[LabelledPhoto], variant: NamedVariant) -> dict[str,
             "precision": info.precision,
             "versions": dict(info.versions),
             "data": measured.data,
-            "judged": figures(examples, orientations[0], held_out),
+            "judged": figures(measured, held_out),
         },
     }
 

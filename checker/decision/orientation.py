@@ -1,7 +1,7 @@
 """The orientation of a photo: whether its features are those of a turned photo.
 
 ``scripts/fit_orientation.py`` makes a file for each model: a logistic regression on the pooled features, and
-the limit above which a photo counts as turned.
+the limits of its log-odds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Orientation:
     """Digests of the weights whose features it takes: those of one model in all its precisions."""
     linear: Linear
     turned_at: float
-    """A photo with higher log-odds counts as turned."""
+    """A photo with higher log-odds is examined in other orientations."""
+    margin: float
+    """Log-odds by which another orientation must look more upright to be the one that is judged."""
 
     def logits(self, features: Floats) -> Doubles:
         """Compute the log-odds that photos are turned, float64 ``(...)``.
@@ -52,7 +54,9 @@ def load_orientation(path: Path) -> Orientation:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         linear = Linear.from_json(data["linear"])
-        return Orientation(tuple(data["weights_sha256"]), linear, float(data["turned_at"]))
+        return Orientation(
+            tuple(data["weights_sha256"]), linear, float(data["turned_at"]), float(data["margin"])
+        )
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelRefused(f"{path} is damaged; install this program again") from error
 

@@ -19,7 +19,7 @@ from checker.evaluation.photos import CAT, WILD_FELINE, LabelledPhoto, describe,
 from checker.evaluation.progress import progress_bar
 from checker.pixels.decode import model_inputs
 from checker.ports import Classifier
-from checker.upright import rotate, unrotated_evidence, upright_evidence
+from checker.upright import unrotated_evidence, upright_evidence
 from checker.values import Evidence, Pixels, Rendition
 
 BATCH_PHOTOS = 4
@@ -90,7 +90,7 @@ def measure(
     backgrounds = []
     if augmented:
         rows = background_rows([photo.label for photo in photos])
-        backgrounds = [_inputs(photos[row], photos[row].read(), classifier) for row in rows]
+        backgrounds = [inputs_of(photos[row], classifier) for row in rows]
     bar = photo_bar(len(photos), classifier) if progress is None else contextlib.nullcontext(progress)
     with bar as counting:
         for start in range(0, len(photos), BATCH_PHOTOS):
@@ -117,26 +117,15 @@ def measure(
     )
 
 
-def measure_turned(photos: Sequence[LabelledPhoto], classifier: Classifier) -> list[Evidence]:
-    """Run the model on the inputs of every photo, rotated clockwise by 90, 180 and 270 degrees.
-
-    Raises:
-        UnusablePhotos: names a photo that can't be read.
-    """
-    rows = [_Rows(classifier, rotated=False) for _ in range(3)]
-    with photo_bar(len(photos), classifier) as counting:
-        for photo in photos:
-            inputs = _inputs(photo, photo.read(), classifier)
-            for quarters, row in enumerate(rows, 1):
-                row.run([rotate(inputs, quarters)])
-            counting.update()
-    return [row.evidence() for row in rows]
-
-
 def photo_bar(photos: int, classifier: Classifier) -> tqdm[Any]:
     """Return a bar for ``measure``."""
     info = classifier.model_info
     return progress_bar(photos, f"{info.model}, {info.runtime} {info.precision}", "photos")
+
+
+def inputs_of(photo: LabelledPhoto, classifier: Classifier) -> Pixels:
+    """Read and decode a photo: ``model_inputs``. Raises ``UnusablePhotos``, which names it."""
+    return _inputs(photo, photo.read(), classifier)
 
 
 def _inputs(photo: LabelledPhoto, files: Mapping[Rendition, bytes], classifier: Classifier) -> Pixels:

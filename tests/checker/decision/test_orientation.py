@@ -43,7 +43,14 @@ def test_log_odds_are_those_of_the_mean_of_the_whole_inputs(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b'{"weights_sha256": ["0"], "turned_at": "x", "linear": {}}', b"\xff"]
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"weights_sha256": ["0"], "turned_at": 1, "margin": "x", "linear": {"bias": 0, "mass": 0}}',
+        b"\xff",
+    ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.json"
@@ -55,7 +62,12 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_share_of_upright_photos_that_count_as_turned_is_as_promised(path: Path) -> None:
     data = json.loads(path.read_text("utf-8"))
-    judged = data["made"]["judged"]["shares"]["0.05"]
-    assert judged["turned_at"] == data["turned_at"]
-    assert judged["taken_for_turned"]["upright"]["share"] <= 0.051
-    assert judged["taken_for_turned"]["turned"]["share"] >= 0.8
+    (rule,) = (
+        rule
+        for rule in data["made"]["judged"]["rules"]
+        if (rule["turned_at"], rule["margin"]) == (data["turned_at"], data["margin"])
+    )
+    examined, rotated = (rule[name] for name in ("examined", "rotated"))
+    assert examined["upright"]["all"]["share"] <= 0.051
+    assert rotated["upright"]["all"]["share"] <= 0.025
+    assert rotated["turned"]["all"]["share"] >= 0.75
