@@ -123,7 +123,7 @@ def _label(fields: Row, wild: Collection[str]) -> str:
     label = "".join(f"{one['name']} {one['confidence']:.0%}" for one in likely)
     reason = "wild feline" if fields["wild_feline"] else _REASONS.get(fields["reason"], "")
     looks_like = ": ".join(part for part in (reason, label) if part)
-    return ", ".join(part for part in (looks_like, "turned" if fields["turned_deg"] else "") if part) or "-"
+    return ", ".join(part for part in (looks_like, "rotated" if fields["turned_deg"] else "") if part) or "-"
 
 
 def subject_verdict(verdict: str, subject: str) -> str:

@@ -141,9 +141,9 @@ def test_all_outputs_give_the_reason_for_unsure_despite_a_high_score(
 @pytest.mark.parametrize(
     ("reason", "confidence", "words"),
     [
-        (None, 0.7, "tabby 70%, turned"),
-        (None, 0.1, "turned"),
-        (Reason.DRAWN, 0.7, "a drawing: tabby 70%, turned"),
+        (None, 0.7, "tabby 70%, rotated"),
+        (None, 0.1, "rotated"),
+        (Reason.DRAWN, 0.7, "a drawing: tabby 70%, rotated"),
     ],
 )
 def test_all_outputs_name_photos_that_were_rotated_to_be_judged(

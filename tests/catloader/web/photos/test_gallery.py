@@ -382,9 +382,9 @@ def test_photo_page_names_the_wild_class_of_a_subject_of_your_own(
 @pytest.mark.parametrize(
     ("turned_deg", "sentence"),
     [
-        (90, "The photo seems to lie on its side. For the check, it was rotated by 90 degrees to the right."),
-        (180, "The photo seems to be upside down. For the check, it was rotated by 180 degrees."),
-        (270, "The photo seems to lie on its side. For the check, it was rotated by 90 degrees to the left."),
+        (90, "For the check, the photo was rotated by 90 degrees to the right, because it seemed to lie on its side."),
+        (180, "For the check, the photo was rotated by 180 degrees, because it seemed to be upside down."),
+        (270, "For the check, the photo was rotated by 90 degrees to the left, because it seemed to lie on its side."),
     ],
 )
 def test_photo_page_says_that_a_photo_seems_turned_until_its_owner_rotates_it(
@@ -400,7 +400,7 @@ def test_photo_page_says_that_a_photo_seems_turned_until_its_owner_rotates_it(
     def text(id: int) -> str:
         return " ".join(anna.get(pages[id]).text.split())
 
-    assert [f"{sentence} You can rotate it here." in text(id) for id in pages] == [True, True]
+    assert [f"{sentence} If that is so, you can rotate it here." in text(id) for id in pages] == [True, True]
     in_review = rita.get(f"/review/{photo}").text
     assert (sentence in in_review, "rotate it here" in in_review) == (True, False)
     assert rita.post(f"/review/{decided}/decide", {"verdict": "cat"}, page="/review").status_code == 303
