@@ -178,8 +178,6 @@ def _forward(
             *_forward(items[:half], pixels[: INPUTS_PER_PHOTO * half], classifier, rule),
             *_forward(items[half:], pixels[INPUTS_PER_PHOTO * half :], classifier, rule),
         ]
-    except CheckerError as error:
-        return [_failed(item, error) for item in items]
     except Exception as error:  # the boundary of one batch
         return [_failed(item, _unexpected(item, error)) for item in items]
     forward_ms = _ms_since(started_s)

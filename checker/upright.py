@@ -1,6 +1,6 @@
 """Step 9 for turned photos: those that seem to lie on their side or upside down are judged upright.
 
-Models and heads are fitted on upright photos. In other orientations they call dogs cats ten times as often;
+Models and heads are fitted on upright photos. In other orientations they call far more dogs cats;
 docs/decisions/0002-the-score.md has the figures.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from checker.decision.orientation import Orientation, orientation_of
+from checker.decision.orientation import VERSION, Orientation, fitted_orientation
 from checker.pixels.detail import detail_of
 from checker.ports import Classifier
 from checker.values import INPUTS_PER_PHOTO, Activations, Evidence, Floats, Pixels
@@ -29,10 +29,10 @@ def upright_evidence(activations: Activations, pixels: Pixels, classifier: Class
 
     Raises:
         ClassifierFailed: the device failed.
-        ModelRefused: the file of the model's orientation is damaged.
     """
     evidence = unrotated_evidence(activations, pixels)
-    orientation = orientation_of(classifier.model_info.weights_sha256)
+    info = classifier.model_info
+    orientation = fitted_orientation(info.weights_sha256) if VERSION in info.versions else None
     if orientation is None:
         return evidence
     log_odds = orientation.logits(evidence.features)

@@ -160,7 +160,8 @@ class ModelInfo:
     """The device in use, as the runtime names it: ``cpu``, ``cuda:0 NVIDIA H200``."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Library -> version, of those that affect the numbers; on a CPU also ``processor``, its instruction
-    sets: ``AVX2 AVX-512 VNNI``."""
+    sets: ``AVX2 AVX-512 VNNI``. ``orientation``: the fit that recognises turned photos; without it they are
+    judged as they lie."""
 
 
 @dataclass(frozen=True, slots=True)

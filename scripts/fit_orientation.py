@@ -52,12 +52,14 @@ def main(argv: list[str] | None = None) -> int:
         threads=2,
         weights_dir=arguments.weights_dir or settings.weights_dir,
     )
+    folder = arguments.out or FOLDER
     with open_photos(arguments.data, settings) as photos:
         enough_of_both(photos)
+        folder.mkdir(parents=True, exist_ok=True)  # fail now, not after the minutes that measuring takes
         result = _fitted(photos, variant)
-    path = (arguments.out or FOLDER) / f"{arguments.model}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result["made"]["judged"], indent=2))
+    path = folder / f"{arguments.model}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"written to {path}")
     return 0
 

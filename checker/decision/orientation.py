@@ -7,6 +7,7 @@ the limits of its log-odds.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from checker.decision.head import Doubles, Linear
 from checker.errors import ModelRefused
 from checker.values import Floats
 
+VERSION = "orientation"
+"""Key of ``ModelInfo.versions``."""
 FOLDER = Path(__file__).resolve().parents[2] / "models" / "orientation"
 
 
@@ -31,15 +34,14 @@ class Orientation:
     """A photo with higher log-odds is examined in other orientations."""
     margin: float
     """Log-odds by which another orientation must look more upright to be the one that is judged."""
+    version: str
+    """The first digits of the file's SHA-256."""
 
     def logits(self, features: Floats) -> Doubles:
         """Compute the log-odds that photos are turned, float64 ``(...)``.
 
         Args:
             features: ``(..., inputs, W, D)``. Only whole inputs are evaluated.
-
-        Raises:
-            ModelRefused: it was fitted for features of another size.
         """
         whole = features[..., 0, :]
         return np.asarray(self.linear.logits(np.zeros(whole.shape[:-1]), whole).mean(axis=-1))
@@ -52,19 +54,32 @@ def load_orientation(path: Path) -> Orientation:
         ModelRefused: the file is damaged.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        linear = Linear.from_json(data["linear"])
+        content = path.read_bytes()
+        data = json.loads(content)
         return Orientation(
-            tuple(data["weights_sha256"]), linear, float(data["turned_at"]), float(data["margin"])
+            weights_sha256=tuple(data["weights_sha256"]),
+            linear=Linear.from_json(data["linear"]),
+            turned_at=float(data["turned_at"]),
+            margin=float(data["margin"]),
+            version=hashlib.sha256(content).hexdigest()[:8],
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelRefused(f"{path} is damaged; install this program again") from error
 
 
 @functools.cache
-def orientation_of(weights_sha256: str) -> Orientation | None:
+def fitted_orientation(weights_sha256: str) -> Orientation | None:
     """Find the fit for these weights; None: there is none. Raises as ``load_orientation`` does."""
     for path in sorted(FOLDER.glob("*.json")):
         if weights_sha256 in (orientation := load_orientation(path)).weights_sha256:
             return orientation
     return None
+
+
+def orientation_version(weights_sha256: str) -> dict[str, str]:
+    """Return the entry of ``ModelInfo.versions`` for the fit of these weights; empty: there is none.
+
+    Raises as ``load_orientation`` does.
+    """
+    orientation = fitted_orientation(weights_sha256)
+    return {} if orientation is None else {VERSION: orientation.version}

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
-from checker.decision.orientation import orientation_of
+from checker.decision.orientation import fitted_orientation
 from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import load_subject
 from checker.errors import DecodingFailed, UnreadableImage
@@ -132,7 +132,7 @@ def explain(options: ExplainOptions) -> int:
     key = ProfileKey(verify(entry, weights), entry.preprocessing.key, "torch", "fp32", subject)
     profile = find_profile(key, (*options.profiles, SHIPPED_PROFILES))
     head = profile.head if profile else None
-    turned_deg = _turned_deg(entry, weights, renditions) if orientation_of(key.weights_sha256) else 0
+    turned_deg = _turned_deg(entry, weights, renditions) if fitted_orientation(key.weights_sha256) else 0
     photo = renditions[Rendition.PHOTO]
     png = heat_over(entry, weights, photo, subject, head, turned_deg=turned_deg)
     options.output.write_bytes(png)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from checker.decision.orientation import orientation_version
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES
 from checker.process.cores import available_cores
@@ -74,6 +75,7 @@ class OpenVinoClassifier:
         self._counting = threading.Lock()
         versions = {name: importlib.metadata.version(name) for name in ("openvino", *LIBRARIES)}
         versions["processor"] = instruction_sets(cpu_flags())
+        versions |= orientation_version(manifest.weights_sha256)
         self._model_info = ModelInfo(
             model=entry.name,
             weights_sha256=manifest.weights_sha256,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from checker.decision.orientation import orientation_version
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels import nvjpeg
 from checker.pixels.decode import LIBRARIES
@@ -99,6 +100,7 @@ class TorchClassifier:
         versions = {name: importlib.metadata.version(name) for name in libraries}
         if not on_gpu:
             versions["processor"] = instruction_sets(cpu_flags())
+        versions |= orientation_version(digest)
         self._model_info = ModelInfo(
             model=entry.name,
             weights_sha256=digest,

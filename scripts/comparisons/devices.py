@@ -49,7 +49,7 @@ def compare(
     if profile is None:
         raise CannotRun(f"{model} has no profile for torch in fp32")
     rule = ThresholdRule(subject, class_names(), profile=profile)
-    expected = measure(photos, classifier)
+    expected = measure(photos, classifier, rotated=False)
     decided = _decisions(rule, expected)
     on_device = replace(on_cpu, device=device)
     variants = {name: replace(on_device, precision=name) for name in PRECISIONS if _runs(name, device)}
@@ -60,7 +60,7 @@ def compare(
     for name, variant in variants.items():
         with _tf32(allowed=name != TF32_OFF):
             classifier = variant.load()
-            measured = measure(photos, classifier)
+            measured = measure(photos, classifier, rotated=False)
         figures[name] = _distance(expected, decided, measured, _decisions(rule, measured))
         info = classifier.model_info
         classifier.close()

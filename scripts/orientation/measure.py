@@ -10,7 +10,7 @@ import numpy as np
 
 from checker.decision.head import log_odds
 from checker.decision.subject import Subject
-from checker.evaluation.augment import SOFT, augmented, background_rows
+from checker.evaluation.augment import AUGMENTATIONS, SOFT, augmented, background_rows
 from checker.evaluation.examples import Examples
 from checker.evaluation.measure import inputs_of, measure, photo_bar
 from checker.evaluation.photos import WILD_FELINE, LabelledPhoto
@@ -40,6 +40,9 @@ def measure_orientations(
 ) -> Orientations:
     """Run the model on every photo, which must be upright.
 
+    The inputs of the upright photo are rotated. The two ends of a turned photo that is nearly square are
+    other parts of it, so there the figures are those of a similar photo.
+
     Memory: 13 model outputs for each photo, 77 kB each with EfficientNet-Lite.
 
     Raises:
@@ -60,11 +63,14 @@ def measure_orientations(
             if photo.label == WILD_FELINE:
                 continue
             inputs = inputs_of(photo, classifier)
-            variants = [inputs, *augmented(row, inputs, backgrounds)[:2]]
+            made = zip(augmented(row, inputs, backgrounds), AUGMENTATIONS, strict=True)
+            variants = [inputs, *(pixels for pixels, augmentation in made if augmentation == SOFT)]
             for number, quarters in enumerate(QUARTERS):
                 activations = classifier.run(np.concatenate([rotate(one, quarters) for one in variants]))
-                odds = log_odds(activations.logits, subject).reshape(3, len(inputs), -1)
-                features = activations.features.reshape(3, len(inputs), *activations.features.shape[1:])
+                odds = log_odds(activations.logits, subject).reshape(len(variants), len(inputs), -1)
+                features = activations.features.reshape(
+                    len(variants), len(inputs), *activations.features.shape[1:]
+                )
                 plain[number].append((odds[:1], features[:1]))
                 soft[number].append((odds[1:], features[1:]))
     rotated = tuple(_rotated(upright, [*plain[i], *soft[i]]) for i in range(len(QUARTERS)))

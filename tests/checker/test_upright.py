@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from checker.decision.orientation import orientation_of
+from checker.decision.orientation import fitted_orientation
 from checker.errors import CheckerError, ClassifierFailed
 from checker.evaluation.variants import NamedVariant
 from checker.pipeline import check_batch
@@ -31,8 +31,8 @@ def lite0() -> Iterator[Classifier]:
 
 @pytest.fixture(scope="module")
 def recognised(lite0: Classifier) -> list[Pixels]:
-    """The model inputs of photos that count as upright, and as turned in every other orientation."""
-    orientation = orientation_of(lite0.model_info.weights_sha256)
+    """The model inputs of photos that seem upright, and in every other orientation clearly turned."""
+    orientation = fitted_orientation(lite0.model_info.weights_sha256)
     assert orientation is not None
     chosen = []
     for one in OWN_PHOTOS.photos:
@@ -40,7 +40,13 @@ def recognised(lite0: Classifier) -> list[Pixels]:
         rotations = np.concatenate([rotate(inputs, quarters) for quarters in range(4)])
         evidence = unrotated_evidence(lite0.run(rotations), rotations)
         log_odds = orientation.logits(evidence.features)
-        if (log_odds > orientation.turned_at).tolist() == [False, True, True, True] and not log_odds.argmin():
+        clear = max(orientation.turned_at, log_odds[0] + orientation.margin)
+        of_thumbnails = orientation.logits(evidence.features[:, -1:])
+        if (
+            log_odds[0] <= orientation.turned_at
+            and (log_odds[1:] > clear).all()
+            and not of_thumbnails.argmin()
+        ):
             chosen.append(inputs)
     assert len(chosen) >= 4
     return chosen[:4]
@@ -74,7 +80,9 @@ def test_photos_of_a_batch_are_rotated_independently(lite0: Classifier, recognis
         assert equal(together[slice(number, number + 1)], alone)
 
 
-def test_upright_photos_cost_one_forward_pass(recognised: list[Pixels], lite0: Classifier) -> None:
+def test_photos_that_do_not_seem_turned_cost_one_forward_pass(
+    recognised: list[Pixels], lite0: Classifier
+) -> None:
     counting = Counting(lite0)
     evidence = upright(np.concatenate(recognised), cast(Classifier, counting))
     assert counting.batches == [INPUTS_PER_PHOTO * len(recognised)]

@@ -32,11 +32,10 @@ CODE = (
     "checker/upright.py",
     "checker/values.py",
     "models/**/*.py",
-    "models/orientation/*.json",
     "scripts/accuracy/scores/*.py",
     "scripts/accuracy/variations/*.py",
 )
-"""Files that determine a score: cached scores of other versions of these files are not used."""
+"""Source files that determine a score: cached scores of other versions of these files are not used."""
 
 
 class ScoreCache:
@@ -110,7 +109,7 @@ class ScoreCache:
 
 @functools.cache
 def code_digest() -> str:
-    """Return a digest of the files in ``CODE``."""
+    """Return a digest of the source files in ``CODE``."""
     digest = hashlib.sha256()
     for pattern in CODE:
         for path in sorted(ROOT.glob(pattern)):

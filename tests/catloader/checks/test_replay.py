@@ -8,10 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 from sqlalchemy import Engine, insert, update
 
-from catloader.checks.replay import replay_key
+from catloader.checks.replay import AsPhotosLie, replay_key
 from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
 from catloader.store.db.engine import utcnow, writing
 from catloader.store.db.schema import Status, check_log, photos
@@ -24,6 +24,7 @@ from checker.values import Claim, Rendition
 from tests.catloader.checks.conftest import PHOTOS, CheckedSite, jpeg
 from tests.support.databases import ON_SQLITE
 from tests.support.object_stores import delete_object
+from tests.support.photo_sets import OWN_PHOTOS
 from tests.support.rows import delete_photo
 
 
@@ -114,6 +115,44 @@ def test_a_soft_photo_is_replayed_with_the_threshold_for_soft_photos(site: Check
     (replayed,) = site.replay(since=now)
     assert (replayed.logged.record.verdict, replayed.logged.record.cat_at) == ("cat", 0.002)
     assert replayed.difference is None
+
+
+@ON_SQLITE
+def test_a_turned_photo_is_replayed_as_it_was_judged(site: CheckedSite) -> None:
+    """Earlier versions judged it as it lay, and recorded no rotation."""
+    row, stored = site.row(site.ids[0]), {}
+    with Image.open(OWN_PHOTOS.folder / "cat" / "ginger_kitten.jpg") as image:
+        turned = image.convert("RGB").transpose(Image.Transpose.ROTATE_90)
+    photo, thumbnail = io.BytesIO(), io.BytesIO()
+    turned.save(photo, "JPEG", quality=92)
+    ImageOps.fit(turned, (320, 320)).save(thumbnail, "JPEG", quality=92)
+    for kind, key, column, file in (
+        (ObjectKind.PHOTO, row.photo_key, "sha256", photo),
+        (ObjectKind.THUMBNAIL, row.thumbnail_key, "thumbnail_sha256", thumbnail),
+    ):
+        site.objects.put(kind, key, file.getvalue())
+        stored[column] = hashlib.sha256(file.getvalue()).hexdigest()
+    with writing(site.engine) as connection:
+        connection.execute(update(photos).where(photos.c.id == row.id).values(stored))
+    Rechecks(site.engine).requeue(RecheckFilter(status=Status.CAT))
+    site.check()
+    now = site.row(row.id).checked_at
+    (replayed,) = site.replay(since=now)
+    record = replayed.logged.record
+    assert (record.turned_deg, replayed.difference) == (90, None)
+    site.tamper(row.id, turned_deg=None)
+    assert "now it is" in site.differences(since=now)[row.id]
+    claim = Claim(row.id, "", row.photo_key, row.thumbnail_key, attempt=1)
+    (as_it_lies,) = check_batch([claim], site.source, AsPhotosLie(site.classifier), site.rule)
+    assert as_it_lies.decision is not None
+    assert as_it_lies.decision.turned_deg == 0
+    site.tamper(row.id, score=as_it_lies.decision.score, verdict=as_it_lies.decision.verdict)
+    assert site.differences(since=now) == {}
+    site.tamper(row.id, turned_deg=0, device="cuda:0")  # near a limit, noise decides if a photo is rotated
+    (noisy,) = site.replay(since=now)
+    assert noisy.difference is None or noisy.within_tolerance
+    site.tamper(row.id, device="cpu")
+    assert row.id in site.differences(since=now)
 
 
 @ON_SQLITE
