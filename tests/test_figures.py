@@ -260,41 +260,44 @@ def test_the_figures_of_load_without_vnni_equal_the_measured_ones() -> None:
 def test_the_figures_of_turned_photos_are_those_of_the_orientation() -> None:
     data = json.loads((_ROOT / "models/orientation/efficientnet_lite0.json").read_text("utf-8"))
     judged = data["made"]["judged"]
-    before, after = (
-        verdicts["0.01"]
-        for verdicts in (judged["verdicts_as_they_are"], judged["shares"]["0.05"]["verdicts"])
+    (chosen,) = (
+        rule for rule in judged["rules"] if all(rule[name] == data[name] for name in ("turned_at", "margin"))
     )
-    taken = _percent(judged["shares"]["0.05"]["taken_for_turned"]["turned"]["share"], 0)
+    before, after = (part["called_cat"]["turned"] for part in (judged["as_they_lie"], chosen["verdicts"]))
+    rotated = _percent(chosen["rotated"]["turned"]["all"]["share"], 0)
     dogs, dogs_before, cats, cats_before = (
-        _percent(verdicts["turned"][kind]["called_cat"]["share"])
-        for kind in ("dog", "cat")
-        for verdicts in (after, before)
+        _percent(called[kind]["share"]) for kind in ("dog", "cat") for called in (after, before)
     )
-    recognised = f"recognised as turned, as {taken} % of them are; even so, {dogs} % of the turned dogs"
-    assert recognised in _text("README.md")
+    readme = f"as Lite 0 does with {rotated} %; even so, it calls {dogs} % of the turned dogs `cat`."
+    assert readme in _text("README.md")
     assert (
         f"{dogs} instead of {dogs_before} % of the turned dogs are called cat, and {cats} instead of "
         f"{cats_before} % of the turned cats are found"
     ) in _text("CHANGELOG.md")
-    table = _text("docs/decisions/0002-the-score.md").partition("| taken for turned:")[2]
-    rows = [("none, none (before)", before)] + [
-        (
-            ", ".join(
-                f"{_percent(part['taken_for_turned'][name]['share'], 0)} %" for name in ("upright", "turned")
-            ),
-            part["verdicts"]["0.01"],
+    text = _text("docs/decisions/0002-the-score.md")
+    examined = _percent(chosen["examined"]["turned"]["all"]["share"], 0)
+    upright = _percent(chosen["rotated"]["upright"]["all"]["share"])
+    assert (
+        f"exceeded by {100 * chosen['share']:.0f} % of the upright photos and {examined} % of the turned "
+        f"ones; {upright} and {rotated} % are rotated"
+    ) in text
+    parts = [judged["as_they_lie"], *(rule["verdicts"] for rule in judged["rules"])]
+    expected = []
+    for part in parts:
+        called, unsure = (
+            {
+                name: {kind: share["share"] for kind, share in part[verdict][name].items()}
+                for name in part[verdict]
+            }
+            for verdict in ("called_cat", "unsure")
         )
-        for part in judged["shares"].values()
-    ]
-    for head, verdicts in rows:
-        upright, turned = verdicts["upright"], verdicts["turned"]
-        called = {kind: turned[kind]["called_cat"]["share"] for kind in turned}
-        cells = table.partition(f"| {head}")[2].split("|")
-        assert [cell.strip() for cell in cells[1:6]] == [
-            f"{_percent(upright['cat']['called_cat']['share'], 2)} %",
-            f"{_percent(upright['dog']['called_cat']['share'], 2)}, "
-            f"{_percent(upright['dog']['unsure']['share'])} %",
-            f"{_percent(called['cat'])} %",
-            f"{_percent(called['dog'])}, {_percent(turned['dog']['unsure']['share'])} %",
-            f"{_percent(called['other animal'])}, {_percent(called['thing or scene'])} %",
-        ]
+        upright_dogs, turned_dogs = (
+            f"{_percent(called[name]['dog'], digits)}, {_percent(unsure[name]['dog'])} %"
+            for name, digits in (("upright", 2), ("turned", 1))
+        )
+        upright_cats, turned_cats = _percent(called["upright"]["cat"], 2), _percent(called["turned"]["cat"])
+        expected.append([f"{upright_cats} %", upright_dogs, f"{turned_cats} %", turned_dogs])
+    table = (_ROOT / "docs/decisions/0002-the-score.md").read_text("utf-8")
+    lines = table.partition("| examined, of the upright photos")[2].splitlines()[2 : 2 + len(expected)]
+    cells = [[cell.strip() for cell in line.split("|")[4:9]] for line in lines]
+    assert [[found, dogs, turned, turned_dogs] for found, dogs, _, turned, turned_dogs in cells] == expected
