@@ -48,12 +48,12 @@ def hash_password(password: str, *, email: str = "") -> str:
     Raises:
         WeakPassword: too short, too long, or easy to guess.
     """
-    letters = _normal(password)
-    if len(letters) < MIN_CHARS:
+    normal = _normal(password)
+    if min(len(password), len(normal)) < MIN_CHARS:  # some signs are a sentence in the normal form
         raise WeakPassword("The password needs at least %(number)d characters.", number=MIN_CHARS)
     if len(password) > MAX_CHARS:
         raise WeakPassword("The password may have at most %(number)d characters.", number=MAX_CHARS)
-    if _is_weak(letters, email):
+    if any(_is_weak(form, email) for form in {password, normal}):
         raise WeakPassword(
             "This password is easy to guess: it is on lists of leaked passwords, or close to one that is."
         )

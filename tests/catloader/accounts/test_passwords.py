@@ -25,7 +25,7 @@ def test_the_dummy_hash_takes_as_long_as_a_real_one() -> None:
         "trustno1trustno1", "P@ssw0rd1234", "Password123!", "abcdefghij", "basketball", "x" * 1000,
         "ann.smith@example.org", "ann.smith1", "catloader1", "smithsmith",
         "password" * 9, "xpassword" * 8, "ann.smith@example.org" * 3, "1234567890" * 7,
-        "\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff441234", "\uff11234567890",
+        "\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff441234", "\uff11234567890", "\ufdfa" * 10,
     ],
 )  # fmt: skip
 def test_weak_and_leaked_passwords_are_refused(password: str) -> None:
@@ -50,6 +50,13 @@ def test_sentences_and_random_passwords_are_accepted(password: str) -> None:
 def test_a_letter_counts_once_in_every_encoding() -> None:
     with pytest.raises(InvalidInput, match="at least 10 characters"):
         passwords.hash_password("zu\u0308ge u\u0308ber")  # u with a separate umlaut
+
+
+@pytest.mark.parametrize("password", ["\ufdfa", "\ufdfa" * 9, "\u00bd k7#Vq2"])
+def test_a_sign_for_a_sentence_counts_as_one_character(password: str) -> None:
+    """The normal form of the first one, an Arabic ligature, has 18 characters."""
+    with pytest.raises(InvalidInput, match="at least 10 characters"):
+        passwords.hash_password(password)
 
 
 @pytest.mark.slow
