@@ -52,11 +52,13 @@ def sign_in(user: User) -> None:
 def sign_in_again(user: User) -> None:
     """Begin a session instead of this one, which has ended with all sessions of the account.
 
-    If another tab logged out while the request was in work, the browser stays logged out.
+    If another tab has logged out before this session begins, the browser stays logged out. A log-out that
+    arrives later, but before the browser has the new cookie, does not reach the new session.
     """
-    token = cookies.unsigned(g.session_cookie, services().secret_key)
-    if token and services().sessions.were_ended([token]):
-        sign_in(user)
+    ended = cookies.unsigned(g.session_cookie, services().secret_key)
+    token = ended and services().sessions.begin_again(ended, user, utcnow(), browser_here())
+    if token:
+        use_token(token)
 
 
 def browser_here() -> str:
@@ -74,6 +76,8 @@ def use_token(token: str) -> None:
 
 def sign_out() -> None:
     """End the session in the database, so that a copy of its cookie is useless."""
+    if g.was_ended:  # so that a new password in another tab does not begin a session instead of it
+        services().sessions.forget(g.session_tokens)
     _end_session()
     services().deletion.wake()  # deletes partial uploads that nobody can continue now
     _set_cookie("")
@@ -100,7 +104,7 @@ def _end_session() -> None:
 
 def _load_user() -> None:
     g.user = g.session = g.session_cookie = None
-    g.was_ended = False
+    g.was_ended, g.session_tokens = False, []
     if (scope := bearer.scope_of_request()) is not None:
         g.user = bearer.user(scope)  # cookies are ignored here, so other sites can't use a visitor's session
         return
@@ -112,7 +116,8 @@ def _load_user() -> None:
         if (session := services().sessions.find(token, utcnow())) is not None:
             g.session, g.session_cookie, g.user = session, value, session.user
             return
-    g.was_ended = bool(tokens) and services().sessions.were_ended([*tokens.values()])
+    g.session_tokens = [*tokens.values()]
+    g.was_ended = bool(tokens) and services().sessions.were_ended(g.session_tokens)
 
 
 def _must_forget_photos() -> bool:

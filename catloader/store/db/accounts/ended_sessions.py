@@ -37,6 +37,13 @@ def were_ended(connection: Connection, tokens: Iterable[str]) -> bool:
     return connection.execute(query.where(ended_sessions.c.token_sha256.in_(digests))).first() is not None
 
 
+def delete_ended(connection: Connection, tokens: Iterable[str]) -> bool:
+    """Delete the digests of these tokens; False: none of them belongs to a session that was ended."""
+    digests = [token_digest(token) for token in tokens]
+    ended = delete(ended_sessions).where(ended_sessions.c.token_sha256.in_(digests))
+    return connection.execute(ended).rowcount > 0
+
+
 def forget_ended(connection: Connection, user_id: int, now: datetime, *, after: timedelta, most: int) -> None:
     """Delete all digests whose cookies have expired, and all but the account's latest ``most`` digests.
 

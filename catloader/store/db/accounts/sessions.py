@@ -14,7 +14,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, insert, select, update
 
 from catloader.errors import WrongCredentials
-from catloader.store.db.accounts.ended_sessions import end_sessions, forget_ended, were_ended
+from catloader.store.db.accounts.ended_sessions import (
+    delete_ended,
+    end_sessions,
+    forget_ended,
+    were_ended,
+)
 from catloader.store.db.accounts.token_digest import token_digest
 from catloader.store.db.accounts.users import User
 from catloader.store.db.engine import reading, utcnow, writing
@@ -63,18 +68,42 @@ class Sessions:
         Raises:
             WrongCredentials: meanwhile the account was deleted or disabled, or its password changed.
         """
-        token, is_same = new_token(), (users.c.id == user.id) & (users.c.password_hash == user.password_hash)
-        account = select(users.c.id).where(is_same, users.c.disabled_at.is_(None))
         with writing(self._engine) as connection:
-            # Transactions that end all sessions of the account lock its row first. So they run either before
-            # or after this one.
-            if connection.execute(account.with_for_update()).first() is None:
-                raise WrongCredentials("E-mail or password is wrong.")
-            self._delete_old(connection, now)
-            insert_session(connection, token, user.id, now, browser)
-            connection.execute(update(users).where(users.c.id == user.id).values(logged_in_at=now))
-            self._delete_most_idle(connection, user.id)
-            forget_ended(connection, user.id, now, after=self._absolute, most=self._most)
+            self._lock(connection, user)
+            return self._begin(connection, user, now, browser)
+
+    def begin_again(self, ended: str, user: User, now: datetime, browser: str = "") -> str | None:
+        """Begin a session instead of one that was ended with all sessions of the account.
+
+        Args:
+            ended: token of the ended session.
+
+        Returns:
+            The token; None: the session has been replaced already, or its browser has logged out.
+
+        Raises:
+            WrongCredentials: as for ``begin``.
+        """
+        with writing(self._engine) as connection:
+            self._lock(connection, user)
+            if not delete_ended(connection, [ended]):
+                return None
+            return self._begin(connection, user, now, browser)
+
+    def _lock(self, connection: Connection, user: User) -> None:
+        # Transactions that end all sessions of the account lock its row first. So they run either before or
+        # after this one.
+        is_same = (users.c.id == user.id) & (users.c.password_hash == user.password_hash)
+        account = select(users.c.id).where(is_same, users.c.disabled_at.is_(None))
+        if connection.execute(account.with_for_update()).first() is None:
+            raise WrongCredentials("E-mail or password is wrong.")
+
+    def _begin(self, connection: Connection, user: User, now: datetime, browser: str) -> str:
+        self._delete_old(connection, now)
+        insert_session(connection, token := new_token(), user.id, now, browser)
+        connection.execute(update(users).where(users.c.id == user.id).values(logged_in_at=now))
+        self._delete_most_idle(connection, user.id)
+        forget_ended(connection, user.id, now, after=self._absolute, most=self._most)
         return token
 
     def find(self, token: str, now: datetime) -> Session | None:
@@ -120,6 +149,11 @@ class Sessions:
         with writing(self._engine) as connection:
             for table in (sessions, ended_sessions):
                 connection.execute(delete(table).where(table.c.token_sha256 == session.token_sha256))
+
+    def forget(self, tokens: Sequence[str]) -> None:
+        """Delete the digests of sessions that were ended before their own browser logged out."""
+        with writing(self._engine) as connection:
+            delete_ended(connection, tokens)
 
     def of_user(self, user_id: int, now: datetime) -> list[OpenSession]:
         """Return an account's open sessions, most recently used first."""

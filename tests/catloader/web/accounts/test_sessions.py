@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask, request
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, event, select, update
 from werkzeug.test import TestResponse
 
 from catloader.store.db.engine import reading, utcnow, writing
@@ -217,6 +218,47 @@ def test_a_password_that_is_changed_during_the_log_out_of_another_tab_does_not_u
     assert to_login.location.startswith("/login")
     assert "Password changed." in anna.get(to_login.location).text
     assert anna.log_in("a completely new one").status_code == 303
+
+
+def test_a_log_out_between_the_new_password_and_its_new_session_is_final(app: Flask) -> None:
+    """The log-out runs just before the transaction that begins the session, whichever one this is."""
+    anna, here = Person.sign_up(app, "anna@example.org"), threading.get_ident()
+    transactions: list[list[str]] = []
+    engine, logs_out_before = services_of(app).engine, 0
+
+    def begun(*_: object) -> None:
+        if threading.get_ident() != here:
+            return
+        transactions.append([])
+        if len(transactions) == logs_out_before:
+            with ThreadPoolExecutor(1) as thread:
+                assert thread.submit(other_tab.client.post, "/logout").result().status_code == 303
+
+    def executed(_1: object, _2: object, statement: str, *_: object) -> None:
+        if threading.get_ident() == here:
+            transactions[-1].append(statement)
+
+    def change(old: str, new: str) -> TestResponse:
+        form = {"csrf_token": anna.token("/account"), "old_password": old, "new_password": new}
+        transactions.clear()
+        return anna.client.post("/account/password", data=form)
+
+    event.listen(engine, "checkout", begun)
+    event.listen(engine, "before_cursor_execute", executed)
+    try:
+        assert change(PASSWORD, "a completely new one").status_code == 303
+        begins = [any("INSERT INTO sessions" in one for one in statements) for statements in transactions]
+        assert begins.count(True) == 1
+        logs_out_before = begins.index(True) + 1
+        other_tab = _copy_of(anna)
+        late = change("a completely new one", PASSWORD)
+    finally:
+        event.remove(engine, "checkout", begun)
+        event.remove(engine, "before_cursor_execute", executed)
+    assert len(transactions) >= logs_out_before
+    assert not any(text.startswith(cookies.SESSION) for text in late.headers.getlist("Set-Cookie"))
+    assert anna.get(late.location).location.startswith("/login")
+    assert anna.log_in().status_code == 303
 
 
 def test_log_in_begins_a_new_session_and_ends_the_previous_one(app: Flask) -> None:

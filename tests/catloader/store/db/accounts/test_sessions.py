@@ -182,6 +182,22 @@ def test_a_log_in_that_began_before_a_password_change_begins_no_session(
     assert store.begin(replace(user, password_hash="another hash"), NOW)
 
 
+def test_an_ended_session_is_replaced_once_and_not_after_a_log_out(engine: Engine, store: Sessions) -> None:
+    user = some_user(engine)
+    first, second, kept = (store.begin(user, NOW) for _ in range(3))
+    assert store.begin_again(kept, user, NOW) is None, "it is still open"
+    store.end_all(user.id)
+    token = store.begin_again(first, user, NOW)
+    assert token
+    assert store.find(token, NOW)
+    store.forget([second, "unknown"])
+    assert [store.begin_again(ended, user, NOW) for ended in (first, second, "unknown")] == [None] * 3
+    assert len(store.of_user(user.id, NOW)) == 1
+    Users(engine).set_password(user.id, "another hash")
+    with pytest.raises(WrongCredentials):
+        store.begin_again(token, user, NOW)
+
+
 def test_sign_up_with_a_registered_e_mail_begins_a_session_without_an_account(
     engine: Engine, store: Sessions
 ) -> None:
