@@ -39,6 +39,7 @@ def verdict(id: int) -> Verdict:
     """Return the verdict of a photo, and how it was reached."""
     photo = own_photo(id)
     record = services().check_log.latest(id)
+    is_of_present_file = record is not None and record.photo_sha256 == photo.sha256
     appeals = services().reviews.appeals_of(id)
     return Verdict(
         status=photo.status,
@@ -49,7 +50,7 @@ def verdict(id: int) -> Verdict:
         calibrated=photo.calibrated,
         reason=record.reason if record else None,
         wild_feline=photo.wild_feline,
-        turned_deg=record.turned_deg if record else None,
+        turned_deg=record.turned_deg if record and is_of_present_file else None,
         labels=_labels(record),
         model=_model(record),
         checked_at=photo.checked_at,

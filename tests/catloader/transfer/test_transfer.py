@@ -252,13 +252,13 @@ def test_export_writes_photos_and_verdicts_to_both_tables(
     with writing(engine) as connection:
         values = {"status": "cat", "score": 0.75, "human_verdict": "cat", "caption": "=1+1, Zoë"}
         connection.execute(update(photos).where(photos.c.owner_id == anna.id).values(values))
-        of_anna = select(photos.c.id).where(photos.c.owner_id == anna.id)
+        of_anna = select(photos.c.id, photos.c.sha256).where(photos.c.owner_id == anna.id)
         decision = {"verdict": "unsure", "reason": "low_detail", "cat_at": 0.9, "not_cat_below": 0.02}
         decision |= {"turned_deg": 90}
         variant = {"model": "resnet50_v1", "runtime": "openvino", "precision": "int8"}
         row = {"attempt": 1, "finished_at": utcnow(), **decision, **variant}
-        for photo_id in connection.execute(of_anna).scalars().all():
-            connection.execute(insert(check_log).values(photo_id=photo_id, **row))
+        for photo_id, sha256 in connection.execute(of_anna).all():
+            connection.execute(insert(check_log).values(photo_id=photo_id, photo_sha256=sha256, **row))
     target = tmp_path / "export"
     output = run("export", target, "--owner", _EMAIL).output
     assert output == f"2 photos in {target}, 0 of them there before.\n"
@@ -277,6 +277,7 @@ def test_export_writes_photos_and_verdicts_to_both_tables(
         **variant,
     }
     assert rows[0].keys() == lines[0].keys()
+    assert list(rows[0])[-2:] == ["sha256", "turned_deg"], "the columns of earlier versions keep their places"
     for line in lines:
         with Image.open(target / line["file"]) as photo:
             assert photo.size == (line["width_px"], line["height_px"])

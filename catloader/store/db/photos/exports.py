@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, RowMapping, select
 
 from catloader.store.db.engine import reading
 from catloader.store.db.paging import pages
@@ -31,7 +31,7 @@ class ExportedPhoto:
     wild_feline: bool
     calibrated: bool
     reason: str | None
-    """Reason why the verdict is unsure despite a high score. This and the fields up to ``turned_deg`` are
+    """Reason why the verdict is unsure despite a high score. This and the fields up to ``profile_id`` are
     those of the latest verdict."""
     cat_at: float | None
     not_cat_below: float | None
@@ -40,12 +40,14 @@ class ExportedPhoto:
     runtime: str | None
     precision: str | None
     profile_id: str | None
-    turned_deg: int | None
     width_px: int
     height_px: int
     size_bytes: int
     sha256: str
     photo_key: str
+    turned_deg: int | None
+    """Degrees clockwise by which this file was rotated to be judged; None also if its owner has rotated or
+    replaced it since the latest verdict."""
 
 
 _PHOTO_COLUMNS = (
@@ -75,7 +77,6 @@ _LOG_COLUMNS = (
     check_log.c.runtime,
     check_log.c.precision,
     check_log.c.profile_id,
-    check_log.c.turned_deg,
 )
 
 
@@ -92,7 +93,7 @@ class Exports:
             query = query.where(photos.c.owner_id == owner_id)
         for rows in pages(self._engine, query, photos.c.id):
             logs = self._latest_verdicts([row.id for row in rows])
-            yield [ExportedPhoto(**row._mapping, **logs.get(row.id, _NO_LOG)) for row in rows]
+            yield [_exported(row._mapping, logs.get(row.id)) for row in rows]
 
     def has(self, photo: ExportedPhoto) -> bool:
         """Return True if the photo still exists outside the bin, with the same object."""
@@ -106,12 +107,17 @@ class Exports:
         with reading(self._engine) as connection:
             return {bytes.fromhex(digest) for digest in connection.execute(query).scalars()}
 
-    def _latest_verdicts(self, ids: list[int]) -> dict[int, dict[str, Any]]:
-        query = select(check_log.c.photo_id.label("photo"), *_LOG_COLUMNS)
+    def _latest_verdicts(self, ids: list[int]) -> dict[int, RowMapping]:
+        of_file = (check_log.c.photo_id, check_log.c.photo_sha256, check_log.c.turned_deg)
+        query = select(*of_file, *_LOG_COLUMNS)
         query = query.where(check_log.c.photo_id.in_(ids), check_log.c.verdict.is_not(None))
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(check_log.c.id)).all()
-        return {row.photo: {name: getattr(row, name) for name in _NO_LOG} for row in rows}
+        return {row.photo_id: row._mapping for row in rows}
 
 
-_NO_LOG: dict[str, Any] = {column.name: None for column in _LOG_COLUMNS}
+def _exported(photo: RowMapping, log: RowMapping | None) -> ExportedPhoto:
+    of_log: dict[str, Any] = {column.name: log and log[column.name] for column in _LOG_COLUMNS}
+    is_of_present_file = log is not None and log["photo_sha256"] == photo["sha256"]
+    turned_deg = log["turned_deg"] if log and is_of_present_file else None
+    return ExportedPhoto(**photo, **of_log, turned_deg=turned_deg)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from flask import Flask
 from sqlalchemy import event
 
 from catloader.store.db.engine import utcnow
+from catloader.store.db.photos.exports import Exports
 from checker.values import Verdict
 from tests.support.programs import Program, assert_problem
-from tests.support.site import Person, check, services_of
+from tests.support.site import Person, check, jpeg, services_of
 
 
 def test_a_verdict_names_score_labels_and_model(app: Flask, program: Program) -> None:
@@ -33,6 +35,30 @@ def test_a_verdict_names_score_labels_and_model(app: Flask, program: Program) ->
     assert verdict["model"]["name"] == "efficientnet_lite0"
     assert verdict["model"]["weights_sha256"] == "0" * 64
     assert verdict["ms"] == {"total": 12.5}
+
+
+def test_a_rotation_is_stated_only_of_the_file_that_was_judged(
+    app: Flask, anna: Person, program: Program
+) -> None:
+    """Otherwise a program that rotates the files by it turns those that their owner has rotated already."""
+    _, rotated, replaced = ids = [anna.upload_one(jpeg((n, 2, 3))) for n in range(3)]
+    for _ in ids:
+        check(app, Verdict.UNSURE, turned_deg=90)
+
+    def rotations() -> list[int | None]:
+        of_api = [(program.get(f"/api/v1/photos/{id}/verdict").json or {})["turned_deg"] for id in ids]
+        exported = [photo for page in Exports(services_of(app).engine).photos(anna.id) for photo in page]
+        assert [(photo.id, photo.turned_deg) for photo in exported] == list(zip(ids, of_api, strict=True))
+        return of_api
+
+    assert rotations() == [90, 90, 90]
+    assert services_of(app).reviews.decide(rotated, anna.id, "cat", "", utcnow())
+    form = {"photo": (io.BytesIO(jpeg((9, 9, 9))), "other.jpg")}
+    for id, path, data in ((rotated, "rotate", {"to": "right"}), (replaced, "replace", form)):
+        assert anna.post(f"/photos/{id}/{path}", data, page=f"/photos/{id}").status_code == 303
+    assert rotations() == [90, None, None]
+    check(app, Verdict.UNSURE, turned_deg=270)
+    assert rotations() == [90, None, 270]
 
 
 def test_an_appeal_is_opened_once_and_can_be_withdrawn(app: Flask, program: Program) -> None:
