@@ -95,8 +95,9 @@ class Verdict(BaseModel):
     wild_feline: bool
     turned_deg: int | None = Field(
         default=None,
-        description="Degrees clockwise by which the photo was rotated to be judged, since it seemed turned: "
-        "0, 90, 180 or 270. Null without a decision, or if an earlier version decided.",
+        description="Degrees clockwise by which the stored photo was rotated to be judged, since it seemed "
+        "turned: 0, 90, 180 or 270. Null without a decision, if an earlier version decided, or if the photo "
+        "was rotated or replaced since.",
     )
     labels: Labels | None
     model: Model | None
@@ -120,8 +121,9 @@ class Check(BaseModel):
     wild_feline: bool
     turned_deg: int | None = Field(
         default=None,
-        description="Degrees clockwise by which the photo was rotated to be judged, since it seemed turned: "
-        "0, 90, 180 or 270.",
+        description="Degrees clockwise by which the photo was rotated to be judged, since it seemed turned, "
+        "in addition to the rotation that its EXIF data state: 0, 90, 180 or 270. Null from a site of an "
+        "earlier version, which judges photos as they lie.",
     )
     labels: Labels
     model: Model
