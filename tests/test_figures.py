@@ -268,7 +268,7 @@ def test_the_figures_of_turned_photos_are_those_of_the_orientation() -> None:
     dogs, dogs_before, cats, cats_before = (
         _percent(called[kind]["share"]) for kind in ("dog", "cat") for called in (after, before)
     )
-    readme = f"as Lite 0 does with {rotated} %; even so, it calls {dogs} % of the turned dogs `cat`."
+    readme = f"as it does with {rotated} %; even so, it calls {dogs} % of the turned dogs `cat`."
     assert readme in _text("README.md")
     assert (
         f"{dogs} instead of {dogs_before} % of the turned dogs are called cat, and {cats} instead of "

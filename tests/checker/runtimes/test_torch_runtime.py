@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from checker.decision.orientation import orientation_version
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES, decode
 from checker.runtimes import cuda_graphs
@@ -120,7 +121,11 @@ def test_model_info_names_what_really_ran(precision: str) -> None:
     assert (model_info.runtime, model_info.device) == ("torch", "cpu")
     assert model_info.precision == ("fp32" if precision == "auto" else precision)
     libraries = {name: importlib.metadata.version(name) for name in ("torch", *LIBRARIES)}
-    assert dict(model_info.versions) == {**libraries, "processor": instruction_sets(cpu_flags())}
+    assert dict(model_info.versions) == {
+        **libraries,
+        "processor": instruction_sets(cpu_flags()),
+        **orientation_version(LITE0.sha256),
+    }
 
 
 def test_model_info_has_the_whole_digest_where_the_catalogue_has_eight_digits(tmp_path: Path) -> None:
