@@ -156,11 +156,7 @@ class _Rows:
         )
 
     def evidence(self) -> Evidence:
-        return joined(self._parts)
-
-
-def joined(parts: Sequence[Evidence]) -> Evidence:
-    """Concatenate the evidence of several sets of photos."""
-    return Evidence(
-        *(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Evidence))
-    )
+        parts = self._parts
+        return Evidence(
+            *(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Evidence))
+        )

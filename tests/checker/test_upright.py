@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import cast
 
 import numpy as np
 import pytest
 
-from checker.decision.orientation import fitted_orientation
+from checker.decision.orientation import VERSION, fitted_orientation
 from checker.errors import CheckerError, ClassifierFailed
 from checker.evaluation.variants import NamedVariant
 from checker.pipeline import check_batch
@@ -18,7 +18,7 @@ from checker.ports import Classifier
 from checker.upright import rotate, unrotated_evidence, upright_evidence
 from checker.values import INPUTS_PER_PHOTO, Activations, Evidence, Pixels, Rendition
 from models.catalogue import Preprocessing
-from tests.support.fakes import FaultySource, StubClassifier, StubRule, claim_of, photo
+from tests.support.fakes import LITE0, FaultySource, StubClassifier, StubRule, claim_of, photo
 from tests.support.photo_sets import OWN_PHOTOS
 
 
@@ -89,6 +89,40 @@ def test_photos_that_do_not_seem_turned_cost_one_forward_pass(
     assert not evidence.turned_deg.any()
     upright(np.concatenate([*recognised, rotate(recognised[0], 1)]), cast(Classifier, counting))
     assert counting.batches[1:] == [INPUTS_PER_PHOTO * (len(recognised) + 1), 3, INPUTS_PER_PHOTO]
+
+
+class CornerModel(StubClassifier):
+    """A model whose upper left pixel gives the log-odds that its input is turned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        orientation = fitted_orientation(LITE0.sha256)
+        assert orientation is not None
+        self.orientation = orientation
+        self.model_info = replace(
+            StubClassifier.model_info, weights_sha256=LITE0.sha256, versions={VERSION: ""}
+        )
+
+    def run(self, batch: Pixels) -> Activations:
+        weights = self.orientation.linear.features
+        assert weights is not None
+        log_odds = self.orientation.turned_at + (batch[:, 0, 0, 0].astype(float) - 100) / 10
+        features = np.outer(log_odds - self.orientation.linear.bias, weights / (weights @ weights))
+        logits = np.zeros((len(batch), 1, 1000), np.float32)
+        return Activations(logits, features.astype(np.float32)[:, np.newaxis])
+
+
+@pytest.mark.parametrize(
+    ("corner", "turned_deg"), [((-1, 0), 90), ((-1, -1), 180), ((0, -1), 270)], ids=["left", "down", "right"]
+)
+@pytest.mark.parametrize("above_margin", [0.5, -0.5])
+def test_a_photo_is_rotated_clockwise_only_if_it_looks_more_upright_by_the_margin(
+    corner: tuple[int, int], turned_deg: int, above_margin: float
+) -> None:
+    model = CornerModel()
+    pixels = np.full((INPUTS_PER_PHOTO, 224, 224, 3), 110, np.uint8)
+    pixels[(slice(None), *corner)] = 110 - round(10 * (model.orientation.margin + above_margin))
+    assert upright(pixels, model).turned_deg.tolist() == [turned_deg if above_margin > 0 else 0]
 
 
 def test_a_model_without_a_fit_judges_photos_as_they_are() -> None:
