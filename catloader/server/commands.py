@@ -35,7 +35,7 @@ from catloader.server.shared_buckets import report_shared_buckets
 from catloader.settings import Settings
 from catloader.wiring import Services, build, build_engine
 from catloader.wiring.secrets import missing_key
-from checker.isolation.limits import share_one_arena
+from checker.process.heap import share_one_arena
 
 if TYPE_CHECKING:
     from flask import Flask

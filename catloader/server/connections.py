@@ -27,8 +27,8 @@ from catloader.server.listener import BACKLOG
 from catloader.server.request_parser import Parser, Rules, TimeLimits
 from catloader.web.http.request_log import FACTS
 from catloader.web.uploads.admission import REFUSED
-from checker.isolation.limits import give_memory_back
 from checker.log_limit import LogLimits
+from checker.process.heap import give_memory_back
 
 logger = logging.getLogger(__name__)
 

@@ -27,11 +27,11 @@ from checker.isolation.limits import (
     confine,
     die_with,
     end_first_without_memory,
-    give_memory_back,
     start_clock,
 )
 from checker.isolation.sandbox import code_folders
 from checker.process.exits import open_standard_descriptors
+from checker.process.heap import give_memory_back
 
 _IDLE_BYTES, _IDLE_S = 8 * 2**20, 1.0
 """A child that has grown by more than this since its start returns freed memory after a second without work.

@@ -15,7 +15,6 @@ from pathlib import Path
 from checker.isolation.sandbox import restrict
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-_M_ARENA_MAX = -8  # glibc's <malloc.h>
 _MAX_FILES = 16
 _OOM_SCORE, _HIGHEST_OOM_SCORE = 500, 1000
 """In thousandths of the memory of the machine or container: added to what a process uses when the kernel
@@ -104,18 +103,3 @@ class OwnMemory:
         if self._statm is None:
             return 0
         return int(os.pread(self._statm, 128, 0).split()[column]) * resource.getpagesize()
-
-
-def share_one_arena() -> None:
-    """Let all threads of this process allocate from one heap; call this before they start.
-
-    By default glibc gives each thread its own heap, and other threads don't reuse memory that one has freed.
-    """
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
-
-
-def give_memory_back() -> None:
-    """Return freed memory to the system. Only glibc needs the call."""
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -18,7 +18,9 @@ from checker.decision.orientation import orientation_version
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.pixels.decode import LIBRARIES
 from checker.process.cores import available_cores
+from checker.process.heap import give_memory_back
 from checker.runtimes.finite import refuse_not_finite
+from checker.runtimes.in_flight import IDLE_S, InFlight
 from checker.runtimes.openvino_import import shared_core
 from checker.values import INPUTS_PER_PHOTO, Activations, Floats, ModelInfo, Pixels
 from models.catalogue import Entry, Preprocessing
@@ -41,13 +43,15 @@ class OpenVinoClassifier:
     share its inputs.
 
     Memory: about 100 MB for the libraries, the weights twice (the file, and the processor's layout;
-    ResNet-50 in int8: 2 x 26 MB, in fp32: 2 x 102 MB), and 10 to 20 MB for each worker.
+    ResNet-50 in int8: 2 x 26 MB, in fp32: 2 x 102 MB), and 10 to 20 MB for each worker, which an idle model
+    gives back.
     """
 
-    def __init__(self, entry: Entry, manifest: Manifest, *, workers: int = 0) -> None:
+    def __init__(self, entry: Entry, manifest: Manifest, *, workers: int = 0, idle_s: float = IDLE_S) -> None:
         """
         Args:
             workers: number of calls that run in parallel; 0: one per core.
+            idle_s: time after the last call at which memory is given back.
         Raises:
             ModelRefused: OpenVINO is missing, a file differs from the manifest, or the processor lacks the
                 precision.
@@ -71,8 +75,7 @@ class OpenVinoClassifier:
         self._throughput_model: _CompiledModel | None = None
         self._compiling = threading.Lock()
         self._closed = False
-        self._calls = 0
-        self._counting = threading.Lock()
+        self._in_flight = InFlight(self._release_memory, idle_s)
         versions = {name: importlib.metadata.version(name) for name in ("openvino", *LIBRARIES)}
         versions["processor"] = instruction_sets(cpu_flags())
         versions |= orientation_version(manifest.weights_sha256)
@@ -95,7 +98,7 @@ class OpenVinoClassifier:
 
     def run(self, batch: Pixels) -> Activations:
         """See ``ports.Classifier``."""
-        with self._in_flight() as calls:
+        with self._in_flight.call() as calls:
             single = calls == 1 and len(batch) <= INPUTS_PER_PHOTO
             try:
                 model = self._model(single)
@@ -109,21 +112,10 @@ class OpenVinoClassifier:
 
     def close(self) -> None:
         """Release the compiled models; see ``ports.Classifier``."""
+        self._in_flight.close()
         with self._compiling:
             self._closed = True
             self._latency_model = self._throughput_model = None
-
-    @contextlib.contextmanager
-    def _in_flight(self) -> Iterator[int]:
-        """Count this call as in flight; yield the number of calls in flight, this one included."""
-        with self._counting:
-            self._calls += 1
-            calls = self._calls
-        try:
-            yield calls
-        finally:
-            with self._counting:
-                self._calls -= 1
 
     def _model(self, single: bool) -> _CompiledModel:
         """Compile the model at first use, in 0.1 to 0.3 s. Only one model is kept: each holds the weights."""
@@ -144,11 +136,19 @@ class OpenVinoClassifier:
         config = {**self._config, "NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads}
         return _CompiledModel(self._core.compile_model(self._file, "CPU", config), streams)
 
+    def _release_memory(self) -> None:
+        """Release what the idle model keeps for the next call, which takes a few milliseconds longer."""
+        for model in (self._latency_model, self._throughput_model):
+            if model is not None:
+                model.release_memory()
+        give_memory_back()
+
 
 class _CompiledModel:
     """OpenVINO's compiled model, with one infer request for each of its streams."""
 
     def __init__(self, compiled: Any, streams: int) -> None:
+        self._compiled = compiled
         self._free_requests: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(streams):
             self._free_requests.put(compiled.create_infer_request())
@@ -174,6 +174,10 @@ class _CompiledModel:
                 finally:
                     self._free_requests.put(second_request)
             return [first, second]
+
+    def release_memory(self) -> None:
+        """Release the buffers of all streams. No request may run meanwhile."""
+        self._compiled.release_memory()
 
     @contextlib.contextmanager
     def _request(self) -> Iterator[Any]:

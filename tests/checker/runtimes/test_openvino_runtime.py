@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 
 from checker.errors import ClassifierFailed, ModelRefused
+from checker.isolation.limits import OwnMemory
 from checker.ports import Classifier
 from checker.runtimes.openvino_runtime import OpenVinoClassifier, _CompiledModel
-from checker.values import Pixels
+from checker.values import Activations, Pixels
 from models import openvino_ir
 from models.catalogue import Entry
 from models.openvino_ir import Manifest
@@ -89,6 +91,26 @@ def test_an_input_gets_the_same_outputs_in_any_batch_and_stream(precision: str, 
     for start, result in zip(starts, parallel, strict=True):
         rows = np.concatenate([single.logits for single in expected[start : start + 3]])
         assert (result.logits == rows).all()
+
+
+def test_an_idle_model_gives_memory_back_and_then_gives_the_same_outputs(inputs: Pixels) -> None:
+    memory = OwnMemory()
+    classifier = OpenVinoClassifier(*variant("int8"), workers=2, idle_s=1.0)
+
+    def in_both_streams() -> list[Activations]:
+        with ThreadPoolExecutor(2) as threads:
+            return list(threads.map(classifier.run, [inputs] * 8))
+
+    before = in_both_streams()
+    busy = memory.resident_bytes()
+    deadline = time.monotonic() + 20
+    while memory.resident_bytes() > busy - 20e6:
+        assert time.monotonic() < deadline, "memory was not given back"
+        time.sleep(0.05)
+    for one, other in zip(before, in_both_streams(), strict=True):
+        np.testing.assert_array_equal(one.logits, other.logits)
+        np.testing.assert_array_equal(one.features, other.features)
+    classifier.close()
 
 
 def test_the_classifier_has_its_model_info(classifier: OpenVinoClassifier) -> None:
