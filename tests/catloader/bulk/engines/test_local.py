@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import select
 
 from catloader.bulk.plan import BulkError, Plan
 from catloader.bulk.run import run
 from catloader.cli import main
 from catloader.cli.bulk.run import duration, run_and_tell, size
+from catloader.store.db.schema import check_log
 from catloader.wiring import build
 from tests.catloader.bulk.conftest import MANY, BulkSite, decisions, decisions_of_check_run, results
 
@@ -119,7 +121,9 @@ def test_a_plan_has_only_photos_that_meet_its_conditions(site: BulkSite, conditi
 
 
 def test_a_plan_is_continued_with_its_variant_although_a_faster_one_was_made_since(site: BulkSite) -> None:
-    site.type("bulk", "plan", "slow", "--unit-rows", str(UNIT))
+    finished = select(check_log.c.finished_at).order_by(check_log.c.finished_at.desc())
+    since = site.rows(finished.offset(3 * UNIT).limit(1))[0].finished_at  # torch is slow
+    site.type("bulk", "plan", "slow", "--unit-rows", str(UNIT), "--since", since.isoformat())
     plan = Plan(site.folder / "bulk/slow")
     slow, auto = (
         build(site.settings.with_changes(runtime=runtime, precision=precision, device="cpu"), checker=False)
