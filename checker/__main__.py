@@ -42,9 +42,13 @@ def _run(options: CheckOptions | ExplainOptions) -> int:
         if sentence := low_limit(EARLY):
             return refuse(sentence)
         # Imported here, after the arguments were parsed: importing numpy, Pillow and torch takes seconds.
-        from checker.folder import commands
+        if isinstance(options, ExplainOptions):
+            from checker.folder.explain import explain
 
-        return commands.check(options) if isinstance(options, CheckOptions) else commands.explain(options)
+            return explain(options)
+        from checker.folder.commands import check
+
+        return check(options)
     except (CheckerError, ModelsError) as error:
         return refuse(str(error))
     except ModuleNotFoundError as error:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from checker.decision.orientation import VERSION, Orientation, fitted_orientation
+from checker.decision.orientation import Orientation, orientation_in
 from checker.pixels.detail import detail_of
 from checker.ports import Classifier
 from checker.values import INPUTS_PER_PHOTO, Activations, Evidence, Floats, Pixels
@@ -31,8 +31,7 @@ def upright_evidence(activations: Activations, pixels: Pixels, classifier: Class
         ClassifierFailed: the device failed.
     """
     evidence = unrotated_evidence(activations, pixels)
-    info = classifier.model_info
-    orientation = fitted_orientation(info.weights_sha256) if VERSION in info.versions else None
+    orientation = orientation_in(classifier.model_info.versions)
     if orientation is None:
         return evidence
     log_odds = orientation.logits(evidence.features)

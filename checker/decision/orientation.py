@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,18 +69,27 @@ def load_orientation(path: Path) -> Orientation:
 
 
 @functools.cache
-def fitted_orientation(weights_sha256: str) -> Orientation | None:
-    """Find the fit for these weights; None: there is none. Raises as ``load_orientation`` does."""
-    for path in sorted(FOLDER.glob("*.json")):
-        if weights_sha256 in (orientation := load_orientation(path)).weights_sha256:
-            return orientation
-    return None
+def _shipped() -> tuple[Orientation, ...]:
+    return tuple(load_orientation(path) for path in sorted(FOLDER.glob("*.json")))
 
 
-def orientation_version(weights_sha256: str) -> dict[str, str]:
+def fitted_orientation(*weights_sha256: str) -> Orientation | None:
+    """Find the fit for any of these weights; None: there is none. Raises as ``load_orientation`` does."""
+    return next((one for one in _shipped() if not {*weights_sha256}.isdisjoint(one.weights_sha256)), None)
+
+
+def orientation_version(*weights_sha256: str) -> dict[str, str]:
     """Return the entry of ``ModelInfo.versions`` for the fit of these weights; empty: there is none.
+
+    Args:
+        weights_sha256: digests of the weights that run, and of those that they were made from.
 
     Raises as ``load_orientation`` does.
     """
-    orientation = fitted_orientation(weights_sha256)
+    orientation = fitted_orientation(*weights_sha256)
     return {} if orientation is None else {VERSION: orientation.version}
+
+
+def orientation_in(versions: Mapping[str, str]) -> Orientation | None:
+    """Return the fit that ``ModelInfo.versions`` names. Raises as ``load_orientation`` does."""
+    return next((one for one in _shipped() if one.version == versions.get(VERSION)), None)

@@ -18,6 +18,8 @@ from checker.runtimes.names import DECODERS, DEVICES, PRECISIONS, RUNTIMES
 from models.catalogue import default_weights_dir
 
 OK, SOME_UNREADABLE, USAGE = 0, 1, 2
+DEFAULT_RATE = 0.01
+"""Highest false-positive and false-negative rate that a check accepts by default."""
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -146,7 +148,7 @@ class _Command(click.Command):
 @click.option(
     "--max-false-positive-rate",
     type=_RATE,
-    default=0.01,
+    default=DEFAULT_RATE,
     show_default=True,
     metavar="RATE",
     help="Highest false-positive rate to accept: share of other photos called cat.",
@@ -154,7 +156,7 @@ class _Command(click.Command):
 @click.option(
     "--max-false-negative-rate",
     type=_RATE,
-    default=0.01,
+    default=DEFAULT_RATE,
     show_default=True,
     metavar="RATE",
     help="Highest false-negative rate to accept: share of cats called not_cat.",

@@ -1,4 +1,4 @@
-"""The two commands of the folder tool, and its composition root (the site's is ``catloader.wiring``)."""
+"""The folder tool's check, and its composition root (the site's is ``catloader.wiring``)."""
 
 from __future__ import annotations
 
@@ -8,44 +8,34 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import click
-
 from checker.decision.operating_point import SHIPPED_PROFILES, ThresholdRule
-from checker.decision.orientation import fitted_orientation
-from checker.decision.profile import ProfileKey, find_profile
 from checker.decision.subject import load_subject
-from checker.errors import DecodingFailed, UnreadableImage
 from checker.folder import report
 from checker.folder.arguments import (
     OK,
     SOME_UNREADABLE,
     CheckOptions,
-    ExplainOptions,
     refuse,
 )
 from checker.folder.checkpoint import variant_in
-from checker.folder.distinct import distinct_paths
+from checker.folder.distinct import distinct_paths, missing_path
 from checker.folder.progress import Clock, Progress
 from checker.folder.records import Records
 from checker.folder.skipped import Skipped
-from checker.folder.walk import DECODE_LIMITS, Checked, check_files, read, walk
+from checker.folder.walk import Checked, check_files, walk
 from checker.pipeline import LoadedModel
-from checker.pixels.decode import model_inputs
-from checker.pixels.isolated import isolated_decoder
 from checker.process.cores import available_cores
 from checker.process.exits import INTERRUPTED
 from checker.runtimes.selection.auto import AUTO, candidates
 from checker.runtimes.selection.background import BackgroundTask
-from checker.runtimes.selection.load import load_classifier
 from checker.runtimes.selection.select import SelectedVariant, select_model
 from checker.runtimes.selection.variants import RuntimeRequest
-from checker.upright import upright_evidence
-from checker.values import ModelInfo, Rendition
-from models.catalogue import Entry, class_names, resolve
+from checker.values import ModelInfo
+from models.catalogue import class_names, resolve
 
 _MICRO_BATCH_PHOTOS = {"cpu": 2, "gpu": 32}
 """On a CPU four photos are no faster and take 35 MB more. On a GPU a forward pass takes nearly the same time
@@ -69,7 +59,7 @@ def check(options: CheckOptions) -> int:
         CannotResume: the file to resume from is not usable.
         OSError: the output can't be written.
     """
-    if (path := _missing(options.paths)) is not None:
+    if (path := missing_path(options.paths)) is not None:
         return refuse(f"There is no file or folder {path or 'with an empty name'}.")
     paths = distinct_paths(options.paths)
     subject = load_subject(options.subject, class_names())
@@ -111,41 +101,6 @@ def check(options: CheckOptions) -> int:
     sys.stderr.write(report.slower_line(why_not_faster))
     classifier.close()
     return code
-
-
-def explain(options: ExplainOptions) -> int:
-    """Write the heat map of one photo; return the exit code. Raises as ``check``."""
-    if (path := _missing([options.photo])) is not None:
-        return refuse(f"There is no file {path}.")
-    subject = load_subject(options.subject, class_names())
-    entry, weights = resolve(options.model, options.weights_dir)
-    try:
-        with isolated_decoder(1, DECODE_LIMITS) as decoder:
-            renditions = decoder.renditions(read(options.photo))
-    except (UnreadableImage, DecodingFailed) as error:
-        refuse(f"{options.photo}: {error}")
-        return SOME_UNREADABLE
-
-    from checker.explain import explain as heat_over
-    from models.digest import verify
-
-    key = ProfileKey(verify(entry, weights), entry.preprocessing.key, "torch", "fp32", subject)
-    profile = find_profile(key, (*options.profiles, SHIPPED_PROFILES))
-    head = profile.head if profile else None
-    turned_deg = _turned_deg(entry, weights, renditions) if fitted_orientation(key.weights_sha256) else 0
-    photo = renditions[Rendition.PHOTO]
-    png = heat_over(entry, weights, photo, subject, head, turned_deg=turned_deg)
-    options.output.write_bytes(png)
-    click.echo(f"wrote {options.output}")
-    return OK
-
-
-def _turned_deg(entry: Entry, weights: Path, renditions: Mapping[Rendition, bytes]) -> int:
-    """Return by how many degrees clockwise a check rotates the photo; see ``Decision.turned_deg``."""
-    classifier = load_classifier(entry, weights, device="cpu", runtime="torch", precision="fp32")
-    with contextlib.closing(classifier):
-        pixels = model_inputs(renditions, entry.preprocessing)
-        return int(upright_evidence(classifier.run(pixels), pixels, classifier).turned_deg[0])
 
 
 @contextlib.contextmanager
@@ -207,17 +162,6 @@ def _line_format(
     if options.as_csv:
         return report.csv_line
     return lambda row: report.table_line(row, wild=wild, colour=colour)
-
-
-def _missing(paths: Sequence[str]) -> str | None:
-    for path in paths:
-        try:
-            os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return path
-        except OSError:
-            continue  # the path exists or may exist: its row will report the error
-    return None
 
 
 def _continuing(options: CheckOptions, subject: str) -> CheckOptions:

@@ -1,4 +1,4 @@
-"""Drop paths that are inside another named path, so that each photo is checked and counted once."""
+"""The named paths: which of them are missing, and which are inside others (each photo is counted once)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from checker.folder.walk import EXTENSIONS, is_hidden
+
+
+def missing_path(paths: Sequence[str]) -> str | None:
+    """Return the first path that does not exist."""
+    for path in paths:
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return path
+        except OSError:
+            continue  # the path exists or may exist: its row will report the error
+    return None
 
 
 def distinct_paths(paths: Sequence[str]) -> list[str]:

@@ -49,9 +49,11 @@ class InFlight:
     def _start_timer(self, seconds: float) -> None:
         if self._closed:
             return
-        self._timer = threading.Timer(seconds, self._check)
-        self._timer.name, self._timer.daemon = "idle model", True
-        self._timer.start()
+        timer = threading.Timer(seconds, self._check)
+        timer.name, timer.daemon = "idle model", True
+        with contextlib.suppress(RuntimeError):  # the machine has no free thread; the next call tries again
+            timer.start()
+            self._timer = timer
 
     def _check(self) -> None:
         with self._lock:

@@ -78,7 +78,7 @@ class OpenVinoClassifier:
         self._in_flight = InFlight(self._release_memory, idle_s)
         versions = {name: importlib.metadata.version(name) for name in ("openvino", *LIBRARIES)}
         versions["processor"] = instruction_sets(cpu_flags())
-        versions |= orientation_version(manifest.weights_sha256)
+        versions |= orientation_version(manifest.weights_sha256, manifest.source_sha256)
         self._model_info = ModelInfo(
             model=entry.name,
             weights_sha256=manifest.weights_sha256,

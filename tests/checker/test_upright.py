@@ -99,9 +99,7 @@ class CornerModel(StubClassifier):
         orientation = fitted_orientation(LITE0.sha256)
         assert orientation is not None
         self.orientation = orientation
-        self.model_info = replace(
-            StubClassifier.model_info, weights_sha256=LITE0.sha256, versions={VERSION: ""}
-        )
+        self.model_info = replace(StubClassifier.model_info, versions={VERSION: orientation.version})
 
     def run(self, batch: Pixels) -> Activations:
         weights = self.orientation.linear.features

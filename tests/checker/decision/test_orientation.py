@@ -14,6 +14,7 @@ from checker.decision.orientation import (
     VERSION,
     fitted_orientation,
     load_orientation,
+    orientation_in,
     orientation_version,
 )
 from checker.decision.profile import profiles_in
@@ -35,6 +36,7 @@ def test_all_shipped_profiles_of_a_model_have_its_orientation() -> None:
 
 def test_other_weights_have_no_orientation() -> None:
     assert fitted_orientation("0" * 64) is None
+    assert orientation_in({VERSION: "0" * 8}) is orientation_in({}) is None
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

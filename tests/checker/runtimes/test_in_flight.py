@@ -75,3 +75,23 @@ def test_a_closed_model_is_not_idle() -> None:
         pass
     time.sleep(0.3)
     assert not idle
+
+
+def test_a_call_succeeds_without_a_free_thread_and_the_next_one_starts_the_timer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    idle = threading.Event()
+    in_flight = InFlight(idle.set, 0.01)
+
+    def start(self: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Timer, "start", start)
+        with in_flight.call():
+            pass
+    assert not idle.wait(0.1)
+    with in_flight.call():
+        pass
+    assert idle.wait(10)
+    in_flight.close()

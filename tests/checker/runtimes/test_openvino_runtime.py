@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from checker.decision.orientation import fitted_orientation, orientation_in
 from checker.errors import ClassifierFailed, ModelRefused
 from checker.isolation.limits import OwnMemory
 from checker.ports import Classifier
@@ -134,6 +135,23 @@ def test_an_int8_variant_has_its_own_weights_digest() -> None:
 
     assert model_info.precision == "int8"
     assert model_info.weights_sha256 == manifest.bin_sha256 != entry.sha256
+
+
+def test_an_int8_variant_made_from_own_photos_has_the_orientation_of_its_source(tmp_path: Path) -> None:
+    entry, shipped = variant("int8")
+    for file in shipped.path.parent.glob(f"{shipped.path.stem}.*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    other = tmp_path / shipped.path.with_suffix(".bin").name
+    other.write_bytes(other.read_bytes() + bytes(64))  # as if it were quantised with other photos
+    digest = hashlib.sha256(other.read_bytes()).hexdigest()
+    own = dataclasses.replace(shipped, path=tmp_path / shipped.path.name, bin_sha256=digest)
+
+    model_info = OpenVinoClassifier(entry, own).model_info
+
+    assert model_info.weights_sha256 == digest
+    orientation = fitted_orientation(entry.sha256)
+    assert orientation is not None
+    assert orientation_in(model_info.versions) is orientation
 
 
 def test_a_batch_of_another_size_fails_and_the_next_one_runs(
