@@ -257,23 +257,47 @@ def test_the_figures_of_load_without_vnni_equal_the_measured_ones() -> None:
     assert overload["lost"] == 0
 
 
-def test_the_figures_of_turned_photos_are_those_of_the_orientation() -> None:
-    data = json.loads((_ROOT / "models/orientation/efficientnet_lite0.json").read_text("utf-8"))
+def _orientation(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return how the model's orientation was judged: everything, and the chosen rule."""
+    data = json.loads((_ROOT / f"models/orientation/{model}.json").read_text("utf-8"))
     judged = data["made"]["judged"]
     (chosen,) = (
         rule for rule in judged["rules"] if all(rule[name] == data[name] for name in ("turned_at", "margin"))
     )
-    before, after = (part["called_cat"]["turned"] for part in (judged["as_they_lie"], chosen["verdicts"]))
-    rotated = _percent(chosen["rotated"]["turned"]["all"]["share"], 0)
-    dogs, dogs_before, cats, cats_before = (
-        _percent(called[kind]["share"]) for kind in ("dog", "cat") for called in (after, before)
+    return judged, chosen
+
+
+def test_the_figures_of_turned_photos_are_those_of_the_orientations() -> None:
+    of_models = [_orientation(model) for model in ("efficientnet_lite0", "resnet50_v1")]
+    called = [
+        [part["called_cat"]["turned"] for part in (chosen["verdicts"], judged["as_they_lie"])]
+        for judged, chosen in of_models
+    ]
+    (dogs, cats), (resnet_dogs, resnet_cats) = (
+        [
+            " instead of ".join(_percent(shares[kind]["share"]) for shares in parts) + " %"
+            for kind in ("dog", "cat")
+        ]
+        for parts in called
     )
-    readme = f"as it does with {rotated} %; even so, it calls {dogs} % of the turned dogs `cat`."
-    assert readme in _text("README.md")
+    rotated, resnet_rotated = (
+        _percent(chosen["rotated"]["turned"]["all"]["share"], 0) for _, chosen in of_models
+    )
+    left, resnet_left = (_percent(after["dog"]["share"]) for after, _ in called)
     assert (
-        f"{dogs} instead of {dogs_before} % of the turned dogs are called cat, and {cats} instead of "
-        f"{cats_before} % of the turned cats are found"
+        f"as they do with {rotated} and {resnet_rotated} %; even so, they call {left} and {resnet_left} % of "
+        "the turned dogs `cat`."
+    ) in _text("README.md")
+    assert (
+        f"{dogs} and {resnet_dogs} of the turned dogs are called cat, and {cats} and {resnet_cats} of the "
+        "turned cats are found"
     ) in _text("CHANGELOG.md")
+    (judged, chosen), (_, resnet) = of_models
+    resnet_upright = _percent(resnet["rotated"]["upright"]["all"]["share"])
+    assert (
+        f"rotates {resnet_upright} % of the upright photos and {resnet_rotated} % of the turned ones, "
+        f"{resnet_dogs} of the turned dogs are called cat, and {resnet_cats} of the turned cats are found"
+    ) in _text("docs/decisions/0002-the-score.md")
     text = _text("docs/decisions/0002-the-score.md")
     examined = _percent(chosen["examined"]["turned"]["all"]["share"], 0)
     upright = _percent(chosen["rotated"]["upright"]["all"]["share"])

@@ -16,39 +16,11 @@ from catloader.demo.client import Visitor
 from catloader.demo.photos import demo_photos
 from catloader.demo.temporary_site import temporary_site
 from checker.evaluation.photos import CAT, NOT_CAT
-from models.processor import cpu_flags, multiplies_bf16
-from tests.support import run_folder
 from tests.support.photo_sets import PhotoSet
-from tests.support.weights import ENTRY
+from tests.support.weights import ENTRY, VARIANTS
 
 MOST, MOST_OF_FP32 = 30, 10
 """Maximum number of photos of each label; fewer for fp32, which takes three times as long."""
-VARIANTS = [
-    ("torch", "fp32"),
-    ("openvino", "fp32"),
-    ("openvino", "int8"),
-    *((runtime, "bf16") for runtime in ("torch", "openvino") if multiplies_bf16(cpu_flags())),
-]
-
-
-@pytest.fixture(scope="module")
-def weights_dir(trained_resnet: Path) -> Path:
-    """A folder with the imported weights and their OpenVINO variants."""
-    commands = [["import", str(trained_resnet)]]
-    commands += [
-        ["optimise", ENTRY.name, "--precision", precision]
-        for runtime, precision in VARIANTS
-        if runtime == "openvino"
-    ]
-
-    def make(folder: Path) -> None:
-        # The commands run in this process, which needs torch and OpenVINO anyway.
-        for command in commands:
-            done = CliRunner().invoke(main, ["models", *command], env={"CATCHECK_WEIGHTS_DIR": str(folder)})
-            assert done.exit_code == 0, done.output
-            assert (command[0] == "import") <= ("for OpenVINO in int8 is in" in done.output)
-
-    return run_folder.made_once(ENTRY.name, make)
 
 
 def _spread(photo_set: PhotoSet, label: str, most: int) -> list[Path]:
@@ -58,14 +30,14 @@ def _spread(photo_set: PhotoSet, label: str, most: int) -> list[Path]:
 
 @pytest.fixture(params=VARIANTS, ids="-".join)
 def variant(
-    request: pytest.FixtureRequest, weights_dir: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, resnet_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[str, str]:
     """Runtime and precision, which are set as settings of the site."""
     runtime, precision = request.param
     monkeypatch.setenv("CATCHECK_MODEL", ENTRY.name)
     monkeypatch.setenv("CATCHECK_RUNTIME", runtime)
     monkeypatch.setenv("CATCHECK_PRECISION", precision)
-    monkeypatch.setenv("CATCHECK_WEIGHTS_DIR", str(weights_dir))
+    monkeypatch.setenv("CATCHECK_WEIGHTS_DIR", str(resnet_weights))
     return runtime, precision
 
 

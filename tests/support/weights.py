@@ -10,10 +10,18 @@ import tempfile
 from pathlib import Path
 
 from models.catalogue import entry_named
+from models.processor import cpu_flags, multiplies_bf16
 
 VARIABLE = "CATCHECK_TEST_WEIGHTS"
 """Names the folder of the tarball."""
 ENTRY = entry_named("resnet50_v1")
+VARIANTS = [
+    ("torch", "fp32"),
+    ("openvino", "fp32"),
+    ("openvino", "int8"),
+    *((runtime, "bf16") for runtime in ("torch", "openvino") if multiplies_bf16(cpu_flags())),
+]
+"""Runtimes and precisions that this machine can run."""
 
 
 def tarball() -> Path:
