@@ -269,7 +269,7 @@ def _orientation(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def test_the_figures_of_turned_photos_are_those_of_the_orientations() -> None:
     of_models = [_orientation(model) for model in ("efficientnet_lite0", "resnet50_v1")]
-    called = [
+    turned = [
         [part["called_cat"]["turned"] for part in (chosen["verdicts"], judged["as_they_lie"])]
         for judged, chosen in of_models
     ]
@@ -278,12 +278,12 @@ def test_the_figures_of_turned_photos_are_those_of_the_orientations() -> None:
             " instead of ".join(_percent(shares[kind]["share"]) for shares in parts) + " %"
             for kind in ("dog", "cat")
         ]
-        for parts in called
+        for parts in turned
     )
     rotated, resnet_rotated = (
         _percent(chosen["rotated"]["turned"]["all"]["share"], 0) for _, chosen in of_models
     )
-    left, resnet_left = (_percent(after["dog"]["share"]) for after, _ in called)
+    left, resnet_left = (_percent(after["dog"]["share"]) for after, _ in turned)
     assert (
         f"as they do with {rotated} and {resnet_rotated} %; even so, they call {left} and {resnet_left} % of "
         "the turned dogs `cat`."
