@@ -224,8 +224,10 @@ def _facts(known: FileFacts) -> FileFacts:
     """Return the facts in ``Upload-Metadata``; those that it lacks are taken from ``known``.
 
     The header is `filename BASE64,caption BASE64,square BASE64,keep_date`; `keep_date` has no value, or
-    a word for "yes".
+    a word for "yes". A header without it means that no date is kept.
     """
+    if "Upload-Metadata" in request.headers:
+        known = replace(known, keep_date=False)
     for pair in request.headers.get("Upload-Metadata", "").split(","):
         key, _, value = pair.strip().partition(" ")
         if key == "keep_date":

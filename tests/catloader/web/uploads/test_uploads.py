@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+from base64 import b64encode
 from contextlib import ExitStack
 from typing import Any
 
@@ -221,6 +222,21 @@ def test_the_date_of_a_photo_is_stored_only_if_its_owner_wants_that(anna: Person
     tus = Tus(anna)
     in_pieces = tus.begin(len(dated), dated, keep_date="")
     assert shown in anna.get(f"/photos/{in_pieces.headers['Photo-Id']}").text
+
+
+def test_the_date_is_kept_according_to_the_last_metadata_of_an_upload(anna: Person) -> None:
+    dated, tus = _taken("2024:05:01 14:07:00"), Tus(anna)
+
+    def upload(begun: bool, last: dict[str, str]) -> bool:
+        path = tus.begin(len(dated), dated[:99], **({"keep_date": ""} if begun else {})).headers["Location"]
+        assert tus.patch(path, 99, dated[99:], **last).status_code == 204
+        return anna.photos[0].captured_at is not None
+
+    name = f"filename {b64encode(b'a.jpg').decode()}"
+    assert upload(True, {})  # most clients send no metadata with later pieces
+    assert not upload(True, {"Upload_Metadata": name})  # the owner has unticked the box meanwhile
+    assert upload(False, {"Upload_Metadata": f"{name},keep_date"})
+    assert not upload(False, {})
 
 
 @pytest.mark.parametrize("text", ["on", "true", "True", "yes", "1"])
