@@ -62,8 +62,11 @@ def test_a_passkey_is_made_used_and_removed(browser: Browser, site: Site) -> Non
     page.goto("/account/passkeys")
     page.get_by_label("Name").fill("My phone")
     page.get_by_label("Your password").fill("wrong password")
-    page.get_by_role("button", name="Create a passkey").click()
+    begun: list[str] = []
+    page.on("request", lambda request: begun.append(request.url) if request.method == "POST" else None)
+    page.get_by_role("button", name="Create a passkey").dblclick()
     expect(page.get_by_role("alert")).to_have_text("The password is wrong.")
+    assert [url.rpartition("/")[2] for url in begun] == ["options"]
     page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_role("button", name="Create a passkey").click()
     expect(page.get_by_text("The passkey is registered.")).to_be_visible()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.browser import PASSWORD, Site, press, register, register_by_form
 
@@ -83,6 +83,29 @@ def test_a_photo_whose_file_is_missing_is_not_shown_as_a_broken_image(
     page.unroute("**/photo.jpg")
     page.reload()
     expect(page.locator("#shown-photo")).to_have_js_property("naturalWidth", 600)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_an_explanation_that_does_not_load_leaves_the_photo_as_it_was(
+    page: Page, site: Site, photos: Path
+) -> None:
+    register(page, "moritz@example.org")
+    page.set_input_files("#photos", photos / "coffee.png")
+    page.get_by_role("button", name="Upload 1 photo").click()
+    site.check()
+    page.locator(".grid a").click()
+
+    def lose(route: Route) -> None:
+        """Respond to the script, but not to the <img>, as if its address had expired at the object store."""
+        if route.request.resource_type == "image":
+            return route.abort()
+        return route.fulfill(status=200, content_type="image/jpeg", body=b"")
+
+    page.route("**/explanation.jpg", lose)
+    page.get_by_role("link", name="Show what the checker saw").click()
+    expect(page.get_by_text("The explanation could not be loaded.")).to_be_visible()
+    expect(page.locator("#shown-photo")).to_have_js_property("naturalWidth", 600)
+    expect(page.locator("#shown-photo")).not_to_have_class(re.compile("missing|busy"))
     expect(page.get_by_role("alert")).to_have_count(0)
 
 

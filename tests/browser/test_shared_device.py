@@ -15,6 +15,15 @@ _LEFT = """async () => {
   return [shared, (await (await import("/static/shared.js")).takeBrought()).length, last];
 }"""
 
+_TAKE_TWICE = """async () => {
+  const { takeShared } = await import("/static/shared.js");
+  const cache = await caches.open("shared-photos");
+  for (let number = 0; number < 5; number += 1) {
+    await cache.put(`/waiting?name=${number}.png`, new Response("bytes"));
+  }
+  return (await Promise.all([takeShared(), takeShared()])).flat().map((file) => file.name);
+}"""
+
 
 def _bring_photo(page: Page, email: str) -> None:
     """Log in on a phone, wait for its service worker, and drop a photo."""
@@ -34,6 +43,13 @@ def _leave_photos(page: Page, email: str) -> None:
     _bring_photo(page, email)
     page.context.clear_cookies()
     _share_logged_out(page)
+
+
+def test_two_upload_pages_that_open_together_take_each_shared_photo_once(page: Page, site: Site) -> None:
+    register(page, "zoe@example.org")
+    names = page.evaluate(_TAKE_TWICE)
+    assert sorted(names) == [f"{number}.png" for number in range(5)]
+    assert page.evaluate(_LEFT)[0] == []
 
 
 @pytest.mark.parametrize("is_idle", [True, False], ids=["idle", "no cookie"])

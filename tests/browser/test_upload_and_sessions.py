@@ -326,6 +326,22 @@ def test_a_file_that_is_gone_is_refused_and_the_others_are_stored(
     expect(page.get_by_role("link", name="See my photos")).to_be_focused()
 
 
+def test_a_file_that_is_gone_is_reported_when_its_square_is_chosen(
+    page: Page, photos: Path, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone.jpg"
+    gone.write_bytes((photos / "chelsea.jpg").read_bytes())
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    register(page, "greta@example.org")
+    page.set_input_files("#photos", gone)
+    gone.unlink()
+    page.get_by_role("button", name="Square crop gone.jpg").click()
+    expect(page.locator("#queue li")).to_contain_text("This file can't be read any more")
+    expect(page.locator("#square-dialog")).to_be_hidden()
+    assert errors == []
+
+
 def test_after_an_upload_the_focus_is_on_the_file_that_was_refused(page: Page, photos: Path) -> None:
     register(page, "olaf@example.org")
     page.set_input_files("#photos", photos / "notes.jpg")

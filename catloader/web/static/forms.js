@@ -74,7 +74,7 @@ for (const shown of document.querySelectorAll("code.secret, input[readonly], .re
 }
 
 function replace(img) {
-  if (img.classList.contains("missing")) return;
+  if (img.classList.contains("missing") || img.ariaBusy) return; // explain.js shows the photo again
   img.classList.add("missing");
   img.removeAttribute("srcset"); // browsers prefer it to `src`
   img.src = new URL("asleep.svg", import.meta.url);

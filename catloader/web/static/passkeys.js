@@ -70,7 +70,7 @@ function offer(form, action) {
   form.hidden = false;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const button = form.querySelector("button");
+    const button = form.querySelector(".button"); // not "Show" of a password
     const problem = form.querySelector(".problem");
     button.disabled = true;
     problem.hidden = true;

@@ -57,8 +57,10 @@ function parsed(request) {
   }
 }
 
+export const unreadable = () => gettext("This file can't be read any more: it was moved, changed or deleted. Choose it again.");
+
 // Return false if the file was moved, changed or deleted: such a request ends like one that lost its connection.
-async function isReadable(body) {
+export async function isReadable(body) {
   try {
     await new Response(body.slice(0, 1)).arrayBuffer();
     return true;
@@ -124,7 +126,7 @@ export async function send(row, form, token, run) {
     if (status === 0 || status === TOO_SLOW) {
       known = false;
       if (row.aborted) continue;
-      if (body && !(await isReadable(body))) return { sentence: gettext("This file can't be read any more: it was moved, changed or deleted. Choose it again.") };
+      if (body && !(await isReadable(body))) return { sentence: unreadable() };
       if (whole && status === TOO_SLOW && (timeouts += 1) >= TIMEOUTS) return { sentence: gettext("This took too long. Please try again."), again: true };
       piece = Math.max(LEAST_BYTES, piece / 2);
       const note = status === TOO_SLOW ? gettext("The site is busy. Trying again in a moment …") : gettext("Connection lost. The upload continues when the connection is back.");

@@ -8,12 +8,12 @@ export async function takeShared() {
   const cache = await caches.open(CACHE);
   const requests = await cache.keys();
   const files = await Promise.all(requests.map(async (request) => {
-    const bytes = await (await cache.match(request)).blob();
+    const bytes = await (await cache.match(request))?.blob();
+    if (!bytes || !(await cache.delete(request))) return []; // another tab has taken it
     return new File([bytes], new URL(request.url).searchParams.get("name"), { type: bytes.type });
   }));
-  await Promise.all(requests.map((request) => cache.delete(request))); // one by one: others may have arrived meanwhile
-  if (!(await cache.keys()).length) await caches.delete(CACHE);
-  return files;
+  if (!(await cache.keys()).length) await caches.delete(CACHE); // else others have arrived meanwhile
+  return files.flat();
 }
 
 export function receiveShared(worker) {

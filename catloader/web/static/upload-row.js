@@ -1,6 +1,7 @@
 // A row of the upload page: preview, caption, progress, and the result of one file.
 
 import { gettext, locale } from "./texts.js";
+import { isReadable, unreadable } from "./resumable.js";
 import { chooseSquare } from "./upload-square.js";
 
 export function element(name, properties = {}, ...children) {
@@ -59,12 +60,16 @@ export function makeRow(file, captionOfAll) {
   row.remove.setAttribute("aria-label", gettext("Remove %(name)s", { name }));
   row.crop = element("button", { className: "crop", type: "button", textContent: gettext("Square crop"), hidden: true });
   row.crop.append(element("span", { className: "unseen", textContent: ` ${name}` }));
-  row.crop.onclick = () => chooseSquare(file, row.place, (place, img, text) => {
+  const cut = (place, img, text) => {
     Object.assign(row, { place, square: text });
     const shown = element("canvas", { className: "preview", width: 112, height: 112 });
     shown.getContext("2d").drawImage(img, place.left, place.top, place.side, place.side, 0, 0, 112, 112);
     row.item.querySelector(".preview").replaceWith(shown);
-  });
+  };
+  row.crop.onclick = async () => {
+    if (await chooseSquare(file, row.place, cut)) row.status.hidden = true;
+    else row.note((await isReadable(file)) ? gettext("That did not work. Please try again in a moment.") : unreadable());
+  };
   const line = element("div", { className: "line" }, shownName(name), element("span", { className: "size", textContent: size(file.size) }));
   const texts = element("div", { className: "said" }, row.caption, row.crop);
   const content = element("div", { className: "what" }, line, texts, row.bar, row.status);

@@ -15,11 +15,14 @@ const whole = ({ naturalWidth: width, naturalHeight: height }) => {
 };
 
 // `onChoice` is called with the square in pixels, the image, and the text for the site, in widths of the photo.
+// Resolve to false if the photo can't be shown, for example because the file was moved.
 export async function chooseSquare(file, before, onChoice) {
   const address = URL.createObjectURL(file);
   img.src = address;
   try {
     await img.decode();
+  } catch {
+    return false;
   } finally {
     URL.revokeObjectURL(address);
   }
@@ -30,6 +33,7 @@ export async function chooseSquare(file, before, onChoice) {
   };
   dialog.showModal();
   tool.open({ width, height, least: Math.min(LEAST_PX, width, height) }, before ?? whole(img));
+  return true;
 }
 
 part("square-use").addEventListener("click", () => {
