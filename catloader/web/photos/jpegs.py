@@ -112,9 +112,10 @@ def _cutting() -> threading.Lock:
 @uses_object_store
 def explanation(id: int) -> BaseResponse:
     """Send the explanation. The first request makes it, in seconds; if busy: 503 with ``Retry-After``."""
-    photo = services().photos.by_id(id) if g.user else None
-    # Explanations are only for the owner and for reviewers, even if the photo is public.
-    if photo is None or not _is_of(photo, g.user):
+    photo, user = services().photos.by_id(id) if g.user else None, g.user
+    # Explanations are only for the owner, even if the photo is public, and for reviewers while it is in their
+    # queue: in a random audit they must not know the verdict.
+    if photo is None or not (photo.owner_id == user.id or (user.may_review and services().reviews.item(id))):
         raise NotFound(PHOTO_NOT_FOUND)
     key = services().explainer.explain(photo)
     return jpeg_response(ObjectKind.EXPLANATION, key, None)

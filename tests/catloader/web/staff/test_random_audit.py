@@ -73,6 +73,23 @@ def test_answers_of_an_audit_are_decisions_and_give_an_estimate(
     assert "1 photo is waiting" in rita.get("/review/audit").text
 
 
+def test_reviewers_get_no_explanation_of_a_drawn_or_decided_photo(
+    app: Flask, anna: Person, rita: Person
+) -> None:
+    path = f"/photos/{anna.upload_one()}/explanation.jpg"
+    check(app, Verdict.CAT)  # by a profile that does not exist: those who may see an explanation get 409
+    rita.post("/review/audit/draw", {"number": "1", "verdict": "cat"}, page="/review/audit")
+    assert rita.get(path.replace("explanation", "photo")).status_code == 200
+    assert [person.get(path).status_code for person in (anna, rita)] == [409, 404]
+    page = path.removesuffix("/explanation.jpg")
+    anna.post(f"{page}/appeal", {"wish": "not_cat"}, page=page)
+    assert path in rita.get("/review").text
+    assert rita.get(path).status_code == 409
+    rita.post(f"/review/{page[8:]}/decide", {"verdict": "cat"}, page="/review")
+    assert rita.get(path.replace("explanation", "photo")).status_code == 200
+    assert [person.get(path).status_code for person in (anna, rita)] == [409, 404]
+
+
 def test_an_answer_decides_the_appeal_of_the_photo(app: Flask, anna: Person, rita: Person) -> None:
     photo, reviews = anna.upload_one(), services_of(app).reviews
     check(app, Verdict.NOT_CAT)
