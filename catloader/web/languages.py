@@ -11,16 +11,19 @@ from contextlib import suppress
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
+from babel.numbers import get_decimal_symbol
 from flask import Flask, g, has_request_context, request
 from werkzeug.wrappers import Response
 
 from catloader.errors import CatLoaderError
 from catloader.languages import ENGLISH, LANGUAGES, script_texts, translations
+from catloader.web.http import bearer
 
 _LOCALES = {ENGLISH: "en_GB"}
 """Locale of a language if the browser names none. "en_GB" has the day before the month, as texts.js does."""
 _HYPHEN_OF_EMAIL = re.compile(r"(?<=\W[eE])-(?=[mM]ail)")
 """The word at the start of a label is not matched: no line breaks there."""
+_DECIMAL = re.compile(r"[0-9]+\.[0-9]+( MB)?")
 
 
 def init_app(app: Flask) -> None:
@@ -45,6 +48,8 @@ def init_app(app: Flask) -> None:
 def language() -> str:
     """Return the code of the language for this request, one of ``LANGUAGES``."""
     if not has_request_context() or request.path.startswith("/api/v1/"):
+        return ENGLISH
+    if bearer.scope_of_request() is not None:  # a resumable upload by a program
         return ENGLISH
     g.language_used = True
     user = g.get("user")
@@ -88,11 +93,19 @@ def translated(error: CatLoaderError | str) -> str:
     """Return an error's sentence in the language of this request. A plain text is returned unchanged."""
     if not isinstance(error, CatLoaderError):
         return error
+    values = {name: _with_comma(value) for name, value in error.values.items()}
     if isinstance(error.message, str):
-        return gettext(error.message, **error.values)
+        return gettext(error.message, **values)
     singular, plural = error.message
-    number = int(str(error.values["num"]))
-    return unbroken(translations(language()).ngettext(singular, plural, number)) % error.values
+    number = int(str(values["num"]))
+    return unbroken(translations(language()).ngettext(singular, plural, number)) % values
+
+
+def _with_comma(value: object) -> object:
+    """Return a decimal number or a size in an error with the decimal separator of the language."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return value.replace(".", get_decimal_symbol(locale()))
+    return value
 
 
 def _vary(response: Response) -> Response:

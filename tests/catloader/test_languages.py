@@ -113,12 +113,34 @@ def test_errors_shown_to_people_have_a_text_that_the_catalogue_finds() -> None:
     for path in sorted((ROOT / "catloader").rglob("*.py")):
         if path.relative_to(ROOT / "catloader").as_posix().startswith(ENGLISH_ONLY):
             continue
-        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+        tree = ast.parse(path.read_text("utf-8"))
+        unmarked = _texts_without_mark(tree)
+        for call in ast.walk(tree):
             if isinstance(call, ast.Call) and _name(call.func) in names and call.args:
                 seen += 1
                 text = call.args[0]
                 assert _is_constant(text) or _is_passed_on(path, text), f"{path}:{call.lineno}"
+                used = {_name(part) for part in ast.walk(text) if isinstance(part, ast.expr)}
+                assert not used & unmarked, f"{path}:{call.lineno}: mark the text with gettext_noop"
     assert seen > 50
+
+
+def _texts_without_mark(tree: ast.Module) -> set[str]:
+    """Return the names of a module's constants with sentences that `make texts` does not find."""
+    return {
+        _name(node.targets[0])
+        for node in tree.body
+        if isinstance(node, ast.Assign) and any(_is_sentence(value) for value in _values(node.value))
+    }
+
+
+def _values(node: ast.expr) -> list[ast.expr]:
+    """Return the values of a dictionary, or the expression itself."""
+    return [value for value in node.values if value] if isinstance(node, ast.Dict) else [node]
+
+
+def _is_sentence(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and " " in str(node.value)
 
 
 def test_the_listed_sentences_of_decoders_are_those_of_the_checker() -> None:

@@ -38,9 +38,13 @@ def history(
     for appeal in appeals:
         request = gettext("You asked for a review: it shows %(a_thing)s.", a_thing=shows[appeal.wish])
         events.append(Event(appeal.opened_at, request, appeal.reason))
-        # An appeal that a decision closed has the same time as the decision; any other was withdrawn.
+        # An appeal that a decision closed has the same time as the decision.
         if appeal.closed_at and (appeal.id, appeal.closed_at) not in decided:
-            events.append(Event(appeal.closed_at, gettext("Your request was withdrawn.")))
+            ended = gettext("Your request was withdrawn.")
+            # A replacement of the file closes the appeal that is open at that time.
+            if any(appeal.opened_at <= one.made_at <= appeal.closed_at for one in replacements):
+                ended = gettext("Your request ended, because it was about the previous file.")
+            events.append(Event(appeal.closed_at, ended))
     for review in reviews:
         if review.verdict:
             decision = gettext("A reviewer: it shows %(a_thing)s.", a_thing=shows[review.verdict])

@@ -100,7 +100,7 @@ def _limit(text: str) -> int | str:
 
 def _verdict(verdict: str) -> str:
     name = noun(services().settings)
-    return name.one if verdict == "cat" else name.no
+    return name.one if verdict == "cat" else name.no_label
 
 
 def _english(text: str) -> str:

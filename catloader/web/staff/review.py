@@ -57,6 +57,8 @@ def decide(id: int) -> Response:
     if services().reviews.decide(id, reviewer.id, verdict, note, utcnow(), seen_sha256=seen):
         logger.info("reviewer %d decided photo %d: %s", reviewer.id, id, verdict)
         notify_owner(id)
+    elif services().reviews.item(id) is not None:
+        flash(gettext("This photo has just changed. Nothing was decided: look at it again."))
     else:
         flash(gettext("This photo was no longer waiting for a reviewer. Nothing was changed."))
     return redirect(url_for(".queue", after=request.form.get("after") or None), 303)

@@ -10,14 +10,24 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from catloader.errors import CatLoaderError, TooManyAttempts, TooManyFiles
+from catloader.errors import (
+    CatLoaderError,
+    InvalidInput,
+    TooManyAttempts,
+    TooManyBytes,
+    TooManyFiles,
+    TooManyPixels,
+)
+from catloader.intake.prepare import Limits, prepare
 from catloader.languages import ngettext_noop
 from catloader.web.formats import shown_date, shown_number, shown_time
 from catloader.web.languages import translated
 from catloader.web.photos.nouns import noun_of
 from tests.support.accounts_site import accounts_site
 from tests.support.databases import ON_SQLITE
-from tests.support.site import PASSWORD, Person, services_of
+from tests.support.programs import Program, assert_problem, token_of
+from tests.support.site import PASSWORD, Person, jpeg, services_of
+from tests.support.tus import PATH, Tus
 
 
 @ON_SQLITE
@@ -87,6 +97,38 @@ def test_an_error_is_in_the_language_of_the_page_and_in_english_for_programs(app
     program = visitor.get("/api/v1/photos", **german)
     assert program.status_code == 401
     assert "needs an API token" in program.json["detail"]  # type: ignore[index]
+
+
+def test_a_resumable_upload_gets_its_errors_in_the_language_of_the_page_or_in_english(
+    app: Flask, anna: Person
+) -> None:
+    services_of(app).users.set_language(anna.id, "de")
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "0"}
+    page = Tus(anna).begin(0)
+    program = Program(app, token_of(app, anna)).send("POST", PATH, {**tus, "Accept-Language": "de"})
+    assert page.json and page.json["error"] == "Diese Datei ist leer."
+    assert assert_problem(program, 400) == "This file is empty."
+    unknown = Program(app, "invented").send("POST", PATH, {**tus, "Accept-Language": "de"})
+    assert assert_problem(unknown, 401) == "This API token is unknown, revoked or expired."
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("language", "size", "pixels"),
+    [("de", "1,5 MB", "1,01"), ("en", "1.5 MB", "1.01"), ("de-CH", "1.5 MB", "1.01")],
+)
+def test_the_limits_in_a_refusal_have_the_decimal_separator_of_the_language(
+    app: Flask, language: str, size: str, pixels: str
+) -> None:
+    limits = Limits(3 * 2**19, 1_000_000, 1, 1, 88)
+    with pytest.raises(TooManyBytes) as large:
+        prepare(bytes(limits.max_bytes + 1), limits=limits)
+    with pytest.raises(TooManyPixels) as wide:
+        prepare(jpeg(size=(1010, 1000)), limits=limits)
+    with app.test_request_context(headers={"Accept-Language": language}):
+        assert f" {size}" in translated(large.value)
+        assert f" {pixels} " in translated(wide.value)
+        assert translated(InvalidInput("%(name)s", name="a 1.5 b")) == "a 1.5 b"
 
 
 @ON_SQLITE

@@ -9,9 +9,10 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, Connection, Select, false, select
 
 from catloader.errors import NotFound
+from catloader.languages import gettext_noop
 from catloader.store.db.schema import users
 
-_GONE = "This account does not exist any more."
+_GONE = gettext_noop("This account does not exist any more.")
 _NONE = false()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, select, update
 
 from catloader.errors import NotFound, StoreUnavailable
+from catloader.languages import gettext_noop
 from catloader.store.db.accounts.quotas import Quotas
 from catloader.store.db.clock import now_or
 from catloader.store.db.engine import writing
@@ -22,7 +23,7 @@ from catloader.store.db.photos.replacements import enter
 from catloader.store.db.schema import appeals, likes, photos
 from catloader.store.kinds import ObjectKind, StoredObject
 
-_GONE = "This photo was deleted meanwhile."
+_GONE = gettext_noop("This photo was deleted meanwhile.")
 _TOO_LATE = "This took too long. Please try again."
 _NEVER_CHECKED = UNCHECKED | {"begun_at": None}
 

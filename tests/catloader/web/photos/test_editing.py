@@ -257,6 +257,7 @@ def test_decisions_of_people_do_not_carry_over_to_a_replacement(app: Flask, anna
     check(app, Verdict.UNSURE)
     # A decision from a page that was opened before the replacement is refused.
     assert rita.post(f"/review/{id}/decide", stale, page="/review").status_code == 303
+    assert "This photo has just changed. Nothing was decided: look at it again." in rita.get("/review").text
     assert _row(app, id).status == "unsure"
     fresh = {"verdict": "not_cat", "file": _row(app, id).sha256}
     assert rita.post(f"/review/{id}/decide", fresh, page="/review").status_code == 303

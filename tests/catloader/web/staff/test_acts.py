@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 from flask import Flask
 
 from catloader.web.staff.acts import ACTS, shown_act, shown_actor, shown_target
 from checker.evaluation.provenance import ROOT
+from tests.support.accounts_site import accounts_site
 from tests.support.databases import ON_SQLITE
 from tests.support.site import Person
 
@@ -69,6 +71,15 @@ def test_each_act_that_the_code_records_has_a_text() -> None:
 def test_acts_are_shown_in_the_language_of_the_page(app: Flask, act: str, german: str) -> None:
     with app.test_request_context(headers={"Accept-Language": "de"}):
         assert shown_act(act).replace("\N{NO-BREAK SPACE}", " ") == german
+
+
+def test_decisions_on_dogs_are_shown_in_the_nominative(tmp_path: Path) -> None:
+    with (
+        accounts_site(tmp_path, subject="dog") as app,
+        app.test_request_context(headers={"Accept-Language": "de"}),
+    ):
+        assert shown_act("decided not_cat") == "entschieden: kein Hund"
+        assert shown_target("5 not_cat") == "5 × kein Hund"
 
 
 @ON_SQLITE

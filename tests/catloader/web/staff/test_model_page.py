@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from flask import Flask
+from markupsafe import escape
 from sqlalchemy import Engine
 
 from catloader.demo.client import until
@@ -17,6 +19,7 @@ from catloader.store.s3.objects import ObjectStore
 from checker.decision.operating_point import SHIPPED_PROFILES, thresholds_for
 from checker.decision.profile import load_profile
 from checker.decision.rates import rates_within
+from checker.errors import ModelRefused
 from checker.values import Verdict
 from tests.support.site import Person, acts_of_staff, check, running_site, services_of
 
@@ -69,6 +72,33 @@ def test_the_page_distinguishes_the_loaded_model_from_the_model_of_the_last_deci
         used = f"{state['model']} ({state['runtime']} {state['precision']})"
         assert f"The checker of this process uses {used}. The latest decision was made with another" in page
         assert "torch fp32 on cpu" in page
+
+
+def test_english_reasons_on_a_translated_page_are_marked_as_english(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    german = {"Accept-Language": "de"}
+    # The weights of vit_b_16 are not on this machine.
+    with running_site(engine, s3_server, objects, tmp_path, model="vit_b_16", dispatch="thread") as app:
+        administrator, services = Person(app, "boss@example.org"), services_of(app)
+        services.users.grant(administrator.id, "admin")
+        assert services.checker
+        page = administrator.get("/admin/models", **german).text
+        assert "Das Prüfprogramm dieses Prozesses lädt das Modell." in page
+        with pytest.raises(ModelRefused):
+            services.checker.drain()
+        choices = services.model_choices
+        choices.choose("vit_b_32", "auto", "promoted model", administrator.id, utcnow(), is_loaded=False)
+        assert choices.refuse(choices.history(1)[0].id, "No such file.")
+        page = administrator.get("/admin/models", **german).text
+        reason = services.checker.state()["reason"]
+        used = "Das Prüfprogramm dieses Prozesses kann das Modell nicht verwenden:"
+        assert f'{used} <span lang="en">{escape(reason)}</span>' in page
+        assert 'Abgelehnt: <span lang="en">No such file.</span>' in page
+        services.checker.close()
+        assert (
+            "Das Prüfprogramm dieses Prozesses hält an." in administrator.get("/admin/models", **german).text
+        )
 
 
 def test_promotion_and_rollback_of_a_model_are_recorded(app: Flask, administrator: Person) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 from flask import Flask
 
 from checker.values import Verdict
-from tests.support.site import Person, check, services_of, shown
+from tests.support.site import Person, check, jpeg, services_of, shown
 
 _XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -104,6 +105,17 @@ def test_an_appeal_that_is_withdrawn_after_an_undone_decision_is_in_the_history(
     anna.post(f"{page}/withdraw", page=page)
     anna.get(page)  # shows the message about the withdrawal
     assert "Your request was withdrawn." in anna.get(page).text
+
+
+def test_an_appeal_about_a_replaced_file_is_not_called_withdrawn(app: Flask, anna: Person) -> None:
+    page = f"/photos/{anna.upload_one()}"
+    for _ in range(2):
+        check(app, Verdict.NOT_CAT, score=0.01)
+        anna.post(f"{page}/appeal", {"wish": "cat"}, page=page)
+        anna.post(f"{page}/replace", {"photo": (io.BytesIO(jpeg()), "other.jpg")}, page=page)
+    shown = anna.get(page).text
+    assert shown.count("Your request ended, because it was about the previous file.") == 2
+    assert "Your request was withdrawn." not in shown
 
 
 def test_skip_and_undo_keep_the_order_of_the_queue(app: Flask, anna: Person, rita: Person) -> None:
