@@ -25,7 +25,9 @@ blueprint = Blueprint("api_checks", __name__, url_prefix="/api/v1")
 @needs(Scope.CHECK)
 @uses_object_store
 @api.validate(
-    resp=responses(200, Check, errors=(413, 415, 422, 501)), tags=[CHECKS], operation_id="api_checks.check"
+    resp=responses(200, Check, errors=(413, 415, 422, 501, 507)),
+    tags=[CHECKS],
+    operation_id="api_checks.check",
 )
 def check() -> Check:
     """Check a photo like an upload, return the verdict and store nothing."""

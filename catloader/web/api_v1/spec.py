@@ -36,7 +36,7 @@ _OTHERS = {
 _MORE_ERRORS = {
     404: "The photo does not exist, or it belongs to someone else.",
     409: "Not possible in the current state.",
-    413: "The photo is too large, or the account has reached its quota.",
+    413: "The body is too large, or the account has reached its quota.",
     415: "The content is not a photo in an accepted format, or not the expected type.",
     422: "The photo is damaged, or the Idempotency-Key was used for another file.",
     501: "The web processes of this site do not check photos.",

@@ -64,7 +64,9 @@ def verdict(id: int) -> Verdict:
 @blueprint.post("/appeal")
 @needs(Scope.WRITE)
 @api.validate(
-    resp=responses(201, Appeal, errors=(404, 409, 415)), tags=[PHOTOS], operation_id="api_verdicts.appeal"
+    resp=responses(201, Appeal, errors=(404, 409, 413, 415, 507)),
+    tags=[PHOTOS],
+    operation_id="api_verdicts.appeal",
 )
 def appeal(id: int, json: NewAppeal) -> Response:
     """Ask a reviewer to change the verdict."""

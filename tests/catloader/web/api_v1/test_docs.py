@@ -42,6 +42,16 @@ def test_every_error_is_described_as_problem_details(app: Flask) -> None:
                 }
 
 
+def test_every_operation_with_a_body_describes_the_refusals_of_bodies(app: Flask) -> None:
+    """A body can be too large, or of a wrong type, or find no room in the temporary folder."""
+    document = Person(app).get("/openapi.json").json
+    assert document is not None
+    operations = [one for path in document["paths"].values() for one in path.values() if "requestBody" in one]
+    assert len(operations) == 3
+    for one in operations:
+        assert {"413", "415", "507"} <= set(one["responses"]), one["operationId"]
+
+
 def test_the_page_shows_the_document_without_inline_scripts_and_other_hosts(app: Flask) -> None:
     page = Person(app).get("/docs/api")
     assert page.status_code == 200

@@ -61,6 +61,12 @@ def test_a_rotation_is_stated_only_of_the_file_that_was_judged(
     assert rotations() == [90, None, 270]
 
 
+def test_an_appeal_with_a_large_body_is_refused(app: Flask, program: Program) -> None:
+    id = program.upload().json["id"]  # type: ignore[index]
+    large = {"wish": "cat", "reason": "x" * 2_000_000}
+    assert_problem(program.send("POST", f"/api/v1/photos/{id}/appeal", json=large), 413)
+
+
 def test_an_appeal_is_opened_once_and_can_be_withdrawn(app: Flask, program: Program) -> None:
     location = program.upload().headers["Location"]
     path, wish = f"{location}/appeal", {"wish": "cat", "reason": "It is Tom."}
