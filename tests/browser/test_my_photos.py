@@ -92,6 +92,7 @@ def test_an_explanation_that_does_not_load_leaves_the_photo_as_it_was(
     register(page, "moritz@example.org")
     page.set_input_files("#photos", photos / "coffee.png")
     page.get_by_role("button", name="Upload 1 photo").click()
+    page.wait_for_url("**/photos")
     site.check()
     page.locator(".grid a").click()
 

@@ -67,8 +67,8 @@ export function makeRow(file, captionOfAll) {
     row.item.querySelector(".preview").replaceWith(shown);
   };
   row.crop.onclick = async () => {
-    if (await chooseSquare(file, row.place, cut)) row.status.hidden = true;
-    else row.note((await isReadable(file)) ? gettext("That did not work. Please try again in a moment.") : unreadable());
+    if (await chooseSquare(file, row.place, cut)) return;
+    row.note((await isReadable(file)) ? gettext("That did not work. Please try again in a moment.") : unreadable());
   };
   const line = element("div", { className: "line" }, shownName(name), element("span", { className: "size", textContent: size(file.size) }));
   const texts = element("div", { className: "said" }, row.caption, row.crop);
