@@ -22,8 +22,8 @@ from catloader.store.s3.objects import ObjectStore
 _OUR_KEY = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{24})?\.jpg")
 """The pattern of keys of uploads and explanations. Other objects in the buckets are not of this site."""
 _CHECKED_AT_ONCE = 1000
-_ALWAYS_REMOVED = 100
-"""Up to this number of orphans are looked up one by one, and removed however many objects there are."""
+_LOOKED_UP = 100
+"""Up to this number of orphans are looked up one by one."""
 _KINDS = (ObjectKind.PHOTO, ObjectKind.THUMBNAIL)  # explanations are in the bucket of photos
 
 
@@ -32,6 +32,8 @@ class Comparison:
     """The differences between object store and database."""
 
     objects: int = 0
+    old: int = 0
+    """Those of them with keys of a site that are old enough to be orphans."""
     foreign: int = 0
     """Objects with keys that this site does not make."""
     orphans: list[StoredObject] = field(default_factory=list)
@@ -43,6 +45,17 @@ class Comparison:
 def is_key_of_a_site(key: str) -> bool:
     """Return True for the keys that sites make: of this site, or of another one that uses the same bucket."""
     return _OUR_KEY.fullmatch(key) is not None
+
+
+def too_many(unnamed: int, named: int, *, small: int = 0) -> bool:
+    """Return True if a wrong database is the likely reason why so many objects are not named.
+
+    Args:
+        unnamed: number of objects that the database does not name.
+        named: number of objects that it names.
+        small: up to this number are not too many, if the database names any object at all.
+    """
+    return unnamed > max(named, small if named else 0)
 
 
 def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: timedelta) -> Comparison:
@@ -65,6 +78,7 @@ def compare(names: ObjectNames, store: ObjectStore, now: datetime, min_age: time
                     result.foreign += 1
                 elif now - modified_at >= min_age:
                     keys.append(key)
+            result.old += len(keys)
             referenced = names.of_photos(keys)  # nearly all keys; the others are looked for in every row
             candidates += [StoredObject(kind, key) for key in keys if key not in referenced]
             if len(candidates) >= _CHECKED_AT_ONCE:
@@ -79,12 +93,13 @@ def remove(names: ObjectNames, comparison: Comparison, *, force: bool = False) -
     """Enter the orphans into the deletion ledger; return their number. The deletion worker does the rest.
 
     Raises:
-        CatLoaderError: more than half of all objects would be deleted, and ``force`` is not set.
+        CatLoaderError: more than half of the objects that are old enough would be deleted, and ``force`` is
+            not set.
     """
     orphans = comparison.orphans
-    if not force and len(orphans) > _ALWAYS_REMOVED and 2 * len(orphans) > comparison.objects:
+    if not force and too_many(len(orphans), comparison.old - len(orphans)):
         raise CatLoaderError(
-            f"{len(orphans)} of {comparison.objects} objects are unknown to this database. Nothing was "
+            f"{len(orphans)} of {comparison.old} objects are unknown to this database. Nothing was "
             "deleted: check DATABASE_URL and the buckets' names, or add --force."
         )
     parts = (orphans[at : at + _CHECKED_AT_ONCE] for at in range(0, len(orphans), _CHECKED_AT_ONCE))
@@ -96,7 +111,7 @@ def _orphans(names: ObjectNames, store: ObjectStore, objects: list[StoredObject]
     for at in range(0, len(objects), _CHECKED_AT_ONCE):
         unknown |= names.unknown([key for _, key in objects[at : at + _CHECKED_AT_ONCE]])
     orphans = [stored for stored in objects if stored.key in unknown]
-    if len(orphans) > _ALWAYS_REMOVED:
+    if len(orphans) > _LOOKED_UP:
         return orphans  # a request for each orphan would take longer than the listing
     # The deletion worker may have removed some objects, and their entries, since they were listed.
     return [stored for stored in orphans if store.exists(*stored)]

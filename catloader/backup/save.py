@@ -17,6 +17,7 @@ from catloader.backup.folder import (
     write_file,
 )
 from catloader.errors import BackupRefused, NotFound, StoreUnavailable
+from catloader.orphans import too_many
 from catloader.settings import KEY_FILE
 from catloader.store.db.engine import Engine, database_name, utcnow
 from catloader.store.db.migrate import revisions
@@ -27,8 +28,8 @@ from catloader.store.s3.objects import ObjectStore
 from catloader.store.s3.refusals import refuses_one
 
 _AT_ONCE = 8
-_ALWAYS_REMOVED = 100
-"""Up to this number of unreferenced objects are removed however many objects the backup has."""
+_SMALL = 100
+"""Up to this number of unreferenced objects are removed, also if they are most of a small backup."""
 
 
 @dataclass(slots=True)
@@ -125,7 +126,7 @@ def save(
         )
         folder.commit(result.manifest)
         folder.remove_states_but(state.name)
-        if prune or len(gone) <= max(_ALWAYS_REMOVED, present // 2):
+        if prune or not too_many(len(gone), present - len(gone), small=_SMALL):
             for path in gone:
                 path.unlink()
             result.removed = len(gone)

@@ -445,6 +445,19 @@ def test_less_than_half_of_a_backup_is_removed_without_a_question(engine: Engine
 
 
 @_ON_SQLITE
+def test_a_small_backup_keeps_its_objects_if_the_database_names_none(
+    engine: Engine, objects: ObjectStore, run: Run, tmp_path: Path
+) -> None:
+    """A few deleted photos leave the backup, however small the site is; not so with the wrong database."""
+    ids = [stored(engine, objects)[0] for _ in range(3)]
+    run("backup", tmp_path / "backup")
+    for gone, text in ((ids[:2], "objects removed from the backup"), (ids[2:], "were not removed; --prune")):
+        with writing(engine) as connection:
+            connection.execute(delete(photos).where(photos.c.id.in_(gone)))
+        assert text in run("backup", tmp_path / "backup").output.replace("\n", " ")
+
+
+@_ON_SQLITE
 def test_only_twenty_of_many_lost_photos_are_named(engine: Engine, run: Run, tmp_path: Path) -> None:
     ids = add_photos(engine, 21)
     result = run("backup", tmp_path / "backup")

@@ -109,7 +109,7 @@ def test_more_than_a_page_of_objects_is_compared(engine: Engine, many_objects: O
 
 def test_more_orphans_than_one_statement_enters_are_removed(engine: Engine) -> None:
     orphans = [StoredObject(ObjectKind.PHOTO, _key()) for _ in range(1005)]
-    names, result = ObjectNames(engine), Comparison(1005, orphans=orphans)
+    names, result = ObjectNames(engine), Comparison(1005, 1005, orphans=orphans)
     assert names.of_photos([orphan.key for orphan in orphans]) == set()
     with pytest.raises(CatLoaderError, match="1005 of 1005 objects are unknown to this database"):
         remove(names, result)
@@ -189,7 +189,8 @@ def test_object_that_gets_a_row_after_the_comparison_is_kept(engine: Engine, obj
     """Restoring a backup adds such rows."""
     objects.ensure_buckets()
     orphan, referenced = _key(), _key()
-    result = Comparison(2, 0, [StoredObject(ObjectKind.PHOTO, key) for key in (orphan, referenced)])
+    orphans = [StoredObject(ObjectKind.PHOTO, key) for key in (orphan, referenced)]
+    result = Comparison(4, 4, orphans=orphans)
     add_photos(engine, 1, photo_key=referenced, owner_id=some_user(engine).id)
     assert remove(ObjectNames(engine), result) == 1
 
@@ -215,3 +216,25 @@ def test_a_disk_that_is_too_full_for_uploads_prevents_no_command_but_import(
     refused = run("import", tmp_path / "photos", "--owner", email, **full)
     assert refused.exit_code == 1
     assert "Error: The disk of this site is nearly full" in refused.output
+
+
+def test_a_wrong_database_deletes_no_small_site(engine: Engine, objects: ObjectStore, run: Run) -> None:
+    """Two sites may share their buckets, and a database may be an old copy."""
+    keys = [_key() for _ in range(3)]
+    for key in keys:
+        objects.put(ObjectKind.PHOTO, key, b"x")
+    objects.put(ObjectKind.PHOTO, "readme.txt", b"x")
+    (own,) = add_photos(engine, 1, photo_key=_key(), thumbnail_key=_key())
+    photo = Photos(engine).by_id(own)
+    assert photo
+    for number_of_own in (0, 1):
+        refused = run("gc", "--apply", "--older-than", "0")
+        assert refused.exit_code == 1
+        assert f"Error: 3 of {3 + number_of_own} objects are unknown to this database. Nothing was" in (
+            refused.output
+        )
+        assert all(objects.exists(ObjectKind.PHOTO, key) for key in keys)
+        objects.put(ObjectKind.PHOTO, photo.photo_key, b"x")
+    run("gc", "--apply", "--older-than", "0", "--force")
+    assert not any(objects.exists(ObjectKind.PHOTO, key) for key in keys)
+    assert objects.exists(ObjectKind.PHOTO, photo.photo_key)
