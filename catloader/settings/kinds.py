@@ -15,6 +15,8 @@ from pydantic import AfterValidator, SecretStr
 
 _KEY_CHARS = 16
 """Minimum length of the key that signs cookies and tokens."""
+_LONGEST_WINDOW_S = 10 * 366 * 86_400
+"""The end of a window is stored as a time, and times end with the year 9999."""
 
 
 def _folder(path: Path) -> Path:
@@ -74,9 +76,16 @@ def _signing_key(secret: SecretStr) -> SecretStr:
 
 def _rate(text: str) -> str:
     try:
-        parse_many(text)
+        rates = parse_many(text)
     except ValueError:
-        raise ValueError("it must be one or more rates, such as 10 per minute; 100 per hour") from None
+        rates = []
+    is_possible = all(rate.amount and rate.get_expiry() <= _LONGEST_WINDOW_S for rate in rates)
+    # The parser takes "per 0 minutes" for "per minute".
+    if not rates or not is_possible or re.search(r"(/|per)\s*0+\s*[a-z]", text.lower()):
+        raise ValueError(
+            "it must be one or more rates, such as 10 per minute; 100 per hour, each of at least 1 "
+            "in at most 10 years"
+        )
     return text
 
 
