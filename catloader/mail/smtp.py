@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
-from typing import Literal
+from typing import Any, Literal
 
 from catloader.answer_time import limited
 
@@ -19,8 +19,30 @@ _TIMEOUTS_IN_ALL = 4
 Tls = Literal["starttls", "tls", "off"]
 
 
+class _Utf8(str):
+    """Text that is UTF-8 in every encoding."""
+
+    __slots__ = ()
+
+    def encode(self, _encoding: str = "utf-8", _errors: str = "strict") -> bytes:
+        return super().encode("utf-8", "surrogateescape")  # the bytes of a setting, whatever they are
+
+
 class _Limited(smtplib.SMTP):
-    """Limits the total time of all responses: a server that sends single bytes would hold up all mails."""
+    """Limits the total time of all responses: a server that sends single bytes would hold up all mails.
+
+    Log-ins are sent in UTF-8, as RFC 4616 prescribes. The library encodes them in ASCII.
+    """
+
+    def login(self, user: str, password: str, **options: Any) -> tuple[int, bytes]:
+        return super().login(user, _Utf8(password), **options)
+
+    def auth(self, mechanism: str, authobject: Any, **options: Any) -> tuple[int, bytes]:
+        def in_utf8(challenge: bytes | None = None) -> Any:
+            text = authobject(challenge)
+            return None if text is None else _Utf8(text)
+
+        return super().auth(mechanism, in_utf8, **options)
 
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import hmac
 import re
 import threading
 from collections.abc import Iterator
@@ -22,8 +23,9 @@ USER, PASSWORD = "site", "secret-of-the-mail-server"
 class MailServer:
     """Answers mails with the lines of ``script``, one each, and accepts every mail after that."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, user: str, password: str) -> None:
         self.port = port
+        self._log_in = user.encode(), password.encode()
         self.script: list[str] = []
         self.refused = 0
         self.goodbye = "221 Bye"
@@ -46,6 +48,18 @@ class MailServer:
             self._changed.notify_all()
         return "250 OK"
 
+    def is_site(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword
+    ) -> AuthResult:
+        return AuthResult(success=(data.login, data.password) == self._log_in, handled=False)
+
+    async def auth_CRAM__MD5(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802
+        challenge = b"<1@cats.example.org>"
+        response = await server.challenge_auth(challenge)
+        user, password = self._log_in
+        good = response == user + b" " + hmac.digest(password, challenge, "md5").hex().encode()
+        return AuthResult(success=good, handled=False, auth_data=LoginPassword(user, password))
+
     async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         return self.goodbye
 
@@ -62,22 +76,17 @@ class MailServer:
         return link[1]
 
 
-def _is_site(
-    server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword
-) -> AuthResult:
-    good = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
-    return AuthResult(success=good, handled=False)
-
-
 @contextmanager
-def mail_server(port: int = 0, **options: Any) -> Iterator[MailServer]:
+def mail_server(
+    port: int = 0, user: str = USER, password: str = PASSWORD, **options: Any
+) -> Iterator[MailServer]:
     """Run a server that accepts mails only from clients that have logged in."""
-    server = MailServer(port or free_port())
+    server = MailServer(port or free_port(), user, password)
     controller = Controller(
         server,
         hostname="127.0.0.1",
         port=server.port,
-        authenticator=_is_site,
+        authenticator=server.is_site,
         auth_require_tls=False,
         **options,
     )

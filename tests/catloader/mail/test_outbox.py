@@ -150,6 +150,17 @@ def test_without_tls_a_server_gets_neither_mail_nor_password() -> None:
         assert server.mails == []
 
 
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
+@pytest.mark.parametrize("user", ["site", "münchen"])
+def test_a_log_in_may_have_any_characters(mechanism: str, user: str) -> None:
+    others = {"PLAIN", "LOGIN", "CRAM-MD5"} - {mechanism}
+    with mail_server(user=user, password="geheim-ß-猫", auth_exclude_mechanism=others) as server:
+        for password, refusal in (("geheim-ß-猫", None), ("geheim-ü", NotSent("SMTP 535", retryable=False))):
+            sender = SmtpServer("127.0.0.1", server.port, "off", user, password)
+            assert sender.send(_mail("x").message, "a@example.org") == refusal
+        assert len(server.mails) == 1
+
+
 def test_a_silent_server_is_given_up_after_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         sender = SmtpServer("127.0.0.1", silent.getsockname()[1], "off", timeout_s=0.2)
