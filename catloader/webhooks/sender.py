@@ -11,6 +11,7 @@ from standardwebhooks.webhooks import Webhook
 from catloader.errors import StoreUnavailable
 from catloader.settings import Settings
 from catloader.store.db.engine import Engine, utcnow
+from catloader.store.db.steady_clock import SteadyClock
 from catloader.store.db.webhooks.deliveries import Delivery, WebhookDeliveries
 from catloader.webhooks.target import Target
 from checker.log_limit import LogLimits
@@ -40,13 +41,15 @@ class WebhookSender:
         target: Target,
         secrets: str,
         *,
+        clock: SteadyClock,
         retries_s: Sequence[float] = RETRIES_S,
     ) -> None:
         """
         Args:
             secrets: separated by spaces. Each signs the message, so that receivers can replace their secret.
+            clock: the database's.
         """
-        self._ledger, self._target = ledger, target
+        self._ledger, self._target, self._clock = ledger, target, clock
         self._webhooks = [Webhook(secret) for secret in secrets.split()]
         self._retries_s = retries_s
         self._log_limits = LogLimits()
@@ -103,7 +106,7 @@ class WebhookSender:
                 if rounds == 0:
                     self._ledger.begin()
                 if rounds % _CLEAN_EVERY == 0:
-                    self._ledger.forget_old()
+                    self._clock.after_steady_time(self._ledger.forget_old)
                 rounds += 1
                 self.work_off()
             except StoreUnavailable as error:
@@ -124,4 +127,4 @@ def build_sender(settings: Settings, engine: Engine, secret: Callable[[], str]) 
     if not (url := settings.webhook_url.get_secret_value()):
         return None
     target = Target(url, allow_private=settings.webhook_private == "on")
-    return WebhookSender(WebhookDeliveries(engine), target, secret())
+    return WebhookSender(WebhookDeliveries(engine), target, secret(), clock=SteadyClock.of(engine))

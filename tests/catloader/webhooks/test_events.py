@@ -19,6 +19,7 @@ from catloader.store.db.migrate import migrate
 from catloader.store.db.schema import webhook_deliveries
 from catloader.store.db.snapshot import Snapshot, take
 from catloader.store.db.staff.reviews import Reviews
+from catloader.store.db.steady_clock import STEADY_S, SteadyClock
 from catloader.store.db.webhooks.deliveries import WebhookDeliveries, source_of
 from catloader.webhooks.sender import WebhookSender
 from catloader.webhooks.target import Target
@@ -168,14 +169,25 @@ def test_decisions_of_more_than_three_days_ago_are_not_sent(engine: Engine) -> N
 
 
 @pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
-def test_a_start_forgets_old_messages(engine: Engine) -> None:
+@pytest.mark.parametrize(("steady_s", "left"), [(STEADY_S, [2]), (STEADY_S - 1, [2, 1])])
+def test_old_messages_are_forgotten_once_the_clock_has_run_evenly(
+    engine: Engine, steady_s: float, left: list[int]
+) -> None:
+    """A clock that is ahead after a start would have recent messages forgotten, which are then sent again."""
     ledger, old = WebhookDeliveries(engine), utcnow() - timedelta(days=31)
-    row = {"payload": "", "state": "delivered", "next_attempt_at": old, "created_at": old}
+    row = {"source": "check", "payload": "", "next_attempt_at": old, "created_at": old, "state": "delivered"}
+    waiting = row | {"source": "review", "source_id": 1, "state": "waiting"}
     with writing(engine) as connection:
-        connection.execute(insert(webhook_deliveries), [{**row, "source_id": id} for id in (1, 2)])
-    sender = WebhookSender(ledger, Target("http://127.0.0.1:1/", allow_private=True), new_secret())
+        connection.execute(insert(webhook_deliveries), [*({**row, "source_id": n} for n in (1, 2)), waiting])
+    passed_s = 0.0
+    clock = SteadyClock(lambda: old + timedelta(seconds=passed_s), lambda: passed_s)
+    clock.steady_s()
+    passed_s = steady_s
+    target = Target("http://127.0.0.1:1/", allow_private=True)
+    sender = WebhookSender(ledger, target, new_secret(), clock=clock)
     sender.start()
-    for _ in until(60, "They are still there"):
-        if [delivery.source_id for delivery in ledger.latest(9)] == [2]:
+    for _ in until(60, "The first round sends nothing"):
+        if ledger.latest(1)[0].attempts:
             break
     sender.close()
+    assert [delivery.source_id for delivery in ledger.latest(9) if delivery.source == "check"] == left

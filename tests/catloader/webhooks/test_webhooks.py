@@ -28,6 +28,7 @@ from catloader.errors import SettingError
 from catloader.settings import Settings
 from catloader.store.db.engine import make_engine, reading, utcnow, writing
 from catloader.store.db.schema import check_log, webhook_deliveries
+from catloader.store.db.steady_clock import SteadyClock
 from catloader.store.db.webhooks.deliveries import WebhookDeliveries
 from catloader.webhooks.sender import WebhookSender
 from catloader.webhooks.target import Target, is_public
@@ -123,7 +124,10 @@ def _sender(
     **target: Any,
 ) -> WebhookSender:
     options = {"allow_private": True, "read_s": 60.0, **target}
-    return WebhookSender(WebhookDeliveries(engine), Target(url, **options), secrets, retries_s=retries_s)
+    clock = SteadyClock.of(engine)
+    return WebhookSender(
+        WebhookDeliveries(engine), Target(url, **options), secrets, clock=clock, retries_s=retries_s
+    )
 
 
 def test_each_new_verdict_is_sent_once_and_signed(engine: Engine, receiver: Receiver) -> None:

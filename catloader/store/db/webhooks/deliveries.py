@@ -167,15 +167,23 @@ class WebhookDeliveries:
         with reading(self._engine) as connection:
             return [Delivery(**row._mapping) for row in connection.execute(query)]
 
-    def forget_old(self) -> None:
-        """Delete old, finished entries, but not the newest entry of a source: events after it are new."""
+    def forget_old(self) -> int:
+        """Delete old, finished entries, but not the newest entry of a source: events after it are new.
+
+        A clock that is ahead would delete entries of recent events, which would be sent again.
+
+        Returns:
+            The number of deleted entries.
+        """
+        number = 0
         old = table.c.created_at < later(database_now(), literal(-_KEPT_FOR.total_seconds()))
         done = table.c.state.in_(("delivered", "given_up"))
         with writing(self._engine) as connection:
             for name in SOURCES:
                 newest = select(func.max(table.c.source_id)).where(table.c.source == name)
                 is_older = (table.c.source == name) & (table.c.source_id < newest.scalar_subquery())
-                connection.execute(delete(table).where(old, done, is_older))
+                number += connection.execute(delete(table).where(old, done, is_older)).rowcount
+        return number
 
     def _set(self, delivery: Delivery, values: dict[str, Any]) -> None:
         """Write the result of an attempt, unless a later attempt has begun meanwhile."""
