@@ -12,7 +12,8 @@ from sqlalchemy import Connection, text
 # limit must not apply, because a migration waits for that of another process.
 _LIFT = text(
     "SELECT set_config(name, CASE name WHEN 'lock_timeout' THEN reset_val ELSE '0' END, true) "
-    "FROM pg_settings WHERE name IN ('statement_timeout', 'transaction_timeout', 'lock_timeout')"
+    "FROM pg_settings WHERE name IN ('statement_timeout', 'transaction_timeout', 'lock_timeout', "
+    "'idle_in_transaction_session_timeout')"
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import URL, Engine, func, insert, make_url, select, text
+from sqlalchemy import URL, Connection, Engine, event, func, insert, make_url, select, text
 
 from catloader.demo.client import until
 from catloader.errors import StoreUnavailable
@@ -252,6 +253,28 @@ def test_a_backup_may_take_longer(empty_url: str, tmp_path: Path) -> None:
     copy = make_engine(tmp_path / "copy.sqlite3")
     assert _count(copy) == len(rows)
     copy.dispose()
+    engine.dispose()
+
+
+def test_a_backup_may_wait_for_its_disk(empty_url: str, tmp_path: Path) -> None:
+    """While the copy is written, the transaction that reads is idle."""
+
+    def stall(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if connection.dialect.name == "sqlite" and statement.startswith("INSERT INTO users"):
+            time.sleep(2)
+
+    engine = make_engine(empty_url, idle_s=1.0)
+    migrate(engine)
+    with writing(engine) as connection:
+        row = {"email": "a@example.org", "password_hash": "x", "created_at": datetime.now(UTC)}
+        connection.execute(insert(users).values(row))
+    event.listen(Engine, "before_cursor_execute", stall)
+    try:
+        take(engine, tmp_path / "copy.sqlite3")
+    finally:
+        event.remove(Engine, "before_cursor_execute", stall)
+    with reading(engine) as connection:
+        assert connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar() == "1s"
     engine.dispose()
 
 
