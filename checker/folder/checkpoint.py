@@ -24,7 +24,7 @@ _SAME = ("model", "runtime", "precision", "profile", "subject")
 _THRESHOLDS = ("cat_at", "soft_cat_at", "not_cat_below")
 """Fields that must also be equal, except that lines of earlier versions lack some of them. Two pairs of rates
 may differ only in the threshold of soft photos."""
-_START = b'{"path": '
+_START = b'{"path": "'
 
 
 def variant_in(path: Path, subject: str) -> tuple[str, str, str] | None:
@@ -63,7 +63,7 @@ class Checkpoint:
         self._file = path.open("a+b")
         try:
             self._lock()
-            self._file.truncate(self._read())
+            self._read()
         except BaseException:
             self._file.close()
             raise
@@ -96,19 +96,21 @@ class Checkpoint:
         except OSError:
             pass  # the file system does not support locks
 
-    def _read(self) -> int:
-        """Read the paths of all complete lines; return the total size of these lines in bytes."""
+    def _read(self) -> None:
+        """Read the paths of all complete lines; remove a line that was cut off, complete one without an end."""
         complete_bytes = 0
+        line = b""
         self._file.seek(0)
         for number, line in enumerate(self._file, 1):
-            if not line.endswith(b"\n"):
-                if line[: len(_START)] != _START[: len(line)]:
-                    raise self._other_file(number)
-                break
+            if not line.endswith(b"\n") and _is_cut_off(line):
+                self._file.truncate(complete_bytes)
+                return
             if (path := self._path_in(line, number)) is not None:
                 self._paths.add(path)
             complete_bytes += len(line)
-        return complete_bytes
+        if line and not line.endswith(b"\n"):
+            self._file.write(b"\n")
+            self._file.flush()
 
     def _path_in(self, line: bytes, number: int) -> bytes | None:
         try:
@@ -140,10 +142,24 @@ def _shown(run: dict[str, Any]) -> str:
     )
 
 
+def _is_cut_off(line: bytes) -> bool:
+    """Return True if a run that was killed may have left this end of a file; a complete object is examined."""
+    if line[: len(_START)] != _START[: len(line)]:
+        return False
+    try:
+        json.loads(line)
+    except RecursionError:
+        return False
+    except ValueError:
+        return True
+    return False
+
+
 def _examine_result(row: Row) -> None:
     """Raise ``ValueError`` if the fields that ``--megadetector`` reads are not those of a result."""
-    Verdict(row["verdict"])
-    if row["score"] is None and isinstance(row["error"], str):
+    if not (isinstance(row["path"], str) and row["path"].encode()):
+        raise ValueError(row["path"])
+    if Verdict(row["verdict"]) is Verdict.UNREADABLE and row["score"] is None:
         return
     if not (isinstance(row["score"], int | float) and 0 <= row["score"] <= 1):
         raise ValueError(row["score"])

@@ -81,7 +81,17 @@ def test_a_line_that_was_cut_off_at_any_byte_is_removed(tmp_path: Path) -> None:
         path = tmp_path / "v"
         path.write_bytes(whole[:kept_bytes])
         Checkpoint(path, RUN).close()
-        assert path.read_bytes() == b""
+        assert path.read_bytes() == (whole if kept_bytes == len(whole) - 1 else b"")
+
+
+def test_a_line_that_lacks_only_its_end_is_kept(tmp_path: Path) -> None:
+    path = written(tmp_path / "v", row("a.jpg"), row("b.jpg"))
+    path.write_bytes(path.read_bytes()[:-1])
+    checkpoint = Checkpoint(path, RUN)
+    assert "b.jpg" in checkpoint
+    checkpoint.add(row("c.jpg"))
+    checkpoint.close()
+    assert [json.loads(line)["path"] for line in path.read_text().splitlines()] == ["a.jpg", "b.jpg", "c.jpg"]
 
 
 def test_lines_of_versions_without_thresholds_are_accepted(tmp_path: Path) -> None:
@@ -118,17 +128,25 @@ def test_a_name_that_is_not_utf_8_is_recognised_by_its_bytes(tmp_path: Path) -> 
         ("notes without a line end", "line 1, is not a line of --json"),
         (json_line(row("a.jpg")) + '{"a": 1}', "line 2, is not a line of --json"),
         ('{"path": ' + "[" * 100_000 + "\n", "line 1, is not a line of --json"),
+        ('{"path": "notes.txt", "text": "of another program"}', "line 1, is not a line of --json"),
+        ('{"path": ["notes.txt"', "line 1, is not a line of --json"),
+        ('{"path": "a.jpg", "labels": ' + "[" * 100_000, "line 1, is not a line of --json"),
+        (json_line(row("a.jpg", profile="q")).rstrip(), "has verdicts of m"),
         (json.dumps(row("\ud800.jpg")) + "\n", "line 1, is not a line of --json"),
         *(
-            (json_line({**row("a.jpg"), **fields}), "line 1, is not a line of --json")
+            (json.dumps({**row("a.jpg"), **fields}) + "\n", "line 1, is not a line of --json")
             for fields in (
                 {"path": 5},
+                {"path": ""},
+                {"path": None, "path_base64": "YQ=="},
+                {"path": "caf\udce9.jpg"},
                 {"path_base64": "a"},
                 {"path_base64": 5},
                 {"verdict": "maybe"},
                 {"score": "high"},
                 {"score": float("nan")},
                 {"score": None},
+                {"score": None, "error": "It is empty."},
                 {"score": None, "error": 5},
             )
         ),
