@@ -48,17 +48,20 @@ class CannotResume(CheckerError):
 class Checkpoint:
     """A file of ``--json`` lines that grows. Not thread-safe; one process at a time."""
 
-    def __init__(self, path: Path, run: dict[str, Any]) -> None:
+    def __init__(self, path: Path, run: dict[str, Any], *, rotates: bool = False) -> None:
         """Read the lines of earlier runs; remove a line that was cut off when a run was killed.
 
         Args:
             run: the fields that all rows of this run share.
+            rotates: True: the model judges turned photos upright, which earlier versions did not.
         Raises:
-            CannotResume: the file is something else, is from a run with another model, or is in use.
+            CannotResume: the file is something else, is from a run with another model or an earlier version,
+                or is in use.
             OSError: the file can't be read or written.
         """
         self._path = path
         self._run = {field: run[field] for field in (*_SAME, *_THRESHOLDS)}
+        self._rotates = rotates
         self._paths: set[bytes] = set()
         self._file = path.open("a+b")
         try:
@@ -125,6 +128,11 @@ class Checkpoint:
             raise CannotResume(
                 f"{self._path} has verdicts of {_shown(run)}, and this run would use {_shown(self._run)}: "
                 "choose another file."
+            )
+        if self._rotates and "turned_deg" not in row:
+            raise CannotResume(
+                f"{self._path}, line {number}, is of an earlier version, which judged turned photos as they lie. "
+                "This version judges them upright: choose another file."
             )
         return path if _has_verdict(row) else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from checker.decision.operating_point import ThresholdRule
+from checker.decision.orientation import VERSION
 from checker.folder.arguments import CheckOptions
 from checker.folder.checkpoint import Checkpoint
 from checker.folder.megadetector import BatchResults
@@ -25,7 +26,8 @@ class Records:
         """
         self._checkpoint = self._results = None
         if options.resume is not None:
-            self._checkpoint = Checkpoint(options.resume, run_fields(model_info, rule))
+            rotates = VERSION in model_info.versions
+            self._checkpoint = Checkpoint(options.resume, run_fields(model_info, rule), rotates=rotates)
         if options.megadetector is not None:
             self._results = BatchResults(options.megadetector, options.paths, model_info, rule)
             try:
@@ -52,7 +54,9 @@ class Records:
 
     def close(self) -> None:
         """Complete the files."""
-        if self._checkpoint is not None:
-            self._checkpoint.close()
-        if self._results is not None:
-            self._results.close()
+        try:
+            if self._checkpoint is not None:
+                self._checkpoint.close()  # raises on a full disk
+        finally:
+            if self._results is not None:
+                self._results.close()

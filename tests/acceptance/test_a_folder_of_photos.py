@@ -249,6 +249,22 @@ def test_a_full_disk_is_reported(many: Path) -> None:
     assert done.stderr == "checker: The output can't be written: No space left on device.\n"
 
 
+def test_a_full_disk_leaves_the_photos_judged_so_far_for_timelapse(many: Path, tmp_path: Path) -> None:
+    """A limit on the size of files has the effect of a full disk: a write fails midway."""
+    photos = [str(many / f"{number:04}.png") for number in range(20)]
+    verdicts, timelapse = tmp_path / "verdicts.jsonl", tmp_path / "timelapse.json"
+    files = ["--resume", str(verdicts), "--megadetector", str(timelapse)]
+    limited = [sys.executable, "-m", "checker", "--json", *LITE, *photos, *files]
+    command = ["sh", "-c", 'ulimit -f 8 && exec "$@"', "sh", *limited]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "checker: The output can't be written: File too large.\n"
+    judged = verdicts.read_bytes().count(b"\n")
+    assert 1 <= judged < 20
+    assert len(json.loads(timelapse.read_text())["images"]) == judged
+    assert sorted(tmp_path.iterdir()) == [timelapse, verdicts], "no unfinished file is left"
+
+
 def test_a_terminal_shows_progress_and_colours(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / f"{number}.png").symlink_to(CAT)
@@ -330,6 +346,20 @@ def test_a_run_is_continued_with_its_variant_although_a_faster_one_was_made_sinc
     other = _run(*command, "--model", "efficientnet_lite0", "--runtime", "openvino", CAT, COFFEE)
     assert other.returncode == 2
     assert "choose another file" in other.stderr
+
+
+def test_a_run_is_not_continued_by_a_version_that_judges_turned_photos_otherwise(tmp_path: Path) -> None:
+    verdicts = tmp_path / "v.jsonl"
+    command = ["--json", *LITE, "--resume", str(verdicts)]
+    assert _run(*command, CAT).returncode == 0
+    row = json.loads(verdicts.read_text())
+    del row["turned_deg"]
+    verdicts.write_text(json.dumps(row) + "\n")
+    done = _run(*command, CAT, COFFEE)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "judged turned photos as they lie" in done.stderr
+    assert done.stderr.endswith("choose another file.\n")
+    assert json.loads(verdicts.read_text()) == row
 
 
 def test_files_that_could_not_be_read_are_tried_again_by_the_next_run(tmp_path: Path) -> None:

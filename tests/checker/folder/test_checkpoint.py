@@ -102,6 +102,19 @@ def test_lines_of_versions_without_thresholds_are_accepted(tmp_path: Path) -> No
         checkpoint.close()
 
 
+def test_lines_of_versions_that_judged_turned_photos_as_they_lie_are_refused_by_a_model_that_rotates(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path / "v", row("a.jpg", turned_deg=0), row("b.jpg"))
+    text = path.read_text()
+    with pytest.raises(CannotResume, match=r"v, line 2, .* as they lie\. .*: choose another file\.$"):
+        Checkpoint(path, RUN, rotates=True)
+    assert path.read_text() == text
+    checkpoint = Checkpoint(path, RUN)
+    assert "b.jpg" in checkpoint
+    checkpoint.close()
+
+
 def test_a_name_that_is_not_utf_8_is_recognised_by_its_bytes(tmp_path: Path) -> None:
     path = written(tmp_path / "v", row("caf\ufffd.jpg", path_base64="Y2Fm6S5qcGc="))
     checkpoint = Checkpoint(path, RUN)
