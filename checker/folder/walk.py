@@ -209,7 +209,7 @@ def _below(folder: str, on_skip: Callable[[str], object]) -> Iterator[WalkedFile
             on_skip(entry.path)
         elif _is_folder(entry):
             stack.append(_entries(entry.path))
-        elif entry.name.lower().endswith(EXTENSIONS):
+        elif entry.name.lower().endswith(EXTENSIONS) and not _is_folder(entry, follow_symlinks=True):
             yield WalkedFile(entry.path)
         else:
             on_skip(entry.path)
@@ -230,9 +230,9 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str] | WalkedFile]:
         yield WalkedFile(folder, f"The folder can't be read: {error.strerror or error}.")
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = False) -> bool:
     try:
-        return entry.is_dir(follow_symlinks=False)
+        return entry.is_dir(follow_symlinks=follow_symlinks)
     except OSError:
         return False  # reading the entry as a file will raise the error
 

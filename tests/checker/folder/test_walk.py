@@ -56,9 +56,13 @@ def test_links_to_folders_are_followed_only_if_they_are_named(tmp_path: Path) ->
     (tmp_path / "a").mkdir()
     (tmp_path / "a/1.jpg").touch()
     (tmp_path / "a/up").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "holiday.jpg").symlink_to(tmp_path / "a", target_is_directory=True)
     (tmp_path / "me.jpg").symlink_to("me.jpg")
     (tmp_path / "b.jpg").symlink_to("a/1.jpg")
-    assert _walked(tmp_path) == [str(tmp_path / name) for name in ("a/1.jpg", "b.jpg", "me.jpg")]
+    skipped: list[str] = []
+    files = [item.path for item in walk([str(tmp_path)], skipped.append)]
+    assert files == [str(tmp_path / name) for name in ("a/1.jpg", "b.jpg", "me.jpg")]
+    assert skipped == [str(tmp_path / name) for name in ("a/up", "holiday.jpg")]
     assert _walked(tmp_path / "a/up") == [
         str(tmp_path / "a/up" / name) for name in ("a/1.jpg", "b.jpg", "me.jpg")
     ]
