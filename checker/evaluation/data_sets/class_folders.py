@@ -62,7 +62,8 @@ def files_below(folder: Path) -> Iterator[WalkedFile]:
     """Yield the photos in and below a folder as ``walk`` does, and those behind links to folders.
 
     Sets of photos are often made of links to the folders of others, and torchvision's ImageFolder follows
-    them. A folder behind several links is read once; one that contains ``folder`` is not read.
+    them. A folder behind several links is read once, also if one of them leads to a folder above it; one that
+    contains ``folder`` is not read.
     """
     waiting, places, above = [str(folder)], set[Path](), set(folder.resolve().parents)
     while waiting:
@@ -70,9 +71,13 @@ def files_below(folder: Path) -> Iterator[WalkedFile]:
         place = Path(path).resolve()
         if place in above or any(place.is_relative_to(read) for read in places):
             continue
+        known = [read for read in places if read.is_relative_to(place)]
         places.add(place)
         skipped: list[str] = []
-        yield from walk([path], on_skip=skipped.append)
+        for file in walk([path], on_skip=skipped.append):
+            real = place / Path(file.path).relative_to(path) if known else place
+            if not any(real.is_relative_to(read) for read in known):
+                yield file
         waiting += [link for link in skipped if _is_folder(link) and not is_hidden(Path(link).name)]
 
 

@@ -186,6 +186,18 @@ def test_a_folder_that_a_link_in_it_leads_to_is_read_once(folder: Path) -> None:
     assert sorted(paths) == ["a.jpg", "b.jpg"]
 
 
+@pytest.mark.parametrize("links", [("far/sub", "far"), ("far", "far/sub")])
+def test_a_photo_behind_two_links_is_read_once(folder: Path, tmp_path: Path, links: tuple[str, str]) -> None:
+    sub = tmp_path / "far" / "sub"
+    sub.mkdir(parents=True)
+    for photo in (sub / "y.jpg", sub.parent / "x.jpg"):
+        photo.write_bytes(b"")
+    for number, target in enumerate(links):
+        (folder / "cat" / f"{number}link").symlink_to(tmp_path / target)
+    paths = [Path(file.path).name for file in files_below(folder / "cat")]
+    assert sorted(paths) == ["a.jpg", "x.jpg", "y.jpg"]
+
+
 @pytest.mark.parametrize("target", [".", "..", "../..", "../cat"])
 def test_links_in_a_circle_end(folder: Path, target: str) -> None:
     (folder / "cat" / "again").symlink_to(target)
