@@ -37,7 +37,7 @@ def to_eight_bit(values: Samples, white: float | None = None) -> Pixels:
 
 def _brightest(values: Samples) -> float:
     if values.dtype.kind in "ui":
-        return float(values.max(initial=0))
+        return int(values.max(initial=0))  # as a float, the highest of 64 bits would be beyond their range
     return float(np.nanmax(values, initial=0, where=np.isfinite(values)))
 
 
@@ -56,7 +56,7 @@ def alpha_to_eight_bit(values: Samples, opaque: float | None = None) -> Pixels:
 def _white(dtype: np.dtype[Any], brightest: float) -> float:
     if dtype.kind == "f":
         return 1.0 if brightest <= 1 else max(255.0, brightest)
-    for bits in (16, 32) if dtype.kind == "u" else (15, 16, 31):
+    for bits in (16, 32, 64) if dtype.kind == "u" else (15, 16, 31, 63):
         if bits <= 8 * dtype.itemsize and 2 ** (bits - 2) <= brightest < 2**bits:
             return float(2**bits - 1)
-    return max(255.0, brightest)
+    return float(max(min(255, np.iinfo(dtype).max), brightest))  # 8 bits at least, of which int8 has 7

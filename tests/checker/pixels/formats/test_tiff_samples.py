@@ -131,6 +131,8 @@ LAYOUTS = {
     "16 bits in planes, deflated": tiff(WIDE, planarconfig="separate", compression="zlib"),
     "12 bits in 16": tiff(WIDE >> 4),
     "32 bits": tiff(WIDE.astype(np.uint32) << 16),
+    "signed 8 bits": tiff((COLOUR // 2).astype(np.int8)),
+    "64 bits": tiff(WIDE.astype(np.uint64) << 48),
     "floats": tiff((COLOUR / 255).astype(np.float32)),
     "halves": tiff((COLOUR / 255).astype(np.float16)),
     "doubles in planes": tiff(COLOUR / 255, planarconfig="separate"),
@@ -170,6 +172,8 @@ LAYOUTS = {
 GREY_LAYOUTS = {
     "32 bits": tiff(WIDE[..., 0].astype(np.uint32) << 16, "minisblack"),
     "signed": tiff((WIDE[..., 0] // 2).astype(np.int16), "minisblack"),
+    "signed 8 bits": tiff((GREY // 2).astype(np.int8), "minisblack"),
+    "signed 64 bits": tiff(WIDE[..., 0].astype(np.int64) << 47, "minisblack"),
     "white is zero": tiff(65535 - WIDE[..., 0], "miniswhite"),
     "with opacity": tiff(
         OPAQUE[..., [0, 3]], "minisblack", extrasamples=["unassalpha"], planarconfig="contig"
@@ -214,6 +218,14 @@ def test_colours_are_stored_as_they_are(name: str) -> None:
 def test_greys_are_stored_as_they_are(name: str) -> None:
     for pixels in stored(GREY_LAYOUTS[name]):
         assert np.abs(pixels - GREY[..., np.newaxis]).mean() < 2
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u2", "i2", "u4", "i4", "u8", "i8"])
+def test_a_dark_photo_is_not_stretched_in_any_type_of_integers(dtype: str) -> None:
+    """Its brightest sample uses the top two bits of the type, but not the topmost."""
+    values = (COLOUR / 255 * 0.45 * np.iinfo(dtype).max).astype(dtype)
+    for pixels in stored(tiff(values)):
+        assert np.abs(pixels - COLOUR * 0.45).mean() < 2
 
 
 @pytest.mark.parametrize("bits", [2, 4, 6])
