@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         type=number(int, 0, 10_000_000),
         default=0,
         metavar="N",
-        help="number of other photos to evaluate; 0: all",
+        help="number of other photos to evaluate, at least 9; 0: all",
     )
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write every figure to FILE")
     arguments = parser.parse_args(argv)
@@ -70,12 +70,10 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     weights_dir = arguments.weights_dir or Settings.from_environment().weights_dir
     entry, path = resolve(arguments.model, weights_dir)
     with decoded_apart(distinct_photos(labelled_photos(arguments.data))) as photos:
+        calibrating, evaluated = int8.split(len(photos), arguments.calibration, arguments.judged)
         files = [photo.read()[Rendition.PHOTO] for photo in photos]
     pixels = np.stack([decode(file, entry.preprocessing) for file in files])
-    calibrating = np.linspace(0, len(pixels) - 1, arguments.calibration).astype(int)
-    judged = np.delete(pixels, calibrating, axis=0)
-    if arguments.judged:
-        judged = judged[np.linspace(0, len(judged) - 1, arguments.judged).astype(int)]
+    judged = pixels[evaluated]
     subject = list(load_subject("house_cat").classes)
     settings: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:

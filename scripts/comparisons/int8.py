@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 from checker.evaluation.provenance import ROOT
 from models.quantise import Pixels, quantise
+from scripts.command_line import CannotRun
 
 Logits = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.intp]
 
 HELD_BACK = {"ONEDNN_MAX_CPU_ISA": "AVX2", "OV_CPU_MAX_ISA": "AVX2"}
 """Environment that restricts OpenVINO to instructions up to AVX2, as on x86 without VNNI."""
@@ -57,6 +59,28 @@ def settings(nncf: Any) -> dict[str, Callable[[Any, Pixels], Any]]:
         ),
         "overflow fix, classifier in fp32": with_(overflow_fix=fix, ignored_scope=matmul),
     }
+
+
+def split(photos: int, calibrating: int, judged: int) -> tuple[Indices, Indices]:
+    """Return the numbers of the photos for calibration and of those to evaluate, both spread over all photos.
+
+    Args:
+        judged: 0: evaluate all that are not for calibration.
+    Raises:
+        CannotRun: times need two batches, and fewer photos would be evaluated.
+    """
+    if photos - calibrating <= _BATCH or 0 < judged <= _BATCH:
+        raise CannotRun(
+            f"of {photos} photos, {calibrating} are for calibration (--calibration), and at least {_BATCH + 1} "
+            "others must be evaluated (--judged)"
+        )
+    calibration = _spread(photos, calibrating)
+    others = np.delete(np.arange(photos), calibration)
+    return calibration, others[_spread(len(others), min(judged or len(others), len(others)))]
+
+
+def _spread(photos: int, count: int) -> Indices:
+    return np.linspace(0, photos - 1, count).astype(np.intp)
 
 
 def logits(model: Path, photos: Path, folder: Path, held_back: bool) -> tuple[Logits, float]:
