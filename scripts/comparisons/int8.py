@@ -71,8 +71,8 @@ def split(photos: int, calibrating: int, judged: int) -> tuple[Indices, Indices]
     """
     if photos - calibrating <= _BATCH or 0 < judged <= _BATCH:
         raise CannotRun(
-            f"of {photos} photos, {calibrating} are for calibration (--calibration), and at least {_BATCH + 1} "
-            "others must be evaluated (--judged)"
+            f"of {photos} photos, {calibrating} are for calibration (--calibration), and at least "
+            f"{_BATCH + 1} others must be evaluated (--judged)"
         )
     calibration = _spread(photos, calibrating)
     others = np.delete(np.arange(photos), calibration)

@@ -9,12 +9,14 @@ from typing import Any
 from checker.decision.profile import OperatingPoint, Profile, Rate, load_profile
 from scripts.command_line import CannotRun
 
+_PHOTOS = {True: "the same photos", False: "DIFFERENT photos", None: "photos of unknown digests"}
+
 
 def compare(first: Path, second: Path) -> dict[str, Any]:
     """Compare the profiles of two folders that have the same file names.
 
     Raises:
-        CannotRun: no file name is in both folders.
+        CannotRun: no file name is in both folders, or two profiles have no common target on a side.
         ModelRefused: a profile cannot be read.
     """
     names = sorted(
@@ -28,12 +30,20 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
 def _pair(first: Profile, second: Profile) -> dict[str, Any]:
     if first.key != second.key:
         raise CannotRun(f"{first.profile_id} and {second.profile_id} are for different models or subjects")
-    points = [
-        *_points("false positives", first.cat, second.cat),
-        *_points("false negatives", first.not_cat, second.not_cat),
-    ]
+    sides = {
+        "false positives": (first.cat, second.cat),
+        "false negatives": (first.not_cat, second.not_cat),
+        "soft photos": (first.soft, second.soft),
+    }
+    points = []
+    for side, (ones, others) in sides.items():
+        common = _points(side, ones, others)
+        if not common and (ones or others):
+            raise CannotRun(f"{first.profile_id} and {second.profile_id} have no common target of {side}")
+        points += common
+    digests = [profile.made.get("data", {}).get("sha256") for profile in (first, second)]
     return {
-        "same_photos": first.made["data"]["sha256"] == second.made["data"]["sha256"],
+        "same_photos": digests[0] == digests[1] if all(digests) else None,
         "made": [_made(profile) for profile in (first, second)],
         "points": points,
         "within_error_bars": all(point["within_error_bars"] for point in points),
@@ -41,8 +51,10 @@ def _pair(first: Profile, second: Profile) -> dict[str, Any]:
 
 
 def _made(profile: Profile) -> dict[str, Any]:
+    """Return the provenance; some fields are None or missing if people's decisions were measured."""
     made = profile.made
-    return {**{key: made[key] for key in ("date", "commit", "command", "machine")}, **made["judged"]}
+    fields = {key: made.get(key) for key in ("date", "commit", "command", "machine")}
+    return {**fields, **made.get("judged", {})}
 
 
 def _points(
@@ -76,12 +88,11 @@ def as_text(pairs: Mapping[str, Any]) -> str:
     """Return one table for each pair of profiles."""
     lines = []
     for name, pair in pairs.items():
-        photos = "the same photos" if pair["same_photos"] else "DIFFERENT photos"
+        photos = _PHOTOS[pair["same_photos"]]
         verdict = "within" if pair["within_error_bars"] else "OUTSIDE"
-        (first, second) = pair["made"]
         lines += [
-            f"{name}: {photos}, {verdict} the error bars; AUC {first['auc']:.5f} and {second['auc']:.5f}, "
-            f"ECE {first['ece']:.4f} and {second['ece']:.4f}",
+            f"{name}: {photos}, {verdict} the error bars; AUC {_both(pair['made'], 'auc', 5)}, "
+            f"ECE {_both(pair['made'], 'ece', 4)}",
             f"  {'target':>24}{'threshold':>18}{'errors':>16}{'recall':>20}",
         ]
         for point in pair["points"]:
@@ -93,3 +104,8 @@ def as_text(pairs: Mapping[str, Any]) -> str:
                 f"  {point['side']:>15} <= {point['target']:5.1%}{thresholds:>18}{errors:>16}{recall:>20}"
             )
     return "\n".join(lines)
+
+
+def _both(made: Iterable[Mapping[str, Any]], name: str, digits: int) -> str:
+    values = [one.get(name) for one in made]
+    return " and ".join("unknown" if value is None else f"{value:.{digits}f}" for value in values)
