@@ -11,7 +11,7 @@ from PIL import Image
 
 from scripts import compare_int8
 from scripts.command_line import CannotRun
-from scripts.comparisons.int8 import split
+from scripts.comparisons.int8 import _fastest_tenth, split
 
 
 @pytest.mark.parametrize(("judged", "evaluated"), [(0, 60), (20, 20), (60, 60), (500, 60)])
@@ -27,6 +27,10 @@ def test_fewer_photos_than_two_batches_are_refused(photos: int, judged: int) -> 
     with pytest.raises(CannotRun, match="at least 9"):
         split(photos, 40, judged)
     assert len(split(49, 40, 9)[1]) == 9
+
+
+def test_times_of_few_batches_are_not_below_the_fastest() -> None:
+    assert 10 <= _fastest_tenth([10.0, 40.0]) <= 40
 
 
 def test_a_small_folder_is_refused_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
