@@ -16,6 +16,7 @@ import scripts  # noqa: F401 - first: finds the packages without an installation
 from catloader import errors
 from catloader.languages import ENGLISH, FOLDER, LANGUAGES, catalogue
 from checker.evaluation.provenance import ROOT
+from scripts.command_line import report_errors
 
 # The texts of these modules are for operators and programs, which get English.
 ENGLISH_ONLY = (
@@ -53,6 +54,7 @@ _CALLS: dict[str, Any] = {
 }
 
 
+@report_errors
 def main() -> int:
     argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     for language in LANGUAGES:

@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from scripts.command_line import CannotRun, report_errors
+
 ROOT = Path(__file__).resolve().parents[1]
 UV = Path(sys.executable).with_name("uv")
 
@@ -63,12 +65,15 @@ FILES = {
 _MADE_BY = "# Made by `make lock` from pyproject.toml; do not edit.\n"
 
 
+@report_errors
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--upgrade", action="store_true", help="use the newest versions, not those in the lock files"
     )
     upgrade = parser.parse_args().upgrade
+    if not UV.exists():
+        raise CannotRun("not installed here: uv. This installs it: pip install -r requirements-dev.txt")
     with tempfile.TemporaryDirectory() as folder:
         versions = Path(folder) / "versions.txt"
         if not upgrade:  # uv keeps the versions that its output file already has
@@ -102,14 +107,20 @@ def main() -> int:
 
 
 def _compile(*arguments: str) -> str:
-    """Resolve for every platform and for Python 3.11 and newer, with one version of each package for all."""
+    """Resolve for every platform and for Python 3.11 and newer, with one version of each package for all.
+
+    Raises:
+        CannotRun: uv found no versions, or reached no index.
+    """
     command = [str(UV), "pip", "compile", "pyproject.toml", "--universal", "--python-version=3.11"]
     plain = ["--fork-strategy=fewest", "--no-header", "--no-annotate", "--quiet"]
     # The files must not contain an index, a link or a path of the machine on which they are made.
     neutral = ["--no-config", "--no-emit-package=catloader"]
     run = subprocess.run(
-        [*command, *plain, *neutral, *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE
+        [*command, *plain, *neutral, *arguments], cwd=ROOT, check=False, stdout=subprocess.PIPE
     )
+    if run.returncode:
+        raise CannotRun("uv found no versions; its messages are above.")
     return run.stdout.decode()
 
 

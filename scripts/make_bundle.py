@@ -22,6 +22,7 @@ from pathlib import Path
 
 import scripts  # noqa: F401 - first: finds the packages without an installation
 from checker import __version__
+from scripts.command_line import CannotRun, report_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 INSTALL = ROOT / "scripts" / "bundle" / "install"
@@ -31,7 +32,8 @@ _ONLY_FOR_TORCH = re.compile(r"^(?:fsspec|mpmath|sympy)==.*\n(?:[ ].*\n)*", re.M
 """Packages of the locked requirements that only torch needs."""
 
 
-def main() -> None:
+@report_errors
+def main() -> int:
     """Write the archive and print its name."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -46,10 +48,15 @@ def main() -> None:
     )
     options = parser.parse_args()
     print(make_bundle(options.output, options.torch))
+    return 0
 
 
 def make_bundle(output: Path, torch: str) -> Path:
-    """Collect the files and write the archive; return its path."""
+    """Collect the files and write the archive; return its path.
+
+    Raises:
+        CannotRun: this is not a clone, or pip failed.
+    """
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     name = f"catloader-{__version__}-{sysconfig.get_platform()}-python{python}"
     tracked = tracked_files(ROOT)
@@ -97,7 +104,11 @@ def _download(wheels: Path, torch: str) -> None:
 
 
 def tracked_files(checkout: Path) -> list[str]:
-    """Return the files that git tracks: photos and data in the checkout are not among them."""
+    """Return the files that git tracks: photos and data in the checkout are not among them.
+
+    Raises:
+        CannotRun: git is not installed, or tracks no file here.
+    """
     command = ["git", "ls-files", "-z", "--cached"]
     try:
         done = subprocess.run(command, cwd=checkout, check=True, capture_output=True, text=True)
@@ -109,7 +120,9 @@ def tracked_files(checkout: Path) -> list[str]:
         if files := done.stdout.split("\0")[:-1]:
             return files
         reason = "git tracks no file here"
-    sys.exit(f"The bundle can be made only in a clone, because git lists the files to include: {reason}")
+    raise CannotRun(
+        f"The bundle can be made only in a clone, because git lists the files to include: {reason}."
+    )
 
 
 def _project_wheel(wheels: Path, tracked: list[str]) -> None:
@@ -144,10 +157,10 @@ def _pip(command: str, *words: object, text: str = "") -> None:
     only_wheels = ["--only-binary", ":all:"] if command == "download" else []
     result = subprocess.run([*pip, *only_wheels, *map(str, words)], input=text, text=True, check=False)
     if result.returncode:
-        sys.exit(
+        raise CannotRun(
             "The bundle could not be made; pip's messages are above. pip keeps its downloads in its cache."
         )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

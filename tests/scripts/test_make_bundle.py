@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from checker.evaluation.provenance import ROOT
+from scripts.command_line import CannotRun
 from scripts.make_bundle import INSTALL, tracked_files, write_digests
 
 
@@ -63,10 +64,10 @@ def test_a_checkout_that_is_not_a_clone_is_refused_with_the_reason_of_git(
 ) -> None:
     """Such as an unpacked archive of the repository, or the clone of another user."""
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(SystemExit, match=r"only in a clone, .*: fatal: not a git repository"):
+    with pytest.raises(CannotRun, match=r"only in a clone, .*: fatal: not a git repository"):
         tracked_files(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SystemExit, match=r": git is not installed$"):
+    with pytest.raises(CannotRun, match=r": git is not installed\.$"):
         tracked_files(ROOT)
 
 

@@ -59,6 +59,53 @@ def test_numbers_of_all_scripts_have_bounds() -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_reports_errors_in_one_line(script: str) -> None:
+    """The errors of ``report_errors`` in a subprocess: most scripts need minutes until something can fail."""
+    assert "@report_errors\ndef main(" in (ROOT / f"scripts/{script}.py").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("script", "settings", "sentence"),
+    [
+        ("lock", {"UV_OFFLINE": "1"}, "lock: uv found no versions; its messages are above."),
+        (
+            "make_bundle",
+            {"PATH": ""},
+            "make_bundle: The bundle can be made only in a clone, because git lists the files to include: "
+            "git is not installed.",
+        ),
+    ],
+)
+def test_a_program_that_fails_or_is_missing_is_named(
+    script: str, settings: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    environ = {**os.environ, "UV_CACHE_DIR": str(tmp_path), **settings}
+    output = ["--output", str(tmp_path)] if script == "make_bundle" else []
+    done = subprocess.run(
+        [sys.executable, f"scripts/{script}.py", *output],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == sentence
+    assert "Traceback" not in done.stderr
+
+
+def test_lock_names_the_file_that_installs_uv(tmp_path: Path) -> None:
+    (tmp_path / "python").symlink_to(sys.executable)
+    environ = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
+    command = [str(tmp_path / "python"), "scripts/lock.py"]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "lock: not installed here: uv. This installs it: pip install -r requirements-dev.txt\n",
+    )
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_the_readme_has_a_command_for_each_script(script: str) -> None:
     text = (ROOT / "scripts/README.md").read_text("utf-8")
     assert f"| `python scripts/{script}.py" in text
