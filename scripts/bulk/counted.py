@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -16,34 +17,58 @@ from catloader.cli.context import services_of
 from catloader.settings import Settings
 from catloader.wiring import load_model
 from checker.pipeline import LoadedModel
-from checker.ports import Classifier
-from checker.values import INPUTS_PER_PHOTO, Activations, Pixels
+from checker.ports import Classifier, DecisionRule
+from checker.values import INPUTS_PER_PHOTO, Activations, Decision, Evidence, Pixels
 
 
 class CountedClassifier:
-    """A classifier that appends the number of photos to a file before each forward pass.
+    """A classifier that appends the number of photos to a file before the first forward pass of each batch.
 
-    Several processes may share the file, and killing a process loses no count.
+    Photos that seem turned are classified again before the batch is decided; this is not counted. Several
+    processes may share the file, and killing a process loses no count.
     """
 
     def __init__(self, classifier: Classifier, path: Path) -> None:
         self._classifier = classifier
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._batch = threading.local()
         self.model_info, self.preprocessing = classifier.model_info, classifier.preprocessing
 
     def run(self, batch: Pixels) -> Activations:
-        os.write(self._file, b"%d\n" % (len(batch) // INPUTS_PER_PHOTO))
+        if not getattr(self._batch, "is_counted", False):
+            os.write(self._file, b"%d\n" % (len(batch) // INPUTS_PER_PHOTO))
+            self._batch.is_counted = True
         return self._classifier.run(batch)
+
+    def end_batch(self) -> None:
+        """Count the next photos of this thread."""
+        self._batch.is_counted = False
 
     def close(self) -> None:
         os.close(self._file)
         self._classifier.close()
 
 
+class _EndingRule:
+    """A decision rule that ends the thread's batch of a ``CountedClassifier``."""
+
+    def __init__(self, rule: DecisionRule, classifier: CountedClassifier) -> None:
+        self._rule, self._classifier = rule, classifier
+
+    def decide(self, evidence: Evidence) -> Decision:
+        self._classifier.end_batch()
+        return self._rule.decide(evidence)
+
+
 def load_counted(path: Path, settings: Settings) -> LoadedModel:
     """Load the model; the photos of its self-test are not counted."""
-    loaded = load_model(settings)
-    return loaded._replace(classifier=CountedClassifier(loaded.classifier, path))
+    return counting(load_model(settings), path)
+
+
+def counting(loaded: LoadedModel, path: Path) -> LoadedModel:
+    """Count the photos that a model classifies in the file ``path``."""
+    classifier = CountedClassifier(loaded.classifier, path)
+    return LoadedModel(classifier, _EndingRule(loaded.rule, classifier))
 
 
 def counted(path: Path) -> int:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import closing
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
+import skimage
+from PIL import Image
 
+from checker.decision.operating_point import ThresholdRule
+from checker.decision.subject import load_subject
+from checker.folder.walk import check_files, walk
+from checker.pipeline import LoadedModel
+from checker.runtimes.selection.load import load_classifier
+from models.catalogue import class_names, default_weights_dir, resolve
 from scripts import benchmark_bulk
+from scripts.bulk.counted import counted, counting
 from scripts.bulk.requests import CountedRequests
 
 _UNIT_ROWS = 10
@@ -45,6 +55,28 @@ def test_a_small_run_kills_a_driver_and_loses_at_most_a_unit(tmp_path: Path) -> 
     kills = figures["kills"]
     assert 0 <= kills.pop("extra_inferences")["driver"] <= _UNIT_ROWS
     assert kills == {"kills": {"driver": 1}, "photos": 60, "verdicts": 60, "doubles": 0, "differing": 0}
+
+
+def test_a_photo_counts_once_in_each_batch_although_a_turned_one_is_classified_more_often(
+    tmp_path: Path,
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("chelsea.png", "coffee.png"):
+        with Image.open(Path(skimage.__file__).parent / "data" / name) as photo:
+            for degrees in (0, 90, 180, 270):
+                photo.rotate(degrees, expand=True).save(photos / f"{degrees}-{name}")
+    entry, weights = resolve("efficientnet_lite0", default_weights_dir())
+    rule = ThresholdRule(load_subject("house_cat"), class_names())
+    for run in (1, 2):
+        classifier = load_classifier(entry, weights, device="cpu")
+        model = counting(LoadedModel(classifier, rule), tmp_path / "count")
+        with closing(model.classifier):
+            checked = list(check_files(walk([str(photos)]), model, workers=2, batch_photos=3))
+        decisions = [one.outcome.decision for one in checked if one.outcome and one.outcome.decision]
+        assert len(decisions) == 8
+        assert any(decision.turned_deg for decision in decisions)
+        assert counted(tmp_path / "count") == 8 * run
 
 
 def test_a_plan_that_is_too_short_for_its_kills_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
