@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import json
 import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -135,11 +136,12 @@ def new_file(name: str) -> Path:
     path = Path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        is_new = not path.exists()
+        target = Path(os.path.realpath(path))  # resolve() raises RuntimeError for a link to itself
+        is_new = not target.exists()
         with path.open("ab"):  # the only test of the permission that is reliable on every file system
             pass
         if is_new:
-            path.unlink()
+            target.unlink()  # not a link to it
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{name} cannot be written: {error.strerror}") from error
     return path

@@ -104,6 +104,18 @@ def test_a_file_that_cannot_be_written_is_refused_and_no_empty_one_is_left(tmp_p
             new_file(name)
 
 
+def test_a_link_to_a_file_that_is_still_to_be_written_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "latest.json").symlink_to("today.json")
+    (tmp_path / "circle.json").symlink_to("circle.json")
+    new_file(str(tmp_path / "latest.json")).write_text("{}")
+    assert (tmp_path / "today.json").read_text() == "{}"
+    (tmp_path / "today.json").unlink()
+    new_file(str(tmp_path / "latest.json"))
+    with pytest.raises(argparse.ArgumentTypeError, match="cannot be written: "):
+        new_file(str(tmp_path / "circle.json"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["circle.json", "latest.json"]
+
+
 def test_a_number_and_a_folder_are_checked(tmp_path: Path) -> None:
     assert (number(int, 1)("3"), number(float, 0.1, 0.5)("0.5")) == (3, 0.5)
     for parse, text, sentence in (
