@@ -10,8 +10,11 @@ Z95 = 1.959963984540054
 """Number of standard deviations that cover 95 % of a normal distribution."""
 
 
-def wilson(errors: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval for a share; it is accurate near 0 and 1 too, where these rates lie."""
+def wilson(errors: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval for a share; it is accurate near 0 and 1 too, where these rates lie.
+
+    An expected number of ``errors`` need not be whole.
+    """
     if n == 0:
         return 0.0, 1.0
     share, z2 = errors / n, Z95**2

@@ -13,7 +13,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from checker.decision.profile import Rate
-from checker.evaluation.intervals import Z95, recall
+from checker.evaluation.intervals import recall, wilson
 
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -22,22 +22,19 @@ _BINS = 10
 """Number of bins of the scores, for calibration errors."""
 
 
-def wilson_high(share: float, n: float) -> float:
-    """Upper end of Wilson's 95 % interval for a ``share`` of n photos; share * n need not be whole."""
-    z2 = Z95**2
-    spread = Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return (share + z2 / (2 * n) + spread) / (1 + z2 / n)
-
-
 def photos_to_tell(share: float, from_share: float) -> int:
     """Smallest number of photos on which the interval of an observed ``share`` ends below ``from_share``."""
     if not 0 <= share < from_share < 1:
         raise ValueError(f"{share} is not below {from_share}")
+
+    def can_tell(n: int) -> bool:
+        return wilson(share * n, n)[1] < from_share
+
     enough = 1
-    while wilson_high(share, enough) >= from_share:
+    while not can_tell(enough):
         enough *= 2
     candidates = range(1, enough + 1)
-    return candidates[bisect_left(candidates, True, key=lambda n: wilson_high(share, n) < from_share)]
+    return candidates[bisect_left(candidates, True, key=can_tell)]
 
 
 def auc(scores: Doubles, positive: Flags) -> float:
