@@ -100,7 +100,7 @@ class Checkpoint:
             pass  # the file system does not support locks
 
     def _read(self) -> None:
-        """Read the paths of all complete lines; remove a line that was cut off, complete one without an end."""
+        """Read the paths of all complete lines; remove a line that was cut off; add a missing line end."""
         complete_bytes = 0
         line = b""
         self._file.seek(0)
@@ -131,8 +131,8 @@ class Checkpoint:
             )
         if self._rotates and "turned_deg" not in row:
             raise CannotResume(
-                f"{self._path}, line {number}, is of an earlier version, which judged turned photos as they lie. "
-                "This version judges them upright: choose another file."
+                f"{self._path}, line {number}, is of an earlier version, which judged turned photos as they "
+                "lie. This version judges them upright: choose another file."
             )
         return path if _has_verdict(row) else None
 
@@ -151,7 +151,7 @@ def _shown(run: dict[str, Any]) -> str:
 
 
 def _is_cut_off(line: bytes) -> bool:
-    """Return True if a run that was killed may have left this end of a file; a complete object is examined."""
+    """Return True if a killed run may have left this line without an end; a complete object is none."""
     if line[: len(_START)] != _START[: len(line)]:
         return False
     try:
