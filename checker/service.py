@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from checker.errors import ModelRefused
 from checker.log_limit import LogLimits
+from checker.model_loading import ModelLoading, log_model
 from checker.pipeline import Fetched, LoadedModel
 from checker.pixels.decode import decode_each
 from checker.ports import CheckQueue, Decoder, ImageSource
@@ -18,7 +19,6 @@ from checker.process.cores import available_cores
 from checker.process.interrupts import deferred_interrupt
 from checker.values import Claim, Outcome, Rendition
 from checker.workers import Workers
-from models.errors import ModelsError
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,11 @@ class Successors(Protocol):
         ...
 
     def next(self) -> LoadedModel | None:
-        """Wait for a model that is better than the last one; None: there will be no better model."""
+        """Wait for a model that is better than the last one; None: there will be no better model.
+
+        Raises:
+            ModelRefused: the last model must not check any more, and the model to check with can't.
+        """
         ...
 
     def close(self) -> None:
@@ -49,8 +53,8 @@ class CheckerService:
     """Checks all due photos of a queue. Every method may be called from any thread.
 
     Args:
-        load: makes the model; runs once, at the first ``start`` or ``drain``. The message of its
-            ``ModelRefused`` or ``ModelsError`` becomes the ``reason`` in ``state``.
+        load: makes the model, at the first ``start`` or ``drain``. The message of its ``ModelRefused`` or
+            ``ModelsError`` becomes the ``reason`` in ``state``; ``start`` then tries again at intervals.
         decode: step 7; ``IsolatedDecoder`` for photos that can't be trusted.
         workers: threads that decode and classify, and as many that fetch; 0: one per core.
         successors: models that take over later, while photos are checked (not in ``drain``).
@@ -71,17 +75,16 @@ class CheckerService:
         sweep_s: float = 15.0,
     ) -> None:
         self.ready = threading.Event()
-        """Set once the model is loaded; never set if the model is refused."""
-        self._queue, self._load, self._sweep_s = queue, load, sweep_s
+        """Set once a model is loaded; a refused model is loaded again at intervals."""
+        self._queue, self._sweep_s = queue, sweep_s
         self._successors = successors
         self._pool = Workers(
             queue, source, decode, workers=workers or available_cores(), batch_photos=batch_photos
         )
         self._changed = self._pool.changed
-        self._loading = threading.Lock()
+        self._loading, self._first_load = ModelLoading(load, sweep_s), threading.Lock()
         self._log_limits = LogLimits()
         self._model: LoadedModel | None = None
-        self._refusal: str | None = None
         self._woken = self._closing = False
         self._thread: threading.Thread | None = None
 
@@ -123,8 +126,7 @@ class CheckerService:
             NotReady: the model is not loaded yet.
             ModelRefused: the model can't be used.
         """
-        if self._refusal is not None:
-            raise ModelRefused(self._refusal)
+        self._loading.raise_refusal()
         digests = {name: hashlib.sha256(data).hexdigest() for name, data in renditions.items()}
         (outcome,) = self._pool.classify([Fetched(_NO_CLAIM, dict(renditions), sha256=digests)])
         return outcome
@@ -136,8 +138,8 @@ class CheckerService:
         """
         if self._closing:
             return {"state": "closed"}
-        if self._refusal is not None:
-            return {"state": "refused", "reason": self._refusal}
+        if self._loading.refusal is not None:
+            return {"state": "refused", "reason": self._loading.refusal}
         if self._model is None:
             return {"state": "loading"}
         info = self._model.classifier.model_info
@@ -170,17 +172,17 @@ class CheckerService:
         """Sweep until closed (the target of the service's thread)."""
         try:
             self._model_or_refusal()
-        except ModelRefused as error:
-            logger.error("no photo is checked until this is fixed: %s", error)
-            return
-        if self._successors is not None:
+        except ModelRefused:
+            self._load_until_accepted()
+        if self._successors is not None and not self._closing:
             successors = (self._successors,)
             threading.Thread(target=self._succeed, args=successors, name="successors", daemon=True).start()
         while not self._closing:
             with self._changed:
                 self._woken = False
-                assert self._model is not None
-                self._pool.wake(self._model)
+                if self._loading.refusal is None:
+                    assert self._model is not None
+                    self._pool.wake(self._model)
                 # While any worker is busy only a wake-up matters: the idle workers may find new photos.
                 self._changed.wait_for(lambda: self._woken or self._closing or self._pool.active == 0)
             wait_s = self._next_look_s()
@@ -190,18 +192,41 @@ class CheckerService:
     def _succeed(self, successors: Successors) -> None:
         """Replace the model with each successor in turn (the target of a thread)."""
         try:
-            while (model := successors.next()) is not None:
-                with self._changed:
-                    if self._closing:
-                        break
-                    before, self._model = self._model, model
-                    self._pool.wake(model)
-                assert before is not None
-                _log_model("from now on checking", model)
-                self._pool.wait_until_unused(before)
-                before.classifier.close()
+            while not self._closing:
+                try:
+                    model = successors.next()
+                except ModelRefused as error:
+                    with self._changed:
+                        self._loading.refusal, self._pool.paused = str(error), True
+                    self._load_until_accepted()
+                    continue
+                if model is None:
+                    break
+                log_model("from now on checking", model)
+                self._replace_model(model)
         except Exception:  # the top of this thread; the current model keeps serving
             logger.exception("no other variant takes over")
+
+    def _load_until_accepted(self) -> None:
+        """Load again while the model is refused, until it checks or this is closed."""
+        if (model := self._loading.until_accepted(self._closes_within)) is not None:
+            self._replace_model(model)
+
+    def _closes_within(self, wait_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._closing, wait_s)
+
+    def _replace_model(self, model: LoadedModel) -> None:
+        """Check with another model from now on; the previous one is closed after its last batch."""
+        with self._changed:
+            if self._closing:
+                return
+            before, self._model, self._loading.refusal = self._model, model, None
+            self._pool.wake(model)
+        self.ready.set()
+        if before is not None:
+            self._pool.wait_until_unused(before)
+            before.classifier.close()
 
     def _next_look_s(self) -> float:
         """Seconds until the next photo or lease is due, at most ``sweep_s``."""
@@ -215,30 +240,11 @@ class CheckerService:
             return self._sweep_s
         return self._sweep_s if due_s is None else min(self._sweep_s, max(due_s, _SHORTEST_WAIT_S))
 
-    def _model_or_refusal(self) -> LoadedModel:
-        """Load the model at the first call; later calls return the same model or raise the same refusal."""
-        with self._loading:
-            if self._model is None and self._refusal is None:
-                self._load_model()
-        if self._model is None:
-            raise ModelRefused(self._refusal)
-        return self._model
-
-    def _load_model(self) -> None:
-        started_s = time.monotonic()
-        try:
-            self._model = self._load()
-        except (ModelRefused, ModelsError) as error:
-            self._refusal = str(error)
-        except Exception as error:  # any error: the site keeps accepting photos
-            self._refusal = f"The model could not be loaded: {error}"
-            logger.exception("the model could not be loaded")
-        else:
-            _log_model("checking", self._model, f", loaded in {time.monotonic() - started_s:.1f} s")
-            self.ready.set()
-
-
-def _log_model(doing: str, model: LoadedModel, more: str = "") -> None:
-    info = model.classifier.model_info
-    variant = f"{info.model} ({info.runtime} {info.precision}, {info.device})"
-    logger.info("%s with %s; weights %s%s", doing, variant, info.weights_sha256[:8], more)
+    def _model_or_refusal(self) -> None:
+        """Load the model at the first call; raise the refusal if there is one."""
+        with self._first_load:
+            if self._model is None and self._loading.refusal is None:
+                self._model = self._loading.once()
+                if self._model is not None:
+                    self.ready.set()
+        self._loading.raise_refusal()

@@ -34,13 +34,17 @@ _GOLDEN = SHIPPED_PROFILES / "golden.jpg"
 MakeLoader = Callable[[Callable[[], Sequence[tuple[Entry, Path]]]], ModelLoader]
 
 
+class _LoadedElsewhere(ModelRefused):
+    """Another checker checks with the chosen model, and this one can't load it."""
+
+
 class FollowedModel:
     """``checker.service.Successors`` that also supplies each newly chosen model.
 
     A choice is refused if no checker has loaded it yet and this checker can't load it; the previous choice
-    then applies again. The data folder's ``model.json`` follows the choice: commands read it, and so does a
-    checker that starts while the database is unavailable. The profiles in the data folder follow the chosen
-    thresholds in the same way.
+    then applies again. Once another checker has loaded it, this one stops checking instead. The data folder's
+    ``model.json`` follows the choice: commands read it, and so does a checker that starts while the database
+    is unavailable. The profiles in the data folder follow the chosen thresholds in the same way.
     """
 
     def __init__(
@@ -57,7 +61,7 @@ class FollowedModel:
         self._measured_id: int | None = None
         """Id of the measured thresholds in the data folder's profiles."""
         self._poll_s = poll_s
-        self._name, self._refused_id = AUTO, 0
+        self._name = AUTO
         self._is_searched = False
         """True while the loader looks for a better variant of its model, and once it has found no more."""
         self._search: Future[LoadedModel | None] | None = None
@@ -78,18 +82,23 @@ class FollowedModel:
             try:
                 return self._follow(choice, choice.model if choice else model_in_force(self._settings))
             except (ModelRefused, ModelsError) as error:
-                if choice is None or not self._choices.refuse(choice.id, str(error)):
+                if choice is None or not self._is_refused(choice, error):
                     raise
-                _log_refusal(choice, error)
 
     def next(self) -> LoadedModel | None:
-        """Wait for a better variant or another choice and load it; return None once this is closed."""
+        """Wait for a better variant or another choice and load it; return None once this is closed.
+
+        Raises:
+            ModelRefused: another checker has loaded the choice, and this one can't.
+        """
         while not self._closing.is_set():
             try:
                 if (model := self._better_variant() or self._newly_chosen()) is not None:
                     return model
             except StoreUnavailable:  # the queue logs it; the next poll tries again
                 pass
+            except _LoadedElsewhere:
+                raise
             except Exception:  # an unexpected error must not keep later choices from being followed
                 if (suffix := self._log_limits.suffix("round")) is not None:
                     logger.exception("the chosen model could not be looked for%s", suffix)
@@ -127,7 +136,7 @@ class FollowedModel:
         choice = self._current()
         if self._take_thresholds():
             return self._reload()
-        if choice is None or choice.id == self._refused_id:
+        if choice is None:
             return None
         if choice.model == self._name:  # chosen again, after a model that this checker has not loaded
             if choice.loaded_at is None:
@@ -136,10 +145,17 @@ class FollowedModel:
         try:
             return self._follow(choice, choice.model)
         except (ModelRefused, ModelsError, StartupError) as error:
-            self._choices.refuse(choice.id, str(error))
-            self._refused_id = choice.id
-            _log_refusal(choice, error)
+            if not self._is_refused(choice, error):
+                raise _LoadedElsewhere(str(error)) from error
             return None
+
+    def _is_refused(self, choice: ModelChoice, error: Exception) -> bool:
+        """Refuse a choice that can't be loaded here; False: another checker has loaded it."""
+        if self._choices.refuse(choice.id, str(error)):
+            logger.error("the chosen model %s can't check here: %s", choice.model, error)
+            return True
+        current = self._choices.current()
+        return current is None or current.id != choice.id  # another checker has refused it, or it is replaced
 
     def _reload(self) -> LoadedModel | None:
         try:
@@ -213,7 +229,3 @@ def _in_thread(find: Callable[[], LoadedModel | None]) -> Future[LoadedModel | N
 def _close_found(search: Future[LoadedModel | None]) -> None:
     if search.exception() is None and (model := search.result()) is not None:
         model.classifier.close()
-
-
-def _log_refusal(choice: ModelChoice, error: Exception) -> None:
-    logger.error("the chosen model %s can't check here: %s", choice.model, error)

@@ -28,7 +28,7 @@ def checker_status(settings: Settings, site_url: str) -> str:
             report = session.get(url + "/readyz", timeout=_TIMEOUT_S).json()
         state = report.get("checker", report)  # the site reports its checker next to database and store
         if state.get("state") == "refused":
-            return f"refused to start ({state.get('reason')})"
+            return f"refuses to check ({state.get('reason')})"
         return {"ready": "running", "loading": "loading the model"}.get(state.get("state"), "not running")
     except _NO_REPORT:
         names = "CATCHECKER_URL" if settings.dispatch == "external" else "CATLOADER_HOST, CATLOADER_PORT"

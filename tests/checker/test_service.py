@@ -355,7 +355,7 @@ def test_refused_model_claims_no_photo(rig: Rig, error: Exception, caplog: pytes
         rig.loads += 1
         raise error
 
-    service = rig.service(refuse, sweep_s=0.01)
+    service = rig.service(refuse)
     rig.put(0)
     service.start()
     for _ in range(3):
@@ -379,6 +379,42 @@ def test_any_error_while_loading_is_a_refusal(rig: Rig, caplog: pytest.LogCaptur
         service.drain()
     assert service.state()["state"] == "refused"
     assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ModelRefused("digest differs"), "digest differs"),
+        (WeightsMissing("no weights"), "no weights"),
+        (OSError("Too many open files"), "The model could not be loaded: Too many open files"),
+    ],
+)
+def test_a_refused_model_is_loaded_again_until_it_checks(
+    rig: Rig, caplog: pytest.LogCaptureFixture, error: Exception, reason: str
+) -> None:
+    caplog.set_level(logging.ERROR)
+    third, fixed = threading.Event(), threading.Event()
+
+    def load() -> LoadedModel:
+        rig.loads += 1
+        if rig.loads == 3:
+            third.set()
+        if fixed.is_set():
+            return LoadedModel(rig.classifier, rig.rule)
+        raise error
+
+    service = rig.service(load, sweep_s=0.01)
+    rig.put(0)
+    service.start()
+    assert third.wait(30), "the model is not loaded again"
+    assert service.state() == {"state": "refused", "reason": reason}
+    assert rig.queue.claims == 0
+    fixed.set()
+    assert rig.queue.finished(1)
+    assert service.state()["state"] == "ready"
+    assert service.ready.is_set()
+    assert caplog.messages.count(f"no photo is checked until this is fixed: {reason}") == 1
+    assert caplog.text.count("Traceback") == isinstance(error, OSError)
 
 
 def test_refusal_is_logged_only_where_no_caller_reports_it(
@@ -814,6 +850,43 @@ def test_a_failing_successor_leaves_the_previous_model_in_use(
         time.sleep(0.01)
     service.close(60)
     assert sum(rig.classifier.batches) == 2 * INPUTS_PER_PHOTO
+
+
+def test_a_checker_whose_model_must_not_check_any_more_stops_until_another_one_is_loaded(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    successor = OneSuccessor(ModelRefused("no weights of the chosen model"))
+    chosen, fixed, again = StubClassifier(), threading.Event(), threading.Event()
+
+    def load() -> LoadedModel:
+        rig.loads += 1
+        if rig.loads == 1 or fixed.is_set():
+            return LoadedModel(rig.classifier if rig.loads == 1 else chosen, rig.rule)
+        again.set()
+        raise ModelRefused("no weights of the chosen model")
+
+    service = rig.service(load, successors=successor, sweep_s=0.01)
+    rig.put(0)
+    service.start()
+    assert rig.queue.finished(1)
+    successor.made.set()
+    assert again.wait(30), "the chosen model is not loaded again"
+    assert service.state() == {"state": "refused", "reason": "no weights of the chosen model"}
+    rig.put(1)
+    service.wake()
+    with pytest.raises(ModelRefused, match="no weights"):
+        service.drain()
+    with pytest.raises(ModelRefused, match="no weights"):
+        service.judge(dict.fromkeys(Rendition, photo(1)))
+    assert numbers(rig) == [0]
+    fixed.set()
+    assert rig.queue.finished(2)
+    assert successor.asked_again.wait(30), "later choices are not followed"
+    assert (sum(rig.classifier.batches), sum(chosen.batches)) == (INPUTS_PER_PHOTO,) * 2
+    assert rig.classifier.closed
+    assert service.state()["state"] == "ready"
+    refusal = "no photo is checked until this is fixed: no weights of the chosen model"
+    assert caplog.messages.count(refusal) == 1
 
 
 def test_a_photo_outside_the_queue_is_judged_like_one_in_the_queue(rig: Rig) -> None:

@@ -30,8 +30,9 @@ from checker.errors import ModelRefused
 from checker.evaluation.decided import remeasured
 from checker.pipeline import LoadedModel
 from checker.runtimes.selection.loader import ModelLoader
+from checker.service import CheckerService
 from models.errors import WeightsMissing
-from tests.support.fakes import StubClassifier, StubRule
+from tests.support.fakes import FaultySource, RecordingQueue, StubClassifier, StubRule
 from tests.support.locked_writes import locked_for
 from tests.support.rows import some_user
 
@@ -322,18 +323,82 @@ def test_a_choice_does_not_wait_for_a_variant_that_is_being_made(engine: Engine,
 
 
 @_ON_SQLITE
-def test_a_choice_that_only_this_checker_can_not_load_is_tried_once(
-    engine: Engine, settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_checker_stops_if_only_this_one_can_not_load_the_choice(engine: Engine, settings: Settings) -> None:
+    """Otherwise photos would get the verdicts of two models side by side."""
     errors: list[Exception] = []
     followed, choices = _with_stubs(engine, settings, errors), ModelChoices(engine)
     followed.load()
     promotion.promote(settings, choices, "efficientnet_lite2", None, utcnow(), is_loaded=True)
-    errors.append(WeightsMissing("no weights"))
-    assert [followed._newly_chosen() for _ in range(3)] == [None] * 3
-    assert caplog.messages == ["the chosen model efficientnet_lite2 can't check here: no weights"]
-    promotion.promote(settings, choices, "resnet50", None, utcnow(), is_loaded=True)
-    assert followed._newly_chosen() is not None
+    errors += [WeightsMissing("no weights"), WeightsMissing("no weights")]
+    with pytest.raises(ModelRefused, match="no weights"):
+        followed.next()
+    with pytest.raises(WeightsMissing):
+        followed.load()
+    assert followed.load()
+    assert followed._name == "efficientnet_lite2"
+    assert choices.history(1)[0].refusal is None
+
+
+@_ON_SQLITE
+@pytest.mark.parametrize("at_start", [True, False])
+def test_a_choice_that_another_checker_refuses_meanwhile_stops_no_checker(
+    engine: Engine, settings: Settings, at_start: bool
+) -> None:
+    choices = ModelChoices(engine)
+
+    class Loader:
+        why_not_faster = ""
+
+        def load(self) -> LoadedModel:
+            if (choice := choices.current()) and choice.model == "efficientnet_lite2":
+                choices.refuse(choice.id, "no weights on another machine")
+                raise WeightsMissing("no weights here")
+            return LoadedModel(StubClassifier(), StubRule())
+
+        def next(self) -> None:
+            return None
+
+        def close(self) -> None:
+            pass
+
+    loader = cast("ModelLoader", Loader())
+    followed = FollowedModel(settings, choices, MeasuredProfiles(engine), lambda _: loader, poll_s=0.01)
+    if not at_start:
+        followed.load()
+    promotion.promote(settings, choices, "efficientnet_lite2", None, utcnow())
+    assert (followed.load() is not None) if at_start else (followed._newly_chosen() is None)
+    assert followed._name == "auto"
+    assert choices.history(1)[0].refusal == "no weights on another machine"
+
+
+@_ON_SQLITE
+@pytest.mark.slow
+def test_a_checker_that_could_not_load_its_model_checks_after_a_rollback(
+    engine: Engine, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    choices = ModelChoices(engine)
+    promotion.promote(settings, choices, "resnet50", None, utcnow(), is_loaded=True)  # on another machine
+    followed, queue = _followed(engine, settings, choices), RecordingQueue()
+    service = CheckerService(queue, FaultySource(), followed.load, successors=followed, sweep_s=0.05)
+    service.start()
+    for _ in until(60, "The model was not refused"):
+        if service.state()["state"] == "refused":
+            break
+    assert "resnet50 are not on disk" in service.state()["reason"]
+    promotion.roll_back(settings, choices, None, utcnow())
+    assert service.ready.wait(60), "the rollback has no effect"
+    assert service.state()["model"] == "efficientnet_lite0"
+    promotion.roll_back(settings, choices, None, utcnow(), is_loaded=True)  # to resnet50
+    for _ in until(60, "The checker does not stop, without its chosen model"):
+        if service.state()["state"] == "refused":
+            break
+    promotion.roll_back(settings, choices, None, utcnow())
+    for _ in until(60, "The second rollback has no effect"):
+        if service.state()["state"] == "ready":
+            break
+    service.close(60)
+    refusals = [text for text in caplog.messages if "no photo is checked until this is fixed" in text]
+    assert len(refusals) == 2, "each refusal is logged once"
 
 
 @_ON_SQLITE

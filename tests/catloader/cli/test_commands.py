@@ -316,7 +316,7 @@ def reporting() -> Iterator[Callable[[object], str]]:
         ({"checker": {"state": "ready", "photos_in_hand": 1}}, "running"),
         ({"state": "ready"}, "running"),
         ({"checker": {"state": "loading"}}, "loading the model"),
-        ({"checker": {"state": "refused", "reason": "no weights"}}, "refused to start (no weights)"),
+        ({"checker": {"state": "refused", "reason": "no weights"}}, "refuses to check (no weights)"),
         ({"state": "closed"}, "not running"),
     ],
 )
