@@ -6,7 +6,10 @@ import contextlib
 import os
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from catloader.errors import SettingError
 
@@ -17,7 +20,7 @@ KEY_FILE = "secret-key"
 """File of the data folder with the key that signs log-ins, if no setting contains it."""
 
 
-def kept_secret(path: Path, make: str = "") -> str:
+def kept_secret(path: Path, make: str = "", check: Callable[[SecretStr], object] = lambda _: None) -> str:
     """Return the secret in ``path``; if there is none, write it there first (mode 600).
 
     Processes that start together agree on one secret, because the file appears under its name complete or not
@@ -26,8 +29,10 @@ def kept_secret(path: Path, make: str = "") -> str:
 
     Args:
         make: the secret to write; empty: 48 random bytes as text.
+        check: raises ValueError, with the rule, if a secret is not valid.
+
     Raises:
-        SettingError: ``path`` is not text, or can't be read.
+        SettingError: ``path`` is not text, can't be read, or has a secret that is not valid.
     """
     deadline_s = time.monotonic() + _WRITING_S
     while not (secret := _read(path)):
@@ -42,20 +47,28 @@ def kept_secret(path: Path, make: str = "") -> str:
         draft.unlink(missing_ok=True)
         if path.exists() and not path.stat().st_size:
             time.sleep(_POLL_S)
+    try:
+        check(SecretStr(secret))
+    except ValueError as error:
+        raise _refusal(path, f"is not valid: {error}") from None
     return secret
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8-sig").strip()  # Notepad writes a byte order mark
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise SettingError(
-            f"The secret in {path} can't be read: {reason}. Restore it from a backup, or move it away: "
-            "then a new one is made, and what was signed with the old one is not valid any more."
-        ) from error
+        raise _refusal(path, f"can't be read: {reason}") from error
+
+
+def _refusal(path: Path, reason: str) -> SettingError:
+    return SettingError(
+        f"The secret in {path} {reason}. Restore it from a backup, or move it away: then a new one is made, "
+        "and what was signed with the old one is not valid any more."
+    )
 
 
 def _publish(draft: Path, path: Path) -> None:

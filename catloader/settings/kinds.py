@@ -44,7 +44,7 @@ def _bucket(text: str) -> str:
     return text
 
 
-def _webhook_secret(secret: SecretStr) -> SecretStr:
+def webhook_secret(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     try:
         key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
@@ -55,10 +55,10 @@ def _webhook_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _webhook_secrets(secrets: SecretStr) -> SecretStr:
+def webhook_secrets(secrets: SecretStr) -> SecretStr:
     text = secrets.get_secret_value()
     for secret in text.split() or [text]:  # spaces alone are refused too: nothing would be signed
-        _webhook_secret(SecretStr(secret))
+        webhook_secret(SecretStr(secret))
     return secrets
 
 
@@ -68,7 +68,7 @@ def _bearer_token(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _signing_key(secret: SecretStr) -> SecretStr:
+def signing_key(secret: SecretStr) -> SecretStr:
     if 0 < len(secret.get_secret_value()) < _KEY_CHARS:  # a visitor could guess it from a signed cookie
         raise ValueError(f"it must have at least {_KEY_CHARS} characters, as `openssl rand -hex 32` makes")
     return secret
@@ -125,10 +125,10 @@ def split(text: str) -> list[str]:
 Folder = Annotated[Path, AfterValidator(_folder)]
 BucketName = Annotated[str, AfterValidator(_bucket)]
 RegionName = Annotated[str, AfterValidator(_region)]
-SigningKey = Annotated[SecretStr, AfterValidator(_signing_key)]
+SigningKey = Annotated[SecretStr, AfterValidator(signing_key)]
 BearerToken = Annotated[SecretStr, AfterValidator(_bearer_token)]
-WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
-WebhookSecrets = Annotated[SecretStr, AfterValidator(_webhook_secrets)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(webhook_secret)]
+WebhookSecrets = Annotated[SecretStr, AfterValidator(webhook_secrets)]
 AttemptRate = Annotated[str, AfterValidator(_rate)]
 ListenAddress = Annotated[str, AfterValidator(_without_brackets)]
 HostName = Annotated[str, AfterValidator(_host_name)]

@@ -20,6 +20,7 @@ from catloader.intake.upload import refuse_full_disk
 from catloader.mail.account_mails import build_mails
 from catloader.metrics import Metrics
 from catloader.settings import Settings
+from catloader.settings.kinds import webhook_secrets
 from catloader.store.db.accounts.api_tokens import ApiTokens
 from catloader.store.db.accounts.attempts import Attempts
 from catloader.store.db.accounts.identities import Identities
@@ -236,7 +237,11 @@ def build(
             settings,
             engine,
             lambda: secret_of(
-                settings.webhook_signing_secret, settings, "outgoing-webhook-secret", new_secret
+                settings.webhook_signing_secret,
+                settings,
+                "outgoing-webhook-secret",
+                webhook_secrets,
+                new_secret,
             ),
         ),
         listeners=build_listeners(engine, broker, service.wake, retry_s=settings.sweep_s) if service else (),

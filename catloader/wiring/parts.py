@@ -17,6 +17,7 @@ from catloader.checks.signatures import Signer, new_secret
 from catloader.decoders import Decoders
 from catloader.metrics import Metrics
 from catloader.settings import Settings
+from catloader.settings.kinds import webhook_secret
 from catloader.store.db.checks.measured_profiles import MeasuredProfiles
 from catloader.store.db.checks.model_choices import ModelChoices
 from catloader.store.db.engine import Engine
@@ -58,7 +59,7 @@ def build_object_store(
 
 def build_signer(settings: Settings, engine: Engine) -> Signer:
     """Make the signer of wake-ups, with the secret of the settings or the data folder."""
-    secret = secret_of(settings.webhook_secret, settings, "webhook-secret", new_secret)
+    secret = secret_of(settings.webhook_secret, settings, "webhook-secret", webhook_secret, new_secret)
     return Signer(secret, WebhookIds(engine).remember)
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pydantic import SecretStr
 
 from catloader.settings import KEY_FILE, Settings, kept_secret
+from catloader.settings.kinds import signing_key
 from catloader.store.db.accounts.sessions import any_log_in
 from catloader.store.db.engine import Engine
 
 
 def site_secret(settings: Settings) -> str:
     """Return the key that signs forms, cookies and tokens, from the settings or the data folder."""
-    return secret_of(settings.secret_key, settings, KEY_FILE)
+    return secret_of(settings.secret_key, settings, KEY_FILE, signing_key)
 
 
 def missing_key(settings: Settings, engine: Engine) -> str:
@@ -32,7 +33,15 @@ def missing_key(settings: Settings, engine: Engine) -> str:
 
 
 def secret_of(
-    setting: SecretStr, settings: Settings, file_name: str, make: Callable[[], str] = lambda: ""
+    setting: SecretStr,
+    settings: Settings,
+    file_name: str,
+    check: Callable[[SecretStr], object],
+    make: Callable[[], str] = lambda: "",
 ) -> str:
-    """Return the secret of the setting, else the secret in the data folder, which the first start makes."""
-    return setting.get_secret_value() or kept_secret(settings.data_dir / file_name, make())
+    """Return the secret of the setting, else the secret in the data folder, which the first start makes.
+
+    Args:
+        check: the setting's own check, for the secret in the data folder.
+    """
+    return setting.get_secret_value() or kept_secret(settings.data_dir / file_name, make(), check)

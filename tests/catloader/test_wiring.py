@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from catloader.errors import SettingError
 from catloader.settings import Settings
-from catloader.wiring import build_object_store
+from catloader.wiring import build, build_object_store
+from catloader.wiring.secrets import site_secret
 from checker.process.cores import available_cores
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -102,3 +104,39 @@ def test_the_client_of_the_object_store_has_connections_for_all_threads_that_che
         return int(build_object_store(settings)._client.meta.config.max_pool_connections)
 
     assert connections_for(0) == connections_for(available_cores())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rule"),
+    [
+        ("secret-key", "short", "it must have at least 16 characters"),
+        ("webhook-secret", "my-secret!", "it must be whsec_ followed by base64"),
+        ("outgoing-webhook-secret", "whsec_bWlhdQ== my-secret!", "it must be whsec_ followed by base64"),
+        ("secret-key", "\ufeff" + 16 * "x", None),
+        ("webhook-secret", "\ufeffwhsec_bWlhdQ==\r\n", None),
+        ("outgoing-webhook-secret", "\ufeffwhsec_bWlhdQ==\r\n", None),
+    ],
+)
+def test_a_secret_in_the_data_folder_is_checked_like_the_setting(
+    tmp_path: Path, name: str, content: str, rule: str | None
+) -> None:
+    """Someone has written the file, perhaps with Notepad."""
+    path = tmp_path / name
+    path.write_text(content, "utf-8")
+    settings = Settings(
+        data_dir=tmp_path,
+        s3_endpoint_url="http://127.0.0.1:1",
+        s3_access_key_id=SecretStr("a"),
+        s3_secret_access_key=SecretStr("b"),
+        webhook_url=SecretStr("http://127.0.0.1:1/"),
+        webhook_private="on",
+    )
+    if rule is None:
+        build(settings)
+        assert site_secret(settings)[0] != "\ufeff"
+        return
+    with pytest.raises(
+        SettingError, match=rf"The secret in {path} is not valid: {rule}.*\. Restore it"
+    ) as error:
+        build(settings)
+    assert content not in str(error.value)
