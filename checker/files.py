@@ -1,14 +1,18 @@
-"""Files that several processes write, and files that may be pipes."""
+"""Files that several processes write, and files that may be pipes or of any size."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
 import select
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
+
+_PART_BYTES = 2**20
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -29,6 +33,14 @@ def write_whole(path: Path, data: bytes) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
+
+
+def read_at_most(file: IO[bytes], max_bytes: int) -> bytes:
+    """Return the rest of the file, or its next ``max_bytes``, which may be far more than the memory."""
+    content = io.BytesIO()
+    while part := file.read(min(_PART_BYTES, max_bytes - content.tell())):
+        content.write(part)
+    return content.getvalue()
 
 
 def read_soon(path: Path, max_bytes: int, wait_s: float = 10.0) -> bytes:

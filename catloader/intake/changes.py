@@ -15,6 +15,7 @@ from catloader.store.db.photos.photo_rows import Photo
 from catloader.store.kinds import ObjectKind
 from catloader.store.s3.objects import ObjectStore
 from catloader.store.s3.unaltered import get_unaltered
+from checker.files import read_at_most
 from checker.pixels.renditions import Crop
 
 MIN_SIDE_PX = 64
@@ -41,7 +42,7 @@ def replace(
         CatLoaderError: as for an upload, or the photo no longer exists. The photo is unchanged.
     """
     refuse_full_disk(settings)
-    prepared = prepare(content.read(settings.max_file_bytes + 1), photo.owner_id)
+    prepared = prepare(read_at_most(content, settings.max_file_bytes + 1), photo.owner_id)
     new = new_file(prepared)
     files.reserve(new)
     put_file(objects, new, prepared)

@@ -20,6 +20,7 @@ from catloader.store.db.photos.photos import Photos
 from catloader.store.db.photos.upload_keys import UploadKey
 from catloader.store.s3.objects import ObjectStore
 from catloader.texts import clean_text
+from checker.files import read_at_most
 from checker.log_limit import LogLimits
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,11 @@ def upload(
                     raise StoreUnavailable(_STORE_AWAY)
                 refuse_full_disk(settings)
                 caption = clean_text(captions[index] if index < len(captions) else "", "caption")
-                data = content if isinstance(content, bytes) else content.read(settings.max_file_bytes + 1)
+                data = (
+                    content
+                    if isinstance(content, bytes)
+                    else read_at_most(content, settings.max_file_bytes + 1)
+                )
                 prepared = prepare(data, owner_id)
                 del data  # free megabytes before waiting for the store
                 key = keys[index] if index < len(keys) else None

@@ -10,6 +10,7 @@ from flask import request
 
 from catloader.errors import InvalidInput, WrongContentType
 from catloader.web.http.context import services
+from checker.files import read_at_most
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -33,9 +34,9 @@ def sent_photo() -> tuple[str, bytes]:
         files = [file for _, file in request.files.items(multi=True)]
         if len(files) != 1:
             raise InvalidInput(f"Send one photo in each request; this one has {len(files)} files.")
-        return files[0].filename or "photo", files[0].stream.read(limit)
+        return files[0].filename or "photo", read_at_most(files[0].stream, limit)
     if request.mimetype == "application/octet-stream" or request.mimetype.startswith("image/"):
-        return "photo", request.stream.read(limit)
+        return "photo", read_at_most(request.stream, limit)
     raise WrongContentType("image/*", "application/octet-stream", "multipart/form-data")
 
 

@@ -7,14 +7,21 @@ import logging
 import re
 from base64 import b64encode
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from PIL import Image
+from sqlalchemy import Engine
+from urllib3.filepost import encode_multipart_formdata
 
+from catloader.store.s3.embedded import EmbeddedS3
+from catloader.store.s3.objects import ObjectStore
 from tests.support.hostile import HostileCorpus
-from tests.support.site import Person, jpeg, services_of
+from tests.support.programs import Program, token_of
+from tests.support.site import Person, jpeg, running_site, services_of
 from tests.support.tus import Tus
 
 
@@ -283,3 +290,28 @@ def test_a_form_sent_twice_makes_no_second_photo(anna: Person) -> None:
         assert (answer.status_code, _photos(anna)) == (303, 2)
     anna.upload_one()  # the same photo in another form
     assert _photos(anna) == 3
+
+
+def test_a_limit_beyond_all_memory_means_no_limit(
+    engine: Engine, s3_server: EmbeddedS3, objects: ObjectStore, tmp_path: Path
+) -> None:
+    """Forms keep a file of this size on the disk, and reading the limit at once would need as much memory."""
+    photo = Image.effect_noise((1200, 1000), 100)
+    file = io.BytesIO()
+    photo.save(file, "JPEG", quality=95)
+    data = file.getvalue()
+    assert len(data) > 500_000
+    with running_site(engine, s3_server, objects, tmp_path, max_file_bytes=10**18) as app:
+        anna = Person(app, "anna@example.org")
+        id, token = anna.upload_one(jpeg()), {"csrf_token": anna.token("/upload")}
+        program = Program(app, token_of(app, anna))
+        for send, path, field, status in (
+            (anna.client.post, "/upload", "photos", 303),
+            (anna.client.post, f"/photos/{id}/replace", "photo", 303),
+            (partial(program.send, "POST"), "/api/v1/photos", "photo", 202),
+        ):
+            # The test client's own forms leave files of this size open.
+            body, content_type = encode_multipart_formdata({**token, field: ("large.jpg", data)})
+            answer = send(path, data=body, headers={"Content-Type": content_type})
+            assert answer.status_code == status, answer.text
+        assert _photos(anna) == 3
