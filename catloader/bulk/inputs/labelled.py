@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from catloader.bulk.inputs.objects import size_of
 from catloader.bulk.kept.keep import Keep, write_keep
 from catloader.bulk.manifest import Label, PlannedPhoto
 from catloader.bulk.plan import BulkError, Plan
@@ -53,8 +54,7 @@ def files(photos: Iterable[LabelledPhoto]) -> Iterator[PlannedPhoto]:
         if path != in_utf8(path):
             raise BulkError(f"{in_utf8(path)}: a plan can't hold a name that is not UTF-8.")
         label = Label(row, photo.name, photo.label, photo.kind_or_label)
-        size_bytes = Path(path).stat().st_size
-        yield PlannedPhoto(row + 1, path, "", None, None, size_bytes, None, None, None, label)
+        yield PlannedPhoto(row + 1, path, "", None, None, size_of(path), None, None, None, label)
 
 
 def plan_labelled(

@@ -68,8 +68,15 @@ def listed_files(folder: str) -> Iterator[PlannedPhoto]:
             raise BulkError(f"{in_utf8(file.path)}: {file.error}")
         if file.path != in_utf8(file.path):
             raise BulkError(f"{in_utf8(file.path)}: a plan can't hold a name that is not UTF-8.")
-        size_bytes = Path(file.path).lstat().st_size
-        yield PlannedPhoto(number, file.path, "", None, None, size_bytes, None, None, None)
+        yield PlannedPhoto(number, file.path, "", None, None, size_of(file.path), None, None, None)
+
+
+def size_of(path: str) -> int:
+    """Return the size of a file in bytes; 0 if it has vanished since it was listed, which the run reports."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
 
 
 class LooseObjects:

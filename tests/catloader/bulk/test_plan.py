@@ -303,6 +303,22 @@ def test_files_that_cannot_be_planned_are_named(tmp_path: Path) -> None:
         list(files([labelled]))
 
 
+def test_a_file_that_vanishes_while_its_folder_is_listed_ends_no_plan(tmp_path: Path) -> None:
+    """Its check will find no file; the others are checked."""
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.jpg").write_bytes(b"xyz")
+    (tmp_path / "link.jpg").symlink_to("missing")
+    planned = listed_files(str(tmp_path))
+    photos = [next(planned)]
+    (tmp_path / "b.jpg").unlink()
+    photos += planned
+    assert [(Path(photo.photo_key).name, photo.size_bytes) for photo in photos] == [
+        ("a.jpg", 3), ("b.jpg", 0), ("c.jpg", 3), ("link.jpg", 0)
+    ]  # fmt: skip
+    labelled = LabelledPhoto("b", "cat", dict, path=str(tmp_path / "b.jpg"))
+    assert [photo.size_bytes for photo in files([labelled])] == [0]
+
+
 @pytest.mark.parametrize("planned", [True, False])
 def test_a_missing_file_gets_no_verdict_while_its_folder_is_there(tmp_path: Path, *, planned: bool) -> None:
     folder = tmp_path / "planned"
