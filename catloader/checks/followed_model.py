@@ -62,6 +62,8 @@ class FollowedModel:
         """Id of the measured thresholds in the data folder's profiles."""
         self._poll_s = poll_s
         self._name = AUTO
+        self._is_kept = True
+        """False: ``model.json`` does not have the choice that this checker follows yet."""
         self._is_searched = False
         """True while the loader looks for a better variant of its model, and once it has found no more."""
         self._search: Future[LoadedModel | None] | None = None
@@ -139,7 +141,7 @@ class FollowedModel:
         if choice is None:
             return None
         if choice.model == self._name:  # chosen again, after a model that this checker has not loaded
-            if choice.loaded_at is None:
+            if choice.loaded_at is None or not self._is_kept:
                 self._mark_loaded(choice)
             return None
         try:
@@ -184,9 +186,17 @@ class FollowedModel:
         return model
 
     def _mark_loaded(self, choice: ModelChoice) -> None:
+        self._is_kept = False
         with suppress(StoreUnavailable):  # the loaded model keeps serving; another checker marks it
             self._choices.mark_loaded(choice.id, utcnow())
-            keep(self._settings, Promotion(choice.model, self._choices.previous()))
+            promotion = Promotion(choice.model, self._choices.previous())
+            try:
+                keep(self._settings, promotion)
+                self._is_kept = True
+            except OSError as error:  # as on a full disk; the next poll tries again
+                if (suffix := self._log_limits.suffix("model.json")) is not None:
+                    reason = error.strerror or error
+                    logger.error("model.json can't be written with %s: %s%s", choice.model, reason, suffix)
 
     def _current(self) -> ModelChoice | None:
         """Return the current choice; None if the settings name a model, or the database is unavailable."""

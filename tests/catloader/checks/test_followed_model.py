@@ -445,3 +445,21 @@ def test_a_loaded_choice_that_can_not_be_marked_checks(engine: Engine, settings:
     with locked_for(engine, "UPDATE") as refused:
         assert followed._newly_chosen() is not None
     assert refused
+
+
+@_ON_SQLITE
+@pytest.mark.parametrize("at_start", [True, False])
+def test_a_loaded_choice_checks_although_the_data_folder_can_not_be_written(
+    engine: Engine, settings: Settings, caplog: pytest.LogCaptureFixture, at_start: bool
+) -> None:
+    followed = _with_stubs(engine, settings, [])
+    if not at_start:
+        followed.load()
+    promotion.promote(settings, ModelChoices(engine), "efficientnet_lite2", None, utcnow())
+    (settings.data_dir / "model.json").mkdir()  # a folder in the place of the file: it can't be replaced
+    assert (followed.load() if at_start else followed._newly_chosen()) is not None
+    assert followed._newly_chosen() is None
+    assert caplog.messages == ["model.json can't be written with efficientnet_lite2: Is a directory"]
+    (settings.data_dir / "model.json").rmdir()
+    assert followed._newly_chosen() is None
+    assert promotion.read_promotion(settings) == promotion.Promotion("efficientnet_lite2", "auto")
