@@ -82,12 +82,17 @@ class ShadowRuns:
         settings = self._settings.with_changes(workers=1)
         environment = {**as_environment(settings, os.environ), "PYTHONPATH": python_path()}
         with lock:
-            self._child = start_child(
-                [sys.executable, "-P", "-m", *command],
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
+            try:
+                self._child = start_child(
+                    [sys.executable, "-P", "-m", *command],
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                )
+            except OSError as error:  # as without memory, or with too many open files
+                reason = f"The comparison can't start: {error.strerror or error}."
+                self._write(ShadowRun(candidate, now.isoformat(), reason))
+                return
             _, stderr = self._child.communicate()
             if self._child.returncode:
                 reason = reason_of_end(self._child.returncode, stderr)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import sys
 from pathlib import Path
 from typing import IO
 
@@ -67,3 +68,18 @@ def test_a_run_ends_with_its_site(tmp_path: Path) -> None:
         if not run.is_running:
             break
     assert run == ShadowRun("efficientnet_lite2", now.isoformat(), "It was ended.")
+
+
+def test_a_run_whose_process_can_not_be_started_has_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    runs, now = ShadowRuns(Settings(data_dir=tmp_path)), utcnow()
+    assert runs.start("efficientnet_lite2", 1, now)
+    for _ in until(60, "The run did not end"):
+        run = runs.latest()
+        assert run
+        if not run.is_running:
+            break
+    reason = "The comparison can't start: No such file or directory."
+    assert run == ShadowRun("efficientnet_lite2", now.isoformat(), reason)
