@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import IO
@@ -22,6 +23,9 @@ from catloader.settings import Settings
 from catloader.settings.environment import as_environment
 from checker.files import write_whole
 from checker.process.child_python import python_path
+
+_TRIES, _RETRY_S = 10, 0.01
+"""A page that reads the latest run holds the lock for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,11 @@ class ShadowRuns:
         Returns:
             False if another run is in progress.
         """
-        lock = self._locked()
-        if lock is None:
+        for _ in range(_TRIES):
+            if (lock := self._locked()) is not None:
+                break
+            time.sleep(_RETRY_S)
+        else:
             return False
         self._write(ShadowRun(candidate, now.isoformat()))
         arguments = (lock, candidate, photos, now)

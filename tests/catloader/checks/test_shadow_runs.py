@@ -83,3 +83,26 @@ def test_a_run_whose_process_can_not_be_started_has_a_reason(
             break
     reason = "The comparison can't start: No such file or directory."
     assert run == ShadowRun("efficientnet_lite2", now.isoformat(), reason)
+
+
+def test_a_reader_of_the_latest_run_does_not_prevent_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that is just being shown holds the lock for a moment."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))  # the run itself does not matter
+    with (tmp_path / "shadow-run.lock").open("a") as reader:
+
+        class _ReadMeanwhile(ShadowRuns):
+            def _locked(self, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
+                lock = super()._locked(kind)
+                reader.close()
+                return lock
+
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        assert _ReadMeanwhile(Settings(data_dir=tmp_path)).start("efficientnet_lite2", 1, utcnow())
+
+
+def test_a_run_of_another_process_prevents_another_one(tmp_path: Path) -> None:
+    with (tmp_path / "shadow-run.lock").open("a") as run:
+        fcntl.flock(run, fcntl.LOCK_EX)
+        assert not ShadowRuns(Settings(data_dir=tmp_path)).start("efficientnet_lite2", 1, utcnow())
