@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -134,6 +135,25 @@ def test_probes_are_served_although_idle_connections_take_all_places(waiting: Pr
                     break
             except requests.ConnectionError:
                 continue  # closed immediately, because all places are taken
+
+
+def test_places_are_free_again_after_no_thread_could_be_started(
+    waiting: Probes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if "process_request_thread" in thread.name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(10):
+            with pytest.raises(requests.ConnectionError):
+                _get(waiting, "/livez")
+    assert "can't start new thread" in caplog.text
+    assert _get(waiting, "/livez").ok
 
 
 def test_a_port_that_is_in_use_is_reported_in_one_sentence(tmp_path: Path, waiting: Probes) -> None:
