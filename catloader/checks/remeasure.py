@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from catloader.errors import StartupError
+from catloader.errors import StartupError, StoreUnavailable
 from catloader.settings import Settings
 from catloader.store.db.checks.measured_profiles import MeasuredProfiles
 from catloader.store.db.engine import utcnow
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 MOST_PHOTOS = 5000
 """Maximum number of listed photos whose verdict would change: 300 kB."""
+
+_RETRY_FOR_S, _RETRY_S = 5.0, 0.5
 
 
 def start(store: MeasuredProfiles, id: int, base: Profile, settings: Settings) -> threading.Thread:
@@ -95,9 +98,22 @@ def _run(store: MeasuredProfiles, id: int, base: Profile, settings: Settings) ->
     try:
         measure(store, id, base, settings)
     except TooFewDecisions as error:
-        store.write(id, utcnow(), error=str(error), missing=error.numbers)
+        _write_reason(store, id, str(error), missing=error.numbers)
     except (CheckerError, StartupError) as error:
-        store.write(id, utcnow(), error=str(error))
+        _write_reason(store, id, str(error))
     except Exception:  # the top of a thread
         logger.exception("the thresholds could not be measured")
-        store.write(id, utcnow(), error="The measurement failed; the log of the site says why.")
+        _write_reason(store, id, "The measurement failed; the log of the site says why.")
+
+
+def _write_reason(store: MeasuredProfiles, id: int, reason: str, **values: Any) -> None:
+    """Write why the job failed; an unavailable database, often the reason itself, gets some seconds."""
+    deadline_s = time.monotonic() + _RETRY_FOR_S
+    while True:
+        try:
+            return store.write(id, utcnow(), error=reason, **values)
+        except StoreUnavailable:
+            if time.monotonic() > deadline_s:
+                logger.error("the thresholds could not be measured, which the page can't say: %s", reason)
+                return None
+        time.sleep(_RETRY_S)
