@@ -46,6 +46,8 @@ class RequestFailed(CatLoaderError):
         """
         super().__init__(sentence)
         self.status, self.retry_after_s = status, retry_after_s
+        self.tries = 1
+        """Number of attempts; if there were several, the site may have acted, and its response was lost."""
 
 
 class _Bearer(AuthBase):
@@ -139,10 +141,22 @@ class Client:
 
     def appeal(self, id: int, wish: Literal["cat", "not_cat"], reason: str = "") -> Appeal:
         """Ask a reviewer to change the verdict to ``wish``."""
-        return self._read(Appeal, "POST", f"/photos/{id}/appeal", json={"wish": wish, "reason": reason})
+        try:
+            return self._read(Appeal, "POST", f"/photos/{id}/appeal", json={"wish": wish, "reason": reason})
+        except RequestFailed as error:
+            if error.status == 409 and error.tries > 1:
+                with contextlib.suppress(RequestFailed):  # such as a token that may not read
+                    appeal = self.verdict(id).appeal
+                    if appeal and appeal.closed_at is None and appeal.wish == wish:
+                        return appeal
+            raise
 
     def delete(self, id: int) -> None:
-        self._send("DELETE", f"/photos/{id}")
+        try:
+            self._send("DELETE", f"/photos/{id}")
+        except RequestFailed as error:
+            if error.status != 404 or error.tries == 1:
+                raise
 
     def check(self, data: bytes) -> Check:
         """Check a photo without storing it."""
@@ -184,6 +198,7 @@ class Client:
                     break
             if attempt + 1 < self._tries:
                 self._sleep(min(float(failure.retry_after_s or 2**attempt), _LONGEST_WAIT_S))
+        failure.tries = attempt + 1
         raise failure
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 import skimage
@@ -191,6 +191,31 @@ def test_a_repeated_upload_after_a_lost_response_makes_one_photo(
     assert waits == [1.0, 2.0]
     assert len(list(client.photos())) == before + 1
     assert client.photo(photo.id).id == photo.id
+
+
+def test_a_deletion_and_an_appeal_work_if_their_responses_are_lost(
+    site: Serving, client: Client, token: str
+) -> None:
+    photo = client.upload(jpeg((9, 19, 9)))
+    for _ in until(_VERDICT_S, "no verdict"):
+        if (status := client.photo(photo.id).status) not in ("pending", "checking"):
+            break
+    with cut_line(site.url, answers_lost=1) as (url, _):
+        through_line = Client(url, token, sleep=lambda _: None)
+        wish: Literal["cat", "not_cat"] = "not_cat" if status == "cat" else "cat"
+        assert through_line.appeal(photo.id, wish, "Look again.").reason == "Look again."
+        with pytest.raises(RequestFailed) as open_already:
+            through_line.appeal(photo.id, wish)
+        assert (open_already.value.status, open_already.value.tries) == (409, 1)
+        through_line.close()
+    with cut_line(site.url, answers_lost=1) as (url, keys):
+        through_line = Client(url, token, sleep=lambda _: None)
+        through_line.delete(photo.id)
+        assert len(keys) == 2
+        with pytest.raises(RequestFailed) as gone:
+            through_line.delete(photo.id)
+        assert (gone.value.status, gone.value.tries) == (404, 1)
+        through_line.close()
 
 
 def test_an_unavailable_site_is_reported_in_one_sentence(token: str) -> None:

@@ -18,11 +18,13 @@ def cut_line(url: str, answers_lost: int) -> Iterator[tuple[str, list[str]]]:
     keys: list[str] = []
 
     class Line(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+        def _pass_on(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name: self.headers[name] for name in _FORWARDED if name in self.headers}
             with plain_session() as session:
-                answer = session.post(url + self.path, data=body, headers=headers, timeout=60)
+                answer = session.request(
+                    self.command, url + self.path, data=body, headers=headers, timeout=60
+                )
             keys.append(self.headers["Idempotency-Key"])
             if len(keys) <= answers_lost:
                 self.close_connection = True  # without sending a byte of the response
@@ -31,6 +33,8 @@ def cut_line(url: str, answers_lost: int) -> Iterator[tuple[str, list[str]]]:
             self.send_header("Content-Length", str(len(answer.content)))
             self.end_headers()
             self.wfile.write(answer.content)
+
+        do_GET = do_POST = do_DELETE = _pass_on  # noqa: N815 - the names that the server looks for
 
         def log_message(self, format: str, *args: object) -> None:
             pass
