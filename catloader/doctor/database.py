@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from catloader.doctor.clocks import clock_row
 from catloader.doctor.dispatch import notifications
@@ -15,14 +14,15 @@ from catloader.store.db.notifications import can_notify
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.postgresql import missing_right
 from catloader.store.db.server_clock import server_time
+from catloader.store.db.sqlite import file_of
 from catloader.wiring import build_engine
 
 _LONG_WAIT_S = 600.0
 
 
 def rows(settings: Settings) -> Iterator[Row]:
-    if isinstance(settings.database, Path) and not settings.database.exists():
-        yield Row("database", "ok", f"{settings.database} does not exist yet; the first start makes it.")
+    if (file := file_of(settings.database)) and not file.exists():
+        yield Row("database", "ok", f"{file.absolute()} does not exist yet; the first start makes it.")
         return
     engine = build_engine(settings)
     try:

@@ -6,13 +6,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from catloader.errors import StoreUnavailable
 from catloader.server.data_dir import prepare_data_dir
 from catloader.settings import Settings
 from catloader.store.db.engine import Engine, database_name
 from catloader.store.db.migrate import migrate, no_site, refuse_read_only
+from catloader.store.db.sqlite import file_of
 from catloader.store.db.staff.administration import Administration
 from catloader.wiring import build_engine
 from checker.log_limit import LogLimit
@@ -56,8 +56,8 @@ def refuse_missing_database(settings: Settings) -> None:
     Raises:
         StartupError: the file does not exist.
     """
-    if isinstance(settings.database, Path) and not settings.database.exists():
-        raise no_site(settings.database)
+    if (file := file_of(settings.database)) and not file.exists():
+        raise no_site(file.absolute())
 
 
 def migrate_database(settings: Settings, *, may_create: bool = True, must_write: bool = False) -> None:

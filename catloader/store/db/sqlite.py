@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, make_url
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,17 @@ REPEATABLE = "catloader_repeatable"
 # Keys of a connection's ``info``.
 _HAS_LOG = "catloader_has_write_ahead_log"
 _PRAGMAS = "catloader_pragmas"
+
+
+def file_of(database: str | Path) -> Path | None:
+    """Return the file of an SQLite database, by its path or URL; None: it is another kind of database."""
+    if isinstance(database, Path):
+        return database
+    url = make_url(database)
+    if url.get_backend_name() != "sqlite":
+        return None
+    name = url.database or ""
+    return Path(unquote(urlsplit(name).path) if url.query.get("uri") == "true" else name)
 
 
 def sqlite_preparer(url: URL) -> Callable[[sqlite3.Connection, Any], None]:

@@ -253,9 +253,26 @@ def test_a_command_for_an_existing_site_makes_no_new_site(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["user", "gc", "backup", "doctor"])
+@pytest.mark.parametrize("url", ["x.db", "{}/x%20y.db", "file:x.db?uri=true", "file://{}/x%20y.db?uri=true"])
+def test_a_command_makes_no_file_for_an_address_of_sqlite(
+    typed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, command: str
+) -> None:
+    (folder := tmp_path / "wrong").mkdir()
+    monkeypatch.chdir(folder)
+    url = f"sqlite:///{url.format(folder)}"
+    words = {"user": ["ls"], "backup": ["kept"]}.get(command, [])
+    result = typed(command, *words, CATLOADER_DATA_DIR="data", DATABASE_URL=url)
+    file = folder / ("x.db" if "x.db" in url else "x y.db")
+    expected = f"{file} does not exist yet" if command == "doctor" else f"no site in the database {file}: set"
+    assert expected in result.output
+    assert [path.name for path in folder.iterdir()] in ([], ["data"] if command == "doctor" else [])
+
+
 def test_the_first_account_makes_the_database_and_names_it_in_the_log(
     typed: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    (tmp_path / "empty.sqlite3").touch()
     empty = typed("user", "ls", DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3").output
     assert empty.startswith(f"Error: There is no site in the database sqlite:///{tmp_path}/empty.sqlite3: ")
     for email in ("ann@example.org", "bo@example.org"):

@@ -134,6 +134,7 @@ def test_photos_that_wait_long_are_a_note(engine: Engine) -> None:
 
 
 def test_missing_and_outdated_tables_are_a_note(tmp_path: Path) -> None:
+    (tmp_path / "a.sqlite3").touch()
     engine = make_engine(tmp_path / "a.sqlite3")
     row = _by_part(database.rows(_settings(engine)))["migrations"]
     sentence = "There are no tables. The next start, or `catloader db migrate`, makes them."
