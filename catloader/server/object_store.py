@@ -7,6 +7,8 @@ import fcntl
 import json
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +28,8 @@ logger = logging.getLogger(__name__)
 _STARTING_S = 15.0
 """Longest wait of a command for a site that is still starting its object store."""
 _RETRY_S = 1.0
+_WATCH_S = 2.0
+"""Interval at which a process next to a site reads the address of the site's object store."""
 
 
 @contextlib.contextmanager
@@ -82,7 +86,11 @@ def wait_for_site_object_store(settings: Settings) -> Iterator[Settings]:
     """Yield like ``own_object_store``, for a long-running process next to a site.
 
     It never locks the data folder, because the site may start later, or restart. If the configured S3 server
-    is unavailable, it waits, and photos wait meanwhile. Wrong keys or settings are refused.
+    is unavailable, it waits, and photos wait meanwhile. Wrong keys or settings are refused. If the site's
+    store has another address after a restart, the process gets SIGTERM.
+
+    Raises:
+        StartupError: at the end of the block, if the address has changed.
     """
     if not settings.embedded_s3:
         _make_buckets_when_it_answers(settings)
@@ -94,7 +102,8 @@ def wait_for_site_object_store(settings: Settings) -> Iterator[Settings]:
             logger.info("waiting for a site on %s, which runs the object store", settings.data_dir)
             logged = True
         time.sleep(POLL_S)
-    yield site_store
+    with _end_if_moved(settings, site_store):
+        yield site_store
 
 
 def refuse_missing_rights(settings: Settings) -> None:
@@ -119,6 +128,33 @@ def _site_object_store(settings: Settings) -> Settings | None:
         return _with_store(settings, *json.loads(store_note(settings).read_text()))
     except FileNotFoundError:
         return None
+
+
+@contextlib.contextmanager
+def _end_if_moved(settings: Settings, used: Settings) -> Iterator[None]:
+    """Send SIGTERM to this process when the site publishes another address; raise it after the block."""
+    ended, addresses = threading.Event(), list[str]()
+
+    def watch() -> None:
+        while not ended.wait(_WATCH_S):
+            with contextlib.suppress(OSError, ValueError, TypeError):  # the site is not running
+                # A note that a killed site has left has the address in use.
+                now = _with_store(settings, *json.loads(store_note(settings).read_text()))
+                if now != used:
+                    addresses.append(now.s3_endpoint_url)
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    return
+
+    threading.Thread(target=watch, name="site-store", daemon=True).start()
+    try:
+        yield
+    except SystemExit:
+        if not addresses:
+            raise
+    finally:
+        ended.set()
+    if addresses:
+        raise StartupError(f"The site's object store is at {addresses[0]} now; start this command again.")
 
 
 def _with_store(

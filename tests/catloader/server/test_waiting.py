@@ -1,19 +1,27 @@
-"""A checker that starts before its object store waits for the store."""
+"""A checker that starts before its object store waits for it, and ends if the store moves."""
 
 from __future__ import annotations
 
+import json
+import socket
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from catloader.demo.client import until
+from catloader.demo.client import free_port, until
 from catloader.errors import StoreUnavailable
-from catloader.server.object_store import wait_for_site_object_store
+from catloader.server.data_dir import exclusive_data_dir, prepare_data_dir
+from catloader.server.database import migrate_database
+from catloader.server.object_store import own_object_store, wait_for_site_object_store
 from catloader.settings import Settings
+from tests.support import forked
+from tests.support.environ import environ_without_settings
+from tests.support.processes import end
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -68,3 +76,44 @@ def test_a_store_that_refuses_the_keys_is_not_waited_for() -> None:
         with pytest.raises(StoreUnavailable, match="refused bucket"):
             _wait_for_store(f"http://127.0.0.1:{server.server_port}")
         server.shutdown()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("command", ["worker", "checker serve"])
+def test_a_checker_ends_in_one_sentence_if_the_sites_store_has_another_address(
+    tmp_path: Path, command: str
+) -> None:
+    """A supervisor starts it again. The embedded store chooses other ports if another program has one."""
+    settings = Settings(data_dir=tmp_path / "site")
+    prepare_data_dir(settings)
+    variables = {"CATLOADER_DATA_DIR": settings.data_dir, "CATCHECKER_PORT": free_port()}
+    environ = environ_without_settings(
+        **variables, CATCHECK_MODEL="efficientnet_lite0", CATCHECK_WORKERS=1, CATCHECK_WEBHOOK_SECRET="s" * 32
+    )
+    log = tmp_path / "log"
+    checker = forked.start("catloader", command.split(), environ, log)
+    try:
+        with exclusive_data_dir(settings), own_object_store(settings) as before:
+            migrate_database(settings)
+            for _ in until(120, "The checker does not check"):
+                if "Checking with" in log.read_text():
+                    break
+        port = json.loads((settings.data_dir / "s3" / "ports.json").read_text())["s3"]
+        with exclusive_data_dir(settings), own_object_store(settings) as again:
+            assert again.s3_endpoint_url == before.s3_endpoint_url
+        assert checker.poll() is None, "the store has the same address as before"
+        with (
+            socket.create_server(("127.0.0.1", port)),
+            exclusive_data_dir(settings),
+            own_object_store(settings) as moved,
+        ):
+            assert moved.s3_endpoint_url != before.s3_endpoint_url
+            for _ in until(60, "The checker does not end"):
+                if (code := checker.poll()) is not None:
+                    break
+    finally:
+        end(checker)
+    text = log.read_text()
+    assert code == 1, text
+    sentence = f"Error: The site's object store is at {moved.s3_endpoint_url} now; start this command again."
+    assert text.count(sentence) == 1 and "Traceback" not in text, text
