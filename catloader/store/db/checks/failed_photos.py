@@ -9,6 +9,7 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, Engine, func, select
 
+from catloader.store.db.accounts.account_lock import keep_account
 from catloader.store.db.checks.rechecks import requeue
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos.photo_rows import not_in_bin, status_is
@@ -89,6 +90,7 @@ class FailedPhotos:
         is_failed = photos.c.id.in_(ids) & photos.c.human_verdict.is_(None) & not_in_bin()
         is_failed &= status_is("failed") | status_is("unreadable")
         with writing(self._engine) as connection:
+            keep_account(connection, actor_id)
             matching = list(
                 connection.execute(select(photos.c.id).where(is_failed).order_by(photos.c.id)).scalars()
             )

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, literal, select, update
 
 from catloader.errors import NotFound
+from catloader.store.db.accounts.account_lock import keep_account
 from catloader.store.db.clock import database_now, later
 from catloader.store.db.engine import reading, utcnow, writing
 from catloader.store.db.photos.photo_rows import UNCHECKED, not_in_bin
@@ -88,6 +89,8 @@ class Rechecks:
                 .limit(batch)
             )
             with writing(self._engine) as connection:
+                if actor_id is not None:
+                    keep_account(connection, actor_id)
                 ids = list(connection.execute(query).scalars())
                 if not ids:
                     break

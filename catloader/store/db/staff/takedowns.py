@@ -57,6 +57,7 @@ class Takedowns:
     def lift(self, photo_id: int, actor_id: int, now: datetime) -> bool:
         """Let the owner publish the photo again; False: it was not kept out."""
         with writing(self._engine) as connection:
+            keep_account(connection, actor_id)
             query = delete(takedowns).where(takedowns.c.photo_id == photo_id)
             if not connection.execute(query).rowcount:
                 return False

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, insert, select
+from sqlalchemy import Engine, event, insert, select, update
 
 from catloader.errors import CatLoaderError, StoreUnavailable
 from catloader.store.db.accounts.api_tokens import ApiTokens
@@ -24,13 +24,15 @@ from catloader.store.db.accounts.quotas import Quota, Quotas
 from catloader.store.db.accounts.second_factors import SecondFactors
 from catloader.store.db.accounts.sessions import Sessions
 from catloader.store.db.accounts.users import User, Users
+from catloader.store.db.checks.failed_photos import FailedPhotos
+from catloader.store.db.checks.rechecks import RecheckFilter, Rechecks
 from catloader.store.db.engine import reading, writing
 from catloader.store.db.photos.album import Album
 from catloader.store.db.photos.photo_files import NewFile, PhotoFiles
 from catloader.store.db.photos.photos import Photos
 from catloader.store.db.photos.share_links import ShareLinks
 from catloader.store.db.photos.upload_keys import UploadKey
-from catloader.store.db.schema import appeals, audit_log, check_log, metadata, reviews
+from catloader.store.db.schema import appeals, audit_log, check_log, metadata, photos, reviews
 from catloader.store.db.staff.administration import Administration
 from catloader.store.db.staff.audit_log import COMMAND_LINE
 from catloader.store.db.staff.random_audits import RandomAudits
@@ -143,6 +145,11 @@ def _take_down(one: _Scene) -> object:
     return Takedowns(one.engine).take_down(one.photo_id, one.actor.id, "", _NOW)
 
 
+def _lift(one: _Scene) -> object:
+    _take_down(one)
+    return Takedowns(one.engine).lift(one.photo_id, one.actor.id, _NOW)
+
+
 def _draw(one: _Scene) -> object:
     return RandomAudits(one.engine).draw("cat", 9, one.actor.id, _NOW)
 
@@ -150,6 +157,16 @@ def _draw(one: _Scene) -> object:
 def _answer(one: _Scene) -> object:
     _draw(one)
     return RandomAudits(one.engine).answer(one.photo_id, one.actor.id, "cat", _NOW)
+
+
+def _requeue_failed(one: _Scene) -> object:
+    with writing(one.engine) as connection:
+        connection.execute(update(photos).where(photos.c.id == one.photo_id).values(status="failed"))
+    return FailedPhotos(one.engine).requeue([one.photo_id], one.actor.id, _NOW)
+
+
+def _recheck(one: _Scene) -> object:
+    return Rechecks(one.engine).requeue(RecheckFilter(), actor_id=one.actor.id)
 
 
 def _disable(one: _Scene) -> None:
@@ -190,8 +207,11 @@ _WRITES: list[Callable[[_Scene], object]] = [
     _decide,
     _undo,
     _take_down,
+    _lift,
     _draw,
     _answer,
+    _requeue_failed,
+    _recheck,
     _disable,
 ]
 _READS: list[Callable[[_Scene], object]] = [_read_queue, _read_item, _read_accounts]
