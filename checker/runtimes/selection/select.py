@@ -15,6 +15,7 @@ from pathlib import Path
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import Subject
 from checker.errors import ModelRefused
+from checker.log_limit import LogLimits
 from checker.ports import Classifier
 from checker.runtimes.batcher import Batcher
 from checker.runtimes.selection.background import can_optimise
@@ -26,6 +27,8 @@ from checker.runtimes.selection.variants import RuntimeRequest, Variant, not_mad
 from models.catalogue import Entry, class_names
 
 logger = logging.getLogger(__name__)
+
+_log_limits = LogLimits()
 
 _UNMEASURED = ("fp16", "fp32", "bf16")
 """Order of preference among variants without a profile: the usual precision of a GPU, then of a CPU."""
@@ -171,8 +174,11 @@ def _last(entry: Entry, refused: Sequence[tuple[Variant, ModelRefused]]) -> Mode
     """Return the reason against the last variant; log all others that differ from it."""
     last = refused[-1][1]
     for variant, reason in refused[:-1]:
-        if str(reason) != str(last):  # damaged weights are the same reason for each variant of torch
-            logger.warning("%s %s is not used: %s", entry.name, variant, reason)
+        if str(reason) == str(last):  # damaged weights are the same reason for each variant of torch
+            continue
+        sentence = f"{entry.name} {variant} is not used: {reason}"
+        if (suffix := _log_limits.suffix(sentence)) is not None:  # a refused model is loaded again and again
+            logger.warning("%s%s", sentence, suffix)
     return last
 
 

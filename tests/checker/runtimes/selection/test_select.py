@@ -177,9 +177,10 @@ def test_a_variant_that_fails_its_self_test_is_replaced_and_the_last_one_is_refu
     assert "torch fp32 is used instead" in caplog.text
     assert compiled_models() == compiled, "the refused variant still holds its memory"
     write_profile(request_, "torch", "fp32", golden_score=0.1)
-    with pytest.raises(ModelRefused, match=r"self-test of profile efficientnet_lite0-torch-fp32"):
-        selected(request_)
-    assert "OpenVINO int8 is not used: The self-test" in caplog.text
+    for _ in range(2):  # the checker tries again at intervals
+        with pytest.raises(ModelRefused, match=r"self-test of profile efficientnet_lite0-torch-fp32"):
+            selected(request_)
+    assert caplog.text.count("OpenVINO int8 is not used: The self-test") == 1
 
 
 FP32 = Variant("torch", "fp32", None, None)
