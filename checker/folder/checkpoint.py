@@ -8,9 +8,11 @@ Memory: about 150 bytes plus its path for each file that was checked.
 from __future__ import annotations
 
 import base64
+import codecs
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,10 @@ _SAME = ("model", "runtime", "precision", "profile", "subject")
 _THRESHOLDS = ("cat_at", "soft_cat_at", "not_cat_below")
 """Fields that must also be equal, except that lines of earlier versions lack some of them. Two pairs of rates
 may differ only in the threshold of soft photos."""
-_START = b'{"path": "'
+_START, _AFTER_PATH = b'{"path": "', b'", "verdict": "'
+_PATH = re.compile(rb'\{"path": "(?:[^"\\]|\\.)*(?=")')
+_INCOMPLETE = re.compile(r"[\w.\\-]{0,6}")
+"""The rest of a text that ends within a word, a number or an escape."""
 
 
 def variant_in(path: Path, subject: str) -> tuple[str, str, str] | None:
@@ -151,15 +156,20 @@ def _shown(run: dict[str, Any]) -> str:
 
 
 def _is_cut_off(line: bytes) -> bool:
-    """Return True if a killed run may have left this line without an end; a complete object is none."""
-    if line[: len(_START)] != _START[: len(line)]:
+    """Return True if this is the beginning of a row, as a killed run leaves it; a complete object is none."""
+    path = _PATH.match(line)
+    fields = line[path.end() :] if path else b""
+    if line[: len(_START)] != _START[: len(line)] or fields[: len(_AFTER_PATH)] != _AFTER_PATH[: len(fields)]:
         return False
     try:
-        json.loads(line)
-    except RecursionError:
-        return False
-    except ValueError:
-        return True
+        text = codecs.getincrementaldecoder("utf-8")().decode(line)  # its last character may be incomplete
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            return False
+        return error.msg.startswith("Unterminated string") or bool(_INCOMPLETE.fullmatch(text, error.pos))
+    except (UnicodeDecodeError, RecursionError):
+        pass
     return False
 
 

@@ -76,7 +76,17 @@ def test_an_incomplete_line_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_line_that_was_cut_off_at_any_byte_is_removed(tmp_path: Path) -> None:
-    whole = json_line(row("a.jpg")).encode()
+    labels = [{"name": "tabby", "confidence": 0.5}, {"name": "tub", "confidence": 1.5e-05}]
+    whole = json_line(
+        row(
+            'a\\", "b\x01\u00e9\U0001f600.jpg',
+            reason=None,
+            wild=False,
+            calibrated=True,
+            labels=labels,
+            ms=12.5,
+        )
+    ).encode()
     for kept_bytes in range(len(whole)):
         path = tmp_path / "v"
         path.write_bytes(whole[:kept_bytes])
@@ -143,6 +153,16 @@ def test_a_name_that_is_not_utf_8_is_recognised_by_its_bytes(tmp_path: Path) -> 
         ('{"path": ' + "[" * 100_000 + "\n", "line 1, is not a line of --json"),
         ('{"path": "notes.txt", "text": "of another program"}', "line 1, is not a line of --json"),
         ('{"path": ["notes.txt"', "line 1, is not a line of --json"),
+        *(
+            (text, "line 1, is not a line of --json")
+            for text in (
+                '{"path": "a"} {"path": "b"}',
+                '{"path": "x", a: 1}',
+                '{"path": "x", "text": "of another prog',
+                '{"path": "x", "verdict": "cat", a: 1}',
+                '{"path": "x", "verdict": "cat"} 1',
+            )
+        ),
         ('{"path": "a.jpg", "labels": ' + "[" * 100_000, "line 1, is not a line of --json"),
         (json_line(row("a.jpg", profile="q")).rstrip(), "has verdicts of m"),
         (json.dumps(row("\ud800.jpg")) + "\n", "line 1, is not a line of --json"),
@@ -173,6 +193,14 @@ def test_a_file_of_another_kind_or_model_is_refused_and_not_changed(
     with pytest.raises(CannotResume, match=message):
         Checkpoint(path, RUN)
     assert path.read_text() == text
+
+
+def test_a_file_in_another_encoding_is_refused_and_not_changed(tmp_path: Path) -> None:
+    path, data = tmp_path / "v", '{"path": "caf\xe9.jpg", "verdict": "c'.encode("latin-1")
+    path.write_bytes(data)
+    with pytest.raises(CannotResume, match="line 1, is not a line of --json"):
+        Checkpoint(path, RUN)
+    assert path.read_bytes() == data
 
 
 def test_a_file_that_another_run_uses_is_refused(tmp_path: Path) -> None:
