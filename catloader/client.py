@@ -30,6 +30,8 @@ _ANSWER_S = 600.0
 """Limit for the whole response. A server that sends one byte at a time would otherwise never time out."""
 _ANSWER_BYTES = 64 * 2**20
 _RETRYABLE = (429, 502, 503, 504)
+_RESPONSE_LOST = (502, 504)
+"""Statuses with which a proxy answers in place of the site. With 429 and 503 the site has not acted."""
 _LONGEST_WAIT_S = 60.0
 _INVALID_ADDRESS = (ValueError, LocationParseError)
 """Requests' own errors for invalid URLs are ValueErrors; a redirect can also raise errors of urllib3."""
@@ -46,8 +48,8 @@ class RequestFailed(CatLoaderError):
         """
         super().__init__(sentence)
         self.status, self.retry_after_s = status, retry_after_s
-        self.tries = 1
-        """Number of attempts; if there were several, the site may have acted, and its response was lost."""
+        self.may_have_acted = False
+        """True: the site may have acted on an earlier attempt, whose response was lost."""
 
 
 class _Bearer(AuthBase):
@@ -144,7 +146,7 @@ class Client:
         try:
             return self._read(Appeal, "POST", f"/photos/{id}/appeal", json={"wish": wish, "reason": reason})
         except RequestFailed as error:
-            if error.status == 409 and error.tries > 1:
+            if error.status == 409 and error.may_have_acted:
                 with contextlib.suppress(RequestFailed):  # such as a token that may not read
                     appeal = self.verdict(id).appeal
                     if appeal and appeal.closed_at is None and appeal.wish == wish:
@@ -155,7 +157,7 @@ class Client:
         try:
             self._send("DELETE", f"/photos/{id}")
         except RequestFailed as error:
-            if error.status != 404 or error.tries == 1:
+            if error.status != 404 or not error.may_have_acted:
                 raise
 
     def check(self, data: bytes) -> Check:
@@ -172,6 +174,7 @@ class Client:
     def _send(
         self, method: str, path: str, *, base: str = "/api/v1", data: bytes = b"", **options: Any
     ) -> requests.Response:
+        may_have_acted = False
         for attempt in range(self._tries):
             # A file object is sent in blocks, each with its own timeout. A bytes object would be sent in one
             # call, which must end within the connect timeout: too short on a slow connection.
@@ -188,6 +191,7 @@ class Client:
                 ) from None
             except requests.RequestException as error:
                 failure = RequestFailed(f"{self._url} does not answer: {reason_of(error)}.")
+                may_have_acted = True
             else:
                 if response.request.method != method:
                     raise RequestFailed(_moved(self._url, response.url))
@@ -196,9 +200,10 @@ class Client:
                 failure = _failure(response.status_code, response.headers, response.content)
                 if response.status_code not in _RETRYABLE:
                     break
+                may_have_acted |= response.status_code in _RESPONSE_LOST
             if attempt + 1 < self._tries:
                 self._sleep(min(float(failure.retry_after_s or 2**attempt), _LONGEST_WAIT_S))
-        failure.tries = attempt + 1
+        failure.may_have_acted = may_have_acted
         raise failure
 
 

@@ -1,4 +1,4 @@
-"""An interrupted connection: requests reach the site, and the first responses are lost."""
+"""An interrupted connection: the first requests are refused, or their responses are lost."""
 
 from __future__ import annotations
 
@@ -13,13 +13,25 @@ _FORWARDED = ("Authorization", "Content-Type", "Idempotency-Key")
 
 
 @contextmanager
-def cut_line(url: str, answers_lost: int) -> Iterator[tuple[str, list[str]]]:
-    """Yield the address of a proxy for ``url``, and the idempotency keys of the requests that passed."""
+def cut_line(
+    url: str, answers_lost: int = 0, *, refusals: tuple[int, ...] = ()
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the address of a proxy for ``url``, and the idempotency keys of the requests that passed.
+
+    Args:
+        refusals: statuses that the first requests get; the site does not receive these requests.
+    """
     keys: list[str] = []
+    left = list(refusals)
 
     class Line(BaseHTTPRequestHandler):
         def _pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if left:
+                self.send_response(left.pop(0))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             headers = {name: self.headers[name] for name in _FORWARDED if name in self.headers}
             with plain_session() as session:
                 answer = session.request(
