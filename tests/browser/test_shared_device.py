@@ -202,3 +202,25 @@ def test_a_photo_that_is_shared_while_others_are_read_is_kept(page: Page) -> Non
     page.goto("/login")
     assert page.evaluate(_SHARE_WHILE_READING) == ["first.png", "second.png"]
     assert page.evaluate("caches.keys()") == []
+
+
+_FAIL_ONCE = """async (name) => {
+  const kept = await caches.open("shared-photos");
+  for (const photo of ["first", "second"]) {
+    await kept.put(`/upload/shared?name=${photo}.png`, new Response(photo));
+  }
+  const type = name === "blob" ? Response.prototype : Cache.prototype, original = type[name];
+  type[name] = async () => {
+    type[name] = original;
+    throw new Error("no memory");
+  };
+  const { takeShared } = await import("/static/shared.js");
+  return [await takeShared(), await takeShared()].map((files) => files.map((file) => file.name));
+}"""
+
+
+@pytest.mark.parametrize("step", ["match", "blob", "delete"])
+def test_a_shared_photo_that_can_not_be_read_is_kept_and_the_others_are_taken(page: Page, step: str) -> None:
+    page.goto("/login")
+    assert page.evaluate(_FAIL_ONCE, step) == [["second.png"], ["first.png"]]
+    assert page.evaluate("caches.keys()") == []

@@ -342,6 +342,18 @@ def test_a_file_that_is_gone_is_reported_when_its_square_is_chosen(
     assert errors == []
 
 
+def test_a_double_click_on_square_crop_opens_it_and_reports_nothing(page: Page, photos: Path) -> None:
+    register(page, "gitte@example.org")
+    page.set_input_files("#photos", photos / "chelsea.jpg")
+    button = page.get_by_role("button", name="Square crop chelsea.jpg")
+    expect(button).to_be_visible()
+    button.evaluate("button => { button.click(); button.click(); }")
+    expect(page.locator("#square-dialog")).to_be_visible()
+    page.get_by_role("button", name="Use this square").click()
+    expect(page.locator("#queue li canvas.preview")).to_be_visible()
+    expect(page.locator("#queue li .state")).to_be_hidden()
+
+
 def test_after_an_upload_the_focus_is_on_the_file_that_was_refused(page: Page, photos: Path) -> None:
     register(page, "olaf@example.org")
     page.set_input_files("#photos", photos / "notes.jpg")

@@ -8,11 +8,19 @@ export async function takeShared() {
   const cache = await caches.open(CACHE);
   const requests = await cache.keys();
   const files = await Promise.all(requests.map(async (request) => {
-    const bytes = await (await cache.match(request))?.blob();
-    if (!bytes || !(await cache.delete(request))) return []; // another tab has taken it
-    return new File([bytes], new URL(request.url).searchParams.get("name"), { type: bytes.type });
+    try {
+      const bytes = await (await cache.match(request))?.blob();
+      if (!bytes || !(await cache.delete(request))) return []; // another tab has taken it
+      return new File([bytes], new URL(request.url).searchParams.get("name"), { type: bytes.type });
+    } catch {
+      return []; // it stays in the cache, and the others are not lost with it
+    }
   }));
-  if (!(await cache.keys()).length) await caches.delete(CACHE); // else others have arrived meanwhile
+  try {
+    if (!(await cache.keys()).length) await caches.delete(CACHE); // else others have arrived meanwhile
+  } catch {
+    // an empty cache stays
+  }
   return files.flat();
 }
 

@@ -22,7 +22,7 @@ export async function chooseSquare(file, before, onChoice) {
   try {
     await img.decode();
   } catch {
-    return false;
+    return img.src !== address; // true: a later click has replaced this photo, and shows its own
   } finally {
     URL.revokeObjectURL(address);
   }
