@@ -23,7 +23,11 @@ from checker.plurals import counted
     show_default=True,
     help="Do not delete younger objects.",
 )
-@click.option("--force", is_flag=True, help="Delete even if more than half of all objects are unreferenced.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Delete even if more than half of the old objects are unknown to the database.",
+)
 @pass_settings
 def gc(settings: Settings, *, report: bool, apply: bool, older_than: int, force: bool) -> None:
     """Compare the object store with the database, in both directions.

@@ -38,7 +38,11 @@ class CountedClassifier:
         if not getattr(self._batch, "is_counted", False):
             os.write(self._file, b"%d\n" % (len(batch) // INPUTS_PER_PHOTO))
             self._batch.is_counted = True
-        return self._classifier.run(batch)
+        try:
+            return self._classifier.run(batch)
+        except BaseException:
+            self.end_batch()  # no decision will
+            raise
 
     def end_batch(self) -> None:
         """Count the next photos of this thread."""

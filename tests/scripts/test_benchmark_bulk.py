@@ -9,19 +9,23 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import skimage
 from PIL import Image
 
 from checker.decision.operating_point import ThresholdRule
 from checker.decision.subject import load_subject
+from checker.errors import ClassifierFailed
 from checker.folder.walk import check_files, walk
 from checker.pipeline import LoadedModel
 from checker.runtimes.selection.load import load_classifier
+from checker.values import INPUTS_PER_PHOTO
 from models.catalogue import class_names, default_weights_dir, resolve
 from scripts import benchmark_bulk
 from scripts.bulk.counted import counted, counting
 from scripts.bulk.requests import CountedRequests
+from tests.support.fakes import StubClassifier, StubRule
 
 _UNIT_ROWS = 10
 _FIGURES: dict[str, Any] = {
@@ -77,6 +81,16 @@ def test_a_photo_counts_once_in_each_batch_although_a_turned_one_is_classified_m
         assert len(decisions) == 8
         assert any(decision.turned_deg for decision in decisions)
         assert counted(tmp_path / "count") == 8 * run
+
+
+def test_the_batch_after_one_that_failed_is_counted(tmp_path: Path) -> None:
+    failing = StubClassifier(most=INPUTS_PER_PHOTO, fails=ClassifierFailed("Out of memory."))
+    classifier = counting(LoadedModel(failing, StubRule()), tmp_path / "count").classifier
+    with closing(classifier):
+        with pytest.raises(ClassifierFailed):
+            classifier.run(np.zeros((2 * INPUTS_PER_PHOTO, 4, 4, 3), np.uint8))
+        classifier.run(np.zeros((INPUTS_PER_PHOTO, 4, 4, 3), np.uint8))
+    assert counted(tmp_path / "count") == 3
 
 
 def test_a_plan_that_is_too_short_for_its_kills_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
