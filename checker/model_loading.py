@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from checker.errors import ModelRefused
+from checker.log_limit import LogLimit, LogLimits
 from checker.pipeline import LoadedModel
 from models.errors import ModelsError
 
@@ -23,7 +24,8 @@ class ModelLoading:
     """
 
     def __init__(self, load: Callable[[], LoadedModel], pause_s: float) -> None:
-        self._load, self._pause_s = load, pause_s
+        self._load, self._shortest_pause_s, self._pause_s = load, pause_s, pause_s
+        self._log_limits = LogLimits()
         self.refusal: str | None = None
         """In one plain sentence; whoever uses a loaded model sets it to None."""
 
@@ -39,34 +41,34 @@ class ModelLoading:
         except (ModelRefused, ModelsError) as error:
             self.refusal = str(error)
         except Exception as error:  # any error: the site keeps accepting photos
-            refusal = f"The model could not be loaded: {error}"
-            if refusal != self.refusal:
-                logger.exception("the model could not be loaded")
-            self.refusal = refusal
+            self.refusal = f"The model could not be loaded: {error}"
+            if (suffix := self._log_limits.suffix(type(error).__name__)) is not None:
+                logger.exception("the model could not be loaded%s", suffix)
         else:
             log_model("checking", model, f", loaded in {time.monotonic() - started_s:.1f} s")
             return model
+        self._pause_s = max(self._shortest_pause_s, _PAUSE_PER_LOAD * (time.monotonic() - started_s))
         return None
 
     def until_accepted(self, closes_within: Callable[[float], bool]) -> LoadedModel | None:
-        """After a refusal, load at intervals until the model is accepted; log each reason once.
+        """After a refusal, load at intervals until the model is accepted.
+
+        Each reason is logged once; of reasons that differ each time, for example in a number, one a minute.
 
         Args:
             closes_within: waits for so many seconds; True, earlier, if the checker closes.
         Returns:
             None: the checker closes.
         """
-        pause_s, logged = self._pause_s, None
+        logged, limit = None, LogLimit()
         while True:
-            if self.refusal != logged:
+            if self.refusal != logged and (suffix := limit.suffix()) is not None:
                 logged = self.refusal
-                logger.error("no photo is checked until this is fixed: %s", logged)
-            if closes_within(pause_s):
+                logger.error("no photo is checked until this is fixed: %s%s", logged, suffix)
+            if closes_within(self._pause_s):
                 return None
-            started_s = time.monotonic()
             if (model := self.once()) is not None:
                 return model
-            pause_s = max(self._pause_s, _PAUSE_PER_LOAD * (time.monotonic() - started_s))
 
 
 def log_model(doing: str, model: LoadedModel, more: str = "") -> None:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from catloader.checks.measured_profile import write_measured_profile
 from catloader.checks.promotion import Promotion, keep, model_in_force, models_named
 from catloader.errors import StartupError, StoreUnavailable
 from catloader.settings import Settings
 from catloader.store.db.checks.measured_profiles import MeasuredProfiles
 from catloader.store.db.checks.model_choices import ModelChoice, ModelChoices
 from catloader.store.db.engine import utcnow
-from checker.decision.operating_point import SHIPPED_PROFILES
-from checker.decision.profile import profile_from_json
 from checker.errors import ModelRefused
-from checker.files import write_whole
 from checker.log_limit import LogLimits
 from checker.pipeline import LoadedModel
 from checker.runtimes.selection.auto import AUTO
@@ -29,8 +26,6 @@ from models.errors import ModelsError
 
 logger = logging.getLogger(__name__)
 
-_MEASURED = "measured-on-decisions.json"
-_GOLDEN = SHIPPED_PROFILES / "golden.jpg"
 MakeLoader = Callable[[Callable[[], Sequence[tuple[Entry, Path]]]], ModelLoader]
 
 
@@ -62,6 +57,8 @@ class FollowedModel:
         """Id of the measured thresholds in the data folder's profiles."""
         self._poll_s = poll_s
         self._name = AUTO
+        self._latest: ModelChoice | None = None
+        """The choice that the database had when it last answered."""
         self._is_kept = True
         """False: ``model.json`` does not have the choice that this checker follows yet."""
         self._is_searched = False
@@ -81,8 +78,9 @@ class FollowedModel:
             self._take_thresholds()
         while True:
             choice = self._current()
+            known = choice or self._latest  # ``model.json`` may still have the model before
             try:
-                return self._follow(choice, choice.model if choice else model_in_force(self._settings))
+                return self._follow(choice, known.model if known else model_in_force(self._settings))
             except (ModelRefused, ModelsError) as error:
                 if choice is None or not self._is_refused(choice, error):
                     raise
@@ -172,7 +170,12 @@ class FollowedModel:
         measured_id = choice.measured_id if choice else None
         changed = measured_id != self._measured_id
         measured = self._profiles.by_id(measured_id) if measured_id is not None else None
-        write_measured_profile(self._settings.data_dir / "profiles", measured.profile if measured else None)
+        profiles = self._settings.data_dir / "profiles"
+        try:
+            write_measured_profile(profiles, measured.profile if measured else None)
+        except OSError as error:
+            self._log_unwritten("the profile of the chosen thresholds", error)
+            return False
         self._measured_id = measured_id
         return changed
 
@@ -189,36 +192,30 @@ class FollowedModel:
         self._is_kept = False
         with suppress(StoreUnavailable):  # the loaded model keeps serving; another checker marks it
             self._choices.mark_loaded(choice.id, utcnow())
-            promotion = Promotion(choice.model, self._choices.previous())
+            previous = self._choices.previous()
             try:
-                keep(self._settings, promotion)
+                keep(self._settings, Promotion(choice.model, previous))
                 self._is_kept = True
-            except OSError as error:  # as on a full disk; the next poll tries again
-                if (suffix := self._log_limits.suffix("model.json")) is not None:
-                    reason = error.strerror or error
-                    logger.error("model.json can't be written with %s: %s%s", choice.model, reason, suffix)
+            except OSError as error:
+                self._log_unwritten(f"model.json with {choice.model}", error)
+
+    def _log_unwritten(self, what: str, error: OSError) -> None:
+        """Log why the data folder lags behind the database, as on a full disk; the next poll tries again."""
+        if (suffix := self._log_limits.suffix(what)) is not None:
+            logger.error("can't write %s: %s%s", what, error.strerror or error, suffix)
 
     def _current(self) -> ModelChoice | None:
         """Return the current choice; None if the settings name a model, or the database is unavailable."""
         if self._settings.model != AUTO:
             return None
-        with suppress(StoreUnavailable):  # the queue logs it; the next poll tries again
-            return self._choices.current()
-        return None
+        try:
+            self._latest = self._choices.current()
+        except StoreUnavailable:  # the queue logs it; the next poll tries again
+            return None
+        return self._latest
 
     def _loader_of(self, name: str) -> ModelLoader:
         return self._make_loader(lambda: models_named(self._settings, name))
-
-
-def write_measured_profile(folder: Path, profile: Mapping[str, Any] | None) -> None:
-    """Write the profile of measured thresholds and the photo of its self-test; None removes the profile."""
-    path = folder / _MEASURED
-    if profile is None:
-        path.unlink(missing_ok=True)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / _GOLDEN.name, _GOLDEN.read_bytes())
-    profile_from_json(profile).save(path)
 
 
 def _in_thread(find: Callable[[], LoadedModel | None]) -> Future[LoadedModel | None]:

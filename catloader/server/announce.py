@@ -62,7 +62,7 @@ def announcement(settings: Settings, opening: str, *, checks_here: bool) -> Anno
 
 
 def _announce_model(services: Services, note: str) -> None:
-    """Wait until the model is loaded, then print the variant in use; never return if the model is refused."""
+    """Wait until a model is loaded, which may never happen, then print the variant in use."""
     assert services.checker is not None
     services.checker.ready.wait()
     state = services.checker.state()

@@ -18,8 +18,6 @@ from checker.runtimes.names import DECODERS, DEVICES, PRECISIONS, RUNTIMES
 from models.catalogue import default_weights_dir
 
 OK, SOME_UNREADABLE, USAGE = 0, 1, 2
-DEFAULT_RATE = 0.01
-"""Highest false-positive and false-negative rate that a check accepts by default."""
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -148,7 +146,7 @@ class _Command(click.Command):
 @click.option(
     "--max-false-positive-rate",
     type=_RATE,
-    default=DEFAULT_RATE,
+    default=0.01,
     show_default=True,
     metavar="RATE",
     help="Highest false-positive rate to accept: share of other photos called cat.",
@@ -156,7 +154,7 @@ class _Command(click.Command):
 @click.option(
     "--max-false-negative-rate",
     type=_RATE,
-    default=DEFAULT_RATE,
+    default=0.01,
     show_default=True,
     metavar="RATE",
     help="Highest false-negative rate to accept: share of cats called not_cat.",

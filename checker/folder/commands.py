@@ -64,7 +64,7 @@ def check(options: CheckOptions) -> int:
     paths = distinct_paths(options.paths)
     subject = load_subject(options.subject, class_names())
     options = _continuing(options, subject.name)
-    request = _request(options)
+    request = request_of(options)
     models = (
         candidates(subject, request)
         if options.model == AUTO
@@ -177,7 +177,7 @@ def _continuing(options: CheckOptions, subject: str) -> CheckOptions:
     return replace(options, model=model, runtime=runtime, precision=precision)
 
 
-def _request(options: CheckOptions) -> RuntimeRequest:
+def request_of(options: CheckOptions) -> RuntimeRequest:
     return RuntimeRequest(
         device=options.device,
         runtime=options.runtime,

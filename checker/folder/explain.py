@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 
 import click
 
 from checker.decision.operating_point import SHIPPED_PROFILES
 from checker.decision.orientation import fitted_orientation
 from checker.decision.profile import ProfileKey, find_profile
-from checker.decision.subject import Subject, load_subject
+from checker.decision.subject import load_subject
 from checker.errors import DecodingFailed, UnreadableImage
-from checker.folder.arguments import DEFAULT_RATE, OK, SOME_UNREADABLE, ExplainOptions, refuse
+from checker.folder.arguments import OK, SOME_UNREADABLE, CheckOptions, ExplainOptions, parse, refuse
+from checker.folder.commands import request_of
 from checker.folder.distinct import missing_path
 from checker.folder.walk import DECODE_LIMITS, read
 from checker.pixels.decode import model_inputs
 from checker.pixels.isolated import isolated_decoder
+from checker.ports import Classifier
 from checker.runtimes.selection.select import select_variant
-from checker.runtimes.selection.variants import RuntimeRequest
 from checker.upright import upright_evidence
 from checker.values import Rendition
-from models.catalogue import Entry, class_names, resolve
+from models.catalogue import class_names, resolve
 
 
 def explain(options: ExplainOptions) -> int:
@@ -42,13 +42,13 @@ def explain(options: ExplainOptions) -> int:
     from models.digest import verify
 
     key = ProfileKey(verify(entry, weights), entry.preprocessing.key, "torch", "fp32", subject)
-    profiles = (*options.profiles, SHIPPED_PROFILES)
-    profile = find_profile(key, profiles)
+    profile = find_profile(key, (*options.profiles, SHIPPED_PROFILES))
     head = profile.head if profile else None
     turned_deg = 0
     if fitted_orientation(key.weights_sha256):
-        request = _default_request(profiles, options.weights_dir)
-        turned_deg = _turned_deg(entry, weights, subject, request, renditions)
+        with contextlib.closing(checking_classifier(options)) as classifier:
+            pixels = model_inputs(renditions, entry.preprocessing)
+            turned_deg = int(upright_evidence(classifier.run(pixels), pixels, classifier).turned_deg[0])
     photo = renditions[Rendition.PHOTO]
     png = heat_over(entry, weights, photo, subject, head, turned_deg=turned_deg)
     options.output.write_bytes(png)
@@ -56,30 +56,19 @@ def explain(options: ExplainOptions) -> int:
     return OK
 
 
-def _default_request(profiles: tuple[Path, ...], weights_dir: Path) -> RuntimeRequest:
-    return RuntimeRequest(
-        device="auto",
-        runtime="auto",
-        precision="auto",
-        max_fpr=DEFAULT_RATE,
-        max_fnr=DEFAULT_RATE,
-        profile_folders=profiles,
-        weights_dir=weights_dir,
-    )
+def checking_classifier(options: ExplainOptions) -> Classifier:
+    """Load the variant in which ``python -m checker`` checks by default: it decides if a photo is turned.
 
-
-def _turned_deg(
-    entry: Entry,
-    weights: Path,
-    subject: Subject,
-    request: RuntimeRequest,
-    renditions: Mapping[Rendition, bytes],
-) -> int:
-    """Return by how many degrees clockwise a check rotates the photo; see ``Decision.turned_deg``.
-
-    Precisions can differ in a photo that is close to a limit, so the variant is the one that checks.
+    Precisions can differ in a photo that is close to a limit.
     """
-    classifier = select_variant(entry, weights, subject, request).classifier
-    with contextlib.closing(classifier):
-        pixels = model_inputs(renditions, entry.preprocessing)
-        return int(upright_evidence(classifier.run(pixels), pixels, classifier).turned_deg[0])
+    check = parse(["--", options.photo])
+    assert isinstance(check, CheckOptions)
+    check = replace(
+        check,
+        model=options.model,
+        subject=options.subject,
+        weights_dir=options.weights_dir,
+        profiles=options.profiles,
+    )
+    subject = load_subject(check.subject, class_names())
+    return select_variant(*resolve(check.model, check.weights_dir), subject, request_of(check)).classifier

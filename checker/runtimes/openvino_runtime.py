@@ -43,8 +43,8 @@ class OpenVinoClassifier:
     share its inputs.
 
     Memory: about 100 MB for the libraries, the weights twice (the file, and the processor's layout;
-    ResNet-50 in int8: 2 x 26 MB, in fp32: 2 x 102 MB), and 10 to 20 MB for each worker, which an idle model
-    gives back.
+    ResNet-50 in int8: 2 x 26 MB, in fp32: 2 x 102 MB), and buffers: 12 MB for single photos, 30 to 35 MB for
+    each worker with full batches. An idle model gives the buffers back.
     """
 
     def __init__(self, entry: Entry, manifest: Manifest, *, workers: int = 0, idle_s: float = IDLE_S) -> None:

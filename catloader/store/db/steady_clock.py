@@ -1,4 +1,4 @@
-"""Protect photos in the bin from a clock that is wrong for a while."""
+"""Delete by age only while the clock runs evenly: photos in the bin, and delivered webhooks."""
 
 from __future__ import annotations
 

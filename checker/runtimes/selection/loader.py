@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class ModelLoader:
-    """Implements ``checker.service.Successors`` for the model that ``load`` returns. Thread-safe."""
+    """The model that ``load`` returns, and variants or models that are better than it. Thread-safe."""
 
     def __init__(
         self,
@@ -60,7 +60,8 @@ class ModelLoader:
     def next(self) -> LoadedModel | None:
         """Make the missing faster variant or fetch the better model, then load it.
 
-        Each attempt is made once per process. None: nothing better may check on this machine.
+        Each attempt is made once per process. None: nothing better may check on this machine. Raises as
+        ``load`` does.
         """
         return self._faster() or self._better()
 

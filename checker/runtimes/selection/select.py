@@ -28,7 +28,7 @@ from models.catalogue import Entry, class_names
 
 logger = logging.getLogger(__name__)
 
-_log_limits = LogLimits()
+_LOG_LIMITS = LogLimits()
 
 _UNMEASURED = ("fp16", "fp32", "bf16")
 """Order of preference among variants without a profile: the usual precision of a GPU, then of a CPU."""
@@ -135,11 +135,11 @@ def select_variant(entry: Entry, path: Path, subject: Subject, request: RuntimeR
     # concern only one variant.
     only_openvino_files = all(faster.fault and faster.runtime == "openvino" for faster, _ in refused)
     if refused and not (available and only_openvino_files):
-        raise _last(entry, refused)
+        raise _last(entry, request, refused)
     for variant in _unmeasured(entry, request, available):
         if choice := _attempt(entry, path, subject, request, variant, refused=refused):
             return choice
-    raise _last(entry, refused)
+    raise _last(entry, request, refused)
 
 
 def _attempt(
@@ -170,14 +170,18 @@ def _attempt(
     return SelectedVariant(classifier, rule, variant, missing, refusals, damage)
 
 
-def _last(entry: Entry, refused: Sequence[tuple[Variant, ModelRefused]]) -> ModelRefused:
+def _last(
+    entry: Entry, request: RuntimeRequest, refused: Sequence[tuple[Variant, ModelRefused]]
+) -> ModelRefused:
     """Return the reason against the last variant; log all others that differ from it."""
     last = refused[-1][1]
     for variant, reason in refused[:-1]:
         if str(reason) == str(last):  # damaged weights are the same reason for each variant of torch
             continue
         sentence = f"{entry.name} {variant} is not used: {reason}"
-        if (suffix := _log_limits.suffix(sentence)) is not None:  # a refused model is loaded again and again
+        if (
+            suffix := _LOG_LIMITS.suffix(f"{request.profile_folders} {sentence}")
+        ) is not None:  # a refused model is loaded again and again
             logger.warning("%s%s", sentence, suffix)
     return last
 

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import Engine
 
 from catloader.checks import promotion
-from catloader.checks.followed_model import FollowedModel, write_measured_profile
+from catloader.checks.followed_model import FollowedModel
+from catloader.checks.measured_profile import write_measured_profile
 from catloader.checks.promotion import NothingToRollBack
 from catloader.checks.runtime_request import runtime_request
 from catloader.demo.client import until
@@ -340,6 +341,23 @@ def test_a_checker_stops_if_only_this_one_can_not_load_the_choice(engine: Engine
 
 
 @_ON_SQLITE
+def test_a_stopped_checker_does_not_return_to_its_former_model_while_the_database_is_unavailable(
+    engine: Engine, settings: Settings
+) -> None:
+    errors: list[Exception] = []
+    followed = _with_stubs(engine, settings, errors)
+    followed.load()
+    promotion.promote(settings, ModelChoices(engine), "efficientnet_lite2", None, utcnow(), is_loaded=True)
+    errors.append(WeightsMissing("no weights"))
+    with pytest.raises(ModelRefused, match="no weights"):
+        followed.next()
+    with locked_for(engine, "SELECT") as refused:
+        assert followed.load()
+    assert refused
+    assert followed._name == "efficientnet_lite2"
+
+
+@_ON_SQLITE
 @pytest.mark.parametrize("at_start", [True, False])
 def test_a_choice_that_another_checker_refuses_meanwhile_stops_no_checker(
     engine: Engine, settings: Settings, at_start: bool
@@ -456,10 +474,15 @@ def test_a_loaded_choice_checks_although_the_data_folder_can_not_be_written(
     if not at_start:
         followed.load()
     promotion.promote(settings, ModelChoices(engine), "efficientnet_lite2", None, utcnow())
-    (settings.data_dir / "model.json").mkdir()  # a folder in the place of the file: it can't be replaced
+    for name in ("model.json", "profiles/measured-on-decisions.json"):
+        (settings.data_dir / name).mkdir(parents=True)  # a folder in the place of a file: it stays
     assert (followed.load() if at_start else followed._newly_chosen()) is not None
     assert followed._newly_chosen() is None
-    assert caplog.messages == ["model.json can't be written with efficientnet_lite2: Is a directory"]
-    (settings.data_dir / "model.json").rmdir()
+    assert caplog.messages == [
+        "can't write the profile of the chosen thresholds: Is a directory",
+        "can't write model.json with efficientnet_lite2: Is a directory",
+    ]
+    for name in ("model.json", "profiles/measured-on-decisions.json"):
+        (settings.data_dir / name).rmdir()
     assert followed._newly_chosen() is None
     assert promotion.read_promotion(settings) == promotion.Promotion("efficientnet_lite2", "auto")

@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
+import contextlib
 
 from checker.decision.orientation import VERSION
 from checker.decision.subject import load_subject
-from checker.folder.arguments import OK, CheckOptions, ExplainOptions, parse
-from checker.folder.commands import _request
-from checker.folder.explain import explain
-from checker.ports import Classifier
+from checker.folder.arguments import CheckOptions, ExplainOptions, parse
+from checker.folder.commands import request_of
+from checker.folder.explain import checking_classifier
 from checker.runtimes.selection.select import select_model
-from checker.upright import upright_evidence
-from checker.values import Activations, Evidence, ModelInfo, Pixels
 from models.catalogue import class_names, resolve
-from tests.support.photo_sets import OWN_PHOTOS
-
-CAT = str(OWN_PHOTOS.folder / "cat" / "chelsea.jpg")
 
 
-def test_the_orientation_is_that_of_a_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    used: list[ModelInfo] = []
-
-    def recorded(activations: Activations, pixels: Pixels, classifier: Classifier) -> Evidence:
-        used.append(classifier.model_info)
-        return upright_evidence(activations, pixels, classifier)
-
-    monkeypatch.setattr("checker.folder.explain.upright_evidence", recorded)
+def test_the_orientation_is_that_of_a_check() -> None:
     model = ["--model", "efficientnet_lite0"]
-    options = parse(["explain", CAT, "-o", str(tmp_path / "why.png"), *model])
-    assert isinstance(options, ExplainOptions)
-    assert explain(options) == OK
-
-    check = parse([CAT, *model])
+    explain, check = parse(["explain", "cat.jpg", "-o", "why.png", *model]), parse(["cat.jpg", *model])
+    assert isinstance(explain, ExplainOptions)
     assert isinstance(check, CheckOptions)
     models = [resolve(check.model, check.weights_dir)]
-    checks = select_model(models, load_subject(check.subject, class_names()), _request(check)).classifier
-    assert used == [checks.model_info]
-    assert VERSION in used[0].versions
-    checks.close()
+    checks = select_model(models, load_subject(check.subject, class_names()), request_of(check)).classifier
+    with contextlib.closing(checks), contextlib.closing(checking_classifier(explain)) as classifier:
+        assert classifier.model_info == checks.model_info
+        assert VERSION in classifier.model_info.versions
