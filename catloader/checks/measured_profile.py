@@ -18,7 +18,8 @@ def write_measured_profile(folder: Path, profile: Mapping[str, Any] | None) -> N
     """Write the profile of measured thresholds and the photo of its self-test; None removes the profile."""
     path = folder / _MEASURED
     if profile is None:
-        path.unlink(missing_ok=True)
+        if path.exists():  # on a read-only disk it would raise an error even for a missing file
+            path.unlink(missing_ok=True)
         return
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / _GOLDEN.name, _GOLDEN.read_bytes())
