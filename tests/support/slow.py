@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-FIXTURES = frozenset({"s3_server", "postgres_url", "wheel"})
+FIXTURES = frozenset({"lite0", "postgres_url", "s3_server", "wheel"})
 FOLDERS = frozenset({"acceptance", "browser", "faults", "scripts"})
 LONGEST = frozenset({"acceptance", "browser", "bulk", "faults", "scripts"})
 TOGETHER = ("browser", "engines")

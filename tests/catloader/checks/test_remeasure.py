@@ -78,6 +78,7 @@ def test_the_reason_is_stored_once_the_database_answers_again(
     assert caplog.messages == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("_migrated", ["sqlite"], indirect=True)
 def test_a_reason_that_can_not_be_stored_is_one_line_of_the_log(
     engine: Engine, job: Callable[[], threading.Thread], caplog: pytest.LogCaptureFixture

@@ -253,7 +253,7 @@ def test_a_command_for_an_existing_site_makes_no_new_site(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["user", "gc", "backup", "doctor"])
+@pytest.mark.parametrize("command", ["user", "gc", "backup", pytest.param("doctor", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("url", ["x.db", "{}/x%20y.db", "file:x.db?uri=true", "file://{}/x%20y.db?uri=true"])
 def test_a_command_makes_no_file_for_an_address_of_sqlite(
     typed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, command: str

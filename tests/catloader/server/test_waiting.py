@@ -78,6 +78,7 @@ def test_a_store_that_refuses_the_keys_is_not_waited_for() -> None:
         server.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("command", ["worker", "checker serve"])
 def test_a_checker_ends_in_one_sentence_if_the_sites_store_has_another_address(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
+import pytest
+
 from checker.decision.orientation import VERSION
 from checker.decision.subject import load_subject
 from checker.folder.arguments import CheckOptions, ExplainOptions, parse
@@ -13,6 +15,7 @@ from checker.runtimes.selection.select import select_model
 from models.catalogue import class_names, resolve
 
 
+@pytest.mark.slow
 def test_the_orientation_is_that_of_a_check() -> None:
     model = ["--model", "efficientnet_lite0"]
     explain, check = parse(["explain", "cat.jpg", "-o", "why.png", *model]), parse(["cat.jpg", *model])

@@ -39,6 +39,7 @@ def test_the_reason_of_any_failure_is_named(
         assert task.wait() == reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "handler", [signal.SIG_DFL, signal.SIG_IGN], ids=["in a terminal", "in the background"]
 )
