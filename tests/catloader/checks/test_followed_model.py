@@ -187,6 +187,13 @@ def test_checkers_of_one_data_folder_can_write_its_files_at_the_same_time(settin
     assert names == ["golden.jpg", "measured-on-decisions.json", "model.json"]
 
 
+def test_a_profile_that_does_not_exist_need_not_be_removable(tmp_path: Path) -> None:
+    """As on a read-only disk, where even the removal of a missing file is an error."""
+    (tmp_path / "profiles").write_text("")
+    write_measured_profile(tmp_path / "profiles", None)
+    assert (tmp_path / "profiles").is_file()
+
+
 def test_thresholds_that_can_not_be_written_are_applied_later(
     engine: Engine, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
